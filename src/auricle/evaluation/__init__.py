@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics with intervals, and tuning of thresholds. No torch."""

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The value types that auricle returns. Read this file first: it is what every command produces.
+
+All are frozen. ``to_dict()`` is exactly the JSON of the command line and of the server:
+seconds as numbers, six significant digits, scores sorted from high to low.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+SIGNIFICANT_DIGITS = 6
+
+
+def rounded(value: float) -> float:
+    """Round to six significant digits, as all JSON output is.
+
+    >>> rounded(0.123456789)
+    0.123457
+    """
+    value = float(value)
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(value) else value
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Something a user should know about an input that was used all the same.
+
+    Attributes:
+        code: a key of ``errors.FLAG_CODES``.
+        details: measured values, such as ``{"declared": 64000, "found": 31978}``.
+    """
+
+    code: str
+    details: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"code": ..., **details}``."""
+        return {
+            "code": self.code,
+            **{k: rounded(v) if isinstance(v, float) else v for k, v in self.details.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an input was not used: ``code`` is a key of ``errors.FAILURE_CODES``."""
+
+    code: str
+    message: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"code", "message"}``."""
+        return {"code": self.code, "message": self.message}
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """A label and its score in [0, 1]."""
+
+    label: str
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"label", "score"}``."""
+        return {"label": self.label, "score": rounded(self.score)}
+
+
+@dataclass(frozen=True)
+class Event:
+    """A sound with a beginning and an end.
+
+    Attributes:
+        label: what it is.
+        onset: seconds from the start of the recording.
+        offset: seconds, at least ``onset``.
+        score: highest smoothed score inside, in [0, 1].
+    """
+
+    label: str
+    onset: float
+    offset: float
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"label", "onset", "offset", "score"}``."""
+        return {
+            "label": self.label,
+            "onset": rounded(self.onset),
+            "offset": rounded(self.offset),
+            "score": rounded(self.score),
+        }
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What all results about one input share."""
+
+    path: str
+    duration: float | None
+    flags: tuple[Flag, ...] = ()
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "duration": None if self.duration is None else rounded(self.duration),
+            "flags": [f.to_dict() for f in self.flags],
+        }
+
+
+@dataclass(frozen=True)
+class TagResult(_Result):
+    """What is in a recording: every label with its clip score, from high to low."""
+
+    scores: tuple[LabelScore, ...] = ()
+    error: Failure | None = None
+
+    def to_dict(self, top: int | None = None) -> dict[str, Any]:
+        """Return the JSON object of ``auricle tag``, with the ``top`` highest scores (all if None)."""
+        return {
+            **self._head(),
+            "scores": [s.to_dict() for s in self.scores[:top]],
+            "error": None if self.error is None else self.error.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class DetectResult(_Result):
+    """When sounds happen: events in the order of their onsets."""
+
+    events: tuple[Event, ...] = ()
+    error: Failure | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle detect``."""
+        return {
+            **self._head(),
+            "events": [e.to_dict() for e in self.events],
+            "error": None if self.error is None else self.error.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class EmbedResult(_Result):
+    """One vector for a recording: the mean over its windows, shape ``(dimension,)``."""
+
+    embedding: FloatArray | None = None
+    error: Failure | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle embed``."""
+        values = None if self.embedding is None else [rounded(v) for v in self.embedding.tolist()]
+        return {
+            **self._head(),
+            "embedding": values,
+            "error": None if self.error is None else self.error.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores over time.
+
+    Attributes:
+        times: centre of each frame in seconds, shape ``(frame,)``.
+        values: scores in [0, 1], shape ``(frame, label)``.
+        labels: the columns of ``values``.
+        step_s: seconds between two frames; frame ``i`` stands for ``times[i] ± step_s / 2``.
+    """
+
+    times: FloatArray
+    values: FloatArray
+    labels: tuple[str, ...]
+    step_s: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its 95 % interval and the number of items behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"value", "low", "high", "n"}``."""
+        return {
+            "value": rounded(self.value),
+            "low": rounded(self.low),
+            "high": rounded(self.high),
+            "n": self.n,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``evaluate`` measured: named figures with intervals, and per-class rows."""
+
+    metrics: Mapping[str, Interval]
+    per_class: Mapping[str, Mapping[str, float | int | None]]
+    n: int
+    data_hash: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle evaluate``."""
+        return {
+            "n": self.n,
+            "data_hash": self.data_hash,
+            "metrics": {k: v.to_dict() for k, v in self.metrics.items()},
+            "per_class": {
+                k: {m: rounded(v) if isinstance(v, float) else v for m, v in row.items()}
+                for k, row in self.per_class.items()
+            },
+            **self.details,
+        }
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a training run left behind."""
+
+    path: str
+    epochs: int
+    steps: int
+    dev: Mapping[str, float]
+    test: Report | None = None
+    finished: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle train``."""
+        return {
+            "path": self.path,
+            "epochs": self.epochs,
+            "steps": self.steps,
+            "dev": {k: rounded(v) for k, v in self.dev.items()},
+            "test": None if self.test is None else self.test.to_dict(),
+            "finished": self.finished,
+        }
