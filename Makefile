@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target makes .venv by itself, and installs only what it needs. A second call is instant.
+#
+#   make demo        train a detector in minutes and listen with it
+#   make test        the tests that need no GPU, cluster or browser
+#   make test-all    those too, where the machine can
+#   make lint        ruff and mypy
+#   make bench       measure speed; writes JSON
+#   make docs        write the generated pages of docs/
+#
+#   TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu make demo     takes the small CPU build of torch
+#   PYTHON=/path/to/python3.12 make test                               takes another Python (3.11 or newer)
+#   AURICLE_SHARED=/path/to/data make test                             also runs the tests on real recordings
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(if $(shell $(p) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(p))))
+TORCH_INDEX_URL ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
+PINS := pyproject.toml constraints.txt
+
+.PHONY: demo test test-all lint bench docs clean
+.DEFAULT_GOAL := test
+
+demo: $(VENV)/.installed-demo
+	$(VENV)/bin/auricle demo
+
+test: $(VENV)/.installed-dev
+	$(RUN) -m pytest < /dev/null
+
+test-all: $(VENV)/.installed-dev
+	$(RUN) -m pytest -m "" < /dev/null
+
+lint: $(VENV)/.installed-dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+bench: $(VENV)/.installed-dev
+	$(RUN) -m benchmarks
+
+docs: $(VENV)/.installed-dev
+	$(RUN) scripts/make_docs.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-out
+
+# A half-made environment has no stamp, so that an interrupted install is taken up again by the next call.
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "auricle needs Python 3.11 or newer; none found. Install it, or name it: PYTHON=/path/to/python3 make ..." >&2; exit 2; }
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV) || { echo "python -m venv failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+	@touch $@
+
+$(VENV)/.installed-demo: $(PINS) | $(VENV)/.made
+	@echo "installing auricle with what the demo needs (torch is the large part; the first time takes minutes)"
+	$(PIP) -e ".[train,reports]"
+	@touch $@
+
+$(VENV)/.installed-dev: $(PINS) | $(VENV)/.made
+	@echo "installing auricle with the tools for tests (torch is the large part; the first time takes minutes)"
+	$(PIP) -e ".[train,reports,dev]"
+	@touch $@ $(VENV)/.installed-demo
