@@ -52,11 +52,29 @@ class FrameGrid:
     receptive_samples: int
     first_centre_samples: float
 
-    def times(self, frames: int, sample_rate: int) -> FloatArray:
-        """Return the centres of ``frames`` frames in seconds, shape ``(frame,)``."""
-        index = np.arange(frames, dtype=np.float64)
+    def times(self, frames: int, sample_rate: int, first: int = 0) -> FloatArray:
+        """Return the centres of ``frames`` frames from frame ``first`` on in seconds, shape ``(frame,)``."""
+        index = np.arange(first, first + frames, dtype=np.float64)
         centres = self.first_centre_samples + index * self.hop_samples
         return (centres / sample_rate).astype(np.float32)
+
+    def step_s(self, sample_rate: int) -> float:
+        """Return the seconds between two frames."""
+        return self.hop_samples / sample_rate
+
+    def span_s(self, first: int, last: int, sample_rate: int) -> tuple[float, float]:
+        """Return where frame ``first`` begins and frame ``last`` ends, in seconds (below 0 is possible)."""
+        begin = self.first_centre_samples + (first - 0.5) * self.hop_samples
+        end = self.first_centre_samples + (last + 0.5) * self.hop_samples
+        return begin / sample_rate, end / sample_rate
+
+    def frames_before(self, length: int) -> int:
+        """Return how many frames have their centre before the end of ``length`` samples."""
+        return max(0, math.ceil((length - self.first_centre_samples) / self.hop_samples))
+
+    def nearest_frame(self, start: int) -> int:
+        """Return the frame at which a window that starts at sample ``start`` has its own frame 0."""
+        return (start + self.hop_samples // 2) // self.hop_samples
 
 
 def frame_grid(layers: Sequence[Layer]) -> FrameGrid:
