@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CRNN: log-mel, convolutions that pool frequency hard and time gently, a GRU, and a head.
+
+The shape is that of sound event detection since Cakir et al. 2017, made cheap: every convolution but the
+last strides over frequency, so none runs at full resolution. Time strides by 4 in all: with the default hop
+of 10 ms a frame stands for 40 ms. A stride of 2 in time goes with a kernel of 4, which keeps frame ``i``
+centred on its own span (``timeline.FrameGrid``).
+
+    waveform (batch, sample) -> log-mel (batch, mel, frame) -> norm per mel
+      -> [conv, norm, relu] x 4, channels (16, 48, 96, 96) -> mix frequencies -> GRU -> head
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from auricle.nn.heads import HEADS
+from auricle.nn.logmel import GraphLogMel, LogMel, LogMelSpec
+from auricle.nn.tracing import tracing
+from auricle.timeline import FrameGrid, Layer, frame_grid, output_length
+
+#: (channels, kernel over mel, stride over mel, stride over time) of each convolution at width 1.
+BLOCKS = ((16, 5, 2, 2), (48, 3, 2, 2), (96, 3, 2, 1), (96, 3, 2, 1))
+MIXED = 128
+HIDDEN = 64
+
+
+class NetworkOutput(NamedTuple):
+    """What every network returns.
+
+    Shape:
+        clip_logits: ``(batch, label)``.
+        frame_logits: ``(batch, frame, label)``, or None where the head has no frames.
+        embedding: ``(batch, dimension)``, the mean of the hidden states over time.
+    """
+
+    clip_logits: Tensor
+    frame_logits: Tensor | None
+    embedding: Tensor
+
+
+@dataclass(frozen=True)
+class TimeConv:
+    """How a convolution treats time: ``padding`` zeros on both sides, or all on the left if causal."""
+
+    kernel: int
+    stride: int
+    causal: bool
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Zeros before and after, so that ``T`` frames give ``T // stride``."""
+        missing = self.kernel - self.stride
+        return (missing, 0) if self.causal else (missing // 2, missing - missing // 2)
+
+    @property
+    def layer(self) -> Layer:
+        """The convolution as time sees it."""
+        return Layer(self.kernel, self.stride, self.padding[0])
+
+
+def _width(channels: int, width: float) -> int:
+    """Scale a channel count, to a multiple of 8 (matrix units like that)."""
+    return max(8, round(channels * width / 8) * 8)
+
+
+class ConvBlock(nn.Module):
+    """Convolution over (mel, time), batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, time: TimeConv) -> None:
+        super().__init__()
+        self.time = time
+        self.outputs = outputs
+        self.mel_layer = Layer(kernel, stride, kernel // 2)
+        symmetric = not time.causal
+        self.conv = nn.Conv2d(
+            inputs,
+            outputs,
+            (kernel, time.kernel),
+            stride=(stride, time.stride),
+            padding=(kernel // 2, time.padding[0] if symmetric else 0),
+            bias=False,
+        )
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, channel, mel, time)`` to fewer mels and the same or half the time."""
+        if self.time.causal:
+            x = nn.functional.pad(x, (*self.time.padding, 0, 0))
+        return torch.relu(self.norm(self.conv(x)))
+
+
+class TimeDropout(nn.Module):
+    """Dropout of whole features over all time steps (Gal & Ghahramani 2016); one draw a clip, so it is cheap."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, time, feature)`` to the same shape."""
+        if not self.training or self.rate == 0:
+            return x
+        keep = torch.rand(x.shape[0], 1, x.shape[2], device=x.device) >= self.rate
+        return x * (keep / (1 - self.rate)).to(x.dtype)
+
+
+class Crnn(nn.Module):
+    """The student network; see the module's docstring for its shape.
+
+    Args:
+        frontend: the log-mel specification.
+        labels: number of classes.
+        head: a name in ``HEADS``.
+        clip_samples: length of a training clip; fixes the MLP of ``concat_mlp`` and nothing else.
+        causal: look only backwards in time.
+        width: multiplies all channel counts.
+        dropout: before the GRU and before the head.
+    """
+
+    def __init__(
+        self,
+        frontend: LogMelSpec,
+        labels: int,
+        *,
+        head: str = "attention",
+        clip_samples: int,
+        causal: bool = False,
+        width: float = 1.0,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.spec = frontend
+        self.frontend: nn.Module = LogMel(frontend, causal=causal)
+        # Without trainable parts the norm needs no backward pass over the largest array of the network.
+        self.norm = nn.BatchNorm1d(frontend.n_mels, affine=False)
+        blocks = _make_blocks(width, causal=causal)
+        self.blocks = nn.Sequential(*blocks)
+        self.time_layers = [frontend.layer(causal=causal), *(block.time.layer for block in blocks)]
+        mels = frontend.n_mels
+        for block in blocks:
+            mels = output_length(mels, block.mel_layer)
+        mixed = _width(MIXED, width)
+        self.mix = nn.Sequential(nn.Linear(blocks[-1].outputs * mels, mixed), nn.LayerNorm(mixed), nn.ReLU())
+        self.dropout = TimeDropout(dropout)
+        hidden = _width(HIDDEN, width)
+        self.gru = nn.GRU(mixed, hidden, batch_first=True, bidirectional=not causal)
+        self.embedding_size = hidden * (1 if causal else 2)
+        self.grid: FrameGrid = frame_grid(self.time_layers)
+        self.head = HEADS.get(head)(self.embedding_size, labels, self.frames(clip_samples))
+        self.has_frames = bool(self.head.has_frames)
+        self.fixed_length = None if self.has_frames else clip_samples
+
+    @property
+    def min_samples(self) -> int:
+        """The shortest input that gives a frame."""
+        return self.grid.hop_samples
+
+    def frames(self, samples: int) -> int:
+        """Return the number of output frames for ``samples`` samples."""
+        return samples // self.spec.hop_samples // (self.grid.hop_samples // self.spec.hop_samples)
+
+    def features(self, waveform: Tensor) -> Tensor:
+        """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""
+        return torch.as_tensor(self.frontend(waveform))
+
+    def classify(self, features: Tensor) -> NetworkOutput:
+        """Return scores of a log-mel, which training may have masked."""
+        x = self.norm(features)[:, None]
+        if not tracing():
+            x = x.contiguous(memory_format=torch.channels_last)
+        x = self.mix(self.blocks(x).permute(0, 3, 2, 1).flatten(2))
+        with torch.autocast(x.device.type, enabled=False):
+            states, _ = self.gru(self.dropout(x.float()))
+            clip_logits, frame_logits = self.head(self.dropout(states))
+        return NetworkOutput(clip_logits, frame_logits, states.mean(1))
+
+    def forward(self, waveform: Tensor) -> NetworkOutput:
+        """Return scores of waveforms ``(batch, sample)`` at the front end's rate, in [-1, 1]."""
+        return self.classify(self.features(waveform))
+
+    def for_export(self) -> Crnn:
+        """Swap the front end for the form that exports; returns self, in evaluation mode."""
+        self.frontend = GraphLogMel(self.spec, causal=isinstance(self.frontend, LogMel) and self.frontend.causal)
+        return self.eval()
+
+
+def _make_blocks(width: float, *, causal: bool) -> list[ConvBlock]:
+    """Build the convolutions of ``BLOCKS``."""
+    blocks, inputs = [], 1
+    for channels, kernel, mel_stride, time_stride in BLOCKS:
+        time = TimeConv(kernel=4 if time_stride == 2 else 3, stride=time_stride, causal=causal)
+        outputs = _width(channels, width)
+        blocks.append(ConvBlock(inputs, outputs, kernel, mel_stride, time))
+        inputs = outputs
+    return blocks

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log-mel front end, one specification in two forms.
+
+``LogMel`` computes with the FFT and is what training uses. ``GraphLogMel`` computes the same with a
+convolution whose kernel is the windowed Fourier matrix; it exports to ONNX with a dynamic time axis and
+runs there three times faster than an exported STFT. Its kernel is *computed in the graph* from a ramp, so
+the file carries a filter bank and no Fourier matrix. A test holds the two forms together.
+
+Frames: frame ``i`` is centred on the middle of ``[i * hop, (i + 1) * hop)``, so ``T`` samples give exactly
+``T // hop`` frames and windows of a recording join without a seam.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from auricle.nn.melbank import mel_bank
+from auricle.timeline import Layer, seconds_to_samples
+
+#: Added to the mel power before the logarithm. A full-scale sine has a power near 1e4 here and the noise of
+#: 16-bit quantisation one near 1e-8, so -100 dB keeps what was recorded and hides what was not.
+LOG_FLOOR = 1e-7
+
+
+@dataclass(frozen=True)
+class LogMelSpec:
+    """What defines the features; stored in the bundle.
+
+    Attributes:
+        sample_rate: Hz.
+        n_mels: bands of the Slaney bank.
+        window_ms: length of the periodic Hann window in milliseconds.
+        hop_ms: step in milliseconds.
+        f_min: lowest mel edge in Hz.
+        f_max: highest mel edge in Hz; half the sample rate if None.
+    """
+
+    sample_rate: int = 16_000
+    n_mels: int = 64
+    window_ms: float = 25.0
+    hop_ms: float = 10.0
+    f_min: float = 30.0
+    f_max: float | None = None
+
+    @property
+    def window_samples(self) -> int:
+        """Window length in samples."""
+        return seconds_to_samples(self.window_ms / 1000, self.sample_rate)
+
+    @property
+    def hop_samples(self) -> int:
+        """Step between frames in samples."""
+        return seconds_to_samples(self.hop_ms / 1000, self.sample_rate)
+
+    @property
+    def n_fft(self) -> int:
+        """Length of the Fourier transform: the window itself (made even), which costs a fifth less than 512."""
+        return self.window_samples + self.window_samples % 2
+
+    def padding(self, *, causal: bool = False) -> tuple[int, int]:
+        """Return the zeros before and after the waveform, so that ``T`` samples give ``T // hop`` frames."""
+        missing = self.window_samples - self.hop_samples
+        return (missing, 0) if causal else (missing // 2, missing - missing // 2)
+
+    def layer(self, *, causal: bool = False) -> Layer:
+        """Return the front end as time sees it."""
+        return Layer(self.window_samples, self.hop_samples, self.padding(causal=causal)[0])
+
+    def bank(self) -> Tensor:
+        """Return the filter bank, shape ``(mel, bin)``."""
+        f_max = self.sample_rate / 2 if self.f_max is None else self.f_max
+        return torch.from_numpy(mel_bank(self.sample_rate, self.n_fft, self.n_mels, self.f_min, f_max))
+
+
+class LogMel(nn.Module):
+    """Waveform ``(batch, sample)`` to log-mel ``(batch, mel, frame)`` by FFT, in float32 always."""
+
+    bank: Tensor
+    window: Tensor
+
+    def __init__(self, spec: LogMelSpec, *, causal: bool = False) -> None:
+        super().__init__()
+        self.spec = spec
+        self.causal = causal
+        self.register_buffer("bank", spec.bank(), persistent=False)
+        self.register_buffer("window", torch.hann_window(spec.window_samples), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Return ``log(mel power + LOG_FLOOR)``."""
+        spec = self.spec
+        with torch.autocast(waveform.device.type, enabled=False):
+            padded = nn.functional.pad(waveform.float(), spec.padding(causal=self.causal))
+            frames = padded.unfold(-1, spec.window_samples, spec.hop_samples) * self.window
+            spectrum = torch.fft.rfft(frames, n=spec.n_fft)
+            power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+            return torch.log(power @ self.bank.T + LOG_FLOOR).transpose(1, 2)
+
+
+class GraphLogMel(nn.Module):
+    """The same features by convolution with the windowed Fourier matrix; for export only."""
+
+    bank: Tensor
+
+    def __init__(self, spec: LogMelSpec, *, causal: bool = False) -> None:
+        super().__init__()
+        self.spec = spec
+        self.causal = causal
+        self.register_buffer("bank", spec.bank(), persistent=False)
+
+    def kernel(self) -> Tensor:
+        """Return cosine and sine rows, shape ``(2 * bin, 1, window)``, made of operations that export.
+
+        The product ``bin * sample`` is reduced modulo ``n_fft`` in whole numbers first: cosines of large
+        float32 arguments would lose digits.
+        """
+        spec = self.spec
+        sample = torch.arange(spec.window_samples)
+        bins = torch.arange(spec.n_fft // 2 + 1)
+        turns = torch.remainder(bins[:, None] * sample[None, :], spec.n_fft)
+        angle = turns.to(torch.float32) * (2 * math.pi / spec.n_fft)
+        hann = 0.5 - 0.5 * torch.cos(sample.to(torch.float32) * (2 * math.pi / spec.window_samples))
+        return torch.cat([torch.cos(angle) * hann, torch.sin(angle) * hann])[:, None, :]
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Return log-mel ``(batch, mel, frame)``."""
+        spec = self.spec
+        padded = nn.functional.pad(waveform, spec.padding(causal=self.causal))
+        spectrum = nn.functional.conv1d(padded[:, None, :], self.kernel(), stride=spec.hop_samples)
+        real, imaginary = spectrum.chunk(2, dim=1)
+        power = real.square() + imaginary.square()
+        return torch.log(nn.functional.conv1d(power, self.bank[:, :, None]) + LOG_FLOOR)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What training minimises, as named parts: ``loss`` is their weighted sum.
+
+Weak labels say more than they seem to: a class that is *absent* from a clip is absent from every frame of
+it. So besides the clip loss, frames of absent classes are pushed to zero, which keeps a detector quiet
+between events and on negatives.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from auricle.nn.crnn import NetworkOutput
+
+#: Weight of the frame part beside the clip part.
+ABSENT_WEIGHT = 0.5
+#: Weight of the per-class part beside the one-of-n part, where frame scores exist.
+PRESENCE_WEIGHT = 0.5
+
+
+def with_none(logits: Tensor) -> Tensor:
+    """Append the logit 0 of "none of the classes", shape ``(batch, label + 1)``."""
+    return nn.functional.pad(logits, (0, 1))
+
+
+def single_scores(clip_logits: Tensor, *, negatives: bool) -> Tensor:
+    """Return softmax clip scores ``(batch, label)``; with negatives they sum to at most 1.
+
+    Read as: independent detectors with odds ``exp(logit)``, given that at most one class is present.
+    """
+    if not negatives:
+        return torch.softmax(clip_logits, dim=-1)
+    return torch.softmax(with_none(clip_logits), dim=-1)[..., :-1]
+
+
+def clip_scores(clip_logits: Tensor, task: str, *, negatives: bool) -> Tensor:
+    """Return clip scores in [0, 1] of either task."""
+    return single_scores(clip_logits, negatives=negatives) if task == "single" else torch.sigmoid(clip_logits)
+
+
+def _one_of_n(logits: Tensor, targets: Tensor, temperature: float, *, negatives: bool) -> Tensor:
+    """Cross-entropy with soft targets ``(batch, label)``, per item."""
+    if negatives:
+        logits = with_none(logits)
+        targets = torch.cat([targets, (1 - targets.sum(-1, keepdim=True)).clamp_min(0)], dim=-1)
+    log_scores = torch.log_softmax(logits / temperature, dim=-1)
+    return -(targets * log_scores).sum(-1) * temperature**2
+
+
+def training_loss(
+    output: NetworkOutput,
+    targets: Tensor,
+    weights: Tensor,
+    *,
+    task: str,
+    negatives: bool,
+    temperature: float = 1.0,
+) -> dict[str, Tensor]:
+    """Return ``loss`` and its parts, each a mean over the batch.
+
+    Args:
+        output: of the network.
+        targets: ``(batch, label)`` in [0, 1]; a row of zeros is a negative.
+        weights: ``(batch,)``, the weight of each item (class balance).
+        task: ``single`` (cross-entropy over the labels) or ``multi`` (binary cross-entropy for each).
+        negatives: whether clips of no class take part.
+        temperature: divides the logits of the one-of-n part (Hinton et al. 2015).
+    """
+    presence = nn.functional.binary_cross_entropy_with_logits(output.clip_logits, targets, reduction="none")
+    parts: dict[str, Tensor] = {}
+    if task == "single":
+        clip = _one_of_n(output.clip_logits, targets, temperature, negatives=negatives)
+        if output.frame_logits is not None:
+            parts["presence"] = PRESENCE_WEIGHT * (presence.sum(-1) * weights).mean()
+    else:
+        clip = presence.sum(-1)
+    parts["clip"] = (clip * weights).mean()
+    if output.frame_logits is not None:
+        absent = (targets == 0).to(targets.dtype)[:, None, :]
+        frames = nn.functional.softplus(output.frame_logits) * absent
+        parts["absent"] = ABSENT_WEIGHT * (frames.mean(1).sum(-1) * weights).mean()
+    return {"loss": torch.stack(list(parts.values())).sum(), **parts}
