@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events to and from the files that people open: CSV, Audacity labels, JSON lines, Raven selection tables.
+
+Every format writes lines lazily from any number of results and reads its own output back. Times are
+seconds. Cells that a spreadsheet would run as a formula get a leading quote, which reading takes off again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from auricle.errors import DataError, UsageError
+from auricle.registry import Registry
+from auricle.results import DetectResult, Event, Failure, Flag, rounded
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_CSV_COLUMNS = ("path", "onset", "offset", "label", "score")
+_RAVEN_COLUMNS = (
+    *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)"),
+    *("Label", "Score", "Begin Path"),
+)
+
+
+def escape_cell(text: str) -> str:
+    """Return text that no spreadsheet runs as a formula.
+
+    >>> escape_cell("=HYPERLINK(1)")
+    "'=HYPERLINK(1)"
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unescape_cell(text: str) -> str:
+    """Undo ``escape_cell``."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def dump_csv(results: Iterable[DetectResult]) -> Iterator[str]:
+    """Yield ``path,onset,offset,label,score`` and a row an event."""
+    yield _row(_CSV_COLUMNS, ",")
+    for result in results:
+        for e in result.events:
+            yield _row((result.path, *_numbers(e.onset, e.offset), e.label, *_numbers(e.score)), ",")
+
+
+def parse_csv(lines: Iterable[str], where: str = "the CSV") -> list[DetectResult]:
+    """Read what ``dump_csv`` writes; recordings in the order in which they first appear."""
+    reader = _Table(lines, ",", _CSV_COLUMNS, where)
+    return _grouped((row["path"], reader.event(row, *_CSV_COLUMNS[1:])) for row in reader)
+
+
+def dump_raven(results: Iterable[DetectResult]) -> Iterator[str]:
+    """Yield a Raven selection table: tab-separated, selections numbered from 1, the whole band selected."""
+    yield _row(_RAVEN_COLUMNS, "\t")
+    number = 0
+    for result in results:
+        for e in result.events:
+            number += 1
+            times = (f"{e.onset:.6f}", f"{e.offset:.6f}", "0", "0")
+            cells = (str(number), "Spectrogram 1", "1", *times, e.label, *_numbers(e.score), result.path)
+            yield _row(cells, "\t")
+
+
+def parse_raven(lines: Iterable[str], where: str = "the selection table") -> list[DetectResult]:
+    """Read a Raven selection table that has the columns ``Label`` and ``Begin Path``; ``Score`` may be absent."""
+    needed = ("Begin Time (s)", "End Time (s)", "Label", "Begin Path")
+    reader = _Table(lines, "\t", needed, where)
+    columns = (*needed[:3], "Score")
+    return _grouped((row["Begin Path"], reader.event(row, *columns)) for row in reader)
+
+
+def dump_audacity(results: Iterable[DetectResult]) -> Iterator[str]:
+    """Yield Audacity labels ``start<TAB>end<TAB>label`` of one recording."""
+    path = None
+    for result in results:
+        if path is not None and result.path != path:
+            raise UsageError(
+                f"Audacity labels are for one recording, got {path!r} and {result.path!r}: write a file for each"
+            )
+        path = result.path
+        for e in result.events:
+            yield f"{e.onset:.6f}\t{e.offset:.6f}\t{_one_line(e.label)}\n"
+
+
+def parse_audacity(lines: Iterable[str], where: str = "the labels") -> list[DetectResult]:
+    """Read Audacity labels; frequency lines, which begin with a backslash, are skipped, scores are 1."""
+    events = []
+    for number, line in enumerate(lines, 1):
+        cells = line.rstrip("\r\n").split("\t")
+        if cells == [""] or cells[0] == "\\":
+            continue
+        if len(cells) != 3:
+            raise DataError(f"{where} cannot be read", [f"line {number}: expected start, end, label; got {cells}"])
+        events.append(_event(cells[0], cells[1], cells[2], "1", f"line {number}", where))
+    return [DetectResult(where, None, events=tuple(events))]
+
+
+def dump_jsonl(results: Iterable[DetectResult]) -> Iterator[str]:
+    """Yield one JSON object a recording, as ``auricle detect --format json`` prints it."""
+    for result in results:
+        yield json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parse_jsonl(lines: Iterable[str], where: str = "the JSON lines") -> list[DetectResult]:
+    """Read what ``dump_jsonl`` writes."""
+    results = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            results.append(_from_dict(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{where} cannot be read", [f"line {number}: not a result of auricle detect ({error})"]
+            ) from error
+    return results
+
+
+@dataclass(frozen=True)
+class EventFormat:
+    """One way to write events.
+
+    Attributes:
+        suffix: usual end of the file name.
+        dump: results to text, line by line.
+        parse: lines and the name for errors to results.
+    """
+
+    suffix: str
+    dump: Callable[[Iterable[DetectResult]], Iterator[str]]
+    parse: Callable[[Iterable[str], str], list[DetectResult]]
+
+
+EVENT_FORMATS: Registry[EventFormat] = Registry("event format")
+EVENT_FORMATS.add("csv", EventFormat(".csv", dump_csv, parse_csv))
+EVENT_FORMATS.add("json", EventFormat(".jsonl", dump_jsonl, parse_jsonl))
+EVENT_FORMATS.add("audacity", EventFormat(".txt", dump_audacity, parse_audacity))
+EVENT_FORMATS.add("raven", EventFormat(".selections.txt", dump_raven, parse_raven))
+
+
+class _Table:
+    """Rows of a table with a header, with checks that name the row."""
+
+    def __init__(self, lines: Iterable[str], delimiter: str, needed: Sequence[str], where: str) -> None:
+        self._where = where
+        self._reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        self._columns = next(self._reader, [])
+        missing = [name for name in needed if name not in self._columns]
+        if missing:
+            found = ", ".join(self._columns) if self._columns else "nothing"
+            raise DataError(f"{where} cannot be read", [f"no column {name!r}; found {found}" for name in missing])
+
+    def __iter__(self) -> Iterator[dict[str, str]]:
+        try:
+            for cells in self._reader:
+                if not cells:
+                    continue
+                if len(cells) != len(self._columns):
+                    problem = f"{self.place}: {len(cells)} cells under {len(self._columns)} columns"
+                    raise DataError(f"{self._where} cannot be read", [problem])
+                yield dict(zip(self._columns, map(unescape_cell, cells), strict=True))
+        except csv.Error as error:
+            raise DataError(f"{self._where} cannot be read", [f"{self.place}: {error}"]) from error
+
+    @property
+    def place(self) -> str:
+        return f"line {self._reader.line_num}"
+
+    def event(self, row: dict[str, str], onset: str, offset: str, label: str, score: str) -> Event:
+        return _event(row[onset], row[offset], row[label], row.get(score, "1"), self.place, self._where)
+
+
+def _event(onset: str, offset: str, label: str, score: str, place: str, where: str) -> Event:
+    """Build an event from text; a problem names the place."""
+    try:
+        event = Event(label, float(onset), float(offset), float(score))
+    except ValueError as error:
+        raise DataError(f"{where} cannot be read", [f"{place}: {error}"]) from error
+    if not (0 <= event.onset <= event.offset < math.inf and 0 <= event.score <= 1):
+        problem = f"{place}: need 0 <= onset <= offset and a score in [0, 1], got {onset}, {offset}, {score}"
+        raise DataError(f"{where} cannot be read", [problem])
+    return event
+
+
+def _from_dict(value: dict[str, object]) -> DetectResult:
+    """Build a result from its JSON object."""
+    flags, events, error, duration = value["flags"], value["events"], value["error"], value["duration"]
+    if not isinstance(flags, list) or not isinstance(events, list):
+        raise TypeError("flags and events must be lists")
+    return DetectResult(
+        path=str(value["path"]),
+        duration=None if duration is None else float(str(duration)),
+        flags=tuple(Flag(f["code"], {k: v for k, v in f.items() if k != "code"}) for f in flags),
+        events=tuple(Event(e["label"], float(e["onset"]), float(e["offset"]), float(e["score"])) for e in events),
+        error=Failure(str(error["code"]), str(error["message"])) if isinstance(error, dict) else None,
+    )
+
+
+def _grouped(rows: Iterable[tuple[str, Event]]) -> list[DetectResult]:
+    """Collect rows into one result a recording, keeping the order of both."""
+    found: dict[str, list[Event]] = {}
+    for path, event in rows:
+        found.setdefault(path, []).append(event)
+    return [DetectResult(path, None, events=tuple(events)) for path, events in found.items()]
+
+
+def _row(cells: Iterable[str], delimiter: str) -> str:
+    """Return one table line; only tables with tabs lose line breaks and tabs inside cells."""
+    cells = [escape_cell(cell if delimiter == "," else _one_line(cell)) for cell in cells]
+    buffer = io.StringIO()
+    csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()
+
+
+def _one_line(text: str) -> str:
+    """Return text without tabs and line breaks, which would shift columns."""
+    return re.sub(r"[\t\r\n]+", " ", text)
+
+
+def _numbers(*values: float) -> tuple[str, ...]:
+    return tuple(str(rounded(value)) for value in values)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Median filter of scores along time, per label: exact, numpy only, and equal for a stream and a whole file.
+
+The filter has an odd size; at both ends the scores are mirrored (``b a | a b c``), so that a single high
+frame at the edge is a spike like any other. A window of ``n`` frames is sorted by merging the sorted
+windows of its two halves, and those are shared by all positions: with Batcher's merge, "Sorting networks
+and their applications", AFIPS 1968, a median costs about five comparisons a frame of its window,
+each of them one vectorised minimum and maximum. An hour of 500 labels takes seconds.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+
+from auricle.results import FloatArray
+
+#: Scores worked on at a time, so that all rows of the network stay in a core's cache.
+_BLOCK_SCORES = 16_384
+#: Blocks are this many times longer than the filter, where labels are many.
+_OVERLAPS = 8
+
+
+def median_size(median_s: float, step_s: float) -> int:
+    """Return the odd number of frames nearest to ``median_s`` seconds; 1 (no smoothing) at least.
+
+    >>> median_size(0.5, 0.1)
+    5
+    """
+    return 2 * max(0, round((median_s / step_s - 1) / 2)) + 1
+
+
+def median_smooth(scores: FloatArray, size: int) -> FloatArray:
+    """Replace each score by the median of the ``size`` scores around it.
+
+    Args:
+        scores: shape ``(frame, label)``.
+        size: odd number of frames.
+
+    Returns:
+        Shape ``(frame, label)``; equal to ``scipy.ndimage.median_filter(scores, (size, 1))``.
+    """
+    _check_size(size)
+    if size == 1 or len(scores) == 0:
+        return scores
+    half = size // 2
+    return median_valid(np.pad(scores, ((half, half), (0, 0)), mode="symmetric"), size)
+
+
+def median_valid(scores: FloatArray, size: int) -> FloatArray:
+    """Return the medians of all complete windows: ``(frame, label)`` to ``(frame - size + 1, label)``."""
+    _check_size(size)
+    frames, labels = max(0, len(scores) - size + 1), scores.shape[1]
+    result = np.empty((frames, labels), scores.dtype)
+    # Blocks overlap by size - 1 frames, so they are made long in time and narrow in labels.
+    width = max(1, min(labels, _BLOCK_SCORES // (_OVERLAPS * size)))
+    step = max(1, _BLOCK_SCORES // width)
+    for first in range(0, labels, width):
+        columns = np.ascontiguousarray(scores[:, first : first + width])
+        for start in range(0, frames, step):
+            stop = min(start + step, frames)
+            result[start:stop, first : first + width] = _Network(columns[start : stop + size - 1]).median(size)
+    return result
+
+
+def _check_size(size: int) -> None:
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"the median needs an odd number of frames, got {size}")
+
+
+class MedianStream:
+    """The same filter for scores that arrive in blocks; holds back ``size // 2`` frames until flushed."""
+
+    def __init__(self, size: int, labels: int) -> None:
+        _check_size(size)
+        self._size = size
+        self._half = size // 2
+        self._kept: FloatArray = np.empty((0, labels), np.float32)
+        self._begun = False
+
+    def push(self, scores: FloatArray) -> FloatArray:
+        """Take new scores, shape ``(frame, label)``, and return the smoothed ones that are final."""
+        kept = np.concatenate([self._kept, scores])
+        if not self._begun and len(kept) > self._half:
+            kept = np.pad(kept, ((self._half, 0), (0, 0)), mode="symmetric")
+            self._begun = True
+        if not self._begun or len(kept) < self._size:
+            self._kept = kept
+            return kept[:0]
+        self._kept = kept[len(kept) - self._size + 1 :]
+        return median_valid(kept, self._size)
+
+    def flush(self) -> FloatArray:
+        """Return the smoothed scores held back; the stream is over."""
+        kept, self._kept = self._kept, self._kept[:0]
+        if not self._begun:
+            return median_smooth(kept, self._size)
+        return median_valid(np.pad(kept, ((0, self._half), (0, 0)), mode="symmetric"), self._size)
+
+
+class _Network:
+    """Sorted windows over one block of scores, each made once and shared by all positions.
+
+    ``sorted_windows(n)[r][t]`` is the ``r``-th smallest of the frames ``t ... t + n - 1``.
+    """
+
+    def __init__(self, scores: FloatArray) -> None:
+        self._memo: dict[int, list[FloatArray]] = {1: [scores]}
+
+    def sorted_windows(self, size: int) -> list[FloatArray]:
+        """Return ``size`` rows of shape ``(frame, label)``, lowest first."""
+        if size not in self._memo:
+            self._memo[size] = _merge(*self._halves(size))
+        return self._memo[size]
+
+    def median(self, size: int) -> FloatArray:
+        """Return the medians of all windows; the last merge is never made in full."""
+        if size == 1:
+            return self._memo[1][0]
+        low, high = self._halves(size)
+        # The r-th smallest of two sorted lists: the least, over all splits, of the larger of the two ends.
+        rank = size // 2 + 1
+        splits = range(max(0, rank - len(high)), min(rank, len(low)) + 1)
+        return reduce(np.minimum, (_larger_end(low[:taken], high[: rank - taken]) for taken in splits))
+
+    def _halves(self, size: int) -> tuple[list[FloatArray], list[FloatArray]]:
+        first = (size + 1) // 2
+        low, high = self.sorted_windows(first), self.sorted_windows(size - first)
+        frames = len(low[0]) - (size - first)
+        return [row[:frames] for row in low], [row[first : first + frames] for row in high]
+
+
+def _larger_end(low: list[FloatArray], high: list[FloatArray]) -> FloatArray:
+    """Return the maximum of two sorted lists of rows, of which one may be empty."""
+    if low and high:
+        return np.maximum(low[-1], high[-1])
+    return (low or high)[-1]
+
+
+def _merge(low: list[FloatArray], high: list[FloatArray]) -> list[FloatArray]:
+    """Merge two sorted lists of rows with Batcher's odd-even merge, which takes any two lengths."""
+    if not low or not high:
+        return low or high
+    if len(low) == len(high) == 1:
+        return [np.minimum(low[0], high[0]), np.maximum(low[0], high[0])]
+    odd = _merge(low[::2], high[::2])
+    even = _merge(low[1::2], high[1::2])
+    merged = [odd[0]]
+    for index in range(1, len(odd)):
+        if index - 1 < len(even):
+            merged += [np.minimum(even[index - 1], odd[index]), np.maximum(even[index - 1], odd[index])]
+        else:
+            merged.append(odd[index])
+    return merged + even[len(odd) - 1 :]

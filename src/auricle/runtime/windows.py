@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cutting a recording into the windows that a model scores: whole, or as it arrives.
+
+Training, evaluation, files and streams all cut here, so no recording is scored in two ways. The windows
+reach the end: the last one is padded by the model's rule, nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from auricle.results import FloatArray
+from auricle.timeline import pad_window, window_starts
+
+
+def cut_windows(samples: FloatArray, window: int, hop: int, pad: str) -> FloatArray:
+    """Cut a whole recording.
+
+    Args:
+        samples: shape ``(time,)``, at least one sample.
+        window: samples of a window.
+        hop: samples between the starts of two windows, at most ``window``.
+        pad: ``zero`` or ``repeat``, see ``timeline.pad_window``.
+
+    Returns:
+        Shape ``(window, sample)``.
+
+    >>> cut_windows(np.arange(1, 6, dtype=np.float32), 4, 2, "zero").tolist()
+    [[1.0, 2.0, 3.0, 4.0], [3.0, 4.0, 5.0, 0.0]]
+    """
+    if samples.ndim != 1 or len(samples) == 0:
+        raise ValueError(f"need samples of shape (time,) with at least one, got shape {samples.shape}")
+    starts = window_starts(len(samples), window, hop)
+    return np.stack([pad_window(samples[start : start + window], window, pad) for start in starts])
+
+
+class WindowCutter:
+    """The same windows for a recording that arrives in blocks, in memory of one window and one block.
+
+    Attributes:
+        samples_seen: samples taken so far.
+    """
+
+    def __init__(self, window: int, hop: int, pad: str) -> None:
+        window_starts(0, window, hop)  # refuses impossible sizes
+        self._window = window
+        self._hop = hop
+        self._pad = pad
+        self._kept: FloatArray = np.empty(0, np.float32)
+        self._cut = 0
+        self.samples_seen = 0
+
+    def push(self, block: FloatArray) -> list[FloatArray]:
+        """Take samples of shape ``(time,)`` and return the windows that are complete, each ``(sample,)``."""
+        self.samples_seen += len(block)
+        kept = np.concatenate([self._kept, block])
+        windows = []
+        start = 0
+        while start + self._window <= len(kept):
+            windows.append(kept[start : start + self._window])
+            start += self._hop
+        self._cut += len(windows)
+        self._kept = kept[start:].copy()  # a view would keep the whole block alive
+        return windows
+
+    def flush(self) -> list[FloatArray]:
+        """Return the padded last window, if samples are left that no window holds; the recording is over."""
+        covered = 0 if self._cut == 0 else (self._cut - 1) * self._hop + self._window
+        if self.samples_seen <= covered:
+            return []
+        self._cut += 1
+        return [pad_window(self._kept, self._window, self._pad)]
