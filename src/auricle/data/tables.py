@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading CSV and TSV strictly and in bounded memory.
+
+Everything stays text: no cell becomes a number, a date or "missing". What a table cannot mean
+clearly (another encoding, ragged rows, a column twice) is refused with its line, never repaired in silence.
+Lines count from 1 and the header is line 1, as editors show them.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from auricle.data.problems import Problems
+from auricle.errors import DataError, UsageError
+from auricle.registry import nearest
+
+#: Longest line read; it stays under the csv module's own field limit, so that ours is the message.
+MAX_LINE_CHARS = 100_000
+#: Largest table read: about ten million rows.
+MAX_TABLE_BYTES = 1 << 30
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon"}
+
+_HEAD_BYTES = 65_536
+_BYTE_ORDER_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        path: where it was read from.
+        columns: names from the header, stripped.
+        rows: the cells, each row as long as ``columns``.
+        lines: the line each row begins on.
+        delimiter: what separates the cells.
+        notes: what the user should be told about the reading.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+    delimiter: str = ","
+    notes: tuple[str, ...] = ()
+
+    def column(self, name: str) -> list[str]:
+        """Return one column; raises ``DataError`` naming the columns there are (and the nearest)."""
+        if name not in self.columns:
+            raise DataError(f"{self.path.name} cannot be used", [missing_column(name, self.columns)])
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+
+def missing_column(name: str, columns: Sequence[str]) -> str:
+    """Return the line that says a column is missing, which there are, and which is nearest."""
+    return f"no column {name!r}{nearest(name, columns)}; found: {', '.join(map(repr, columns))}"
+
+
+def escape_cell(cell: str) -> str:
+    """Return ``cell`` such that no spreadsheet takes it for a formula; used for all tables we write.
+
+    >>> escape_cell("=1+1")
+    "'=1+1"
+    """
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+
+
+def unescape_cell(cell: str) -> str:
+    """Undo ``escape_cell``."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
+
+
+def guess_encoding(head: bytes) -> str:
+    """Guess the encoding of the beginning of a file: UTF-8 unless it cannot be."""
+    for mark, name in _BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return name
+    if head[:2000].count(0) * 3 > len(head[:2000]):
+        return "utf-16-le" if head[1::2][:1000].count(0) >= head[::2][:1000].count(0) else "utf-16-be"
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:  # a character cut by the end of the head is no fault
+            return "cp1252" if re.search(rb"[\x80-\x9f]", head) else "latin-1"
+    return "utf-8"
+
+
+def sniff_delimiter(header: str) -> str:
+    """Return the delimiter that stands most often in the header, outside quotes; a comma if none does."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    return max(DELIMITERS, key=bare.count)
+
+
+def _checked_head(path: Path) -> bytes:
+    """Return the beginning of a table after checking that it is a regular file of a sane size."""
+    try:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
+            raise DataError(f"{path} cannot be read", ["it is not a regular file"])
+        if info.st_size > MAX_TABLE_BYTES:
+            raise DataError(
+                f"{path} cannot be read", [f"it has {info.st_size} bytes; a table has at most {MAX_TABLE_BYTES}"]
+            )
+        with path.open("rb") as handle:
+            return handle.read(_HEAD_BYTES)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read", [error.strerror or str(error)]) from error
+
+
+def _pick_encoding(path: Path, head: bytes, encoding: str | None) -> str:
+    """Return the encoding to read with; anything but UTF-8 must have been asked for."""
+    if encoding is not None:
+        try:
+            "".encode(encoding)
+        except LookupError as error:
+            raise UsageError(f"unknown encoding {encoding!r}; examples: utf-8, utf-16, latin-1, cp1252") from error
+        return "utf-8-sig" if encoding.lower() in {"utf-8", "utf8"} else encoding
+    guess = guess_encoding(head)
+    if guess != "utf-8":
+        raise DataError(
+            f"{path.name} is not UTF-8", [f"it looks like {guess}: save it as UTF-8, or say --encoding {guess}"]
+        )
+    return "utf-8-sig"
+
+
+def _bounded_lines(handle: TextIO) -> Iterator[str]:
+    """Yield lines; raises ``ValueError`` at a NUL or at a line beyond the limit, before reading on."""
+    number = 0
+    while line := handle.readline(MAX_LINE_CHARS + 1):
+        number += 1
+        if len(line) > MAX_LINE_CHARS:
+            raise ValueError(f"line {number} is longer than {MAX_LINE_CHARS} characters")
+        if "\0" in line:
+            raise ValueError(f"line {number} holds a NUL byte; the file is damaged or no text")
+        yield line
+
+
+def _bad_line(path: Path, encoding: str) -> str:
+    """Return where the bytes stop being text, for an error message."""
+    with path.open("rb") as handle:
+        for number, line in enumerate(iter(lambda: handle.readline(MAX_LINE_CHARS), b""), 1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError as error:
+                return f"line {number}: byte 0x{line[error.start]:02x} is not {encoding}"
+    return f"the file is not {encoding}"
+
+
+def _raw_rows(path: Path, encoding: str, delimiter: str | None) -> Iterator[tuple[int, list[str], str]]:
+    """Yield ``(line, cells, delimiter)`` of every row that is not blank; raises ``DataError`` where text ends."""
+    start = 1
+    try:
+        with path.open(encoding=encoding, newline="") as handle:
+            lines = _bounded_lines(handle)
+            header = next(lines, "")
+            delimiter = sniff_delimiter(header) if delimiter is None else delimiter
+
+            def all_lines() -> Iterator[str]:
+                yield header
+                yield from lines
+
+            reader = csv.reader(all_lines(), delimiter=delimiter, strict=True)
+            for cells in reader:
+                if cells:
+                    yield start, [unescape_cell(cell) for cell in cells], delimiter
+                start = reader.line_num + 1
+    except UnicodeDecodeError as error:
+        plain = encoding.removesuffix("-sig")
+        where = _bad_line(path, plain)
+        hint = "save it as UTF-8, or say --encoding latin-1 (or what it is)"
+        raise DataError(f"{path.name} cannot be read", [f"{where}; {hint}"]) from error
+    except csv.Error as error:
+        text = f"line {start}: a quote is not closed, or stands inside a cell ({error})"
+        raise DataError(f"{path.name} cannot be read", [text]) from error
+    except ValueError as error:
+        raise DataError(f"{path.name} cannot be read", [str(error)]) from error
+
+
+def _note_delimiter(path: Path, delimiter: str) -> tuple[str, ...]:
+    expected = "\t" if path.suffix.lower() == ".tsv" else ","
+    if delimiter == expected:
+        return ()
+    return (f"{path.name}: the delimiter is a {DELIMITERS.get(delimiter, repr(delimiter))}, taken from the header",)
+
+
+def read_columns(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> tuple[str, ...]:
+    """Return the column names of a table without reading on; raises ``DataError``."""
+    encoding = _pick_encoding(path, _checked_head(path), encoding)
+    for _, cells, _ in _raw_rows(path, encoding, delimiter):
+        return tuple(cell.strip() for cell in cells)
+    return ()
+
+
+def read_table(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> Table:
+    """Read a whole table.
+
+    Args:
+        path: a CSV or TSV file; a byte order mark is fine.
+        encoding: how the text is encoded; UTF-8 if None, and anything else must be asked for.
+        delimiter: one character; the header decides if None.
+
+    Raises:
+        DataError: with all duplicate columns and ragged rows, or with the line where reading had to end.
+    """
+    encoding = _pick_encoding(path, _checked_head(path), encoding)
+    problems = Problems()
+    columns: tuple[str, ...] = ()
+    rows, lines, used = [], [], ","
+    for line, cells, found in _raw_rows(path, encoding, delimiter):
+        if not columns:
+            used = found
+            columns = tuple(cell.strip() for cell in cells)
+            twice = sorted({name for name in columns if name and columns.count(name) > 1})
+            problems.extend("column", (f"column {name!r} stands twice; remove or rename one" for name in twice))
+        elif len(cells) != len(columns):
+            problems.add("ragged", f"line {line}: {len(cells)} cells, but the header has {len(columns)}")
+        else:
+            rows.append(tuple(cells))
+            lines.append(line)
+    if not columns:
+        problems.add("empty", "the table is empty: expected a header and rows")
+    elif not lines and not problems:
+        problems.add("empty", "the table has a header and no rows")
+    problems.stop_if_any(f"{path.name} cannot be used")
+    return Table(path, columns, tuple(rows), tuple(lines), used, _note_delimiter(path, used))
