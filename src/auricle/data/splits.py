@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which clips train, which select, which test; and proof that no group is on two sides.
+
+Parts given by the data are respected. Otherwise dev is drawn by group, stratified and seeded, from all that
+is not test. There is a test part only where the data gives one or a fold is held out: a test set
+that nobody asked for would only be taken from training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auricle.data.labels import natural_key
+from auricle.data.manifest import Manifest
+from auricle.data.problems import Problems, shorten
+from auricle.data.stratify import DoubleArray, IntArray, deal_groups, group_counts
+from auricle.errors import DataError, UsageError
+from auricle.registry import nearest
+from auricle.results import Flag
+
+PARTS = ("train", "dev", "test")
+DEV_FRACTION = 0.15
+DEFAULT_FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Clips by part, as indices into the manifest, in its order.
+
+    Attributes:
+        train: clips to learn from.
+        dev: clips to select on; may be empty in cross-validation.
+        test: clips to score once; empty where there are none.
+        flags: classes that a part lacks.
+        notes: how the parts were made, in plain words.
+    """
+
+    train: IntArray
+    dev: IntArray
+    test: IntArray
+    flags: tuple[Flag, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One turn of a cross-validation: train on all other folds, score this one, select nothing."""
+
+    name: str
+    train: IntArray
+    test: IntArray
+    flags: tuple[Flag, ...] = ()
+
+
+def strata(manifest: Manifest) -> DoubleArray:
+    """Return what to deal evenly, shape ``(clip, label + 2)``: the classes, the negatives, and what has neither."""
+    hard = manifest.hard_targets().astype(np.float64)
+    negative = np.array([clip.negative for clip in manifest.clips], np.float64)
+    neither = (hard.sum(axis=1) + negative == 0).astype(np.float64)
+    return np.column_stack([hard, negative, neither])
+
+
+def check_trainable(manifest: Manifest) -> None:
+    """Raise ``DataError`` where nothing can be learned: too few clips, or one class and nothing against it."""
+    problems = Problems()
+    if len(manifest) < 2:
+        problems.add("few", f"{len(manifest)} clip; training needs at least 2, and some for each class")
+    if len(manifest.labels) == 0:
+        problems.add("few", "all clips are negatives; training needs at least one class")
+    elif len(manifest.labels) == 1 and not any(c.negative or not c.label for c in manifest.clips):
+        text = f"the only class is {manifest.labels[0]!r}; add a second class, or clips labelled 'other' without it"
+        problems.add("few", text)
+    problems.stop_if_any(f"{manifest.root} cannot be trained on")
+
+
+def _require_parts(manifest: Manifest, parts: dict[str, IntArray]) -> None:
+    empty = [name for name, indices in parts.items() if len(indices) == 0]
+    if empty:
+        groups = len(set(manifest.groups()))
+        text = f"no clip is left for {' and '.join(empty)}: {len(manifest)} clips in {groups} groups; add recordings"
+        raise DataError(f"{manifest.root} cannot be split", [text])
+
+
+def check_leaks(manifest: Manifest, parts: dict[str, IntArray]) -> None:
+    """Raise ``DataError`` naming the groups that stand in more than one of ``parts``."""
+    groups = manifest.groups()
+    seen: dict[str, set[str]] = {}
+    for name, indices in parts.items():
+        for i in indices:
+            seen.setdefault(groups[i], set()).add(name)
+    torn = {group: names for group, names in seen.items() if len(names) > 1}
+    if torn:
+        where = shorten((f"{group} in {' and '.join(sorted(names))}" for group, names in sorted(torn.items())), 5)
+        text = (
+            f"{len(torn)} groups stand on two sides, which makes every score too good: {where}; move each to one side"
+        )
+        raise DataError(f"{manifest.root} cannot be split", [text])
+
+
+def missing_classes(manifest: Manifest, parts: dict[str, IntArray]) -> tuple[Flag, ...]:
+    """Return a flag for each part that lacks classes of the data."""
+    hard = manifest.hard_targets()
+    flags = []
+    for name, indices in parts.items():
+        absent = [manifest.labels[i] for i in np.flatnonzero(hard[indices].sum(axis=0) == 0)]
+        if absent and len(indices):
+            flags.append(Flag("class_missing", {"part": name, "count": len(absent), "first": absent[0]}))
+    return tuple(flags)
+
+
+def hold_out(manifest: Manifest, indices: IntArray, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
+    """Deal the clips ``indices`` into a rest and about ``fraction`` of them, by group, stratified and seeded."""
+    all_groups = manifest.groups()
+    numbers, counts = group_counts([all_groups[i] for i in indices], strata(manifest)[indices])
+    generator = np.random.default_rng(seed)
+    parts = deal_groups(counts, (1 - fraction, fraction), generator, represent=True)[numbers]
+    return indices[parts == 0], indices[parts == 1]
+
+
+def _where(values: Sequence[str | None], wanted: str) -> IntArray:
+    return np.array([i for i, value in enumerate(values) if value == wanted], np.int64)
+
+
+def _given_parts(manifest: Manifest) -> dict[str, IntArray] | None:
+    """Return the parts that the data itself states, or None if it states none."""
+    values = [clip.split for clip in manifest.clips]
+    return None if not any(values) else {part: _where(values, part) for part in PARTS}
+
+
+def _fold_parts(manifest: Manifest, test_fold: str) -> dict[str, IntArray]:
+    """Return one fold as test and all others as train; raises ``UsageError`` for a fold there is not."""
+    if not manifest.folds:
+        raise UsageError(f"test fold {test_fold!r} was asked for, but the data has no column 'fold'")
+    if test_fold not in manifest.folds:
+        known = ", ".join(manifest.folds)
+        raise UsageError(f"unknown fold {test_fold!r}{nearest(test_fold, manifest.folds)}; known: {known}")
+    folds = [clip.fold for clip in manifest.clips]
+    test = _where(folds, test_fold)
+    return {"train": np.setdiff1d(np.arange(len(folds)), test), "dev": test[:0], "test": test}
+
+
+def make_split(
+    manifest: Manifest, *, test_fold: str | int | None = None, dev_fraction: float = DEV_FRACTION, seed: int = 0
+) -> Split:
+    """Return which clips train, select and test.
+
+    Args:
+        manifest: the data.
+        test_fold: this fold is test and the other folds are the rest; goes before given parts.
+        dev_fraction: share of the rest that becomes dev, by group, where the data gives no dev.
+        seed: of the drawing; equal seeds give equal parts.
+
+    Raises:
+        UsageError: a fold that the data has not.
+        DataError: nothing to learn, an empty part, or a group on two sides.
+    """
+    check_trainable(manifest)
+    if not 0 < dev_fraction < 1:
+        raise UsageError(f"dev fraction {dev_fraction:g} is not between 0 and 1")
+    notes = []
+    given = _given_parts(manifest)
+    if test_fold is not None:
+        parts = _fold_parts(manifest, str(test_fold))
+        notes.append(f"fold {test_fold} is test" + ("; the column 'split' is not used" if given else ""))
+    elif given is not None:
+        parts = given
+        notes.append(f"parts as given: {', '.join(name for name in PARTS if len(parts[name]))}")
+    else:
+        everything = np.arange(len(manifest), dtype=np.int64)
+        parts = {"train": everything, "dev": everything[:0], "test": everything[:0]}
+    if len(parts["train"]) == 0:
+        _require_parts(manifest, {"train": parts["train"]})
+    if len(parts["dev"]) == 0:
+        parts["train"], parts["dev"] = hold_out(manifest, parts["train"], dev_fraction, seed)
+        notes.append(f"{dev_fraction:.0%} of the rest, by group, is dev (seed {seed})")
+    _require_parts(manifest, {name: parts[name] for name in ("train", "dev")})
+    check_leaks(manifest, parts)
+    return Split(parts["train"], parts["dev"], parts["test"], missing_classes(manifest, parts), tuple(notes))
+
+
+def crossval_folds(manifest: Manifest, *, k: int = DEFAULT_FOLDS, seed: int = 0) -> tuple[Fold, ...]:
+    """Return the turns of a cross-validation: the data's own folds, else ``k`` dealt by group, stratified, seeded.
+
+    Raises:
+        UsageError: ``k`` below 2.
+        DataError: fewer groups than folds, an empty fold, or a group in two folds.
+    """
+    check_trainable(manifest)
+    names = [clip.fold for clip in manifest.clips]
+    if not manifest.folds:
+        names = _deal_folds(manifest, k, seed)
+    order = sorted({name for name in names if name is not None}, key=natural_key)
+    if len(order) < 2:
+        raise DataError(f"{manifest.root} cannot be cross-validated", [f"it has one fold only, {order[0]!r}"])
+    tests = {name: _where(names, name) for name in order}
+    check_leaks(manifest, {f"fold {name}": indices for name, indices in tests.items()})
+    everything = np.arange(len(manifest), dtype=np.int64)
+    folds = []
+    for name, test in tests.items():
+        train = np.setdiff1d(everything, test)
+        folds.append(Fold(name, train, test, missing_classes(manifest, {"train": train, "test": test})))
+    return tuple(folds)
+
+
+def _deal_folds(manifest: Manifest, k: int, seed: int) -> list[str | None]:
+    """Return a fold from 1 to ``k`` for each clip."""
+    if k < 2:
+        raise UsageError(f"{k} folds were asked for; cross-validation needs at least 2")
+    numbers, counts = group_counts(manifest.groups(), strata(manifest))
+    if len(counts) < k:
+        text = f"{len(counts)} groups cannot fill {k} folds; ask for fewer folds or add recordings"
+        raise DataError(f"{manifest.root} cannot be cross-validated", [text])
+    parts = deal_groups(counts, [1 / k] * k, np.random.default_rng(seed))
+    return [str(part + 1) for part in parts[numbers]]
