@@ -1,4 +1,120 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small ears from big ones: turn recordings into small, fast sound detectors and run them anywhere."""
+"""Small ears from big ones: turn recordings into small, fast sound detectors and run them anywhere.
+
+    import auricle
+
+    detector = auricle.load("models/yard")
+    for event in detector.detect("night.flac").events:
+        print(event.label, event.onset, event.offset, event.score)
+
+Everything in ``__all__`` is public and loaded when it is first asked for, so that ``import auricle``
+is instant and needs neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from auricle.api import crossval, evaluate, load, train
+    from auricle.errors import (
+        AuricleError,
+        BundleError,
+        ConfigError,
+        DataError,
+        InputError,
+        Interrupted,
+        RunError,
+        TrainingError,
+        UsageError,
+    )
+    from auricle.results import (
+        DetectResult,
+        EmbedResult,
+        Event,
+        Failure,
+        Flag,
+        Interval,
+        LabelScore,
+        Report,
+        RunResult,
+        Scores,
+        TagResult,
+    )
+    from auricle.runtime.detector import Detector
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "auricle.api": ("crossval", "evaluate", "load", "train"),
+    "auricle.errors": (
+        "AuricleError",
+        "BundleError",
+        "ConfigError",
+        "DataError",
+        "InputError",
+        "Interrupted",
+        "RunError",
+        "TrainingError",
+        "UsageError",
+    ),
+    "auricle.results": (
+        "DetectResult",
+        "EmbedResult",
+        "Event",
+        "Failure",
+        "Flag",
+        "Interval",
+        "LabelScore",
+        "Report",
+        "RunResult",
+        "Scores",
+        "TagResult",
+    ),
+    "auricle.runtime.detector": ("Detector",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AuricleError",
+    "BundleError",
+    "ConfigError",
+    "DataError",
+    "DetectResult",
+    "Detector",
+    "EmbedResult",
+    "Event",
+    "Failure",
+    "Flag",
+    "InputError",
+    "Interrupted",
+    "Interval",
+    "LabelScore",
+    "Report",
+    "RunError",
+    "RunResult",
+    "Scores",
+    "TagResult",
+    "TrainingError",
+    "UsageError",
+    "__version__",
+    "crossval",
+    "evaluate",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'auricle' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List what is public."""
+    return __all__

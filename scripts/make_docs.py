@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write the generated pages of docs/: commands, recipe keys, codes. ``--check`` only says whether they are fresh.
+
+The pages come from the code they describe (the commands, ``config.Recipe``, ``errors``), so they cannot disagree
+with it; a test runs the check.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+import typer.main
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from auricle.cli.main import app
+from auricle.config import Recipe
+from auricle.errors import FAILURE_CODES, FLAG_CODES
+
+DOCS = Path(__file__).parents[1] / "docs"
+MARK = "<!-- Written by scripts/make_docs.py (make docs): change the code, not this page. -->\n\n"
+
+
+def table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a Markdown table."""
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each command that does something, with the words that lead to it."""
+    inner = getattr(command, "commands", None)
+    if inner is None or (command.invoke_without_command and len(words) > 1):
+        yield words, command
+    for name, sub in (inner or {}).items():
+        yield from walk(sub, (*words, name))
+
+
+def parameter_row(parameter: Any, context: typer.Context) -> tuple[str, str]:
+    """Return one row for an argument or an option: how it is written, and what it does (with its default)."""
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.make_metavar(ctx=context)}`", parameter.help or ""
+    left, right = parameter.get_help_record(context)
+    return f"`{left}`", right
+
+
+def command_section(words: tuple[str, ...], command: Any) -> str:
+    """Return the section of one command: what it does, an example, its parameters."""
+    context = typer.Context(command, info_name=" ".join(words))
+    text, _, example = inspect.cleandoc(command.help or "").replace("\b\n", "").partition("Example:\n")
+    rows = [parameter_row(p, context) for p in command.get_params(context) if p.name != "help"]
+    parts = [f"## {' '.join(words)}\n", text.strip() + "\n"]
+    if example:
+        parts.append(f"```sh\n{inspect.cleandoc(example)}\n```\n")
+    if rows:
+        parts.append(table(("option", "meaning"), rows))
+    return "\n".join(parts)
+
+
+def cli_page() -> str:
+    """Return docs/cli.md."""
+    head = (
+        "# Commands\n\nEvery command also takes `--help`. Inputs are files, folders (searched through), globs, or `-` "
+        "for stdin.\nErrors are one line on stderr; `--debug` adds the traceback.\n\n"
+        "Exit codes: 0 all inputs done, with flags or without · 1 some or all inputs failed, the rest is done · "
+        "2 wrong use or configuration · 130 interrupted · 143 terminated.\n\n"
+    )
+    sections = [command_section(words, command) for words, command in walk(typer.main.get_command(app), ("auricle",))]
+    return MARK + head + "\n".join(sections)
+
+
+def spell_range(info: FieldInfo) -> str:
+    """Return the allowed values of a recipe key in words."""
+    limits = {"Ge": "at least {}", "Gt": "above {}", "Le": "at most {}", "Lt": "below {}"}
+    found = []
+    for item in info.metadata:
+        pattern = limits.get(type(item).__name__)
+        if pattern is not None:
+            found.append(pattern.format(f"{getattr(item, type(item).__name__.lower()):g}"))
+    arguments = getattr(info.annotation, "__args__", ())
+    if getattr(info.annotation, "__origin__", None) is not None and all(isinstance(a, str) for a in arguments):
+        return " · ".join(f"`{a}`" for a in arguments)
+    if info.annotation is bool:
+        return "`true` · `false`"
+    return ", ".join(found)
+
+
+def recipe_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Yield a row for each key: name, default, range, effect."""
+    defaults = section()
+    for name, info in section.model_fields.items():
+        value = getattr(defaults, name)
+        if isinstance(value, BaseModel):
+            yield from recipe_rows(type(value), f"{prefix}{name}.")
+            continue
+        shown = (
+            {None: "null", True: "true", False: "false"}.get(value, value)
+            if not isinstance(value, tuple)
+            else list(value)
+        )
+        yield f"`{prefix}{name}`", f"`{shown}`", spell_range(info), info.description or ""
+
+
+def hyperparameters_page() -> str:
+    """Return docs/hyperparameters.md."""
+    head = (
+        "# Hyperparameters\n\nEvery choice of a training run, with its default. Put them in a YAML file "
+        "(`--recipe FILE`, see `recipes/`) or change one with\n`--set key=value`. The whole recipe of a run is "
+        "stored in its model folder as `run/recipe.yaml`. Unknown keys and impossible values\nare reported all at once.\n\n"
+    )
+    return MARK + head + table(("key", "default", "range", "effect"), list(recipe_rows(Recipe)))
+
+
+def codes_page() -> str:
+    """Return docs/codes.md."""
+    head = (
+        "# Codes of flags and failures\n\nA closed set, the same in JSON, CSV, tables and summaries.\n\n"
+        "## Flags\n\nThe input was used, and this stands beside its result.\n\n"
+    )
+    flags = table(("code", "meaning"), [(f"`{code}`", text) for code, text in FLAG_CODES.items()])
+    failures = table(("code", "meaning"), [(f"`{code}`", text) for code, text in FAILURE_CODES.items()])
+    return MARK + head + flags + "\n## Failures\n\nThe input was not used; the others go on.\n\n" + failures
+
+
+PAGES = {"cli.md": cli_page, "hyperparameters.md": hyperparameters_page, "codes.md": codes_page}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with ``--check`` name those that are stale; returns the exit code."""
+    stale = []
+    for name, make in PAGES.items():
+        page, text = DOCS / name, make()
+        if arguments == ["--check"]:
+            if not page.exists() or page.read_text(encoding="utf-8") != text:
+                stale.append(name)
+        else:
+            page.write_text(text, encoding="utf-8")
+    if stale:
+        sys.stderr.write(f"stale: {', '.join(stale)}; run `make docs`\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

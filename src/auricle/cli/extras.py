@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which modules each extra of ``pip install "auricle[...]"`` brings: for hints and for ``doctor``."""
+
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "train": ("torch", "lightning_fabric", "safetensors", "onnx", "sklearn", "tensorboard", "optuna"),
+    "reports": ("jinja2", "matplotlib"),
+    "codecs": ("av",),
+}

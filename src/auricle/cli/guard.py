@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a command ends: errors become one line and an exit code, never a traceback (``--debug`` shows it).
+
+0    all inputs done, with flags or without
+1    some or all inputs failed, the rest is done; or an error inside auricle
+2    wrong use or wrong configuration
+130  interrupted (Ctrl-C)
+143  terminated (SIGTERM)
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn, ParamSpec, TypeVar
+
+import typer
+
+from auricle.errors import AuricleError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def say(text: str) -> None:
+    """Write one line for people to stderr; stdout belongs to results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def guarded(command: Callable[P, R]) -> Callable[P, R]:
+    """Wrap a command so that whatever ends it becomes a line on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except typer.Exit:
+            raise
+        except Exception as error:
+            if kwargs.get("debug"):
+                raise
+            leave(error)
+        except KeyboardInterrupt:
+            say("auricle: interrupted")
+            raise typer.Exit(130) from None
+
+    if run.__doc__ is not None:
+        # A line with \b keeps the example's lines apart; all other paragraphs are filled to the terminal's width.
+        run.__doc__ = inspect.cleandoc(run.__doc__).replace("\nExample:\n", "\n\b\nExample:\n")
+    return run
+
+
+def leave(error: Exception) -> NoReturn:
+    """Report ``error`` in one line (more only where several problems are listed) and exit with its code."""
+    if isinstance(error, BrokenPipeError):
+        forget_stdout()
+        raise typer.Exit(1) from None
+    if isinstance(error, AuricleError):
+        say(f"auricle: {error.message}")
+        raise typer.Exit(error.exit_code) from None
+    if isinstance(error, ModuleNotFoundError) and (extra := _extra_of(error.name)) is not None:
+        say(f'auricle: this needs {error.name}, which is not installed; do: pip install "auricle[{extra}]"')
+        raise typer.Exit(2) from None
+    text = " ".join(str(error).split())
+    say(f"auricle: unexpected {type(error).__name__}: {text} (run again with --debug to see where)")
+    raise typer.Exit(1) from None
+
+
+def _extra_of(module: str | None) -> str | None:
+    """Return the extra that installs ``module``, or None if no extra does."""
+    from auricle.cli.extras import EXTRAS
+
+    root = "" if module is None else module.partition(".")[0]
+    return next((extra for extra, modules in EXTRAS.items() if root in modules), None)
+
+
+def forget_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush into a closed pipe stays quiet."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+
+
+def terminate_cleanly() -> None:
+    """Let SIGTERM unwind the stack, so that open result files are finished, and exit 143.
+
+    ``SystemExit`` and no error of ours: no handler of one recording's errors may swallow it.
+    """
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise SystemExit(143)
+
+    signal.signal(signal.SIGTERM, stop)

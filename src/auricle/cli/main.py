@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``auricle``: puts the command groups together.
+
+Nothing heavy is imported here or at the top of a command's file, and help is printed without
+parsing the other options, so that ``--help`` answers at once (typer reads options with pydantic).
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+import typer.core
+import typer.main
+
+from auricle import __version__
+from auricle.cli import crossval, data, detect, doctor, embed, evaluate, models, tag, train
+from auricle.cli.guard import forget_stdout, terminate_cleanly
+
+HELP_NAMES = ("--help", "-h")
+
+app = typer.Typer(
+    name="auricle",
+    help="Small ears from big ones: turn recordings into small, fast sound detectors and run them anywhere.",
+    epilog="auricle COMMAND --help explains a command. Exit codes: 0 done, 1 some inputs failed, 2 wrong use.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": list(HELP_NAMES), "max_content_width": 100},
+)
+
+app.command(short_help="Say what is in recordings.")(tag.tag)
+app.command(short_help="Say when sounds happen in recordings.")(detect.detect)
+app.command(short_help="Give one vector for each recording.")(embed.embed)
+app.command(short_help="Train a detector on labelled recordings.")(train.train)
+app.command(short_help="Measure a recipe over all folds of a data set.")(crossval.crossval)
+app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)
+app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
+app.add_typer(data.app, name="data", short_help="Check a data set, or import one.")
+app.command(short_help="Check this machine, or a model.")(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"auricle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def auricle(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Small ears from big ones: turn recordings into small, fast sound detectors and run them anywhere."""
+
+
+def help_of(words: Sequence[str]) -> str:
+    """Return the help text of the command that ``words`` lead to, such as ``["data", "check"]``.
+
+    Words that are no command (inputs, options) are passed over.
+    """
+    command = typer.main.get_command(app)
+    context = typer.Context(command, info_name="auricle", **command.context_settings)
+    for word in words:
+        inner = getattr(command, "commands", {}).get(word)
+        if inner is not None:
+            command = inner
+            context = typer.Context(command, info_name=word, parent=context, **command.context_settings)
+    return command.get_help(context)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run one command line; always ends with ``SystemExit``."""
+    words = list(arguments)
+    options = words[: words.index("--")] if "--" in words else words
+    if any(name in options for name in HELP_NAMES):
+        print(help_of(words))
+        raise SystemExit(0)
+    if words == ["--version"]:
+        print(f"auricle {__version__}")
+        raise SystemExit(0)
+    app(args=words, prog_name="auricle")
+
+
+def run() -> None:
+    """Run the command line of this process; the console entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # File names need not be UTF-8; in a JSON string the backslash form is the right escape.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if not sys.warnoptions and "--debug" not in sys.argv:
+        warnings.simplefilter("ignore")
+    terminate_cleanly()
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        forget_stdout()
+        raise SystemExit(1) from None

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that several commands share, each described once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from auricle.errors import UsageError
+from auricle.registry import nearest
+from auricle.runtime.locate import DEFAULT_MODEL
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(help="Recordings: files, folders (searched through), globs, or - for stdin.", metavar="INPUT"),
+]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA", help="Labelled recordings: class folders, a table, or another form (docs/formats.md)."
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="A folder (with a / or existing) or the name of a built-in model.",
+        show_default=DEFAULT_MODEL,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="Write results, failures.jsonl and summary.json into this folder."),
+]
+Threshold = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--threshold",
+        "-t",
+        metavar="[LABEL=]X",
+        help="X for all labels or LABEL=X for one, from 0 to 1; may be repeated.",
+    ),
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Recordings scored at the same time.")]
+Device = Annotated[Literal["auto", "cpu"], typer.Option("--device", help="Where to compute.")]
+Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", help="Which graph of the model to run.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; errors remain.")]
+Network = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="Network to train, by name.")]
+RecipeFile = Annotated[
+    Path | None, typer.Option("--recipe", metavar="FILE", help="YAML file with the choices of the run.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one choice, such as optim.lr=0.001; may be repeated."),
+]
+DataFormat = Annotated[
+    Literal["auto", "asvspoof", "csv", "desed", "numpy", "folders"],
+    typer.Option("--data-format", help="The form of DATA, where the automatic choice is wrong."),
+]
+TrainDevice = Annotated[
+    Literal["auto", "cpu", "cuda"] | None,
+    typer.Option("--device", help="Where to train (as run.device)."),
+]
+ReportFormat = Annotated[Literal["table", "json"], typer.Option("--format", "-f", help="Form of the report.")]
+SampleRate = Annotated[
+    int | None,
+    typer.Option(
+        "--sample-rate", metavar="HZ", min=1, help="Rate in Hz of .npy waveforms that do not say it themselves."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What ``--threshold`` said.
+
+    Attributes:
+        default: for labels that are not named; None leaves the model's own.
+        labels: for single labels.
+    """
+
+    default: float | None = None
+    labels: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, label: str, otherwise: float) -> float:
+        """Return the threshold of ``label``, or ``otherwise`` where none was given."""
+        if label in self.labels:
+            return self.labels[label]
+        return otherwise if self.default is None else self.default
+
+
+def parse_thresholds(values: Sequence[str] | None) -> Thresholds:
+    """Read ``X`` and ``LABEL=X``; the last one of each kind wins.
+
+    Raises:
+        UsageError: if a value is no number from 0 to 1.
+    """
+    default: float | None = None
+    labels: dict[str, float] = {}
+    for text in values if values is not None else ():
+        label, equals, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = float("nan")
+        if not 0 <= value <= 1 or (equals and not label):
+            raise UsageError(
+                f"--threshold {text}: expected a number from 0 to 1, or LABEL=number, such as 0.5 or dog=0.7"
+            )
+        if equals:
+            labels[label] = value
+        else:
+            default = value
+    return Thresholds(default, labels)
+
+
+def check_labels(thresholds: Thresholds, labels: Sequence[str]) -> None:
+    """Refuse a threshold for a label that the model does not have."""
+    for label in thresholds.labels:
+        if label not in labels:
+            known = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
+            raise UsageError(
+                f"--threshold {label}=...: the model has no such label{nearest(label, labels)}; it has: {known}"
+            )

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How reports of training and evaluation are printed: for people, or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from auricle.cli.tables import as_text, print_table
+
+if TYPE_CHECKING:
+    from auricle.results import Interval, Report, RunResult
+
+
+def print_object(value: Mapping[str, Any], stream: TextIO) -> None:
+    """Print one JSON object on one line."""
+    stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+    stream.flush()
+
+
+def flat_rows(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield a row for each value of a nested object, named by its path, such as ``model.head``.
+
+    >>> list(flat_rows({"task": "single", "model": {"head": "attention"}, "labels": ["dog", "rain"]}))
+    [('task', 'single'), ('model.head', 'attention'), ('labels', 'dog, rain')]
+    """
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat_rows(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{name}", ", ".join(as_text(item) for item in value)
+        elif value is not None:
+            yield f"{prefix}{name}", as_text(value)
+
+
+def print_metrics(metrics: Mapping[str, Interval], stream: TextIO) -> None:
+    """Print figures with their 95 % intervals."""
+    rows = [(name, m.value, m.low, m.high, m.n) for name, m in metrics.items()]
+    print_table(("metric", "value", "low (95 %)", "high (95 %)", "n"), rows, stream)
+
+
+def print_report(report: Report, form: str, stream: TextIO) -> None:
+    """Print what ``evaluate`` measured."""
+    if form == "json":
+        print_object(report.to_dict(), stream)
+        return
+    print_metrics(report.metrics, stream)
+    if report.per_class:
+        names = list(dict.fromkeys(name for row in report.per_class.values() for name in row))
+        rows = [(label, *(row.get(name) for name in names)) for label, row in report.per_class.items()]
+        stream.write("\n")
+        print_table(("class", *names), rows, stream)
+
+
+def print_run(result: RunResult, form: str, stream: TextIO) -> None:
+    """Print what a training run left behind."""
+    if form == "json":
+        print_object(result.to_dict(), stream)
+        return
+    stream.write(f"model    {result.path}\nepochs   {result.epochs} ({result.steps} steps)\n")
+    if result.dev:
+        stream.write("dev      " + ", ".join(f"{name} {value:.4g}" for name, value in result.dev.items()) + "\n")
+    if result.test is not None:
+        stream.write("\ntest, scored once:\n")
+        print_report(result.test, form, stream)
+    stream.flush()

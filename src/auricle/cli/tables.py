@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows for people: a rich table on a terminal, aligned plain text in a pipe, and CSV that a spreadsheet cannot run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from auricle.events.formats import escape_cell
+
+
+def as_text(value: object) -> str:
+    """Return a cell as text: None is empty, floats have six significant digits."""
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def printable(text: str) -> str:
+    r"""Escape control characters and undecodable bytes, so that a file name cannot steer a terminal.
+
+    >>> printable("a\x1b[2J\nb")
+    'a\\x1b[2J\\nb'
+    """
+    return "".join(c.encode("unicode_escape").decode() if _unsafe(c) else c for c in text)
+
+
+def _unsafe(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp", "Cf"}
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], stream: TextIO) -> None:
+    """Print rows under their column names: rich on a terminal, aligned text elsewhere. Numbers go to the right."""
+    values = [list(row) for row in rows]
+    numeric = [
+        any(isinstance(row[i], (int, float)) for row in values)
+        and all(row[i] in (None, "") or isinstance(row[i], (int, float)) for row in values)
+        for i in range(len(columns))
+    ]
+    cells = [[printable(as_text(value)) for value in row] for row in values]
+    if stream.isatty():
+        _print_rich(columns, cells, numeric, stream)
+    else:
+        stream.write(_aligned(columns, cells, numeric))
+    stream.flush()
+
+
+def _print_rich(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], stream: TextIO
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for name, right in zip(columns, numeric, strict=True):
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(file=stream).print(table)
+
+
+def _aligned(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
+    """Return the rows as lines of text, columns two spaces apart."""
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
+    lines = []
+    for row in [columns, *cells]:
+        padded = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        lines.append("  ".join(padded).rstrip() + "\n")
+    return "".join(lines)
+
+
+def csv_line(row: Iterable[object]) -> str:
+    """Return one CSV line. Text that a spreadsheet would take for a formula gets a leading ``'``."""
+    cells = [escape_cell(value) if isinstance(value, str) else as_text(value) for value in row]
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()

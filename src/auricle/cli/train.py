@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``auricle train``: recordings with labels become a model folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auricle.cli.guard import guarded
+from auricle.cli.options import (
+    Data,
+    DataFormat,
+    Debug,
+    Network,
+    Overrides,
+    Quiet,
+    RecipeFile,
+    ReportFormat,
+    SampleRate,
+    TrainDevice,
+)
+
+
+@guarded
+def train(
+    data: Data,
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder that becomes the model; must be new or empty.")
+    ],
+    model: Network = "crnn",
+    recipe: RecipeFile = None,
+    overrides: Overrides = None,
+    soft: Annotated[
+        Path | None,
+        typer.Option("--soft", metavar="PATH", help="Soft labels of a teacher: a CSV, or a folder with one."),
+    ] = None,
+    data_format: DataFormat = "auto",
+    sample_rate: SampleRate = None,
+    test_fold: Annotated[
+        str | None, typer.Option("--test-fold", metavar="K", help="Hold fold K out and score it once, at the end.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")] = False,
+    init: Annotated[
+        str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights.")
+    ] = None,
+    new_head: Annotated[
+        bool, typer.Option("--new-head", help="With --init: other classes, so the last layer starts anew.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random (recipe: 0).")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data (as optim.epochs).")
+    ] = None,
+    device: TrainDevice = None,
+    form: ReportFormat = "table",
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a detector on labelled recordings; --out becomes a model for tag and detect.
+
+    Ctrl-C saves and stops; the same command with --resume goes on exactly there.
+
+    Example:
+      auricle train clips/ --out models/yard
+      auricle train esc10/ --out models/esc10 --test-fold 1 --recipe recipes/esc10.yaml
+    """
+    from auricle import api
+    from auricle.cli.reporting import EpochLines, print_run
+
+    result = api.train(
+        data,
+        out=out,
+        model=model,
+        recipe=recipe,
+        overrides=[*all_overrides(overrides, epochs, device)],
+        soft=soft,
+        data_format=data_format,
+        sample_rate=sample_rate,
+        test_fold=test_fold,
+        resume=resume,
+        overwrite=overwrite,
+        init=init,
+        new_head=new_head,
+        seed=seed,
+        progress=None if quiet else EpochLines(),
+    )
+    print_run(result, form, sys.stdout)
+
+
+def all_overrides(overrides: list[str] | None, epochs: int | None, device: str | None) -> list[str]:
+    """Return ``--set`` values followed by what the short options say, which win."""
+    values = [] if overrides is None else list(overrides)
+    if epochs is not None:
+        values.append(f"optim.epochs={epochs}")
+    if device is not None:
+        values.append(f"run.device={device}")
+    return values

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Progress goes to stderr, seldom, and not at all when it should be quiet."""
+
+from __future__ import annotations
+
+import pytest
+
+from auricle.cli.progress import Progress, spell_seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (75, "1 min 15 s"), (3600, "1 h 0 min"), (7260, "2 h 1 min")],
+)
+def test_durations_for_people(seconds, text):
+    assert spell_seconds(seconds) == text
+
+
+def count(total, seconds_each, capsys, **options):
+    now = [0.0]
+    with Progress("tag", total, clock=lambda: now[0], **options) as progress:
+        for _ in range(total):
+            now[0] += seconds_each
+            progress.advance()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return printed.err
+
+
+def test_a_line_comes_every_half_minute_with_the_time_left(capsys):
+    assert count(4, 20.0, capsys) == "tag: 2 of 4, about 40 s left\n"
+
+
+def test_quick_work_says_nothing(capsys):
+    assert count(100, 0.1, capsys) == ""
+
+
+def test_one_piece_and_quiet_say_nothing(capsys):
+    assert count(1, 100.0, capsys) == ""
+    assert count(5, 100.0, capsys, quiet=True) == ""
