@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files: atomic writes, hashes, JSON, the folder lock, and the list of recordings to work on.
+
+Whatever auricle writes, it writes beside its target and renames it there, so that a killed process, a full disk
+or a power cut leaves the old file or the new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+from auricle.errors import RunError, UsageError
+
+#: What a folder is searched for, in lower case. A file named explicitly is taken whatever its extension.
+AUDIO_EXTENSIONS = frozenset(
+    [
+        ".aac",
+        ".aif",
+        ".aifc",
+        ".aiff",
+        ".au",
+        ".caf",
+        ".flac",
+        ".m4a",
+        ".m4b",
+        ".mka",
+        ".mkv",
+        ".mov",
+        ".mp2",
+        ".mp3",
+        ".mp4",
+        ".oga",
+        ".ogg",
+        ".opus",
+        ".rf64",
+        ".snd",
+        ".w64",
+        ".wav",
+        ".wave",
+        ".webm",
+        ".wma",
+    ]
+)
+_TEMP_PREFIX = ".auricle-"
+_HASH_BLOCK_BYTES = 1 << 20
+_STDIN = "-"
+
+PathLike = str | bytes | os.PathLike[str]
+
+
+def atomic_write(path: PathLike, data: bytes | Callable[[BinaryIO], None]) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part.
+
+    Args:
+        path: the target; its folder must exist.
+        data: the bytes, or a function that writes them to the open binary file it is given.
+    """
+    target = Path(os.fsdecode(path))
+    temporary = _temporary_beside(target)
+    try:
+        with temporary.open("xb") as file:
+            if callable(data):
+                data(file)
+            else:
+                file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _temporary_beside(target: Path) -> Path:
+    """Return a new name in the folder of ``target``: only there is a rename atomic."""
+    return target.with_name(f"{_TEMP_PREFIX}{secrets.token_hex(8)}.tmp")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable: its place is the folder, which has to reach the disk too."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: PathLike, obj: Any) -> None:
+    """Write ``obj`` as indented JSON, keys in the order given, atomically; NaN and infinity are refused."""
+    text = json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False)
+    atomic_write(path, (text + "\n").encode("utf-8", "surrogateescape"))
+
+
+def read_json(path: PathLike) -> Any:
+    """Return the content of a JSON file; raises ``UsageError`` naming the file and the place of a mistake."""
+    try:
+        return json.loads(Path(os.fsdecode(path)).read_bytes())
+    except ValueError as error:
+        raise UsageError(f"{os.fsdecode(path)} is no valid JSON: {error}") from error
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Return the SHA-256 of ``data`` as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: PathLike) -> str:
+    """Return the SHA-256 of a file's content, read in blocks."""
+    digest = hashlib.sha256()
+    with Path(os.fsdecode(path)).open("rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def list_audio(inputs: Iterable[str]) -> Iterator[str]:
+    """Yield the recordings that ``inputs`` name, as paths.
+
+    A folder is searched with all below it, sorted by name; only audio extensions count there, hidden files do not,
+    and a folder reached twice through symbolic links is visited once. A pattern with ``*``, ``?`` or ``[`` is
+    expanded unless a file has that very name. Everything else, ``-`` for standard input too, is kept as it is:
+    whether it can be read is found out when it is read, and reported there.
+
+    Raises:
+        UsageError: nothing matches a pattern, or a folder holds no recording; says what it holds instead.
+    """
+    for name in inputs:
+        if name == _STDIN or not glob.has_magic(name) or os.path.lexists(name):
+            yield from _expand(name)
+            continue
+        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - absolute patterns too
+        if not matches:
+            raise UsageError(f"no file matches {name!r}; check the pattern, or quote it if the shell changed it")
+        for match in matches:
+            yield from _expand(match)
+
+
+def _expand(name: str) -> Iterator[str]:
+    """Yield ``name`` itself, or the recordings below it if it is a folder."""
+    if name == _STDIN or not Path(name).is_dir():
+        yield name
+        return
+    others: Counter[str] = Counter()
+    found = False
+    for path in _walk(name, set(), others):
+        found = True
+        yield path
+    if not found:
+        raise UsageError(_nothing_in(name, others))
+
+
+def _walk(folder: str, visited: set[tuple[int, int]], others: Counter[str]) -> Iterator[str]:
+    """Yield the recordings below ``folder``; counts the extensions it passes over in ``others``."""
+    try:
+        status = Path(folder).stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in visited:
+            return
+        visited.add(identity)
+        with os.scandir(folder) as entries:
+            # Only the names are kept and sorted: one folder of millions of files fits in memory that way.
+            names = sorted((entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        others[f"(unreadable folder: {error.strerror})"] += 1
+        return
+    for name, is_folder in names:
+        path = os.path.join(folder, name)  # noqa: PTH118 - keeps a leading "./" as it was typed
+        extension = PurePath(name).suffix.lower()
+        if is_folder:
+            yield from _walk(path, visited, others)
+        elif extension in AUDIO_EXTENSIONS:
+            yield path
+        else:
+            others[extension or "(no extension)"] += 1
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a folder; a link to itself is none, and is reported when it is read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _nothing_in(folder: str, others: Counter[str]) -> str:
+    seen = ", ".join(f"{extension} ({count})" for extension, count in others.most_common(8)) or "nothing"
+    known = " ".join(sorted(AUDIO_EXTENSIONS))
+    return f"no recording in folder {folder!r}: found {seen}; looked for {known}; name other files one by one"
+
+
+class FolderLock:
+    """Hold a folder for one process: ``with FolderLock("models/yard"): ...``.
+
+    The lock is a file ``lock`` that names process, boot and host. One left behind by a process that has died, or by
+    another boot of this host, is taken over; a live one, or one of another host, raises ``RunError``.
+    """
+
+    def __init__(self, folder: PathLike) -> None:
+        self.path = Path(os.fsdecode(folder)) / "lock"
+
+    def __enter__(self) -> FolderLock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._create():
+            holder = self._holder()
+            if _is_alive(holder):
+                raise RunError(
+                    f"{self.path.parent} is in use by process {holder.get('pid')} on {holder.get('host')}; "
+                    f"wait for it or choose another folder (if it is surely dead, delete {self.path})"
+                )
+            self.path.unlink(missing_ok=True)
+            if not self._create():
+                raise RunError(f"{self.path.parent} was taken by another process just now; choose another folder")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._holder() == _identity():
+            self.path.unlink(missing_ok=True)
+
+    def _create(self) -> bool:
+        """Make the lock file with its content in one step, by linking a finished one; False if there is one."""
+        temporary = _temporary_beside(self.path)
+        temporary.write_text(json.dumps(_identity()))
+        try:
+            self.path.hardlink_to(temporary)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        return True
+
+    def _holder(self) -> dict[str, Any]:
+        """Return what the lock file says, or nothing if it is gone or damaged."""
+        try:
+            content = json.loads(self.path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+
+
+def _identity() -> dict[str, Any]:
+    """Return what tells this process from all others, now and after a restart of the machine."""
+    return {"pid": os.getpid(), "boot": _boot_id(), "host": socket.gethostname()}
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # no Linux: a pid alone has to do
+        return ""
+
+
+def _is_alive(holder: dict[str, Any]) -> bool:
+    """Tell whether the process that a lock names may still run."""
+    pid = holder.get("pid")
+    if not isinstance(pid, int) or pid < 1:
+        return False
+    if holder.get("host") != socket.gethostname():
+        return True  # cannot be known from here
+    if holder.get("boot") != _boot_id():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
