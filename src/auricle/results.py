@@ -101,6 +101,23 @@ class Event:
 
 
 @dataclass(frozen=True)
+class EventStart:
+    """A sound has begun and goes on; streams announce it once it is certain to become an ``Event``.
+
+    Attributes:
+        label: what it is.
+        onset: seconds from the start of the stream; that of the ``Event`` that will follow.
+    """
+
+    label: str
+    onset: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"label", "onset"}``."""
+        return {"label": self.label, "onset": rounded(self.onset)}
+
+
+@dataclass(frozen=True)
 class _Result:
     """What all results about one input share."""
 
