@@ -79,6 +79,11 @@ class MedianStream:
         self._kept: FloatArray = np.empty((0, labels), np.float32)
         self._begun = False
 
+    @property
+    def lookahead(self) -> int:
+        """Frames after a frame that its smoothed score depends on."""
+        return self._half
+
     def push(self, scores: FloatArray) -> FloatArray:
         """Take new scores, shape ``(frame, label)``, and return the smoothed ones that are final."""
         kept = np.concatenate([self._kept, scores])

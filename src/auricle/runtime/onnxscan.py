@@ -15,14 +15,15 @@ from auricle.errors import BundleError
 
 #: The operator sets of ONNX itself.
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
-#: ONNX Runtime's own operators that are accepted: those that its int8 tool and its fusions leave behind.
-#: The rest of its set is not, because some of them open files (``EPContext``) or run code (``PythonOp``).
-RUNTIME_OPERATORS = frozenset(
-    "BiasGelu DequantizeLinear DynamicQuantizeLSTM DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul Gelu "
-    "MatMulIntegerToFloat MatMulNBits QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool "
-    "QLinearLeakyRelu QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear "
-    "QuickGelu".split()
+# ONNX Runtime's own operators that are accepted: those that its int8 tool and its fusions leave behind.
+# The rest of its set is not, because some of them open files (``EPContext``) or run code (``PythonOp``).
+_RUNTIME_OPERATORS = (
+    "BiasGelu DequantizeLinear DynamicQuantizeLSTM DynamicQuantizeMatMul FastGelu FusedConv FusedGemm "
+    "FusedMatMul Gelu MatMulIntegerToFloat MatMulNBits QGemm QLinearAdd QLinearAveragePool QLinearConcat "
+    "QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax "
+    "QLinearWhere QuantizeLinear QuickGelu "
 )
+RUNTIME_OPERATORS = frozenset(_RUNTIME_OPERATORS.split())
 
 _MAX_DEPTH = 16
 _MAX_FIELDS = 4_000_000

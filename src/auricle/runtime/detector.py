@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model at work: what is in a recording (``tag``), when (``detect``, ``frames``, ``stream``), its vector (``embed``).
+
+Memory does not grow with the length of a recording: blocks become windows, windows become scores, and only running
+sums stay (and the frame scores themselves, where ``frames`` is asked for them).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from auricle.errors import AuricleError, InputError, UsageError
+from auricle.results import (
+    DetectResult,
+    EmbedResult,
+    Event,
+    Failure,
+    Flag,
+    FloatArray,
+    LabelScore,
+    Scores,
+    TagResult,
+)
+from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
+from auricle.runtime.calibration import apply_calibration
+from auricle.runtime.inputs import AudioInput, input_name, open_input
+from auricle.runtime.scoring import Scorer
+from auricle.runtime.session import EMBEDDING, Network, open_network
+from auricle.runtime.spec import BundleSpec
+from auricle.runtime.stream import EventTracker, Stream, Threshold, length_flags
+
+R = TypeVar("R")
+
+
+def load(name: str | os.PathLike[str], *, precision: str = "float32", threads: int = 1) -> Detector:
+    """Load a model and check all of it.
+
+    Args:
+        name: a folder, the name of a built-in model, or ``hf:org/name``, see ``resolve_model``.
+        precision: ``float32``, or ``int8`` where the bundle has it.
+        threads: threads within one window.
+
+    Raises:
+        UsageError: no such model; ``BundleError`` (a kind of it) if the model is damaged.
+    """
+    bundle = load_bundle(resolve_model(name))
+    return Detector(bundle, open_network(bundle, precision=precision, threads=threads))
+
+
+class Detector:
+    """A model and its network; made by ``load``. It holds no state between calls, so threads may share it.
+
+    Every method takes a path, a binary file object, or an array of shape ``(time,)`` or ``(time, channel)`` with its
+    ``sample_rate``, and raises ``InputError`` if that cannot be used; the ``..._many`` forms put it into the result.
+    """
+
+    def __init__(self, bundle: Bundle, network: Network) -> None:
+        self.bundle = bundle
+        self._network = network
+
+    @property
+    def spec(self) -> BundleSpec:
+        """The specification of the model, as in ``auricle.json``."""
+        return self.bundle.spec
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the model can hear, in the order of its scores."""
+        return self.spec.labels
+
+    @property
+    def embedding_size(self) -> int:
+        """Length of the vectors that ``embed`` gives; raises ``UsageError`` if the model has none."""
+        self._require_embedding()
+        silence = np.zeros((1, self.spec.window_samples), np.float32)
+        found = self._network.run(silence, frozenset({EMBEDDING})).embedding
+        return 0 if found is None else found.shape[1]
+
+    def tag(self, x: AudioInput, sample_rate: int | None = None) -> TagResult:
+        """Say what is in a recording: every label with its score, from high to low."""
+        scorer, duration, flags = self._run(x, sample_rate)
+        spec = self.spec
+        scores = apply_calibration(scorer.clip_scores(), spec.calibration, spec.task, none=spec.negatives)
+        order = np.argsort(-scores, kind="stable").tolist()
+        ranked = tuple(LabelScore(spec.labels[i], float(scores[i])) for i in order)
+        return TagResult(input_name(x), duration, flags, ranked)
+
+    def detect(
+        self, x: AudioInput, sample_rate: int | None = None, *, threshold: Threshold | None = None
+    ) -> DetectResult:
+        """Say when sounds happen: events in the order of their onsets.
+
+        Args:
+            x: the recording.
+            sample_rate: of an array, in Hz.
+            threshold: score at which an event begins: the model's own if None, one number, or one for some labels.
+        """
+        tracker = EventTracker(self.spec, threshold)
+        events: list[Event] = []
+
+        def keep(frames: FloatArray) -> None:
+            events.extend(item for item in tracker.push(frames) if isinstance(item, Event))
+
+        _, duration, flags = self._run(x, sample_rate, keep)
+        events += (item for item in tracker.finish(duration) if isinstance(item, Event))
+        if self.spec.frames is None:
+            flags += (Flag("window_resolution", {"hop_s": self.spec.hop_s}),)
+        index = {label: i for i, label in enumerate(self.labels)}
+        events.sort(key=lambda event: (event.onset, index[event.label]))
+        return DetectResult(input_name(x), duration, flags, tuple(events))
+
+    def frames(self, x: AudioInput, sample_rate: int | None = None) -> Scores:
+        """Return the scores over time, raw: neither smoothed nor compared with thresholds."""
+        parts: list[FloatArray] = [np.zeros((0, len(self.labels)), np.float32)]
+        self._run(x, sample_rate, parts.append)
+        values = np.concatenate(parts)
+        grid, rate = self.spec.grid, self.spec.sample_rate
+        return Scores(grid.times(len(values), rate), values, self.labels, grid.step_s(rate))
+
+    def embed(self, x: AudioInput, sample_rate: int | None = None) -> EmbedResult:
+        """Return one vector: the mean of the network's embeddings over the windows."""
+        self._require_embedding()
+        scorer, duration, flags = self._run(x, sample_rate, embedding=True)
+        return EmbedResult(input_name(x), duration, flags, scorer.embedding())
+
+    def stream(self, sample_rate: int, *, threshold: Threshold | None = None) -> Stream:
+        """Begin a live recording: push blocks of any length, get scores and events when they are certain."""
+        return Stream(self.spec, self._network, sample_rate, threshold)
+
+    def tag_many(
+        self, inputs: Iterable[AudioInput], sample_rate: int | None = None, *, jobs: int = 1
+    ) -> Iterator[TagResult]:
+        """Tag any number of recordings; one that fails gives a result with its ``error``, and the others go on.
+
+        Args:
+            inputs: the recordings.
+            sample_rate: of arrays, in Hz.
+            jobs: recordings worked on at once. Results keep the order of the inputs.
+        """
+        return _each(
+            inputs, lambda x: self.tag(x, sample_rate), lambda name, error: TagResult(name, None, error=error), jobs
+        )
+
+    def detect_many(
+        self,
+        inputs: Iterable[AudioInput],
+        sample_rate: int | None = None,
+        *,
+        threshold: Threshold | None = None,
+        jobs: int = 1,
+    ) -> Iterator[DetectResult]:
+        """Detect in any number of recordings, as ``tag_many``."""
+        EventTracker(self.spec, threshold)  # a wrong threshold is no fault of the recordings
+        return _each(
+            inputs,
+            lambda x: self.detect(x, sample_rate, threshold=threshold),
+            lambda name, error: DetectResult(name, None, error=error),
+            jobs,
+        )
+
+    def embed_many(
+        self, inputs: Iterable[AudioInput], sample_rate: int | None = None, *, jobs: int = 1
+    ) -> Iterator[EmbedResult]:
+        """Embed any number of recordings, as ``tag_many``."""
+        self._require_embedding()
+        return _each(
+            inputs, lambda x: self.embed(x, sample_rate), lambda name, error: EmbedResult(name, None, error=error), jobs
+        )
+
+    def _run(
+        self,
+        x: AudioInput,
+        sample_rate: int | None,
+        on_frames: Callable[[FloatArray], None] | None = None,
+        *,
+        embedding: bool = False,
+    ) -> tuple[Scorer, float, tuple[Flag, ...]]:
+        """Score one recording; returns the finished scorer, the duration in seconds and the flags."""
+        spec = self.spec
+        scorer = Scorer(spec, self._network, frames=on_frames is not None, embedding=embedding)
+        with open_input(x, sample_rate, spec.sample_rate) as reader:
+            for block in reader:
+                frames = scorer.push(block)
+                if on_frames is not None:
+                    on_frames(frames)
+            duration, flags = reader.duration, reader.flags
+        frames = scorer.finish()
+        if on_frames is not None:
+            on_frames(frames)
+        return scorer, duration, (*flags, *length_flags(spec, scorer.samples_seen))
+
+    def _require_embedding(self) -> None:
+        if EMBEDDING not in self._network.outputs:
+            raise UsageError(f"{self.spec.name} has no output {EMBEDDING!r}; export it again to get one")
+
+
+def _each(
+    inputs: Iterable[AudioInput],
+    work: Callable[[AudioInput], R],
+    failed: Callable[[str, Failure], R],
+    jobs: int,
+) -> Iterator[R]:
+    """Yield a result for every input, in order, with at most a few inputs waiting."""
+    if jobs < 1:
+        raise UsageError(f"jobs must be at least 1, got {jobs}")
+
+    def attempt(x: AudioInput) -> R:
+        try:
+            return work(x)
+        except InputError as error:
+            return failed(input_name(x), Failure(error.code, error.message))
+        except AuricleError:  # wrong use, a broken model, an interruption: not this recording's fault
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever one recording does, the others go on)
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            return failed(input_name(x), Failure("internal", text))
+
+    return map(attempt, inputs) if jobs == 1 else _in_threads(inputs, attempt, jobs)
+
+
+def _in_threads(inputs: Iterable[AudioInput], attempt: Callable[[AudioInput], R], jobs: int) -> Iterator[R]:
+    """Work in threads: decoding and the network run outside Python's lock, and share one model."""
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(jobs, "auricle") as pool:
+        try:
+            for x in inputs:
+                waiting.append(pool.submit(attempt, x))
+                if len(waiting) > 2 * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:  # the caller stopped early
+                future.cancel()

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a detector takes: a path, a binary file object, or an array. All give mono blocks at the model's rate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from auricle.audio.checks import SignalCheck
+from auricle.audio.resample import Resampler
+from auricle.errors import InputError, UsageError
+from auricle.results import Flag, FloatArray
+from auricle.timeline import samples_to_seconds, seconds_to_samples
+
+Samples = npt.NDArray[np.floating[Any]]
+AudioInput = str | bytes | os.PathLike[str] | BinaryIO | Samples
+
+#: Sample rates that are accepted, as in files.
+RATES_HZ = (1_000, 768_000)
+#: An array with more columns than this is rather turned on its side than that many microphones.
+MAX_CHANNELS = 64
+_BLOCK_S = 10.0
+
+
+class Reader(Protocol):
+    """Blocks of one recording; ``flags`` and ``duration`` are complete after the last block."""
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """What a user should know about the recording."""
+        ...
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the recording itself, before any resampling."""
+        ...
+
+    def __iter__(self) -> Iterator[FloatArray]: ...
+
+
+def open_input(x: AudioInput, sample_rate: int | None, model_rate: int) -> AbstractContextManager[Reader]:
+    """Open an input for reading at ``model_rate``.
+
+    Args:
+        x: a path, a binary file object, or an array of shape ``(time,)`` or ``(time, channel)``.
+        sample_rate: rate of the array in Hz; files know theirs.
+        model_rate: rate of the blocks in Hz.
+
+    Raises:
+        UsageError: an array without a sample rate, or a file with one.
+        InputError: the input cannot be used.
+    """
+    if isinstance(x, np.ndarray):
+        if sample_rate is None:
+            raise UsageError("an array needs its sample rate: tag(samples, sample_rate=48000)")
+        return nullcontext(ArrayReader(x, sample_rate, model_rate))
+    if not isinstance(x, (str, bytes, os.PathLike)) and not hasattr(x, "read"):
+        raise UsageError(f"got {type(x).__name__}; expected a path, a binary file object or a NumPy array")
+    if sample_rate is not None:
+        raise UsageError("sample_rate is for arrays; a file states its own rate")
+    from auricle.audio.decode import open_audio  # noqa: PLC0415 (decoders load libraries that arrays do not need)
+
+    return open_audio(x, sample_rate=model_rate, block_s=_BLOCK_S)
+
+
+def input_name(x: object) -> str:
+    """Return what results call an input: its path, with what is not Unicode escaped; empty for arrays."""
+    name = x if isinstance(x, (str, bytes, os.PathLike)) else getattr(x, "name", "")
+    if not isinstance(name, (str, bytes, os.PathLike)):
+        return ""
+    return os.fsdecode(name).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class ArrayReader:
+    """An array as a recording: checked, mixed down and resampled block by block as a file would be."""
+
+    def __init__(self, samples: Samples, sample_rate: int, model_rate: int) -> None:
+        self._samples = check_samples(samples)
+        self._rate = check_rate(sample_rate)
+        self._model_rate = model_rate
+        if len(self._samples) == 0:
+            raise InputError("no_audio", "the array holds no sample")
+        self.flags: tuple[Flag, ...] = ()
+        self.duration = samples_to_seconds(len(self._samples), self._rate)
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        frames, channels = self._samples.shape
+        check = SignalCheck(channels, frames)
+        resampler = Resampler(self._rate, self._model_rate)
+        step = seconds_to_samples(_BLOCK_S, self._rate)
+        for start in range(0, frames, step):
+            yield resampler.push(check.push(self._samples[start : start + step]))
+        yield resampler.flush()
+        self.flags = check.finish()
+
+
+def check_rate(sample_rate: int) -> int:
+    """Return the rate; raises ``InputError`` ``rate_out_of_range``."""
+    low, high = RATES_HZ
+    if not low <= sample_rate <= high or sample_rate != int(sample_rate):
+        raise InputError(
+            "rate_out_of_range",
+            f"a sample rate of {sample_rate} Hz; whole numbers from {low} to {high} Hz are accepted",
+        )
+    return int(sample_rate)
+
+
+def check_samples(samples: Samples) -> Samples:
+    """Return samples as ``(time, channel)``; raises ``InputError`` ``bad_array`` or ``too_many_channels``.
+
+    Whole numbers are refused: whether full scale is 127, 32767 or 8388607 cannot be seen from them.
+    """
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise InputError(
+            "bad_array", f"samples of type {samples.dtype}; expected floats in [-1, 1] (int16: divide by 32768)"
+        )
+    if samples.ndim not in (1, 2):
+        raise InputError("bad_array", f"an array of shape {samples.shape}; expected (time,) or (time, channel)")
+    if samples.ndim == 1:
+        return samples[:, None]
+    time, channels = samples.shape
+    if channels > MAX_CHANNELS and channels > time:
+        reading = f"shape {samples.shape} reads as {channels} channels of {time} samples each"
+        raise InputError("bad_array", f"{reading}; if it is (channel, time), pass its transpose")
+    if channels == 0 or channels > MAX_CHANNELS:
+        raise InputError("too_many_channels", f"{channels} channels; from 1 to {MAX_CHANNELS} are accepted")
+    return samples

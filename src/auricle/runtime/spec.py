@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``auricle.json``: everything a model folder says about its model, typed and read strictly.
+
+Unknown keys, wrong types and impossible combinations are refused. Nothing in it is executed, expanded or
+used as a path beyond plain file names in the same folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from auricle import __version__
+from auricle.errors import BundleError
+from auricle.timeline import FrameGrid, seconds_to_samples
+
+SCHEMA_VERSION = 1
+#: The model files by precision.
+ONNX_FILES = {"float32": "model.onnx", "int8": "model.int8.onnx"}
+
+_MAX_JSON_BYTES = 16_000_000
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Labels = Annotated[tuple[str, ...], Field(min_length=1, max_length=100_000, strict=False)]
+
+
+class _Part(BaseModel):
+    """Base of all parts: frozen, no unknown keys, no silent conversion, finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ModelPart(_Part):
+    """The network, as training built it."""
+
+    name: str
+    head: str | None = None
+    causal: bool = False
+    width: float = 1.0
+    dropout: float = 0.0
+
+
+class FrontendPart(_Part):
+    """The front end, which lives inside the graph; stated for training and for people."""
+
+    name: str
+    sample_rate: int
+    n_mels: int
+    window_ms: float
+    hop_ms: float
+    f_min: float
+    f_max: float | None = None
+
+
+class FramesPart(_Part):
+    """How the frames of one window lie over its samples, see ``timeline.FrameGrid``."""
+
+    hop_samples: int = Field(ge=1)
+    first_centre_samples: float = Field(ge=0)
+    receptive_samples: int = Field(ge=1)
+
+
+class PostprocessPart(_Part):
+    """From frame scores to events."""
+
+    median_s: float = Field(default=0.0, ge=0, le=60)
+    off_ratio: float = Field(default=1.0, gt=0, le=1)
+    min_event_s: float = Field(default=0.0, ge=0, le=3600)
+    max_gap_s: float = Field(default=0.0, ge=0, le=3600)
+
+
+class CalibrationPart(_Part):
+    """How clip scores become probabilities, see ``runtime.calibration``.
+
+    ``temperature`` divides log-odds by one number; ``logistic`` maps the log-odds ``z`` of each label to
+    ``scale * z + bias``.
+    """
+
+    method: Literal["temperature", "logistic"]
+    temperature: float | None = Field(default=None, gt=0)
+    scale: Annotated[tuple[float, ...], Field(strict=False)] | None = None
+    bias: Annotated[tuple[float, ...], Field(strict=False)] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> CalibrationPart:
+        if (self.temperature is None) == (self.method == "temperature"):
+            raise ValueError("calibration: `temperature` stands with method temperature, and only there")
+        if (self.scale is None or self.bias is None) == (self.method == "logistic"):
+            raise ValueError("calibration: `scale` and `bias` stand with method logistic, and only there")
+        return self
+
+
+class ProvenancePart(_Part):
+    """Where the model comes from."""
+
+    data_hash: str = ""
+    data_form: str = ""
+    data_name: str = ""
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    seeds: Annotated[tuple[int, ...], Field(strict=False)] = ()
+    versions: dict[str, str] = Field(default_factory=dict)
+    created: str = ""
+    parameters: int = Field(default=0, ge=0)
+    license: str = ""
+    attribution: str = ""
+
+
+class BundleSpec(_Part):
+    """The content of ``auricle.json``."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str = Field(min_length=1, max_length=200)
+    task: Literal["single", "multi"]
+    labels: Labels
+    negatives: bool = False
+    model: ModelPart
+    frontend: FrontendPart | None = None
+    sample_rate: int = Field(ge=1_000, le=768_000)
+    window_s: float = Field(gt=0, le=3600)
+    hop_s: float = Field(ge=0.01, le=3600)
+    pad: Literal["zero", "repeat"] = "zero"
+    aggregate: Literal["mean", "max", "mean_logit"] = "mean"
+    min_samples: int = Field(default=1, ge=1)
+    fixed_length: bool = False
+    frames: FramesPart | None = None
+    postprocess: PostprocessPart = PostprocessPart()
+    thresholds: dict[str, Share]
+    calibration: CalibrationPart | None = None
+    provenance: ProvenancePart = ProvenancePart()
+    sha256: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def window_samples(self) -> int:
+        """Samples of a scoring window."""
+        return seconds_to_samples(self.window_s, self.sample_rate)
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples between the starts of two scoring windows."""
+        return seconds_to_samples(self.hop_s, self.sample_rate)
+
+    @property
+    def grid(self) -> FrameGrid:
+        """Where frame scores lie; without them, one cell of ``hop_s`` that window scores are spread over."""
+        if self.frames is None:
+            return FrameGrid(self.hop_samples, self.window_samples, self.hop_samples / 2)
+        return FrameGrid(
+            self.frames.hop_samples, self.frames.receptive_samples, float(self.frames.first_centre_samples)
+        )
+
+    @model_validator(mode="after")
+    def _possible(self) -> BundleSpec:
+        """Check what single fields cannot; all problems are collected before any is raised."""
+        problems = [*self._label_problems(), *self._time_problems()]
+        problems += [f"{name!r} is not a plain file name" for name in self.sha256 if not is_file_name(name)]
+        problems += [
+            f"the hash of {name!r} is no SHA-256" for name, h in self.sha256.items() if not _SHA256.fullmatch(h)
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _label_problems(self) -> list[str]:
+        twice = [label for label, count in Counter(self.labels).items() if count > 1]
+        problems = [f"label {label!r} stands twice" for label in twice]
+        if any(not label.strip() or not label.isprintable() for label in self.labels):
+            problems.append("a label is empty or holds control characters")
+        if set(self.thresholds) != set(self.labels):
+            odd = sorted(set(self.thresholds) ^ set(self.labels))
+            problems.append(f"thresholds and labels differ in {', '.join(map(repr, odd[:5]))}")
+        parts = self.calibration
+        if parts is not None and parts.scale is not None and parts.bias is not None:
+            if not len(parts.scale) == len(parts.bias) == len(self.labels):
+                problems.append(f"calibration needs {len(self.labels)} values of scale and bias, one a label")
+            if self.task == "single":
+                problems.append("calibration by method logistic needs task multi")
+        return problems
+
+    def _time_problems(self) -> list[str]:
+        problems = []
+        if self.window_samples < self.min_samples:
+            problems.append(f"window_s {self.window_s:g} is shorter than min_samples {self.min_samples}")
+        if self.hop_samples > self.window_samples:
+            problems.append(f"hop_s {self.hop_s:g} is above window_s {self.window_s:g}: sound would be skipped")
+        if self.frames is not None and self.frames.hop_samples > self.window_samples:
+            problems.append(f"frames.hop_samples {self.frames.hop_samples} is longer than a window")
+        if self.frontend is not None and self.frontend.sample_rate != self.sample_rate:
+            problems.append(
+                f"sample_rate {self.sample_rate} differs from frontend.sample_rate {self.frontend.sample_rate}"
+            )
+        return problems
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether ``name`` is a plain file name: no folder, no hidden file, no trick."""
+    return _FILE_NAME.fullmatch(name) is not None
+
+
+def parse_spec(data: bytes, where: str) -> BundleSpec:
+    """Read ``auricle.json``; ``where`` names the model in errors.
+
+    Raises:
+        BundleError: not JSON, of a version that this auricle does not read, or impossible.
+    """
+    if len(data) > _MAX_JSON_BYTES:
+        raise BundleError(f"{where}: auricle.json has {len(data)} bytes, at most {_MAX_JSON_BYTES} are read")
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: auricle.json is not valid JSON ({error}); get the model folder again") from error
+    _check_version(values, where)
+    try:
+        return BundleSpec.model_validate_json(data)
+    except ValidationError as error:
+        raise BundleError(f"{where}: auricle.json cannot be used: {'; '.join(_explain(error))}") from error
+
+
+def _check_version(values: Any, where: str) -> None:
+    """Refuse what is no bundle, and bundles of a later schema."""
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise BundleError(f"{where}: auricle.json states no schema_version; it was not made by auricle")
+    if version > SCHEMA_VERSION:
+        provenance = values.get("provenance")
+        versions = provenance.get("versions") if isinstance(provenance, dict) else None
+        maker = versions.get("auricle", "a later version") if isinstance(versions, dict) else "a later version"
+        raise BundleError(
+            f"{where} was made by auricle {maker} (schema {version}), this is auricle {__version__} "
+            f"(schema {SCHEMA_VERSION}): upgrade with `pip install -U auricle`"
+        )
+
+
+def _explain(error: ValidationError) -> list[str]:
+    """Return one text a problem, naming the key."""
+    texts = []
+    for item in error.errors(include_url=False):
+        message = item["msg"].removeprefix("Value error, ")
+        key = ".".join(map(str, item["loc"]))
+        texts.append(f"{key}: {message[0].lower()}{message[1:]}" if key else message)
+    return texts
