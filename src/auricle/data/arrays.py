@@ -172,6 +172,11 @@ def _open_mapped(path: str) -> npt.NDArray[Any]:
     return np.lib.format.open_memmap(path, mode="r")
 
 
+def array_shape(path: str | Path) -> tuple[int, ...]:
+    """Return the shape of a ``.npy`` file without reading its values; raises ``InputError`` as ``load_array`` does."""
+    return _open_mapped(os.fspath(path)).shape
+
+
 def _check_shape(name: str, shape: tuple[int, ...], kind: str, n_mels: int | None) -> None:
     if kind == "waveform" and len(shape) != 1:
         readings = (
