@@ -39,6 +39,9 @@ class ModelSection(_Section):
         "frame scores; `concat_mlp` concatenates reduced hidden states (fixed clip length, no frames).",
     )
     causal: bool = Field(False, description="Look only backwards in time, so that a stream equals the file.")
+    time_stride: Literal[2, 4, 8] = Field(
+        4, description="Log-mel frames an output frame stands for; more is faster, fewer is finer in time."
+    )
     width: float = Field(1.0, ge=0.125, le=8, description="Multiplies all channel counts.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the recurrent layer and the head.")
 

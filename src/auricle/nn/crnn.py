@@ -2,8 +2,8 @@
 """The CRNN: log-mel, convolutions that pool frequency hard and time gently, a GRU, and a head.
 
 The shape is that of sound event detection since Cakir et al. 2017, made cheap: every convolution but the
-last strides over frequency, so none runs at full resolution. Time strides by 4 in all: with the default hop
-of 10 ms a frame stands for 40 ms. A stride of 2 in time goes with a kernel of 4, which keeps frame ``i``
+last strides over frequency, so none runs at full resolution. Time strides by 4 in all by default: with a hop of
+10 ms a frame stands for 40 ms. A stride of 2 in time goes with a kernel of 4, which keeps frame ``i``
 centred on its own span (``timeline.FrameGrid``).
 
     waveform (batch, sample) -> log-mel (batch, mel, frame) -> norm per mel
@@ -23,8 +23,8 @@ from auricle.nn.logmel import GraphLogMel, LogMel, LogMelSpec
 from auricle.nn.tracing import tracing
 from auricle.timeline import FrameGrid, Layer, frame_grid, output_length
 
-#: (channels, kernel over mel, stride over mel, stride over time) of each convolution at width 1.
-BLOCKS = ((16, 5, 2, 2), (48, 3, 2, 2), (96, 3, 2, 1), (96, 3, 2, 1))
+#: (channels, kernel over mel, stride over mel) of each convolution at width 1.
+BLOCKS = ((16, 5, 2), (48, 3, 2), (96, 3, 2), (96, 3, 2))
 MIXED = 128
 HIDDEN = 64
 
@@ -119,6 +119,7 @@ class Crnn(nn.Module):
         clip_samples: length of a training clip; fixes the MLP of ``concat_mlp`` and nothing else.
         causal: look only backwards in time.
         width: multiplies all channel counts.
+        time_stride: log-mel frames an output frame stands for: 2, 4 or 8.
         dropout: before the GRU and before the head.
     """
 
@@ -131,6 +132,7 @@ class Crnn(nn.Module):
         clip_samples: int,
         causal: bool = False,
         width: float = 1.0,
+        time_stride: int = 4,
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
@@ -138,7 +140,7 @@ class Crnn(nn.Module):
         self.frontend: nn.Module = LogMel(frontend, causal=causal)
         # Without trainable parts the norm needs no backward pass over the largest array of the network.
         self.norm = nn.BatchNorm1d(frontend.n_mels, affine=False)
-        blocks = _make_blocks(width, causal=causal)
+        blocks = _make_blocks(width, time_stride, causal=causal)
         self.blocks = nn.Sequential(*blocks)
         self.time_layers = [frontend.layer(causal=causal), *(block.time.layer for block in blocks)]
         mels = frontend.n_mels
@@ -189,11 +191,13 @@ class Crnn(nn.Module):
         return self.eval()
 
 
-def _make_blocks(width: float, *, causal: bool) -> list[ConvBlock]:
-    """Build the convolutions of ``BLOCKS``."""
+def _make_blocks(width: float, time_stride: int, *, causal: bool) -> list[ConvBlock]:
+    """Build the convolutions of ``BLOCKS``; the first ones stride over time too, until ``time_stride`` is reached."""
     blocks, inputs = [], 1
-    for channels, kernel, mel_stride, time_stride in BLOCKS:
-        time = TimeConv(kernel=4 if time_stride == 2 else 3, stride=time_stride, causal=causal)
+    for channels, kernel, mel_stride in BLOCKS:
+        stride = 2 if time_stride > 1 else 1
+        time_stride //= stride
+        time = TimeConv(kernel=4 if stride == 2 else 3, stride=stride, causal=causal)
         outputs = _width(channels, width)
         blocks.append(ConvBlock(inputs, outputs, kernel, mel_stride, time))
         inputs = outputs

@@ -104,12 +104,18 @@ class GraphLogMel(nn.Module):
     """The same features by convolution with the windowed Fourier matrix; for export only."""
 
     bank: Tensor
+    sample: Tensor
+    bins: Tensor
 
     def __init__(self, spec: LogMelSpec, *, causal: bool = False) -> None:
         super().__init__()
         self.spec = spec
         self.causal = causal
-        self.register_buffer("bank", spec.bank(), persistent=False)
+        # Persistent buffers are the graph's own values; from anything else the exporter folds the ramps, and
+        # all that is computed from them, into a table.
+        self.register_buffer("bank", spec.bank())
+        self.register_buffer("sample", torch.arange(spec.window_samples))
+        self.register_buffer("bins", torch.arange(spec.n_fft // 2 + 1))
 
     def kernel(self) -> Tensor:
         """Return cosine and sine rows, shape ``(2 * bin, 1, window)``, made of operations that export.
@@ -118,11 +124,9 @@ class GraphLogMel(nn.Module):
         float32 arguments would lose digits.
         """
         spec = self.spec
-        sample = torch.arange(spec.window_samples)
-        bins = torch.arange(spec.n_fft // 2 + 1)
-        turns = torch.remainder(bins[:, None] * sample[None, :], spec.n_fft)
+        turns = torch.remainder(self.bins[:, None] * self.sample[None, :], spec.n_fft)
         angle = turns.to(torch.float32) * (2 * math.pi / spec.n_fft)
-        hann = 0.5 - 0.5 * torch.cos(sample.to(torch.float32) * (2 * math.pi / spec.window_samples))
+        hann = 0.5 - 0.5 * torch.cos(self.sample.to(torch.float32) * (2 * math.pi / spec.window_samples))
         return torch.cat([torch.cos(angle) * hann, torch.sin(angle) * hann])[:, None, :]
 
     def forward(self, waveform: Tensor) -> Tensor:

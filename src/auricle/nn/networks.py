@@ -26,6 +26,7 @@ def _crnn(recipe: Recipe, labels: int) -> Crnn:
         clip_samples=seconds_to_samples(recipe.data.clip_s, f.sample_rate),
         causal=m.causal,
         width=m.width,
+        time_stride=m.time_stride,
         dropout=m.dropout,
     )
 

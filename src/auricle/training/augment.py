@@ -89,7 +89,7 @@ def noise_bank(colour: int) -> FloatArray:
     spectrum = np.fft.rfft(rng.standard_normal(NOISE_BANK_SAMPLES))
     frequency = np.maximum(np.arange(len(spectrum)), 32.0)
     noise = np.fft.irfft(spectrum / frequency ** (NOISE_COLOURS[colour] / 2), NOISE_BANK_SAMPLES)
-    return (noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
+    return np.asarray(noise / np.sqrt(np.mean(noise**2)), dtype=np.float32)
 
 
 def change_speed(samples: FloatArray, speed: float, length: int) -> FloatArray:

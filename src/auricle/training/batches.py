@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which clips make up which step: pure functions of (seed, epoch), never of history.
+
+So a run that resumes in the middle of an epoch, with any number of loader processes, sees the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from auricle.results import FloatArray
+
+#: Streams of random numbers that share a seed must differ: each purpose has its own number.
+ORDER, CROP, MIX, STEP = 1, 2, 3, 4
+
+
+def generator(seed: int, purpose: int, *position: int) -> np.random.Generator:
+    """Return the random generator of one purpose at one position (epoch, index, ...)."""
+    return np.random.default_rng([seed, purpose, *position])
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """The batches of a run.
+
+    Attributes:
+        size: number of clips.
+        batch_size: clips a batch; a smaller last batch is left out, unless it is the only one.
+        seed: of the order.
+        weights: how often to draw each clip, relative to the others; None visits each once an epoch.
+    """
+
+    size: int
+    batch_size: int
+    seed: int
+    weights: FloatArray | None = None
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch."""
+        return max(1, self.size // self.batch_size)
+
+    def order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the clips of an epoch in their order, shape ``(size,)``."""
+        rng = generator(self.seed, ORDER, epoch)
+        if self.weights is None:
+            return rng.permutation(self.size)
+        share = self.weights / self.weights.sum()
+        return rng.choice(self.size, size=self.size, replace=True, p=np.asarray(share, np.float64))
+
+    def batch(self, epoch: int, number: int) -> npt.NDArray[np.int64]:
+        """Return the clips of one batch."""
+        return self.order(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
+
+    def walk(self, first_step: int, last_step: int) -> Iterator[list[tuple[int, int]]]:
+        """Yield the batches of steps ``first_step`` to ``last_step - 1`` as ``(epoch, clip)`` pairs."""
+        epoch, number = divmod(first_step, self.steps)
+        order = self.order(epoch)
+        for _ in range(first_step, last_step):
+            chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
+            yield [(epoch, int(clip)) for clip in chosen]
+            number += 1
+            if number == self.steps:
+                epoch, number = epoch + 1, 0
+                order = self.order(epoch)

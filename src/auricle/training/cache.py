@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one cache: decoded waveforms at the model's rate, float32, memory-mapped.
+
+An entry is named by the SHA-256 of the source file, the rate, and the version of this format, so a changed
+source or another rate is another entry. A header of 64 bytes holds the payload's own SHA-256: an entry that
+was cut or flipped is found when a run opens it, and built again. Entries are written beside their place and
+renamed, so two runs may build the same one at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from auricle.audio.decode import read_audio
+from auricle.errors import InputError, RunError
+from auricle.files import atomic_write, sha256_file
+from auricle.results import Flag, FloatArray
+
+MAGIC = b"auricle waveform 1\n"
+HEADER_BYTES = 64
+
+
+def default_cache_dir() -> Path:
+    """Return where entries live: ``AURICLE_CACHE``, else the user's cache folder."""
+    named = os.environ.get("AURICLE_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "auricle"
+
+
+@dataclass
+class CacheReport:
+    """What ``prepare`` did: counts, the flags of files decoded now, and the files that failed."""
+
+    reused: int = 0
+    built: int = 0
+    repaired: int = 0
+    flags: dict[str, tuple[Flag, ...]] = field(default_factory=dict)
+    failures: dict[str, InputError] = field(default_factory=dict)
+
+
+class WaveformCache:
+    """Waveforms of files at one sample rate.
+
+    Args:
+        folder: where entries live; made if missing, private to this user.
+        sample_rate: in Hz.
+
+    Raises:
+        RunError: if the folder belongs to somebody else or others may write into it.
+    """
+
+    def __init__(self, folder: Path, sample_rate: int) -> None:
+        self.folder = folder / f"{sample_rate}"
+        self.sample_rate = sample_rate
+        self._entries: dict[str, Path] = {}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise RunError(
+                f"the cache folder {folder} cannot be made ({error}); set AURICLE_CACHE to another"
+            ) from error
+        state = self.folder.stat()
+        if hasattr(os, "getuid") and (state.st_uid != os.getuid() or state.st_mode & stat.S_IWOTH):
+            raise RunError(
+                f"the cache folder {self.folder} belongs to another user or others may write into it; "
+                "set AURICLE_CACHE to a folder of your own"
+            )
+
+    def prepare(self, paths: Sequence[str], advance: Callable[[], None] = lambda: None) -> CacheReport:
+        """Make sure every file has a sound entry; failures are collected, not raised."""
+        report = CacheReport()
+        for path in dict.fromkeys(paths):
+            try:
+                self._prepare_one(path, report)
+            except InputError as error:
+                report.failures[path] = error
+            except FileNotFoundError:
+                report.failures[path] = InputError("not_found", f"{path}: no such file")
+            advance()
+        return report
+
+    def _prepare_one(self, path: str, report: CacheReport) -> None:
+        name = sha256_file(path)
+        entry = self.folder / name[:2] / f"{name}.f32"
+        if entry.exists():
+            if _is_sound(entry):
+                report.reused += 1
+                self._entries[path] = entry
+                return
+            report.repaired += 1
+        audio = read_audio(path, sample_rate=self.sample_rate)
+        if audio.flags:
+            report.flags[path] = audio.flags
+        entry.parent.mkdir(exist_ok=True)
+        payload = np.ascontiguousarray(audio.samples, dtype="<f4").tobytes()
+        atomic_write(entry, _header(payload) + payload)
+        report.built += 1
+        self._entries[path] = entry
+
+    def load(self, path: str) -> FloatArray:
+        """Return the waveform of a prepared file, memory-mapped and read-only, shape ``(time,)``."""
+        return np.memmap(self._entries[path], dtype="<f4", mode="r", offset=HEADER_BYTES)
+
+
+def _header(payload: bytes) -> bytes:
+    """Return magic, payload hash and padding, 64 bytes in all."""
+    return (MAGIC + hashlib.sha256(payload).digest()).ljust(HEADER_BYTES, b"\0")
+
+
+def _is_sound(entry: Path) -> bool:
+    """Check an entry's payload against its header."""
+    content = entry.read_bytes()
+    return len(content) > HEADER_BYTES and content[:HEADER_BYTES] == _header(content[HEADER_BYTES:])

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a clip of the manifest to an augmented training crop, and to the windows that score it.
+
+Inputs are waveforms ``(time,)`` out of the cache, or log-mels ``(mel, frame)`` as the user stored them; in
+both, time is the last axis. A crop's randomness is a function of (seed, epoch, clip).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from auricle.config import Recipe
+from auricle.data.arrays import load_array
+from auricle.data.manifest import ArraySpec, Clip
+from auricle.errors import InputError
+from auricle.nn.logmel import LOG_FLOOR
+from auricle.results import FloatArray
+from auricle.runtime.windows import cut_windows
+from auricle.timeline import pad_window, seconds_to_samples
+from auricle.training.augment import Plan, augment_waveform, draw_plan, take_crop
+from auricle.training.batches import CROP, BatchPlan, generator
+from auricle.training.cache import WaveformCache
+
+
+class Batch(NamedTuple):
+    """One step's input.
+
+    Shape:
+        inputs: ``(batch, sample)`` or ``(batch, mel, frame)``; masks: ``(batch, 2, mask, 2)``;
+        targets: ``(batch, label)``; weights and clips: ``(batch,)``.
+    """
+
+    inputs: Tensor
+    masks: Tensor
+    targets: Tensor
+    weights: Tensor
+    clips: Tensor
+
+
+class _Crop(NamedTuple):
+    inputs: FloatArray
+    masks: FloatArray
+    clip: int
+
+
+@dataclass(frozen=True)
+class ClipReader:
+    """Reads clips as arrays whose last axis is time.
+
+    Attributes:
+        cache: prepared for every audio file and waveform array.
+        arrays: what ``.npy`` files hold; None if there are none.
+        sample_rate: of the model in Hz.
+        steps_per_s: entries of the last axis a second: samples, or log-mel frames.
+    """
+
+    cache: WaveformCache
+    arrays: ArraySpec | None
+    sample_rate: int
+    steps_per_s: float
+
+    @property
+    def is_logmel(self) -> bool:
+        """Whether the inputs are features already."""
+        return self.arrays is not None and self.arrays.kind == "logmel"
+
+    def read(self, clip: Clip) -> FloatArray:
+        """Return the clip, or its segment, whole."""
+        if not clip.is_array:
+            values: FloatArray = self.cache.load(clip.path)
+        elif self.arrays is None:
+            raise InputError("bad_array", f"{clip.key}: nothing says what the array holds; pass --sample-rate")
+        else:
+            values = read_array(clip.path, self.arrays, self.sample_rate)
+        if clip.onset is None and clip.offset is None:
+            return values
+        start = round((clip.onset or 0.0) * self.steps_per_s)
+        end = values.shape[-1] if clip.offset is None else round(clip.offset * self.steps_per_s)
+        return values[..., start : max(end, start + 1)]
+
+
+def read_array(path: str, spec: ArraySpec, sample_rate: int) -> FloatArray:
+    """Return a ``.npy`` file as float32, waveforms resampled to ``sample_rate``."""
+    values = load_array(path, spec.kind, scale=spec.scale).values
+    if spec.kind == "waveform" and spec.sample_rate != sample_rate:
+        from auricle.audio.resample import resample  # noqa: PLC0415 (only where rates differ)
+
+        return resample(values, spec.sample_rate, sample_rate)
+    return values
+
+
+class CropDataset(Dataset[_Crop]):
+    """Augmented crops by ``(epoch, clip)``.
+
+    Args:
+        clips: of the training part.
+        reader: reads them.
+        recipe: crop length, padding and augmentation.
+    """
+
+    def __init__(self, clips: Sequence[Clip], reader: ClipReader, recipe: Recipe) -> None:
+        self.clips = clips
+        self.reader = reader
+        self.recipe = recipe
+        self.length = crop_length(recipe, reader)
+
+    def plan(self, epoch: int, clip: int) -> Plan:
+        """Return the augmentation of one crop."""
+        recipe = self.recipe
+        rng = generator(recipe.seed, CROP, epoch, clip)
+        return draw_plan(recipe.augment, rng, recipe.data.clip_s * 1000, recipe.frontend.n_mels)
+
+    def __getitem__(self, position: tuple[int, int]) -> _Crop:
+        epoch, clip = position
+        plan = self.plan(epoch, clip)
+        values = self.reader.read(self.clips[clip])
+        crop = _feature_crop if self.reader.is_logmel else _waveform_crop
+        return _Crop(crop(values, self.length, plan, self.recipe.data.pad), plan.masks, clip)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+
+def crop_length(recipe: Recipe, reader: ClipReader) -> int:
+    """Return the length of a crop along its last axis."""
+    samples = seconds_to_samples(recipe.data.clip_s, recipe.frontend.sample_rate)
+    if not reader.is_logmel:
+        return samples
+    return samples // seconds_to_samples(recipe.frontend.hop_ms / 1000, recipe.frontend.sample_rate)
+
+
+def _waveform_crop(values: FloatArray, length: int, plan: Plan, rule: str) -> FloatArray:
+    return augment_waveform(pad_window(take_crop(values, length, plan), length, rule), plan)
+
+
+def _feature_crop(values: FloatArray, length: int, plan: Plan, rule: str) -> FloatArray:
+    """Crop, pad, roll and scale a log-mel; speed and noise are changes to waveforms and do not apply."""
+    start = int(plan.start * max(0, values.shape[1] - length + 1))
+    padded = pad_features(values[:, start : start + length], length, rule)
+    rolled = np.roll(padded, int(plan.shift * length), axis=1)
+    return np.asarray(rolled + 2 * np.log(plan.gain), dtype=np.float32)
+
+
+def pad_features(values: FloatArray, length: int, rule: str) -> FloatArray:
+    """Fill a log-mel ``(mel, frame)`` up to ``length`` frames, as padding its waveform would."""
+    missing = length - values.shape[1]
+    if missing <= 0:
+        return values[:, :length]
+    if rule == "repeat":
+        return np.asarray(np.take(values, np.arange(length) % values.shape[1], axis=1), dtype=np.float32)
+    return np.pad(values, ((0, 0), (0, missing)), constant_values=float(np.log(LOG_FLOOR)))
+
+
+def scoring_windows(values: FloatArray, recipe: Recipe, reader: ClipReader) -> FloatArray:
+    """Return the windows by which a clip is scored, ``(window, ...)``: the runtime's own for waveforms."""
+    length = crop_length(recipe, reader)
+    hop_s = recipe.data.clip_s / 2 if recipe.data.hop_s is None else recipe.data.hop_s
+    hop = round(length * hop_s / recipe.data.clip_s)
+    if not reader.is_logmel:
+        return cut_windows(np.asarray(values), length, hop, recipe.data.pad)
+    starts = range(0, max(1, values.shape[1] - length + hop), hop)
+    return np.stack([pad_features(values[:, s : s + length], length, recipe.data.pad) for s in starts])
+
+
+def make_loader(
+    dataset: CropDataset,
+    plan: BatchPlan,
+    targets: FloatArray,
+    weights: FloatArray,
+    *,
+    first_step: int,
+    last_step: int,
+    workers: int,
+) -> Iterator[Batch]:
+    """Return the batches from one step to another, read ahead by ``workers`` processes.
+
+    One loader serves all epochs, so that nothing stops at their borders.
+    """
+
+    def collate(crops: list[_Crop]) -> Batch:
+        clips = np.array([crop.clip for crop in crops])
+        return Batch(
+            torch.from_numpy(np.stack([crop.inputs for crop in crops])),
+            torch.from_numpy(np.stack([crop.masks for crop in crops])),
+            torch.from_numpy(targets[clips]),
+            torch.from_numpy(weights[clips]),
+            torch.from_numpy(clips),
+        )
+
+    loader: DataLoader[_Crop] = DataLoader(
+        dataset,
+        batch_sampler=_Walk(plan, first_step, last_step),
+        collate_fn=collate,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)
+
+
+class _Walk:
+    """A batch sampler over a range of steps."""
+
+    def __init__(self, plan: BatchPlan, first_step: int, last_step: int) -> None:
+        self.plan, self.first_step, self.last_step = plan, first_step, last_step
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return self.plan.walk(self.first_step, self.last_step)
+
+    def __len__(self) -> int:
+        return self.last_step - self.first_step

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: plain steps on Lightning Fabric, which brings devices and mixed precision.
+
+The loop owns order, state and saving. Whatever is random in step ``t`` is a function of (seed, t): so the
+state is weights, optimiser, averaged weights and counters, and a resumed run computes the same bits.
+
+    setup -> [ batch -> loss -> backward -> step -> average ] x steps -> dev score each epoch -> done
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from auricle.config import Recipe
+from auricle.data.manifest import Clip
+from auricle.errors import Interrupted, TrainingError
+from auricle.files import write_json
+from auricle.nn.networks import Network
+from auricle.results import FloatArray
+from auricle.training.augment import mixing
+from auricle.training.batches import MIX, STEP, BatchPlan, generator
+from auricle.training.checkpoint import State, optimizer_tensors, restore_optimizer, save_checkpoint
+from auricle.training.dataset import Batch, ClipReader, CropDataset, make_loader
+from auricle.training.logs import RunLog
+from auricle.training.objective import Objective, Target
+from auricle.training.precision import fabric_precision
+from auricle.training.stopping import StopRequest, stop_on_signals
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What is trained on.
+
+    Attributes:
+        clips: of the training part.
+        targets: ``(clip, label)`` in [0, 1].
+        weights: ``(clip,)``, weight of each clip's loss.
+        draws: ``(clip,)``, how often to draw each clip; None is once an epoch.
+    """
+
+    clips: Sequence[Clip]
+    targets: FloatArray
+    weights: FloatArray
+    draws: FloatArray | None = None
+
+
+@dataclass
+class Progress:
+    """Where the loop tells what it does; the defaults tell nobody."""
+
+    started: Callable[[int, int, float], None] = lambda total, done, seconds: None
+    stepped: Callable[[int, float], None] = lambda step, loss: None
+    epoch_ended: Callable[[Mapping[str, float]], None] = lambda row: None
+
+
+@dataclass
+class Loop:
+    """One run of training.
+
+    Attributes:
+        recipe: every choice.
+        network: trained in place.
+        target: what is learnt.
+        data: the training part.
+        reader: reads its clips.
+        score_dev: maps a network to named dev figures, the first of which selects; None selects nothing.
+        folder: where checkpoints and logs go.
+        state: to go on from; a fresh one starts at step 0.
+    """
+
+    recipe: Recipe
+    network: Network
+    target: Target
+    data: TrainingSet
+    reader: ClipReader
+    score_dev: Callable[[Network], dict[str, float]] | None
+    folder: Path
+    state: State
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        recipe = self.recipe
+        self.plan = BatchPlan(len(self.data.clips), recipe.data.batch_size, recipe.seed, self.data.draws)
+        self.total_steps = recipe.optim.epochs * self.plan.steps
+        self.fabric = Fabric(
+            accelerator=recipe.run.device,
+            devices=1,
+            precision=fabric_precision(recipe.run.precision, recipe.run.device),
+        )
+        self.network = self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(requires_grad=False)
+        self.optimizer: Any = _make_optimizer(self.network, recipe)
+        _restore(self.state, self.network, self.averaged, self.optimizer)
+        objective = Objective(self.network, self.target, is_logmel=self.reader.is_logmel)
+        self.module, self.optimizer = self.fabric.setup(objective, self.optimizer)
+        self.log = RunLog(self.folder, self.state.history)
+        self._saved_at = time.monotonic()
+
+    def fit(self) -> State:
+        """Train to the end, or to the recipe's early stop; returns the final state.
+
+        Raises:
+            Interrupted: after a signal; the state was saved.
+            TrainingError: at a non-finite loss; the last good checkpoint is kept.
+        """
+        with stop_on_signals() as stop:
+            if self.state.step < self.total_steps and not self._is_stale():
+                self.progress.started(self.total_steps, self.state.step, self._seconds_a_step())
+                self._walk(stop)
+        self.log.close()
+        return self.state
+
+    def _walk(self, stop: StopRequest) -> None:
+        dataset = CropDataset(self.data.clips, self.reader, self.recipe)
+        loader = make_loader(
+            dataset,
+            self.plan,
+            self.data.targets,
+            self.data.weights,
+            first_step=self.state.step,
+            last_step=self.total_steps,
+            workers=self.recipe.data.workers,
+        )
+        losses: list[float] = []
+        for batch in loader:
+            losses.append(self._step(batch))
+            self.state.step += 1
+            self.progress.stepped(self.state.step, losses[-1])
+            if self.state.step % self.plan.steps == 0:
+                self._end_epoch(losses)
+                losses = []
+            if stop:
+                self.save()
+                raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", stop.exit_code or 130)
+            if self._is_due():
+                self.save()
+            if self._is_stale():
+                break
+        self.save()
+
+    def _step(self, batch: Batch) -> float:
+        """Do one optimiser step; returns the loss."""
+        step, optim = self.state.step, self.recipe.optim
+        torch.manual_seed(_step_seed(self.recipe.seed, step))
+        for group in self.optimizer.param_groups:
+            group["lr"] = optim.lr * learning_rate_factor(step, self.total_steps, optim.warmup_steps, optim.schedule)
+        self.module.train()
+        self.optimizer.zero_grad()
+        loss = 0.0
+        for part, share in _micro_batches(self.fabric.to_device(batch), optim.accumulate):
+            parts = self.module(part, *self._mixing(len(part.clips), step))
+            loss += float(parts["loss"]) * share
+            if not math.isfinite(loss):
+                self._stop_at_nonfinite(batch, loss)
+            self.fabric.backward(parts["loss"] * share)
+        if optim.clip_norm is not None:
+            self.fabric.clip_gradients(self.module, self.optimizer, max_norm=optim.clip_norm, error_if_nonfinite=False)
+        self.optimizer.step()
+        _average(self.averaged, self.network, min(optim.ema, (1 + step) / (10 + step)))
+        return loss
+
+    def _mixing(self, size: int, step: int) -> tuple[Tensor, Tensor]:
+        rng = generator(self.recipe.seed, MIX, step)
+        partner, share = mixing(self.recipe.augment.mixup_alpha, size, rng)
+        device = self.fabric.device
+        return torch.from_numpy(partner).to(device), torch.from_numpy(share).to(device)
+
+    def _end_epoch(self, losses: Sequence[float]) -> None:
+        epoch = self.state.step // self.plan.steps
+        row = {"epoch": float(epoch), "step": float(self.state.step), "loss": float(np.mean(losses))}
+        if self.score_dev is not None:
+            figures = self.score_dev(self.averaged)
+            row |= {f"dev_{name}": value for name, value in figures.items()}
+            score = next(iter(figures.values()))
+            if self.state.best_score is None or score > self.state.best_score:
+                self.state.best_score, self.state.best_epoch = score, epoch
+                self.state.tensors = {k: v for k, v in self.state.tensors.items() if not k.startswith("best.")}
+                self.state.tensors |= {f"best.{k}": v.clone() for k, v in self.averaged.state_dict().items()}
+        self.state.history.append(row)
+        self.log.write(row)
+        self.progress.epoch_ended(row)
+
+    def _is_stale(self) -> bool:
+        """Whether the dev score has not risen for as many epochs as the recipe allows."""
+        patience = self.recipe.run.early_stop
+        if patience is None or self.score_dev is None or self.state.best_score is None:
+            return False
+        return self.state.step // self.plan.steps - self.state.best_epoch >= patience
+
+    def _is_due(self) -> bool:
+        run = self.recipe.run
+        if run.checkpoint_every_steps is not None and self.state.step % run.checkpoint_every_steps == 0:
+            return True
+        return time.monotonic() - self._saved_at >= run.checkpoint_every_s
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        best = {k: v for k, v in self.state.tensors.items() if k.startswith("best.")}
+        now = {
+            **{f"model.{k}": v for k, v in self.network.state_dict().items()},
+            **{f"ema.{k}": v for k, v in self.averaged.state_dict().items()},
+            **{f"optim.{k}": v for k, v in optimizer_tensors(self.optimizer).items()},
+        }
+        self.state.tensors = now | best
+        save_checkpoint(self.folder / "checkpoints", self.state)
+        self._saved_at = time.monotonic()
+
+    def _stop_at_nonfinite(self, batch: Batch, loss: float) -> None:
+        names = [self.data.clips[int(i)].key for i in batch.clips]
+        write_json(self.folder / "nonfinite.json", {"step": self.state.step, "loss": str(loss), "clips": names})
+        shown = ", ".join(names[:3])
+        raise TrainingError(
+            f"the loss became {loss} at step {self.state.step}, in a batch with {shown}, ... "
+            f"(all {len(names)} in {self.folder / 'nonfinite.json'}); the last checkpoint is intact: "
+            "check those files, or lower optim.lr"
+        )
+
+    def _seconds_a_step(self) -> float:
+        """Time two steps on a copy, so that the estimate changes nothing."""
+        batch = _first_batch(self)
+        trial = copy.deepcopy(self.module)
+        times = []
+        for _ in range(2):
+            start = time.perf_counter()
+            torch.manual_seed(0)
+            trial.train()
+            self.fabric.backward(trial(batch, *self._mixing(len(batch.clips), 0))["loss"])
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+
+def _first_batch(loop: Loop) -> Batch:
+    """Return the run's first batch, read in this process."""
+    dataset = CropDataset(loop.data.clips, loop.reader, loop.recipe)
+    loader = make_loader(dataset, loop.plan, loop.data.targets, loop.data.weights, first_step=0, last_step=1, workers=0)
+    return Batch(*loop.fabric.to_device(next(loader)))
+
+
+def _step_seed(seed: int, step: int) -> int:
+    """Return the seed of torch's random numbers (dropout) in one step."""
+    return int(generator(seed, STEP, step).integers(2**62))
+
+
+def learning_rate_factor(step: int, total: int, warmup: int, schedule: str) -> float:
+    """Return the share of the peak learning rate at a step: linear warm-up, then cosine to zero or constant."""
+    warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    if schedule == "constant":
+        return warm
+    return warm * 0.5 * (1 + math.cos(math.pi * step / total))
+
+
+def _micro_batches(batch: Batch, count: int) -> list[tuple[Batch, float]]:
+    """Split a batch into at most ``count`` parts with their shares of it."""
+    size = len(batch.clips)
+    if count == 1:
+        return [(batch, 1.0)]
+    bounds = np.linspace(0, size, min(count, size) + 1).astype(int)
+    return [
+        (Batch(*(value[low:high] for value in batch)), (high - low) / size)
+        for low, high in itertools.pairwise(bounds)
+    ]
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the averaged weights, and the batch norms' statistics, towards the network's."""
+    for mean, value in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def _make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return AdamW that decays matrices and spares biases and norms."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.optim.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.optim.lr, fused=True)
+
+
+def _restore(state: State, network: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put a checkpoint's tensors where they belong; a fresh state changes nothing."""
+    if state.step == 0:
+        return
+    network.load_state_dict(state.part("model"))
+    averaged.load_state_dict(state.part("ema"))
+    restore_optimizer(optimizer, state.part("optim"))
+
+
+def final_weights(state: State, *, selected: bool) -> dict[str, Tensor]:
+    """Return the weights to ship: the best on dev if something was selected, else the last averaged ones."""
+    return state.part("best") if selected and state.best_score is not None else state.part("ema")

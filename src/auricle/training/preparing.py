@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a path and a recipe to everything that a loop needs: manifest, split, decoded waveforms, targets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from auricle.config import Recipe, make_recipe
+from auricle.data.balance import class_weights, clip_weights
+from auricle.data.forms import read_manifest
+from auricle.data.manifest import Clip, Manifest
+from auricle.data.softlabels import attach_soft_labels, read_soft_labels
+from auricle.data.splits import check_trainable
+from auricle.errors import DataError
+from auricle.results import FloatArray
+from auricle.training.cache import WaveformCache, default_cache_dir
+from auricle.training.dataset import ClipReader
+from auricle.training.loop import TrainingSet
+from auricle.training.objective import Target
+from auricle.training.progress import Progress
+
+#: A run stops before it starts when more than this share of its files cannot be decoded.
+MAX_FAILED = 0.1
+
+
+@dataclass(frozen=True)
+class Material:
+    """A data set that is ready to be trained on.
+
+    Attributes:
+        manifest: only clips that can be read and that the recipe uses.
+        recipe: with the task and front end that the data decides.
+        reader: reads clips as arrays.
+        target: what is learnt.
+        targets: ``(clip, label)``, hard and soft labels joined as the recipe weighs them.
+        skipped: file to the reason why it is not used.
+    """
+
+    manifest: Manifest
+    recipe: Recipe
+    reader: ClipReader
+    target: Target
+    targets: FloatArray
+    skipped: dict[str, str]
+
+
+def read_training_data(
+    data: str | Path,
+    recipe: Recipe,
+    *,
+    data_format: str = "auto",
+    sample_rate: int | None = None,
+    soft: str | Path | None = None,
+) -> Manifest:
+    """Read a data set of any form and join soft labels to it; decodes nothing."""
+    manifest = read_manifest(data, data_format=data_format, sample_rate=sample_rate, task=recipe.task)
+    soft = recipe.teacher.labels if soft is None else soft
+    if soft is not None:
+        manifest = attach_soft_labels(manifest, read_soft_labels(Path(soft), task=manifest.task))
+    check_trainable(manifest)
+    return manifest
+
+
+def prepare(manifest: Manifest, recipe: Recipe, progress: Progress) -> Material:
+    """Decode everything once, leave out what cannot be used, and join the targets.
+
+    Raises:
+        DataError: if more than ``MAX_FAILED`` of the files cannot be decoded, or the front ends differ.
+    """
+    recipe = _settle(manifest, recipe)
+    manifest = _without_ignored(manifest, recipe)
+    reader, skipped = _prepare_reader(manifest, recipe, progress)
+    kept = [i for i, clip in enumerate(manifest.clips) if clip.path not in skipped]
+    manifest = manifest.select(kept)
+    check_trainable(manifest)
+    target = Target(recipe.task, negatives=manifest.negatives > 0, temperature=recipe.teacher.temperature)
+    return Material(manifest, recipe, reader, target, _join_targets(manifest, recipe.teacher.soft_weight), skipped)
+
+
+def _settle(manifest: Manifest, recipe: Recipe) -> Recipe:
+    """Return the recipe with its task settled, and with the front end of stored log-mels."""
+    values = recipe.model_dump()
+    values["task"] = manifest.task if recipe.task == "auto" else recipe.task
+    arrays = manifest.arrays
+    if arrays is not None and arrays.kind == "logmel" and arrays.frontend is not None:
+        # The features are given: the model's front end must be the one that made them.
+        values["frontend"] = {**values["frontend"], **arrays.frontend}
+        values["augment"] = {**values["augment"], "speed": (1.0, 1.0), "noise_snr_db": None}
+    return make_recipe(values)
+
+
+def _without_ignored(manifest: Manifest, recipe: Recipe) -> Manifest:
+    if recipe.data.negatives != "ignore" or manifest.negatives == 0:
+        return manifest
+    return manifest.select([i for i, clip in enumerate(manifest.clips) if not clip.negative])
+
+
+def _prepare_reader(manifest: Manifest, recipe: Recipe, progress: Progress) -> tuple[ClipReader, dict[str, str]]:
+    """Fill the cache; returns the reader and the files that cannot be used."""
+    rate = recipe.frontend.sample_rate
+    cache = WaveformCache(default_cache_dir(), rate)
+    files = sorted({clip.path for clip in manifest.clips if not clip.is_array})
+    progress.preparing(len(files))
+    report = cache.prepare(files, progress.file_prepared)
+    skipped = {path: f"{error.code}: {error.message}" for path, error in report.failures.items()}
+    if len(skipped) > MAX_FAILED * len(files):
+        raise DataError(
+            f"{len(skipped)} of {len(files)} recordings cannot be decoded; training needs at least "
+            f"{1 - MAX_FAILED:.0%} of them",
+            [*list(skipped.values())[:5], *(["..."] if len(skipped) > 5 else [])],
+        )
+    for reason in skipped.values():
+        progress.notice(f"not used: {reason}")
+    for code, count in sorted(Counter(flag.code for flags in report.flags.values() for flag in flags).items()):
+        progress.notice(f"flag {code}: {count} of {len(files)} recordings")
+    if report.repaired:
+        progress.notice(f"{report.repaired} damaged cache entries were built again")
+    logmel = manifest.arrays is not None and manifest.arrays.kind == "logmel"
+    steps_per_s = 1000 / recipe.frontend.hop_ms if logmel else float(rate)
+    return ClipReader(cache, manifest.arrays, rate, steps_per_s), skipped
+
+
+def _join_targets(manifest: Manifest, soft_weight: float) -> FloatArray:
+    """Return ``(clip, label)``: hard labels, soft labels, or where a clip has both, their weighted mean."""
+    targets = manifest.targets()
+    soft, _ = manifest.soft_targets()
+    both = np.array([clip.kind == "both" for clip in manifest.clips])
+    targets[both] = (1 - soft_weight) * targets[both] + soft_weight * soft[both]
+    return targets
+
+
+def training_set(material: Material, indices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> TrainingSet:
+    """Return the clips that a loop trains on, balanced as the recipe says."""
+    chosen: list[Clip] = [material.manifest.clips[i] for i in indices]
+    targets = material.targets[indices]
+    ones = np.ones(len(chosen), np.float32)
+    balance = material.recipe.data.balance
+    if balance == "sampler":
+        return TrainingSet(chosen, targets, ones, draws=clip_weights(targets))
+    if balance == "loss":
+        weights = targets @ class_weights(targets) + np.clip(1 - targets.sum(1), 0, 1)
+        return TrainingSet(chosen, targets, np.asarray(weights / weights.mean(), np.float32))
+    return TrainingSet(chosen, targets, ones)

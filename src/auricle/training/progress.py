@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run says while it goes on. This class says nothing; the command line's says it to people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class Progress:
+    """Listener of a training run; override what is wanted."""
+
+    def notice(self, text: str) -> None:
+        """Something that was decided or noticed, one line."""
+
+    def preparing(self, files: int) -> None:
+        """The waveforms of ``files`` files will be decoded, or found in the cache."""
+
+    def file_prepared(self) -> None:
+        """One of them is ready."""
+
+    def training_starts(self, total_steps: int, done_steps: int, seconds_a_step: float) -> None:
+        """Training begins, or goes on after ``done_steps``; the time a step was measured."""
+
+    def step_done(self, step: int, loss: float) -> None:
+        """A step is done; ``step`` counts from 1."""
+
+    def epoch_done(self, row: Mapping[str, float]) -> None:
+        """An epoch is done; ``row`` is its line of the log."""
