@@ -8,12 +8,14 @@ with it; a test runs the check.
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
+import typer.core
 import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -44,8 +46,8 @@ def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
 
 def parameter_row(parameter: Any, context: typer.Context) -> tuple[str, str]:
     """Return one row for an argument or an option: how it is written, and what it does (with its default)."""
-    if parameter.param_type_name == "argument":
-        return f"`{parameter.make_metavar(ctx=context)}`", parameter.help or ""
+    if isinstance(parameter, typer.core.TyperArgument):
+        return f"`{parameter.metavar}`", str(parameter.help)
     left, right = parameter.get_help_record(context)
     return f"`{left}`", right
 
@@ -99,11 +101,7 @@ def recipe_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[st
         if isinstance(value, BaseModel):
             yield from recipe_rows(type(value), f"{prefix}{name}.")
             continue
-        shown = (
-            {None: "null", True: "true", False: "false"}.get(value, value)
-            if not isinstance(value, tuple)
-            else list(value)
-        )
+        shown = json.dumps(value).strip('"')
         yield f"`{prefix}{name}`", f"`{shown}`", spell_range(info), info.description or ""
 
 
@@ -112,7 +110,8 @@ def hyperparameters_page() -> str:
     head = (
         "# Hyperparameters\n\nEvery choice of a training run, with its default. Put them in a YAML file "
         "(`--recipe FILE`, see `recipes/`) or change one with\n`--set key=value`. The whole recipe of a run is "
-        "stored in its model folder as `run/recipe.yaml`. Unknown keys and impossible values\nare reported all at once.\n\n"
+        "stored in its model folder as `run/recipe.yaml`. Unknown keys and impossible "
+        "values\nare reported all at once.\n\n"
     )
     return MARK + head + table(("key", "default", "range", "effect"), list(recipe_rows(Recipe)))
 

@@ -20,6 +20,14 @@ def test_the_last_one_of_each_kind_wins():
     assert [found.of(label, 0.9) for label in ("dog", "a=b", "rain")] == [0.0, 1.0, 0.2]
 
 
+def test_what_the_detector_gets():
+    labels = ("cat", "dog")
+    assert parse_thresholds(None).as_argument(labels) is None
+    assert parse_thresholds(["0"]).as_argument(labels) == 0.0
+    assert parse_thresholds(["dog=0.7"]).as_argument(labels) == {"dog": 0.7}
+    assert parse_thresholds(["dog=0.7", "0.2"]).as_argument(labels) == {"cat": 0.2, "dog": 0.7}
+
+
 @pytest.mark.parametrize("text", ["high", "dog=", "=0.5", "1.5", "dog=-0.1", "nan", ""])
 def test_what_is_no_threshold_is_refused(text):
     with pytest.raises(UsageError, match=r"--threshold .*: expected a number from 0 to 1, or LABEL=number"):

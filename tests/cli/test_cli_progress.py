@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from auricle.cli.progress import Progress, spell_seconds
+from auricle.cli.progress import Meter, spell_seconds
 
 
 @pytest.mark.parametrize(
@@ -16,12 +16,13 @@ def test_durations_for_people(seconds, text):
     assert spell_seconds(seconds) == text
 
 
-def count(total, seconds_each, capsys, **options):
+def count(total, seconds_each, capsys, *, first=1, note="", **options):
     now = [0.0]
-    with Progress("tag", total, clock=lambda: now[0], **options) as progress:
-        for _ in range(total):
+    with Meter("tag", clock=lambda: now[0], **options) as progress:
+        progress.note = note
+        for done in range(first, total + 1):
             now[0] += seconds_each
-            progress.advance()
+            progress.update(done, total)
     printed = capsys.readouterr()
     assert printed.out == ""
     return printed.err
@@ -29,6 +30,10 @@ def count(total, seconds_each, capsys, **options):
 
 def test_a_line_comes_every_half_minute_with_the_time_left(capsys):
     assert count(4, 20.0, capsys) == "tag: 2 of 4, about 40 s left\n"
+
+
+def test_a_resumed_run_knows_its_speed_from_what_it_did_itself(capsys):
+    assert count(104, 20.0, capsys, first=101, note="loss 0.5") == "tag: 102 of 104, about 40 s left, loss 0.5\n"
 
 
 def test_quick_work_says_nothing(capsys):

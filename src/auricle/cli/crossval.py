@@ -57,19 +57,21 @@ def crossval(
       auricle crossval esc10/ --recipe recipes/esc10.yaml --seeds 3 --out runs/esc10
     """
     from auricle import api
-    from auricle.cli.reporting import EpochLines, print_crossval
+    from auricle.cli.reporting import print_crossval
     from auricle.cli.train import all_overrides
+    from auricle.cli.trainprogress import TrainingProgress
 
-    result = api.crossval(
-        data,
-        model=model,
-        recipe=recipe,
-        overrides=all_overrides(overrides, epochs, device),
-        seeds=seeds,
-        out=out,
-        jobs=jobs,
-        data_format=data_format,
-        sample_rate=sample_rate,
-        progress=None if quiet else EpochLines(),
-    )
+    with TrainingProgress(quiet=quiet) as progress:
+        result = api.crossval(
+            data,
+            model=model,
+            recipe=recipe,
+            overrides=all_overrides(overrides, epochs, device),
+            seeds=seeds,
+            out=out,
+            jobs=jobs,
+            data_format=data_format,
+            sample_rate=sample_rate,
+            progress=progress,
+        )
     print_crossval(result, form, sys.stdout)

@@ -3,6 +3,122 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated
+
 import typer
 
-app = typer.Typer(help="Check a data set, or import one.", rich_markup_mode=None, no_args_is_help=True)
+from auricle.cli.guard import guarded, say
+from auricle.cli.options import Data, DataFormat, Debug, NewFolder, Quiet, ReportFormat, SampleRate
+
+app = typer.Typer(
+    help="Check a data set before training on it, import one, or synthesise one.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+
+@app.command(short_help="Say what a data set holds and what is wrong with it.")
+@guarded
+def check(
+    data: Data,
+    *,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Decode every recording: finds damage, silence, clipping, equal audio.")
+    ] = False,
+    data_format: DataFormat = "auto",
+    sample_rate: SampleRate = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of the tables, if it is not UTF-8.")
+    ] = None,
+    form: ReportFormat = "table",
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say how a data set is understood, what it holds, and everything that is wrong with it.
+
+    Exits 0 if it can be trained on, else 2.
+
+    Example:
+      auricle data check clips/
+    """
+    from auricle.cli.progress import Meter
+    from auricle.cli.reporting import print_object
+    from auricle.cli.tables import printable
+    from auricle.data.check import check as check_data
+
+    with Meter("check", quiet=quiet) as meter:
+        report = check_data(
+            data,
+            deep=deep,
+            progress=meter.update,
+            data_format=data_format,
+            sample_rate=sample_rate,
+            encoding=encoding,
+        )
+    if form == "json":
+        print_object(report.to_dict(), sys.stdout)
+    else:
+        print("\n".join(printable(line) for line in report.lines()))
+    if not report.ok:
+        raise typer.Exit(2)
+
+
+@app.command("import", short_help="Write a data set as NumPy arrays with a table of labels.")
+@guarded
+def import_(
+    data: Data,
+    *,
+    out: NewFolder,
+    rate: Annotated[int, typer.Option("--rate", metavar="HZ", min=1_000, help="Sample rate of the arrays.")] = 16_000,
+    data_format: DataFormat = "auto",
+    sample_rate: SampleRate = None,
+    form: ReportFormat = "table",
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a data set as NumPy waveforms, with labels.csv and features.json, in a form that trains as it is.
+
+    Example:
+      auricle data import clips/ --out arrays/
+    """
+    from auricle.cli.progress import Meter
+    from auricle.cli.reporting import print_object
+    from auricle.cli.tables import printable
+    from auricle.data.forms import read_manifest
+    from auricle.data.importing import import_dataset
+
+    manifest = read_manifest(data, data_format=data_format, sample_rate=sample_rate)
+    with Meter("import", quiet=quiet) as meter:
+        report = import_dataset(manifest, out, sample_rate=rate, progress=meter.update)
+    if form == "json":
+        print_object(report.to_dict(), sys.stdout)
+    else:
+        print(f"{report.clips} clips in {report.path}")
+    for key, failure in report.failures.items():
+        say(f"auricle: {printable(key)}: {failure.message} [{failure.code}]")
+    if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command(short_help="Synthesise a small labelled data set to try things on.")
+@guarded
+def synth(
+    *,
+    out: NewFolder,
+    clips: Annotated[int, typer.Option("--clips", metavar="N", min=1, help="Clips of each class.")] = 24,
+    clip_s: Annotated[float, typer.Option("--seconds", metavar="S", min=0.1, help="Length of a clip.")] = 2.0,
+    rate: Annotated[int, typer.Option("--rate", metavar="HZ", min=8_000, help="Sample rate of the clips.")] = 16_000,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")] = 0,
+    debug: Debug = False,
+) -> None:
+    """Synthesise a small data set of sounds computed from physics: class folders of WAV files.
+
+    Example:
+      auricle data synth --out toy/
+      auricle train toy/ --out models/toy
+    """
+    from auricle.data.synthesis import synthesise
+
+    folder = synthesise(out, clips_per_class=clips, clip_s=clip_s, sample_rate=rate, seed=seed)
+    print(folder)

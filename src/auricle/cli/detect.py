@@ -54,5 +54,5 @@ def detect(
     sources = find_inputs(inputs)
     detector = open_model(model, precision=precision, quiet=quiet)
     check_labels(wanted, detector.labels)
-    results = detector.detect_many(sources, threshold=wanted.as_argument(), jobs=jobs)
+    results = detector.detect_many(sources, threshold=wanted.as_argument(detector.labels), jobs=jobs)
     score_all(results, detect_view(), form, out, model=detector.spec.name, total=len(sources), quiet=quiet)

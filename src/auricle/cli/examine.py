@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import io
 import os
 import platform
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from auricle.cli.extras import EXTRAS
+from auricle.errors import BundleError
+from auricle.results import FloatArray
+from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
+from auricle.runtime.session import CLIP, FRAMES, open_network
 
-if TYPE_CHECKING:
-    pass
-
-#: Largest difference between a stored score and the same score computed here (DESIGN 5.8).
+GOLDEN = "golden.npz"
+#: Largest difference between a stored score and the same score computed here.
 TOLERANCE = 1e-4
 CORE = ("numpy", "onnxruntime", "soundfile", "soxr", "pydantic", "pyyaml", "typer", "rich")
 
@@ -60,6 +65,42 @@ def examine_machine() -> dict[str, str]:
     return findings
 
 
+def examine_model(name: str) -> list[Check]:
+    """Check a model: its files against their hashes, its golden input against its stored scores.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    path = resolve_model(name)
+    try:
+        bundle = load_bundle(path)
+    except BundleError as error:
+        return [Check("files", False, error.message)]
+    files = Check("files", True, f"{len(bundle.spec.sha256)} files have the hashes of auricle.json")
+    return [files, _golden_check(bundle)]
+
+
+def _golden_check(bundle: Bundle) -> Check:
+    """Run the stored input through the graph and compare its scores with the stored ones."""
+    name = "golden scores"
+    if GOLDEN not in bundle:
+        return Check(name, False, f"the model has no {GOLDEN}, so its scores cannot be compared")
+    with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
+        stored = {key: np.asarray(golden[key]) for key in golden.files}
+    wanted = frozenset({FRAMES} & set(stored))
+    found = open_network(bundle).run(np.atleast_2d(stored["waveform"]), wanted)
+    worst = _difference(found.clip, stored[CLIP])
+    if found.frames is not None:
+        worst = max(worst, _difference(found.frames, stored[FRAMES]))
+    return Check(name, worst <= TOLERANCE, f"largest difference {worst:.2g}, allowed {TOLERANCE:g}")
+
+
+def _difference(found: FloatArray, stored: FloatArray) -> float:
+    """Return the largest difference of two arrays; infinity if their shapes differ."""
+    stored = stored.reshape(found.shape) if stored.size == found.size else stored
+    return float(np.abs(found - stored).max()) if stored.shape == found.shape else float("inf")
+
+
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
@@ -67,6 +108,6 @@ def _version(package: str) -> str:
         return "missing"
 
 
-def _usable_threads() -> int:
+def _usable_threads() -> int | None:
     """Return how many CPUs this process may use, which in a container is fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -41,7 +41,7 @@ app.command(short_help="Train a detector on labelled recordings.")(train.train)
 app.command(short_help="Measure a recipe over all folds of a data set.")(crossval.crossval)
 app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)
 app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
-app.add_typer(data.app, name="data", short_help="Check a data set, or import one.")
+app.add_typer(data.app, name="data", short_help="Check, import or synthesise a data set.")
 app.command(short_help="Check this machine, or a model.")(doctor.doctor)
 
 

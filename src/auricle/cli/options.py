@@ -38,6 +38,7 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="DIR", help="Write results, failures.jsonl and summary.json into this folder."),
 ]
+NewFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; must be new or empty.")]
 Threshold = Annotated[
     list[str] | None,
     typer.Option(
@@ -61,7 +62,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change one choice, such as optim.lr=0.001; may be repeated."),
 ]
 DataFormat = Annotated[
-    Literal["auto", "asvspoof", "csv", "desed", "numpy", "folders"],
+    Literal["auto", "asvspoof", "csv", "numpy", "folders"],
     typer.Option("--data-format", help="The form of DATA, where the automatic choice is wrong."),
 ]
 TrainDevice = Annotated[
@@ -94,6 +95,12 @@ class Thresholds:
         if label in self.labels:
             return self.labels[label]
         return otherwise if self.default is None else self.default
+
+    def as_argument(self, labels: Sequence[str]) -> float | dict[str, float] | None:
+        """Return what ``Detector.detect`` takes: None for the model's own, one for all, or one for some labels."""
+        if self.default is not None and self.labels:
+            return {label: self.of(label, self.default) for label in labels}
+        return dict(self.labels) if self.labels else self.default
 
 
 def parse_thresholds(values: Sequence[str] | None) -> Thresholds:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from auricle.cli.guard import say
 
@@ -29,51 +29,64 @@ def spell_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-class Progress:
-    """Counts finished pieces of ``total``, as a context manager.
+class Meter:
+    """Shows how many pieces of work are done, as a context manager.
 
     Args:
         what: a word for the work, such as ``tag``.
-        total: pieces in all; with one piece there is nothing to show.
         quiet: show nothing.
         clock: monotonic seconds, replaceable in tests.
     """
 
-    def __init__(
-        self, what: str, total: int, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.what, self.total, self.done = what, total, 0
+    def __init__(self, what: str, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self.what = what
+        self.note = ""
+        self._quiet = quiet
         self._clock = clock
         self._start = self._last = clock()
-        self._show = not quiet and total > 1
+        self._first: int | None = None
         self._bar: Any = None
 
-    def __enter__(self) -> Progress:
-        """Start the bar if stderr is a terminal."""
-        if self._show and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
-
-            columns = (TextColumn(self.what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task(self.what, total=self.total)
-            self._bar.start()
+    def __enter__(self) -> Self:
+        """Start the clock; the bar appears with the first piece."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """Remove the bar, if there is one."""
         if self._bar is not None:
             self._bar.stop()
 
-    def advance(self) -> None:
-        """Count one finished piece."""
-        self.done += 1
+    def update(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` pieces are done; with one piece there is nothing to show."""
+        if self._quiet or total <= 1:
+            return
+        if self._first is None:  # a resumed run begins in the middle: what was done before says nothing of speed
+            self._first = done - 1
+            if sys.stderr.isatty():
+                self._bar = _start_bar(self.what, total)
         if self._bar is not None:
-            self._bar.advance(self._task)
-        elif self._show and self._clock() - self._last >= LINE_EVERY_S and self.done < self.total:
+            self._bar.update(self._bar.task_ids[0], completed=done, note=self.note)
+        elif self._clock() - self._last >= LINE_EVERY_S and done < total:
             self._last = self._clock()
-            left = (self._last - self._start) / self.done * (self.total - self.done)
-            say(f"{self.what}: {self.done} of {self.total}, about {spell_seconds(left)} left")
+            left = (self._last - self._start) / (done - self._first) * (total - done)
+            note = f", {self.note}" if self.note else ""
+            say(f"{self.what}: {done} of {total}, about {spell_seconds(left)} left{note}")
+
+
+def _start_bar(what: str, total: int) -> Any:
+    """Return a running bar of rich on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    note = TextColumn("{task.fields[note]}")
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar.add_task(what, total=total, note="")
+    bar.start()
+    return bar

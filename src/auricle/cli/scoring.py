@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import typer
 
 from auricle.cli.guard import say
-from auricle.cli.progress import Progress
+from auricle.cli.progress import Meter
 from auricle.cli.views import View
 from auricle.cli.writers import Folder, open_stream
 from auricle.errors import UsageError
@@ -23,17 +23,23 @@ if TYPE_CHECKING:
     from auricle.runtime.detector import Detector
 
 
+class Stdin(io.BytesIO):
+    """What came through stdin, under the name that results show."""
+
+    name = "-"
+
+
 def find_inputs(inputs: Sequence[str]) -> list[str | BinaryIO]:
     """Return the recordings that ``inputs`` name; ``-`` is read from stdin, which has no length, into memory."""
     found: list[str | BinaryIO] = [*list_audio(inputs)]
     if found.count("-") > 1:
         raise UsageError("- (stdin) stands twice among the inputs; it can be read once")
-    return [io.BytesIO(sys.stdin.buffer.read()) if source == "-" else source for source in found]
+    return [Stdin(sys.stdin.buffer.read()) if source == "-" else source for source in found]
 
 
 def open_model(name: str | None, *, precision: str, quiet: bool) -> Detector:
     """Load the model, saying once on stderr which one when none was named."""
-    from auricle.api import load
+    from auricle.runtime.detector import load
 
     if name is None:
         name = DEFAULT_MODEL
@@ -50,11 +56,11 @@ def score_all(
     failed = 0
     finished = False
     try:
-        with Progress(view.name, total, quiet=quiet) as progress:
-            for result in results:
+        with Meter(view.name, quiet=quiet) as progress:
+            for done, result in enumerate(results, 1):
                 writer.write(result)
                 failed += result.error is not None
-                progress.advance()
+                progress.update(done, total)
         finished = True
     finally:
         writer.close(finished)

@@ -71,25 +71,27 @@ def train(
       auricle train esc10/ --out models/esc10 --test-fold 1 --recipe recipes/esc10.yaml
     """
     from auricle import api
-    from auricle.cli.reporting import EpochLines, print_run
+    from auricle.cli.reporting import print_run
+    from auricle.cli.trainprogress import TrainingProgress
 
-    result = api.train(
-        data,
-        out=out,
-        model=model,
-        recipe=recipe,
-        overrides=[*all_overrides(overrides, epochs, device)],
-        soft=soft,
-        data_format=data_format,
-        sample_rate=sample_rate,
-        test_fold=test_fold,
-        resume=resume,
-        overwrite=overwrite,
-        init=init,
-        new_head=new_head,
-        seed=seed,
-        progress=None if quiet else EpochLines(),
-    )
+    with TrainingProgress(quiet=quiet) as progress:
+        result = api.train(
+            data,
+            out=out,
+            model=model,
+            recipe=recipe,
+            overrides=[*all_overrides(overrides, epochs, device)],
+            soft=soft,
+            data_format=data_format,
+            sample_rate=sample_rate,
+            test_fold=test_fold,
+            resume=resume,
+            overwrite=overwrite,
+            init=init,
+            new_head=new_head,
+            seed=seed,
+            progress=progress,
+        )
     print_run(result, form, sys.stdout)
 
 
