@@ -145,6 +145,31 @@ def _au(source: Source, kind: Kind) -> Layout:
     return Layout(frames=size // (channels * width) if channels * width else None, exact_seek=bool(width))
 
 
+def _mp4(source: Source, kind: Kind) -> Layout:
+    """MP4: an encrypted track says so in its sample description; decoding it would give noise.
+
+    Boxes are a size, a name and content. ``moov`` holds, some levels down, one ``stsd`` a track: version, count, and
+    entries whose names are the codecs. ``enca`` and ``drms`` stand for encrypted sound.
+    """
+    offset = kind.start
+    for _ in range(_MAX_CHUNKS):
+        head = source.read_at(offset, 16)
+        if len(head) < 16:
+            break
+        size, name = struct.unpack(">I4s", head[:8])
+        size = int.from_bytes(head[8:16], "big") if size == 1 else size
+        if name == b"moov":
+            box = source.read_at(offset, min(size, _MAX_HEADER_BYTES))
+            tables = box.split(b"stsd")[1:]
+            if any(table[12:16] in {b"enca", b"drms"} for table in tables):
+                raise InputError("unsupported_codec", f"{kind.title} with encrypted sound; get it without protection")
+            break
+        if size < 8:
+            break
+        offset += size
+    return Layout(codec_note=kind.title)
+
+
 _INSPECTORS: dict[str, Callable[[Source, Kind], Layout]] = {
     "wav": lambda source, kind: inspect_wav(source),
     "ogg": lambda source, kind: inspect_ogg(source),
@@ -154,4 +179,5 @@ _INSPECTORS: dict[str, Callable[[Source, Kind], Layout]] = {
     "w64": _w64,
     "caf": _caf,
     "au": _au,
+    "mp4": _mp4,
 }

@@ -25,7 +25,8 @@ class Layout:
         parts: usually one; several for chained Ogg streams, which are decoded one after the other.
         frames: samples per channel that the header declares; None if it does not say, or lies.
         flags: what the header hides.
-        exact_seek: whether seeking gives the very samples that decoding from the start gives.
+        exact_seek: seeking gives the very samples that decoding from the start gives (measured: not so for Vorbis,
+            Opus and MP3, which are decoded from the start and skipped).
         length_hidden: the decoder's own idea of the length is to be ignored.
         loss: the flag for fewer decoded samples than declared.
         codec_note: what a codec is called if libsndfile turns out not to read it.

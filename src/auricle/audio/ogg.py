@@ -67,7 +67,6 @@ def inspect_ogg(source: Source) -> Layout:
     return Layout(
         tuple(Part(b"", stream.start, stream.stop) for stream in streams),
         flags=flags,
-        exact_seek=len(streams) == 1 and first.codec == "vorbis",
         loss="decode_gap",
         codec_note=f"Ogg with {first.codec}",
         needs_codecs=foreign,
