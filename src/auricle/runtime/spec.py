@@ -42,6 +42,7 @@ class ModelPart(_Part):
     name: str
     head: str | None = None
     causal: bool = False
+    time_stride: int = 4
     width: float = 1.0
     dropout: float = 0.0
 
@@ -62,7 +63,7 @@ class FramesPart(_Part):
     """How the frames of one window lie over its samples, see ``timeline.FrameGrid``."""
 
     hop_samples: int = Field(ge=1)
-    first_centre_samples: float = Field(ge=0)
+    first_centre_samples: float
     receptive_samples: int = Field(ge=1)
 
 

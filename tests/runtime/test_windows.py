@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auricle.runtime.windows import WindowCutter, cut_windows
+
+
+def test_windows_reach_the_end_and_the_last_is_padded():
+    samples = np.arange(1, 8, dtype=np.float32)
+    assert cut_windows(samples, 4, 2, "zero").tolist() == [[1, 2, 3, 4], [3, 4, 5, 6], [5, 6, 7, 0]]
+    assert cut_windows(samples, 4, 2, "repeat").tolist()[-1] == [5, 6, 7, 5]
+    assert cut_windows(samples[:6], 4, 2, "zero").tolist() == [[1, 2, 3, 4], [3, 4, 5, 6]]
+    assert cut_windows(samples[:1], 4, 4, "repeat").tolist() == [[1, 1, 1, 1]]
+
+
+def test_impossible_windows_are_refused():
+    with pytest.raises(ValueError, match=r"at least one, got shape \(0,\)"):
+        cut_windows(np.zeros(0, np.float32), 4, 2, "zero")
+    with pytest.raises(ValueError, match=r"at least one, got shape \(2, 2\)"):
+        cut_windows(np.zeros((2, 2), np.float32), 4, 2, "zero")
+    with pytest.raises(ValueError, match="need 1 <= hop <= window, got window 4 and hop 5"):
+        WindowCutter(4, 5, "zero")
+
+
+@given(
+    length=st.integers(1, 60),
+    window=st.integers(1, 12),
+    hop=st.integers(1, 12),
+    pad=st.sampled_from(["zero", "repeat"]),
+    cuts=st.lists(st.integers(0, 60), max_size=8),
+)
+def test_any_blocks_give_the_windows_of_the_whole(length, window, hop, pad, cuts):
+    hop = min(hop, window)
+    samples = np.arange(1, length + 1, dtype=np.float32)
+    cutter = WindowCutter(window, hop, pad)
+    found = []
+    for block in np.split(samples, sorted(min(cut, length) for cut in cuts)):
+        found += cutter.push(block)
+        assert cutter._kept.base is None, "a view would keep the whole block alive"
+    found += cutter.flush()
+    np.testing.assert_array_equal(np.stack(found), cut_windows(samples, window, hop, pad))
+    assert cutter.samples_seen == length
+
+
+def test_a_cutter_without_samples_gives_nothing():
+    cutter = WindowCutter(4, 2, "zero")
+    assert cutter.push(np.zeros(0, np.float32)) == []
+    assert cutter.flush() == []
