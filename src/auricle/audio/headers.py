@@ -85,14 +85,10 @@ def _w64(source: Source, kind: Kind) -> Layout:
         if size < 24 or offset + size > source.size:
             raise InputError("bad_header", f"a W64 chunk claims {size} bytes, {source.size - offset} are left")
         if head[:4] == b"fmt " and len(head) == 40:
-            tag, channels, bits = *struct.unpack("<HH", head[24:28]), _w64_bits(source, offset)
+            tag, channels, _, _, _, bits = struct.unpack("<HHIIHH", head[24:])
             frame_bytes = channels * ((bits + 7) // 8) if tag in {1, 3, 6, 7, 0xFFFE} else 0
         offset += -(-size // 8) * 8
     raise InputError("bad_header", "a W64 file without a 'data' chunk; get the file again")
-
-
-def _w64_bits(source: Source, offset: int) -> int:
-    return int.from_bytes(source.read_at(offset + 38, 2), "little")
 
 
 def _caf(source: Source, kind: Kind) -> Layout:

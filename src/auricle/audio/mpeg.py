@@ -9,15 +9,15 @@ decodes to the real end.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from auricle.audio.layout import Layout, Part
-from auricle.audio.sniff import Kind, is_mpeg_frame
+from auricle.audio.sniff import Kind
 from auricle.audio.source import Source
-from auricle.errors import InputError
 from auricle.results import Flag
 
-_SEARCH_BYTES = 1 << 16
 _MANY_FRAMES = (1 << 31) - 1
-_TAG_BYTES = 128
+_FRAME_BYTES = 128
 _TAIL_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _KBPS_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -26,25 +26,16 @@ _LAYER_3 = 1
 
 
 def inspect_mp3(source: Source, kind: Kind) -> Layout:
-    """Read the first frame of an MP3 file that may begin with a tag of ``kind.start`` bytes.
-
-    Raises:
-        InputError: ``no_audio`` if there is no frame.
-    """
-    block = source.read_at(kind.start, _SEARCH_BYTES)
-    first = next((i for i in range(len(block)) if is_mpeg_frame(block[i : i + 4])), None)
-    if first is None:
-        raise InputError("no_audio", "an MP3 file without a single frame")
-    start = kind.start + first
-    frame = block[first : first + _TAG_BYTES]
-    if frame[1] >> 1 & 3 != _LAYER_3:
-        return Layout(loss="decode_gap")
-    tag = 4 + _side_info_bytes(frame)
-    if frame[tag : tag + 4] in {b"Xing", b"Info"}:
-        return Layout(flags=_compare(source, start, frame[tag:]), loss="decode_gap")
-    if frame[36:40] == b"VBRI":
-        return Layout(loss="decode_gap")
-    return Layout((Part(_xing_frame(frame), start),), length_hidden=True, loss="decode_gap")
+    """Read the first frame of an MP3 file, which begins at ``kind.start``, after a tag if there is one."""
+    start = kind.start
+    frame = source.read_at(start, _FRAME_BYTES)
+    whole = Layout((Part(start=start),), loss="decode_gap")
+    if frame[1] >> 1 & 3 != _LAYER_3 or frame[36:40] == b"VBRI":
+        return whole
+    tag = frame[4 + _side_info_bytes(frame) :]
+    if tag[:4] in {b"Xing", b"Info"}:
+        return replace(whole, flags=_compare(source, start, tag))
+    return replace(whole, parts=(Part(_xing_frame(frame), start),), length_hidden=True)
 
 
 def _compare(source: Source, start: int, tag: bytes) -> tuple[Flag, ...]:

@@ -14,6 +14,8 @@ from typing import Literal
 from auricle.audio.source import Source
 
 SNIFF_BYTES = 4096
+#: Zeros that may stand between a tag and the audio.
+_MAX_PADDING_BYTES = 1 << 20
 
 Reader = Literal["sndfile", "codecs", "none"]
 
@@ -26,7 +28,7 @@ class Kind:
         name: short name, as in ``wav``; ``unknown`` if no rule matched.
         title: name for people, with its article.
         reader: who can read it.
-        start: where the content begins, after a leading ID3 tag.
+        start: where the content begins, after a leading ID3 tag and its padding.
     """
 
     name: str
@@ -111,9 +113,11 @@ def sniff(source: Source) -> Kind:
     head = source.read_at(0, SNIFF_BYTES)
     start = _id3_bytes(head)
     if start:
-        head = source.read_at(start, SNIFF_BYTES)
-        if not head.strip(b"\0") or head.startswith(b"TAG"):
+        rest = source.read_at(start, _MAX_PADDING_BYTES)
+        head = rest.lstrip(b"\0")[:SNIFF_BYTES]
+        if not head or head.startswith(b"TAG"):
             return Kind("id3", "an ID3 tag without audio", "none", start)
+        start += len(rest) - len(rest.lstrip(b"\0"))
     for offset, magic, name, title, reader in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return Kind(name, title, reader, start)

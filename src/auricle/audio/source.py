@@ -89,7 +89,7 @@ class FileSource:
     def read_at(self, offset: int, count: int) -> bytes:
         """Return up to ``count`` bytes from ``offset``; a failing read is tried again, on a fresh handle."""
         try:
-            return os.pread(self._file, count, offset)
+            return _read_fully(self._pread, offset, count)
         except OSError as error:
             if error.errno not in _TRANSIENT:
                 raise _input_error(error) from error
@@ -97,7 +97,7 @@ class FileSource:
         def reopen_and_read() -> bytes:
             self.close()
             self._open()
-            return os.pread(self._file, count, offset)
+            return _read_fully(self._pread, offset, count)
 
         return _retried(reopen_and_read, RETRY_PAUSES_S[0])
 
@@ -116,6 +116,9 @@ class FileSource:
             with contextlib.suppress(OSError):
                 os.close(self._file)
             self._file = -1
+
+    def _pread(self, offset: int, count: int) -> bytes:
+        return os.pread(self._file, count, offset)
 
     def _open(self) -> os.stat_result:
         """Open without ever waiting: the kind is checked before opening and again after it."""
@@ -168,8 +171,7 @@ class ObjectSource:
     def read_at(self, offset: int, count: int) -> bytes:
         """Return up to ``count`` bytes from ``offset``."""
         try:
-            self._file.seek(offset)
-            return self._file.read(count)
+            return _read_fully(self._read, offset, count)
         except OSError as error:
             raise _input_error(error) from error
 
@@ -179,6 +181,10 @@ class ObjectSource:
 
     def close(self) -> None:
         """Leave the object to its owner."""
+
+    def _read(self, offset: int, count: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(count)
 
 
 class View(io.RawIOBase):
@@ -232,6 +238,14 @@ class View(io.RawIOBase):
             data = b""
         self._position += len(data)
         return data
+
+
+def _read_fully(read: Callable[[int, int], bytes], offset: int, count: int) -> bytes:
+    """Read until ``count`` bytes are there or the end is; one call may return fewer, which decoders take for the end."""
+    data = read(offset, count)
+    while len(data) < count and (more := read(offset + len(data), count - len(data))):
+        data += more
+    return data
 
 
 def _require_regular(status: os.stat_result) -> None:

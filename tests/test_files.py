@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Atomic writes, hashes, JSON, the folder lock and the list of recordings."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from auricle import files
+from auricle.errors import RunError, UsageError
+from auricle.files import FolderLock, atomic_write, list_audio, read_json, sha256_bytes, sha256_file, write_json
+
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_atomic_write_bytes_and_writer(tmp_path):
+    path = tmp_path / "a.bin"
+    atomic_write(path, b"one")
+    assert path.read_bytes() == b"one"
+    atomic_write(os.fsencode(path), lambda file: file.write(b"two") and None)
+    assert path.read_bytes() == b"two"
+    assert names_in(tmp_path) == ["a.bin"]
+
+
+def test_atomic_write_respects_the_umask(tmp_path):
+    old = os.umask(0o027)
+    try:
+        atomic_write(tmp_path / "a", b"")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_atomic_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def half(file):
+        file.write(b"ne")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        atomic_write(path, half)
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["a.bin"]
+
+
+def test_atomic_write_orders_its_steps(tmp_path, monkeypatch):
+    """The file must be on the disk before the rename, and the folder after it."""
+    steps = []
+    real_fsync = os.fsync
+
+    def fsync(handle):
+        steps.append("folder" if Path(f"/proc/self/fd/{handle}").is_dir() else "file")
+        steps.append((tmp_path / "a").exists())
+        real_fsync(handle)
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    atomic_write(tmp_path / "a", b"x")
+    assert steps == ["file", False, "folder", True]
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    code = (
+        "import os, signal, sys; from auricle.files import atomic_write\n"
+        "def write(file): file.write(b'new'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "atomic_write(sys.argv[1], write)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert result.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+
+
+def test_hashes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "empty").touch()
+    assert sha256_file(tmp_path / "a") == sha256_bytes(b"abc") == ABC_SHA256
+    assert sha256_file(tmp_path / "empty") == sha256_bytes(b"") == EMPTY_SHA256
+    (tmp_path / "large").write_bytes(b"x" * 3_000_000)
+    assert sha256_file(tmp_path / "large") == sha256_bytes(b"x" * 3_000_000)
+
+
+def test_json_round_trip_keeps_order_and_text(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"b": 1, "a": ["ü", None, 0.1]})
+    assert path.read_text(encoding="utf-8").startswith('{\n  "b": 1,\n  "a": [\n    "ü",')
+    assert path.read_text(encoding="utf-8").endswith("}\n")
+    assert read_json(path) == {"b": 1, "a": ["ü", None, 0.1]}
+
+
+def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert read_json(tmp_path / "a.json") == 1
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b""])
+def test_damaged_json(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UsageError, match=r"a\.json is no valid JSON: "):
+        read_json(tmp_path / "a.json")
+
+
+# --- list_audio -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    for name in ("b.wav", "a.FLAC", "notes.txt", ".hidden.wav", "._b.wav", "sub/c.Mp3", "sub/deep/d.ogg", ".git/e.wav"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_folder_is_searched_below_and_sorted(tree):
+    assert list(list_audio(["."])) == ["./a.FLAC", "./b.wav", "./sub/c.Mp3", "./sub/deep/d.ogg"]
+
+
+def test_named_files_are_kept_whatever_they_are(tree):
+    named = ["notes.txt", "-", ".hidden.wav", "absent.wav", "b.wav"]
+    assert list(list_audio(named)) == named
+
+
+def test_patterns(tree):
+    assert list(list_audio(["*.wav", "sub/**/*.ogg"])) == ["b.wav", "sub/deep/d.ogg"]
+    (tree / "[1].wav").touch()
+    assert list(list_audio(["[1].wav"])) == ["[1].wav"], "a file of that very name"
+
+
+def test_pattern_without_match(tree):
+    with pytest.raises(UsageError, match=r"no file matches '\*\.aiff'; check the pattern, or quote it"):
+        list(list_audio(["*.aiff"]))
+
+
+def test_f5_link_loops_are_visited_once(tree):
+    (tree / "sub" / "loop").symlink_to(tree)
+    (tree / "sub" / "again").symlink_to(tree / "sub")
+    found = list(list_audio([str(tree)]))
+    assert len(found) == len(set(found)) == 4
+
+
+def test_f5_self_link_is_reported_when_it_is_read(tree):
+    (tree / "z.wav").symlink_to("z.wav")
+    assert list(list_audio(["."]))[-1] == "./z.wav"
+
+
+def test_f13_folder_without_recordings_says_what_it_holds(tmp_path):
+    for name in ("a.txt", "b.txt", "c.pdf", "README"):
+        (tmp_path / name).touch()
+    with pytest.raises(
+        UsageError, match=r"found \.txt \(2\).*\.pdf \(1\).*\(no extension\) \(1\)|found \.txt \(2\)"
+    ) as caught:
+        list(list_audio([str(tmp_path)]))
+    assert "looked for .aac" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_f13_empty_folder(tmp_path):
+    with pytest.raises(UsageError, match="found nothing; looked for"):
+        list(list_audio([str(tmp_path)]))
+
+
+def test_f1_names_that_are_not_utf8(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.wav")).touch()
+    (found,) = list_audio([str(tmp_path)])
+    assert os.fsencode(found).endswith(b"/\xff.wav")
+
+
+def test_listing_starts_before_it_ends(tree, monkeypatch):
+    seen = []
+    real_stat = files.Path.stat
+    monkeypatch.setattr(
+        files.Path, "stat", lambda self, **options: seen.append(str(self)) or real_stat(self, **options)
+    )
+    assert next(list_audio(["."])) == "./a.FLAC"
+    assert "sub" not in " ".join(seen)
+
+
+# --- FolderLock -------------------------------------------------------------------------------------------------------
+
+
+def lock_of(folder, **changes):
+    with FolderLock(folder):
+        holder = json.loads((folder / "lock").read_text())
+    (folder / "lock").write_text(json.dumps({**holder, **changes}))
+
+
+def dead_pid():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_lock_is_held_and_given_back(tmp_path):
+    folder = tmp_path / "new"
+    with FolderLock(folder):
+        holder = json.loads((folder / "lock").read_text())
+        assert (holder["pid"], holder["host"]) == (os.getpid(), socket.gethostname())
+        with pytest.raises(RunError, match=f"is in use by process {os.getpid()} on .*; wait for it or choose another"):
+            FolderLock(folder).__enter__()
+    assert names_in(folder) == []
+
+
+def test_lock_is_given_back_after_an_error(tmp_path):
+    with pytest.raises(KeyError), FolderLock(tmp_path):
+        raise KeyError
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("changes", [{"boot": "another"}, {"pid": -1}, {"pid": "x"}, {"pid": "dead"}])
+def test_stale_lock_is_taken_over(tmp_path, changes):
+    lock_of(tmp_path, **({"pid": dead_pid()} if changes == {"pid": "dead"} else changes))
+    with FolderLock(tmp_path):
+        assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{"])
+def test_damaged_lock_is_taken_over(tmp_path, content):
+    (tmp_path / "lock").write_text(content)
+    with FolderLock(tmp_path):
+        pass
+    assert names_in(tmp_path) == []
+
+
+def test_lock_of_another_host_is_respected(tmp_path):
+    lock_of(tmp_path, host="elsewhere", pid=4_000_000)
+    with pytest.raises(RunError, match="is in use by process 4000000 on elsewhere"):
+        FolderLock(tmp_path).__enter__()
+
+
+def test_lock_of_a_live_process_is_respected_and_survives(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        lock_of(tmp_path, pid=process.pid)
+        with pytest.raises(RunError, match=f"by process {process.pid}"):
+            FolderLock(tmp_path).__enter__()
+        assert (tmp_path / "lock").exists()
+    finally:
+        process.kill()
+        process.wait()
