@@ -241,7 +241,7 @@ class View(io.RawIOBase):
 
 
 def _read_fully(read: Callable[[int, int], bytes], offset: int, count: int) -> bytes:
-    """Read until ``count`` bytes are there or the end is; one call may return fewer, which decoders take for the end."""
+    """Read until ``count`` bytes are there or the end is; a decoder takes fewer for the end."""
     data = read(offset, count)
     while len(data) < count and (more := read(offset + len(data), count - len(data))):
         data += more
