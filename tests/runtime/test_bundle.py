@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+
+import pytest
+from tinybundle import LABELS, loudness_graph, make_bundle, spec_values
+
+from auricle.errors import BundleError
+from auricle.files import sha256_bytes
+from auricle.runtime.bundle import BundleSpec, add_files, load_bundle, write_bundle
+from auricle.runtime.spec import parse_spec
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_bundle(tmp_path / "m").path
+
+
+def edit(folder, **changes) -> None:
+    """Change fields of auricle.json behind auricle's back."""
+    path = folder / "auricle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"weights")
+    spec = BundleSpec(**spec_values(provenance={"data_hash": "abc", "seeds": [1, 2], "recipe": {"a": {"b": 1}}}))
+    files = {
+        "model.onnx": loudness_graph(),
+        "model.safetensors": weights,
+        "golden.npz": lambda: b"g",
+        "README.md": b"#",
+    }
+    bundle = write_bundle(tmp_path / "deep" / "er", spec, files)
+    assert bundle == load_bundle(tmp_path / "deep" / "er")
+    assert bundle.spec.model_copy(update={"sha256": {}}) == spec
+    assert bundle.spec.sha256 == {
+        "model.onnx": sha256_bytes(loudness_graph()),
+        "model.safetensors": sha256_bytes(b"weights"),
+        "golden.npz": sha256_bytes(b"g"),
+    }
+    assert bundle.read("model.safetensors") == b"weights"
+    assert "golden.npz" in bundle
+    assert "README.md" not in bundle
+    assert (bundle.spec.window_samples, bundle.spec.hop_samples) == (1000, 500)
+
+
+def test_readme_run_and_strangers_are_left_alone(folder):
+    (folder / "README.md").write_text("edited by hand")
+    (folder / "run").mkdir()
+    (folder / "run" / "lock").write_text("x")
+    (folder / "notes.txt").write_text("x")
+    assert load_bundle(folder).spec.labels == LABELS
+
+
+def test_files_can_be_added_without_touching_the_others(folder):
+    before = load_bundle(folder).spec.sha256["model.onnx"]
+    bundle = add_files(folder, {"model.int8.onnx": loudness_graph(scale=0.5)})
+    assert set(bundle.spec.sha256) == {"model.onnx", "model.int8.onnx"}
+    assert bundle.spec.sha256["model.onnx"] == before
+
+
+def test_nothing_to_load_is_said(tmp_path):
+    with pytest.raises(BundleError, match=r"the model .*gone does not exist; give the folder that holds auricle.json"):
+        load_bundle(tmp_path / "gone")
+    (tmp_path / "f").write_text("x")
+    with pytest.raises(BundleError, match=r"f is a file, not a model folder; give the folder"):
+        load_bundle(tmp_path / "f")
+    (tmp_path / "d").mkdir()
+    with pytest.raises(
+        BundleError, match=r"d is no model folder: it has no auricle.json; `auricle train --out` makes one"
+    ):
+        load_bundle(tmp_path / "d")
+
+
+def test_a_missing_file_is_named(folder):
+    (folder / "model.onnx").unlink()
+    with pytest.raises(BundleError, match=r"has no file model.onnx, which auricle.json lists; get the folder again"):
+        load_bundle(folder)
+    with pytest.raises(BundleError, match=r"has no file 'golden.npz'; it has model.onnx"):
+        make_bundle(folder).read("golden.npz")
+    edit(folder, sha256={})
+    with pytest.raises(BundleError, match=r"auricle.json lists no model.onnx; get the model folder again"):
+        load_bundle(folder)
+
+
+def test_c1_a_file_cut_anywhere_is_refused(folder):
+    data = (folder / "model.onnx").read_bytes()
+    for size in (0, 1, len(data) // 2, len(data) - 1):
+        (folder / "model.onnx").write_bytes(data[:size])
+        with pytest.raises(BundleError, match=rf"model.onnx is damaged or was changed: its {size} bytes have SHA-256"):
+            load_bundle(folder)
+
+
+def test_c1_a_cut_specification_is_refused(folder):
+    data = (folder / "auricle.json").read_bytes()
+    for size in range(0, len(data) - 2, 37):
+        (folder / "auricle.json").write_bytes(data[:size])
+        with pytest.raises(BundleError, match=r"auricle.json is not valid JSON .*; get the model folder again"):
+            load_bundle(folder)
+
+
+def test_c2_every_flipped_bit_is_seen(folder):
+    add_files(folder, {"model.safetensors": b"weights" * 5})
+    for name in ("model.onnx", "model.safetensors"):
+        data = (folder / name).read_bytes()
+        for place in range(0, len(data), max(1, len(data) // 20)):
+            damaged = bytearray(data)
+            damaged[place] ^= 1 << (place % 8)
+            (folder / name).write_bytes(damaged)
+            with pytest.raises(BundleError, match=rf"{name} is damaged or was changed: its {len(data)} bytes"):
+                load_bundle(folder)
+        (folder / name).write_bytes(data)
+    assert load_bundle(folder)
+
+
+def test_a_change_after_loading_is_seen_when_the_file_is_read(folder):
+    bundle = load_bundle(folder)
+    (folder / "model.onnx").write_bytes(loudness_graph(scale=2.0))
+    with pytest.raises(BundleError, match=r"model.onnx is damaged or was changed"):
+        bundle.read("model.onnx")
+
+
+def test_c3_a_pickle_is_never_opened(folder):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(folder / "exploded"),)
+
+    bomb = pickle.dumps(Bomb())
+    write_bundle(folder, load_bundle(folder).spec, {"model.onnx": loudness_graph(), "model.safetensors": bomb})
+    with pytest.raises(BundleError, match="is not an ONNX model"):
+        add_files(folder, {"model.onnx": bomb})
+    (folder / "auricle.json").write_bytes(bomb)
+    with pytest.raises(BundleError, match=r"auricle.json is not valid JSON"):
+        load_bundle(folder)
+    assert not (folder / "exploded").exists()
+
+
+def test_c8_a_later_schema_names_both_versions(folder):
+    edit(folder, schema_version=2, provenance={"versions": {"auricle": "7.1"}}, news=True)
+    with pytest.raises(
+        BundleError, match=r"was made by auricle 7.1 \(schema 2\), this is auricle [\d.]+ \(schema 1\): up"
+    ):
+        load_bundle(folder)
+    edit(folder, provenance=3)
+    with pytest.raises(BundleError, match=r"was made by auricle a later version \(schema 2\)"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("version", [None, 0, "1", True, 1.5])
+def test_c9_no_usable_version_is_no_bundle(folder, version):
+    edit(folder, schema_version=version)
+    with pytest.raises(BundleError, match=r"states no schema_version; it was not made by auricle"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["../model.onnx", "/etc/passwd", "a/b", ".hidden", "..", "", "a\\b", "a\0", "x" * 101])
+def test_c12_names_with_tricks_are_refused(folder, name):
+    edit(folder, sha256={"model.onnx": "0" * 64, name: "0" * 64})
+    with pytest.raises(BundleError, match="is not a plain file name"):
+        load_bundle(folder)
+    with pytest.raises(BundleError, match="only plain names in the folder itself"):
+        write_bundle(folder, BundleSpec(**spec_values()), {name: b""})
+
+
+def test_c12_links_are_refused(folder, tmp_path):
+    for name in ("model.onnx", "auricle.json"):
+        shutil.move(folder / name, tmp_path / name)
+        (folder / name).symlink_to(tmp_path / name)
+        with pytest.raises(BundleError, match=rf"{name} is a symbolic link; a model folder holds its files itself"):
+            load_bundle(folder)
+        (folder / name).unlink()
+        shutil.move(tmp_path / name, folder / name)
+    (folder / "model.onnx").unlink()
+    (folder / "model.onnx").mkdir()
+    with pytest.raises(BundleError, match=r"model.onnx is not a regular file"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"labels": ["loud", "loud"], "thresholds": {"loud": 0.5}}, "label 'loud' stands twice"),
+        ({"labels": ["loud", " "], "thresholds": {"loud": 0.5, " ": 0.5}}, "a label is empty or holds control"),
+        ({"labels": ["loud", "a\nb"], "thresholds": {"loud": 0.5, "a\nb": 0.5}}, "a label is empty or holds control"),
+        ({"labels": [], "thresholds": {}}, "labels: tuple should have at least 1 item"),
+        ({"labels": [1, 2]}, "labels.0: input should be a valid string"),
+        ({"thresholds": {"loud": 0.5}}, "thresholds and labels differ in 'quiet'"),
+        ({"thresholds": {"loud": 0.5, "quiet": 1.5}}, "thresholds.quiet: input should be less than or equal to 1"),
+        ({"task": "both"}, "task: input should be 'single' or 'multi'"),
+        ({"pad": "wrap"}, "pad: input should be 'zero' or 'repeat'"),
+        ({"hop_s": 2.0}, "hop_s 2 is above window_s 1: sound would be skipped"),
+        ({"min_samples": 1001}, "window_s 1 is shorter than min_samples 1001"),
+        ({"sample_rate": "16000"}, "sample_rate: input should be a valid integer"),
+        ({"window_s": float("inf")}, "window_s: input should be a finite number"),
+        ({"frames": {"hop_samples": 5000, "first_centre_samples": 0, "receptive_samples": 1}}, "longer than a window"),
+        ({"surprise": 1}, "surprise: extra inputs are not permitted"),
+        ({"name": ""}, "name: string should have at least 1 character"),
+        ({"sha256": {"model.onnx": "beef"}}, "the hash of 'model.onnx' is no SHA-256"),
+        ({"calibration": {"method": "temperature"}}, "`temperature` stands with method temperature, and only there"),
+        ({"calibration": {"method": "logistic", "scale": [1.0]}}, "`scale` and `bias` stand with method logistic"),
+        ({"calibration": {"method": "logistic", "scale": [1.0], "bias": [0.0]}}, "needs 2 values of scale and bias"),
+        (
+            {"task": "single", "calibration": {"method": "logistic", "scale": [1.0, 1.0], "bias": [0.0, 0.0]}},
+            "calibration by method logistic needs task multi",
+        ),
+        (
+            {
+                "frontend": {
+                    **{"name": "logmel", "sample_rate": 16000, "n_mels": 64},
+                    **{"window_ms": 25.0, "hop_ms": 10.0, "f_min": 30.0},
+                }
+            },
+            "sample_rate 1000 differs from frontend.sample_rate 16000",
+        ),
+    ],
+)
+def test_impossible_specifications_are_explained(folder, changes, text):
+    edit(folder, **changes)
+    with pytest.raises(BundleError) as caught:
+        load_bundle(folder)
+    assert text in caught.value.message
+    assert "auricle.json cannot be used: " in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_all_problems_are_told_at_once():
+    values = spec_values(hop_s=2.0, min_samples=5_000, labels=["a", "a"])
+    with pytest.raises(BundleError) as caught:
+        parse_spec(json.dumps(values | {"schema_version": 1}).encode(), "m")
+    assert caught.value.message.count(";") == 3
+
+
+def test_a_huge_or_deep_specification_is_refused():
+    with pytest.raises(BundleError, match=r"m: auricle.json has 16000001 bytes, at most 16000000 are read"):
+        parse_spec(b" " * 16_000_001, "m")
+    with pytest.raises(BundleError, match=r"m: auricle.json is not valid JSON"):
+        parse_spec(b"[" * 100_000, "m")
+    with pytest.raises(BundleError, match="states no schema_version"):
+        parse_spec(b"[1]", "m")
