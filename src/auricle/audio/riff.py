@@ -178,7 +178,7 @@ def _true_length(source: Source, data: _Data, frame_bytes: int) -> tuple[int, tu
     if declared in STREAM_LENGTHS and declared != found and not data.long_sizes:
         return found, (Flag("stream_header"),)
     if declared > found:
-        unit = frame_bytes or 1
+        unit = frame_bytes if frame_bytes > 0 else 1
         counts: dict[str, float | int | str] = {"declared": declared // unit, "found": found // unit}
         return found, (Flag("truncated", counts if frame_bytes else {**counts, "unit": "bytes"}),)
     excess = found - declared
