@@ -20,6 +20,7 @@ from auricle.cli.options import (
     RecipeFile,
     ReportFormat,
     SampleRate,
+    Soft,
     TrainDevice,
 )
 
@@ -31,6 +32,7 @@ def crossval(
     model: Network = "crnn",
     recipe: RecipeFile = None,
     overrides: Overrides = None,
+    soft: Soft = None,
     data_format: DataFormat = "auto",
     sample_rate: SampleRate = None,
     seeds: Annotated[
@@ -38,7 +40,7 @@ def crossval(
     ] = 1,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Keep the models (fold1/ ...) and results.json here."),
+        typer.Option("--out", "-o", metavar="DIR", help="Keep the models (fold1/, ...) and results.json here."),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Folds trained at the same time.")] = 1,
     epochs: Annotated[
@@ -52,6 +54,7 @@ def crossval(
     """Train once for each fold on all other folds, score the fold left out, and pool the scores.
 
     Nothing is selected on the folds: training takes the recipe's epochs, and its last averaged weights are scored.
+    With --out, folds that are done already are not trained again.
 
     Example:
       auricle crossval esc10/ --recipe recipes/esc10.yaml --seeds 3 --out runs/esc10
@@ -70,6 +73,7 @@ def crossval(
             seeds=seeds,
             out=out,
             jobs=jobs,
+            soft=soft,
             data_format=data_format,
             sample_rate=sample_rate,
             progress=progress,

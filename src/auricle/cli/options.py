@@ -39,6 +39,10 @@ Out = Annotated[
     typer.Option("--out", "-o", metavar="DIR", help="Write results, failures.jsonl and summary.json into this folder."),
 ]
 NewFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; must be new or empty.")]
+Soft = Annotated[
+    Path | None,
+    typer.Option("--soft", metavar="PATH", help="Soft labels of a teacher for the same files: a CSV, or its folder."),
+]
 Threshold = Annotated[
     list[str] | None,
     typer.Option(

@@ -11,6 +11,7 @@ from auricle.cli.tables import as_text, print_table
 
 if TYPE_CHECKING:
     from auricle.results import Interval, Report, RunResult
+    from auricle.training.crossval import CrossvalResult
 
 
 def print_object(value: Mapping[str, Any], stream: TextIO) -> None:
@@ -65,3 +66,20 @@ def print_run(result: RunResult, form: str, stream: TextIO) -> None:
         stream.write("\ntest, scored once:\n")
         print_report(result.test, form, stream)
     stream.flush()
+
+
+def print_crossval(result: CrossvalResult, form: str, stream: TextIO) -> None:
+    """Print what a cross-validation measured: pooled figures, then each fold and each seed."""
+    if form == "json":
+        print_object(result.to_dict(), stream)
+        return
+    print_metrics(result.metrics, stream)
+    seeds = list(result.by_seed)
+    stream.write("\n")
+    columns = ("fold", *(f"seed {seed}" for seed in seeds))
+    print_table(columns, [(name, *values) for name, values in result.by_fold.items()], stream)
+    if len(seeds) > 1:
+        names = list(result.by_seed[seeds[0]])
+        stream.write("\n")
+        rows = [(name, *(result.by_seed[seed][name] for seed in seeds)) for name in names]
+        print_table(("all folds", *columns[1:]), rows, stream)

@@ -39,7 +39,7 @@ def find_inputs(inputs: Sequence[str]) -> list[str | BinaryIO]:
 
 def open_model(name: str | None, *, precision: str, quiet: bool) -> Detector:
     """Load the model, saying once on stderr which one when none was named."""
-    from auricle.runtime.detector import load
+    from auricle.api import load
 
     if name is None:
         name = DEFAULT_MODEL

@@ -20,6 +20,7 @@ from auricle.cli.options import (
     RecipeFile,
     ReportFormat,
     SampleRate,
+    Soft,
     TrainDevice,
 )
 
@@ -34,10 +35,7 @@ def train(
     model: Network = "crnn",
     recipe: RecipeFile = None,
     overrides: Overrides = None,
-    soft: Annotated[
-        Path | None,
-        typer.Option("--soft", metavar="PATH", help="Soft labels of a teacher: a CSV, or a folder with one."),
-    ] = None,
+    soft: Soft = None,
     data_format: DataFormat = "auto",
     sample_rate: SampleRate = None,
     test_fold: Annotated[
@@ -80,7 +78,7 @@ def train(
             out=out,
             model=model,
             recipe=recipe,
-            overrides=[*all_overrides(overrides, epochs, device)],
+            overrides=all_overrides(overrides, epochs, device),
             soft=soft,
             data_format=data_format,
             sample_rate=sample_rate,
