@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         DetectResult,
         EmbedResult,
         Event,
+        EventStart,
         Failure,
         Flag,
         Interval,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         TagResult,
     )
     from auricle.runtime.detector import Detector
+    from auricle.runtime.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -63,6 +65,7 @@ _HOMES = {
         "DetectResult",
         "EmbedResult",
         "Event",
+        "EventStart",
         "Failure",
         "Flag",
         "Interval",
@@ -73,6 +76,7 @@ _HOMES = {
         "TagResult",
     ),
     "auricle.runtime.detector": ("Detector",),
+    "auricle.runtime.stream": ("Stream",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -85,6 +89,7 @@ __all__ = [
     "Detector",
     "EmbedResult",
     "Event",
+    "EventStart",
     "Failure",
     "Flag",
     "InputError",
@@ -95,6 +100,7 @@ __all__ = [
     "RunError",
     "RunResult",
     "Scores",
+    "Stream",
     "TagResult",
     "TrainingError",
     "UsageError",
