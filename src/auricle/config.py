@@ -151,13 +151,13 @@ class Recipe(_Section):
     task: Literal["auto", "single", "multi"] = Field(
         "auto", description="One label a clip, or any number; `auto` looks at the labels."
     )
-    model: ModelSection = Field(default_factory=ModelSection)
-    frontend: FrontendSection = Field(default_factory=FrontendSection)
-    data: DataSection = Field(default_factory=DataSection)
-    augment: AugmentSection = Field(default_factory=AugmentSection)
-    teacher: TeacherSection = Field(default_factory=TeacherSection)
-    optim: OptimSection = Field(default_factory=OptimSection)
-    run: RunSection = Field(default_factory=RunSection)
+    model: ModelSection = ModelSection()
+    frontend: FrontendSection = FrontendSection()
+    data: DataSection = DataSection()
+    augment: AugmentSection = AugmentSection()
+    teacher: TeacherSection = TeacherSection()
+    optim: OptimSection = OptimSection()
+    run: RunSection = RunSection()
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
 
     @model_validator(mode="after")
@@ -207,7 +207,7 @@ class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse anchors, with which a small file can unfold into gigabytes."""
         if self.check_event(yaml.AliasEvent):
-            line = self.peek_event().start_mark.line + 1
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
             raise ConfigError("the recipe cannot be read", [f"line {line}: YAML aliases are not supported"])
         return super().compose_node(parent, index)
 

@@ -66,7 +66,7 @@ def export_onnx(graph: ScoringGraph, samples: int) -> bytes:
         torch.onnx.export(
             graph.eval(),
             (torch.zeros(2, samples),),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # a file object is taken by this exporter
             input_names=["waveform"],
             output_names=graph.outputs,
             dynamic_axes=axes,

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from auricle.results import FloatArray
-
 #: Streams of random numbers that share a seed must differ: each purpose has its own number.
 ORDER, CROP, MIX, STEP = 1, 2, 3, 4
 
@@ -37,7 +35,7 @@ class BatchPlan:
     size: int
     batch_size: int
     seed: int
-    weights: FloatArray | None = None
+    weights: npt.NDArray[np.floating] | None = None
 
     @property
     def steps(self) -> int:

@@ -35,6 +35,7 @@ class State:
         best_score: best dev score so far; None before the first.
         best_epoch: epoch of it, counted from 1.
         history: one row an epoch, as logged.
+        losses: of the steps of the unfinished epoch.
         fingerprint: what must not change between runs: recipe, data, code version.
     """
 
@@ -43,6 +44,7 @@ class State:
     best_score: float | None = None
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
     fingerprint: dict[str, Any] = field(default_factory=dict)
 
     def part(self, name: str) -> dict[str, Tensor]:
@@ -58,6 +60,7 @@ def save_checkpoint(folder: Path, state: State) -> Path:
         "best_score": state.best_score,
         "best_epoch": state.best_epoch,
         "history": state.history,
+        "losses": state.losses,
         "fingerprint": state.fingerprint,
     }
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.tensors.items()}
@@ -96,8 +99,12 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Load what ``optimizer_tensors`` returned; hyper-parameters stay the optimiser's own."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, slot = name.split(".", 1)
+        like = parameters[int(index)]
+        if value.shape == like.shape:  # fused kernels walk weights and moments in one order of memory
+            value = torch.empty_like(like).copy_(value)  # noqa: PLW2901
         slots.setdefault(int(index), {})[slot] = value
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import copy
 import itertools
+import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -36,6 +38,7 @@ from auricle.training.dataset import Batch, ClipReader, CropDataset, make_loader
 from auricle.training.logs import RunLog
 from auricle.training.objective import Objective, Target
 from auricle.training.precision import fabric_precision
+from auricle.training.progress import Progress
 from auricle.training.stopping import StopRequest, stop_on_signals
 
 
@@ -53,16 +56,7 @@ class TrainingSet:
     clips: Sequence[Clip]
     targets: FloatArray
     weights: FloatArray
-    draws: FloatArray | None = None
-
-
-@dataclass
-class Progress:
-    """Where the loop tells what it does; the defaults tell nobody."""
-
-    started: Callable[[int, int, float], None] = lambda total, done, seconds: None
-    stepped: Callable[[int, float], None] = lambda step, loss: None
-    epoch_ended: Callable[[Mapping[str, float]], None] = lambda row: None
+    draws: npt.NDArray[np.floating] | None = None
 
 
 @dataclass
@@ -94,6 +88,7 @@ class Loop:
         recipe = self.recipe
         self.plan = BatchPlan(len(self.data.clips), recipe.data.batch_size, recipe.seed, self.data.draws)
         self.total_steps = recipe.optim.epochs * self.plan.steps
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on each run
         self.fabric = Fabric(
             accelerator=recipe.run.device,
             devices=1,
@@ -117,7 +112,7 @@ class Loop:
         """
         with stop_on_signals() as stop:
             if self.state.step < self.total_steps and not self._is_stale():
-                self.progress.started(self.total_steps, self.state.step, self._seconds_a_step())
+                self.progress.training_starts(self.total_steps, self.state.step, self._seconds_a_step())
                 self._walk(stop)
         self.log.close()
         return self.state
@@ -133,14 +128,13 @@ class Loop:
             last_step=self.total_steps,
             workers=self.recipe.data.workers,
         )
-        losses: list[float] = []
         for batch in loader:
-            losses.append(self._step(batch))
+            loss = self._step(batch)
+            self.state.losses.append(loss)
             self.state.step += 1
-            self.progress.stepped(self.state.step, losses[-1])
+            self.progress.step_done(self.state.step, loss)
             if self.state.step % self.plan.steps == 0:
-                self._end_epoch(losses)
-                losses = []
+                self._end_epoch()
             if stop:
                 self.save()
                 raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", stop.exit_code or 130)
@@ -161,7 +155,7 @@ class Loop:
         loss = 0.0
         for part, share in _micro_batches(self.fabric.to_device(batch), optim.accumulate):
             parts = self.module(part, *self._mixing(len(part.clips), step))
-            loss += float(parts["loss"]) * share
+            loss += float(parts["loss"].detach()) * share
             if not math.isfinite(loss):
                 self._stop_at_nonfinite(batch, loss)
             self.fabric.backward(parts["loss"] * share)
@@ -177,9 +171,10 @@ class Loop:
         device = self.fabric.device
         return torch.from_numpy(partner).to(device), torch.from_numpy(share).to(device)
 
-    def _end_epoch(self, losses: Sequence[float]) -> None:
+    def _end_epoch(self) -> None:
         epoch = self.state.step // self.plan.steps
-        row = {"epoch": float(epoch), "step": float(self.state.step), "loss": float(np.mean(losses))}
+        row = {"epoch": float(epoch), "step": float(self.state.step), "loss": float(np.mean(self.state.losses))}
+        self.state.losses = []
         if self.score_dev is not None:
             figures = self.score_dev(self.averaged)
             row |= {f"dev_{name}": value for name, value in figures.items()}
@@ -190,7 +185,7 @@ class Loop:
                 self.state.tensors |= {f"best.{k}": v.clone() for k, v in self.averaged.state_dict().items()}
         self.state.history.append(row)
         self.log.write(row)
-        self.progress.epoch_ended(row)
+        self.progress.epoch_done(row)
 
     def _is_stale(self) -> bool:
         """Whether the dev score has not risen for as many epochs as the recipe allows."""
@@ -228,11 +223,11 @@ class Loop:
         )
 
     def _seconds_a_step(self) -> float:
-        """Time two steps on a copy, so that the estimate changes nothing."""
+        """Time steps on a copy, so that the estimate changes nothing; the first ones compile kernels."""
         batch = _first_batch(self)
         trial = copy.deepcopy(self.module)
         times = []
-        for _ in range(2):
+        for _ in range(3):
             start = time.perf_counter()
             torch.manual_seed(0)
             trial.train()
@@ -268,8 +263,7 @@ def _micro_batches(batch: Batch, count: int) -> list[tuple[Batch, float]]:
         return [(batch, 1.0)]
     bounds = np.linspace(0, size, min(count, size) + 1).astype(int)
     return [
-        (Batch(*(value[low:high] for value in batch)), (high - low) / size)
-        for low, high in itertools.pairwise(bounds)
+        (Batch(*(value[low:high] for value in batch)), (high - low) / size) for low, high in itertools.pairwise(bounds)
     ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from auricle.config import Recipe, make_recipe
-from auricle.data.balance import class_weights, clip_weights
+from auricle.data.balance import class_weights, sampler_weights
 from auricle.data.forms import read_manifest
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.softlabels import attach_soft_labels, read_soft_labels
@@ -140,7 +140,7 @@ def training_set(material: Material, indices: np.ndarray[tuple[int], np.dtype[np
     ones = np.ones(len(chosen), np.float32)
     balance = material.recipe.data.balance
     if balance == "sampler":
-        return TrainingSet(chosen, targets, ones, draws=clip_weights(targets))
+        return TrainingSet(chosen, targets, ones, draws=sampler_weights(targets))
     if balance == "loss":
         weights = targets @ class_weights(targets) + np.clip(1 - targets.sum(1), 0, 1)
         return TrainingSet(chosen, targets, np.asarray(weights / weights.mean(), np.float32))

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python face of auricle: one function for each thing a user wants done.
+
+The command line and the server call these same functions, so equal input gives equal results everywhere.
+Torch is imported only by the functions that train.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auricle.results import Report, RunResult
+from auricle.runtime.detector import Detector, load
+
+if TYPE_CHECKING:
+    from auricle.training.crossval import CrossvalResult
+    from auricle.training.progress import Progress
+
+__all__ = ["crossval", "evaluate", "load", "train"]
+
+PathLike = str | os.PathLike[str]
+
+
+def train(
+    data: PathLike,
+    *,
+    out: PathLike,
+    model: str = "crnn",
+    recipe: PathLike | None = None,
+    overrides: Iterable[str] = (),
+    soft: PathLike | None = None,
+    data_format: str = "auto",
+    sample_rate: int | None = None,
+    test_fold: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    init: str | None = None,
+    new_head: bool = False,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Train a model on labelled recordings and write it as a folder.
+
+    Args:
+        data: class folders, a table, or arrays with soft labels.
+        out: folder of the model; must be new or empty, unless ``resume`` or ``overwrite``.
+        model: network by name.
+        recipe: YAML file; None takes the defaults.
+        overrides: ``a.b=c`` assignments over the recipe.
+        soft: CSV of a teacher's soft labels for the same files.
+        data_format: form of the data; ``auto`` recognises it.
+        sample_rate: of waveform arrays that do not say theirs, in Hz.
+        test_fold: fold to hold out and score once at the end.
+        resume: go on with the run in ``out``.
+        overwrite: throw away what ``out`` holds.
+        init: model whose weights to start from.
+        new_head: with ``init``, for other classes.
+        seed: of everything random; over the recipe's.
+        progress: listener.
+
+    Raises:
+        UsageError: and its kinds, for wrong use, data, recipe or folders.
+        TrainingError: if the loss is not finite any more.
+        Interrupted: after a signal, when the state has been saved.
+    """
+    from auricle.training.progress import Progress as Silent
+    from auricle.training.run import Request, make_request_recipe, run_training
+
+    request = Request(
+        data=Path(data),
+        out=Path(out),
+        recipe=make_request_recipe(model, None if recipe is None else Path(recipe), overrides, seed),
+        data_format=data_format,
+        sample_rate=sample_rate,
+        soft=None if soft is None else Path(soft),
+        test_fold=test_fold,
+        resume=resume,
+        overwrite=overwrite,
+        init=init,
+        new_head=new_head,
+    )
+    return run_training(request, Silent() if progress is None else progress)
+
+
+def crossval(
+    data: PathLike,
+    *,
+    model: str = "crnn",
+    recipe: PathLike | None = None,
+    overrides: Iterable[str] = (),
+    seeds: int = 1,
+    out: PathLike | None = None,
+    jobs: int = 1,
+    soft: PathLike | None = None,
+    data_format: str = "auto",
+    sample_rate: int | None = None,
+    progress: Progress | None = None,
+) -> CrossvalResult:
+    """Measure a recipe by training on all folds but one, in turn.
+
+    Args:
+        data: with a column ``fold``, else five folds are made by group.
+        model: network by name.
+        recipe: YAML file; None takes the defaults.
+        overrides: ``a.b=c`` assignments over the recipe.
+        seeds: how many repetitions; they use the seeds 0, 1, 2, ...
+        out: folder that keeps every fold's model; None keeps nothing.
+        jobs: folds trained at once.
+        soft: CSV of a teacher's soft labels.
+        data_format: form of the data; ``auto`` recognises it.
+        sample_rate: of waveform arrays that do not say theirs, in Hz.
+        progress: listener.
+    """
+    from auricle.training.crossval import run_crossval
+    from auricle.training.preparing import read_training_data
+    from auricle.training.progress import Progress as Silent
+    from auricle.training.run import make_request_recipe
+
+    settings = make_request_recipe(model, None if recipe is None else Path(recipe), overrides, None)
+    manifest = read_training_data(
+        Path(data),
+        settings,
+        data_format=data_format,
+        sample_rate=sample_rate,
+        soft=None if soft is None else Path(soft),
+    )
+    listener = Silent() if progress is None else progress
+    with tempfile.TemporaryDirectory(prefix="auricle-crossval-") as temporary:
+        folder = Path(temporary) if out is None else Path(out)
+        return run_crossval(manifest, settings, seeds=range(seeds), out=folder, jobs=jobs, progress=listener)
+
+
+def evaluate(data: PathLike, *, model: str, split: str | None = None, fold: str | None = None) -> Report:
+    """Score a model on labelled recordings.
+
+    Args:
+        data: of any form; its classes must be the model's.
+        model: folder or name.
+        split: score only this part, such as ``test``.
+        fold: score only this fold.
+
+    Raises:
+        UsageError: no such part or fold, or classes that the model does not know.
+    """
+    from auricle.data.forms import read_manifest
+    from auricle.evaluation.evaluate import choose_clips, evaluate_clips
+
+    detector = load(model)
+    manifest = read_manifest(Path(data), labels=detector.labels, task=detector.spec.task)
+    return evaluate_clips(detector, choose_clips(manifest, split=split, fold=fold))

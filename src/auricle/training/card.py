@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model card: ``README.md`` of a bundle, for the person who will use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from auricle.data.manifest import Manifest
+from auricle.results import Report
+from auricle.runtime.spec import BundleSpec
+
+
+def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], test: Report | None = None) -> str:
+    """Return the card in Markdown.
+
+    Args:
+        spec: of the model.
+        manifest: what it was trained on.
+        dev: figures on the part that selected it: too good by nature, and said so.
+        test: figures on data that selected nothing; None if there was none.
+    """
+    provenance = spec.provenance
+    lines = [
+        f"# {spec.name}",
+        "",
+        f"A sound detector made by auricle {provenance.versions.get('auricle', '')}: network `{spec.model.name}`, head "
+        f"`{spec.model.head}`, {provenance.parameters:,} parameters, {spec.sample_rate} Hz, "
+        f"windows of {spec.window_s:g} s every {spec.hop_s:g} s.",
+        "",
+        f"Classes ({spec.task}): {', '.join(spec.labels)}.",
+        "",
+        "## Figures",
+        "",
+        *_figures(dev, test),
+        "",
+        "## Data",
+        "",
+        f"`{provenance.data_name}` (form {provenance.data_form}, {len(manifest)} clips of which {manifest.negatives} "
+        f"negatives, data hash `{provenance.data_hash[:16]}`), seed {', '.join(map(str, provenance.seeds))}.",
+        f"Licence of the data: {provenance.license or 'not stated'}. {provenance.attribution}".rstrip(),
+        "",
+        "## Limits",
+        "",
+        "It knows the sounds and recording conditions of its data. "
+        + (
+            "It was trained on negatives too; other sounds may still set it off."
+            if spec.negatives
+            else "It was trained without negatives: every sound is taken for one of its classes, so `tag` always "
+            "names one. Thresholds of `detect` were fitted where a dev part was at hand, else they are 0.5."
+        ),
+        "",
+        f"Use it: `auricle detect recording.wav --model {spec.name if '/' in spec.name else './' + spec.name}`",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _figures(dev: Mapping[str, float], test: Report | None) -> list[str]:
+    rows = ["| part | metric | value | 95 % interval | n |", "|---|---|---|---|---|"]
+    if test is not None:
+        rows += [
+            f"| test, scored once | {name} | {m.value:.4g} | {m.low:.4g} – {m.high:.4g} | {m.n} |"
+            for name, m in test.metrics.items()
+        ]
+    rows += [f"| dev, which selected the weights | {name} | {value:.4g} | | |" for name, value in dev.items()]
+    return rows if len(rows) > 2 else ["No part of the data was held out, so nothing is claimed."]

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cross-validation: train on all other folds for a fixed number of epochs, select nothing, score once.
+
+Interval: 95 % bootstrap over groups of the pooled out-of-fold predictions, averaged over seeds; the spread
+over seeds stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from auricle.config import Recipe, dump_recipe, make_recipe
+from auricle.data.manifest import Manifest
+from auricle.data.splits import Fold, Split, crossval_folds
+from auricle.errors import RunError
+from auricle.evaluation.evaluate import pooled_metrics, score_manifest, selection_figures
+from auricle.files import FolderLock, atomic_write, read_json, write_json
+from auricle.results import FloatArray, Interval
+from auricle.runtime.detector import load
+from auricle.training.checkpoint import State
+from auricle.training.finishing import Trained, finish
+from auricle.training.loop import final_weights
+from auricle.training.preparing import prepare
+from auricle.training.progress import Progress
+from auricle.training.run import fit
+
+NO_DEV = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class CrossvalResult:
+    """What a cross-validation measured.
+
+    Attributes:
+        metrics: pooled over folds, averaged over seeds, with 95 % intervals.
+        by_seed: the same figures for each seed.
+        by_fold: for each fold, the selection figure of each seed.
+        n: clips scored (once a seed).
+        data_hash: of the data.
+        parameters: of the network.
+        recipe: as used.
+    """
+
+    metrics: Mapping[str, Interval]
+    by_seed: Mapping[int, Mapping[str, float]]
+    by_fold: Mapping[str, Sequence[float]]
+    n: int
+    data_hash: str
+    parameters: int
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle crossval``."""
+        return {
+            "n": self.n,
+            "data_hash": self.data_hash,
+            "parameters": self.parameters,
+            "metrics": {k: v.to_dict() for k, v in self.metrics.items()},
+            "by_seed": {str(k): dict(v) for k, v in self.by_seed.items()},
+            "by_fold": {k: list(v) for k, v in self.by_fold.items()},
+            "recipe": dict(self.recipe),
+        }
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One fold with one seed, and where it goes."""
+
+    fold: Fold
+    seed: int
+    folder: Path
+
+
+def run_crossval(
+    manifest: Manifest, recipe: Recipe, *, seeds: Sequence[int], out: Path, jobs: int, progress: Progress
+) -> CrossvalResult:
+    """Cross-validate a recipe; what is finished in ``out`` is kept and not trained again.
+
+    Args:
+        manifest: the data.
+        recipe: trained as it is for every fold; its seed is replaced.
+        seeds: of the repetitions.
+        out: gets ``fold<K>/`` (``seed<S>/fold<K>/`` for several seeds) and ``results.json``.
+        jobs: folds trained at once, each with an equal share of the cores.
+        progress: listener; with several jobs it hears of folds only.
+    """
+    with FolderLock(out):
+        _claim(out, manifest, recipe)
+        material = prepare(manifest, recipe, progress)  # decodes once, for all jobs
+        folds = crossval_folds(material.manifest)
+        todo = [
+            _Job(fold, seed, (out if len(seeds) == 1 else out / f"seed{seed}") / f"fold{fold.name}")
+            for seed in seeds
+            for fold in folds
+        ]
+        _run_all([job for job in todo if not (job.folder / "scores.npz").is_file()], manifest, recipe, jobs, progress)
+        result = _pool(todo, material.manifest, material.targets, material.recipe, seeds)
+        write_json(out / "results.json", result.to_dict())
+    return result
+
+
+def _claim(out: Path, manifest: Manifest, recipe: Recipe) -> None:
+    """Refuse to mix the folds of two recipes or data sets in one folder."""
+    identity = {"recipe": recipe.model_dump(mode="json"), "data_hash": manifest.data_hash}
+    path = out / "crossval.json"
+    if path.is_file() and read_json(path) != identity:
+        raise RunError(f"{out} holds a cross-validation of other data or another recipe; choose another folder")
+    write_json(path, identity)
+
+
+def _run_all(jobs: Sequence[_Job], manifest: Manifest, recipe: Recipe, workers: int, progress: Progress) -> None:
+    if workers <= 1 or len(jobs) <= 1:
+        for number, job in enumerate(jobs, 1):
+            progress.notice(f"fold {job.fold.name}, seed {job.seed} ({number} of {len(jobs)})")
+            _train_fold(job, manifest, recipe, progress)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(_train_fold, job, manifest, recipe, Progress()): job for job in jobs}
+        for number, future in enumerate(as_completed(waiting), 1):
+            job = waiting[future]
+            figure = future.result()
+            progress.notice(f"fold {job.fold.name}, seed {job.seed}: {figure} ({number} of {len(jobs)} done)")
+
+
+def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progress) -> str:
+    """Train one fold into its folder and store the scores of its test clips; returns the figure as text."""
+    recipe = make_recipe({**recipe.model_dump(), "seed": job.seed})
+    material = prepare(manifest, recipe, Progress())
+    run_folder = job.folder / "run"
+    run_folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(run_folder / "recipe.yaml", dump_recipe(material.recipe).encode())
+    split = Split(job.fold.train, NO_DEV, job.fold.test)
+    state = fit(material, split, run_folder, State(), progress)
+    finish(job.folder, Trained(final_weights(state, selected=False), material, job.seed), NO_DEV, {})
+    scores = score_manifest(load(job.folder), material.manifest.select(job.fold.test))
+    atomic_write(job.folder / "scores.npz", lambda file: np.savez(file, scores=scores))
+    figures = selection_figures(scores, material.targets[job.fold.test], material.recipe.task)
+    return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+
+
+def _read_scores(folder: Path) -> FloatArray:
+    with np.load(folder / "scores.npz", allow_pickle=False) as stored:
+        return np.asarray(stored["scores"], np.float32)
+
+
+def _pool(
+    jobs: Sequence[_Job], manifest: Manifest, targets: FloatArray, recipe: Recipe, seeds: Sequence[int]
+) -> CrossvalResult:
+    """Pool out-of-fold scores over folds and average the figures over seeds."""
+    by_seed_scores = {seed: np.zeros_like(targets) for seed in seeds}
+    by_fold: dict[str, list[float]] = {}
+    for job in jobs:
+        scores = _read_scores(job.folder)
+        by_seed_scores[job.seed][job.fold.test] = scores
+        figures = selection_figures(scores, targets[job.fold.test], recipe.task)
+        by_fold.setdefault(job.fold.name, []).append(next(iter(figures.values())))
+    by_seed = {s: selection_figures(scores, targets, recipe.task) for s, scores in by_seed_scores.items()}
+    metrics = pooled_metrics(list(by_seed_scores.values()), targets, manifest.groups(), recipe.task)
+    parameters = load(jobs[0].folder).spec.provenance.parameters
+    return CrossvalResult(
+        metrics, by_seed, by_fold, len(targets), manifest.data_hash, parameters, recipe.model_dump(mode="json")
+    )

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From trained weights to a model folder: export, check, thresholds, golden scores, model card."""
+
+from __future__ import annotations
+
+import io
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from auricle import __version__
+from auricle.data.manifest import Clip
+from auricle.evaluation.tuning import fit_thresholds
+from auricle.events.smoothing import median_size, median_smooth
+from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
+from auricle.nn.networks import Network, build_network
+from auricle.results import FloatArray
+from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
+from auricle.runtime.spec import FramesPart, FrontendPart, ModelPart, PostprocessPart, ProvenancePart
+from auricle.timeline import seconds_to_samples
+from auricle.training.card import model_card
+from auricle.training.dataset import scoring_windows
+from auricle.training.preparing import Material
+
+IntArray = npt.NDArray[np.int64]
+
+#: From frame scores to events, until a user tunes it: smooth over a fifth of a second, close short gaps.
+POSTPROCESS = PostprocessPart(median_s=0.2, off_ratio=0.5, min_event_s=0.1, max_gap_s=0.2)
+#: How many windows are scored at once.
+WINDOWS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a loop left: weights and where they come from."""
+
+    weights: dict[str, Tensor]
+    material: Material
+    seed: int
+
+
+def score_clips(network: Network, material: Material, clips: Sequence[Clip]) -> list[tuple[FloatArray, FloatArray]]:
+    """Score clips as the runtime will: by windows, padded by the model's rule.
+
+    Returns:
+        For each clip, scores of its windows ``(window, label)``, and of their frames ``(window, frame, label)``
+        (no frames for heads without them).
+    """
+    from auricle.nn.losses import clip_scores  # noqa: PLC0415 (beside its only use)
+
+    target, is_logmel = material.target, material.reader.is_logmel
+    device = next(network.parameters()).device
+    results = []
+    network.eval()
+    for clip in clips:
+        windows = torch.from_numpy(scoring_windows(material.reader.read(clip), material.recipe, material.reader))
+        clip_parts, frame_parts = [], []
+        for part in windows.split(WINDOWS_AT_ONCE):
+            with torch.inference_mode():
+                part = part.to(device)  # noqa: PLW2901
+                output = network.classify(part) if is_logmel else network(part)
+                clip_parts.append(clip_scores(output.clip_logits, target.task, negatives=target.negatives).cpu())
+                if output.frame_logits is not None:
+                    frame_parts.append(torch.sigmoid(output.frame_logits).cpu())
+        frames = torch.cat(frame_parts).numpy() if frame_parts else np.zeros((len(windows), 0, 0), np.float32)
+        results.append((torch.cat(clip_parts).numpy(), frames))
+    return results
+
+
+def aggregate(windows: FloatArray, task: str) -> FloatArray:
+    """Return the clip scores of a recording from those of its windows, by the task's rule."""
+    return np.asarray(windows.mean(0) if task == "single" else windows.max(0), dtype=np.float32)
+
+
+def tune_thresholds(network: Network, material: Material, dev: IntArray) -> dict[str, float]:
+    """Fit the score at which an event of each class begins, on dev clips and negatives; 0.5 without any.
+
+    A dev clip says that a class is somewhere in it, or nowhere: so what counts is the highest smoothed
+    frame score of each class in each clip (the window score where the head has no frames).
+    """
+    labels = material.manifest.labels
+    if len(dev) == 0:
+        return dict.fromkeys(labels, 0.5)
+    clips = [material.manifest.clips[i] for i in dev]
+    size = median_size(POSTPROCESS.median_s, network.grid.step_s(material.recipe.frontend.sample_rate))
+    peaks = []
+    for windows, frames in score_clips(network, material, clips):
+        per_window = [median_smooth(f, size).max(0) for f in frames] if network.has_frames else list(windows)
+        peaks.append(np.max(per_window, axis=0))
+    fitted = fit_thresholds(np.stack(peaks), material.targets[dev] >= 0.5)
+    return {label: float(value) for label, value in zip(labels, fitted, strict=True)}
+
+
+def make_spec(name: str, trained: Trained, network: Network, thresholds: dict[str, float]) -> BundleSpec:
+    """Return everything that ``auricle.json`` says."""
+    recipe, manifest = trained.material.recipe, trained.material.manifest
+    grid = network.grid
+    frames = FramesPart(
+        hop_samples=grid.hop_samples,
+        first_centre_samples=grid.first_centre_samples,
+        receptive_samples=grid.receptive_samples,
+    )
+    return BundleSpec(
+        name=name,
+        task=recipe.task if recipe.task != "auto" else manifest.task,
+        labels=manifest.labels,
+        negatives=trained.material.target.negatives,
+        model=ModelPart(**recipe.model.model_dump()),
+        frontend=FrontendPart(**recipe.frontend.model_dump()),
+        sample_rate=recipe.frontend.sample_rate,
+        window_s=recipe.data.clip_s,
+        hop_s=recipe.data.clip_s / 2 if recipe.data.hop_s is None else recipe.data.hop_s,
+        pad=recipe.data.pad,
+        aggregate="mean" if recipe.task == "single" else "max",
+        min_samples=network.min_samples,
+        fixed_length=network.fixed_length is not None,
+        frames=frames if network.has_frames else None,
+        postprocess=POSTPROCESS,
+        thresholds=thresholds,
+        provenance=ProvenancePart(
+            data_hash=manifest.data_hash,
+            data_form=manifest.form,
+            data_name=manifest.name,
+            recipe=recipe.model_dump(mode="json"),
+            seeds=(trained.seed,),
+            versions=_versions(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            parameters=sum(p.numel() for p in network.parameters()),
+        ),
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "auricle": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "onnxruntime": str(onnxruntime.__version__),
+        "numpy": str(np.__version__),
+    }
+
+
+def finish(folder: Path, trained: Trained, dev: IntArray, dev_figures: dict[str, float]) -> Bundle:
+    """Write the model folder around a run.
+
+    Args:
+        folder: of the model; its ``run/`` is left alone.
+        trained: weights and material.
+        dev: clips that thresholds are fitted on.
+        dev_figures: best figures on dev, for the model card.
+    """
+    material = trained.material
+    network = build_network(material.recipe, len(material.manifest.labels))
+    network.load_state_dict(trained.weights)
+    network.eval()
+    thresholds = tune_thresholds(network, material, dev)
+    spec = make_spec(folder.resolve().name, trained, network, thresholds)
+    content = export_checked(network, spec)
+    weights = save_tensors({k: v.contiguous() for k, v in network.state_dict().items()})
+    files: dict[str, bytes] = {
+        "model.onnx": content,
+        "model.safetensors": weights,
+        "golden.npz": golden(content, spec),
+        "README.md": model_card(spec, material.manifest, dev_figures).encode(),
+    }
+    return write_bundle(folder, spec, dict(files))
+
+
+def export_checked(network: Network, spec: BundleSpec) -> bytes:
+    """Export a network and compare it with torch at several lengths and batch sizes.
+
+    The network's front end is swapped for its exported form and put back.
+    """
+    reference = ScoringGraph(network, spec.task, negatives=spec.negatives).eval()
+    original = network.frontend
+    samples = seconds_to_samples(spec.window_s, spec.sample_rate)
+    try:
+        content = export_onnx(ScoringGraph(network.for_export(), spec.task, negatives=spec.negatives), samples)
+    finally:
+        network.frontend = original
+    lengths = [samples] if spec.fixed_length else [samples, max(spec.min_samples, samples // 3 + 1), samples * 2]
+    check_parity(reference, content, lengths, (1, 3))
+    return content
+
+
+def golden(content: bytes, spec: BundleSpec) -> bytes:
+    """Return an ``.npz`` with one synthetic input and its scores, by which ``auricle doctor`` checks a model."""
+    rng = np.random.default_rng(0)
+    seconds = np.arange(seconds_to_samples(spec.window_s, spec.sample_rate)) / spec.sample_rate
+    sweep = 0.3 * np.sin(2 * np.pi * (200 + 300 * seconds) * seconds)
+    waveform = (sweep + 0.02 * rng.standard_normal(len(seconds))).astype(np.float16).astype(np.float32)[None]
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs() if output.name != "embedding"]
+    scores = dict(zip(names, session.run(names, {"waveform": waveform}), strict=True))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, waveform=waveform, **scores)
+    return buffer.getvalue()

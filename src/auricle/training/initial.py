@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting from another model's weights (``--init``), never silently and never half."""
+
+from __future__ import annotations
+
+from safetensors.torch import load as load_tensors
+
+from auricle.errors import BundleError
+from auricle.nn.networks import Network
+from auricle.runtime.bundle import load_bundle, resolve_model
+from auricle.training.preparing import Material
+
+WEIGHTS_FILE = "model.safetensors"
+
+
+def initial_weights(network: Network, name: str, material: Material, *, new_head: bool) -> None:
+    """Load a bundle's weights into ``network``.
+
+    Args:
+        network: of the same architecture.
+        name: model folder or name.
+        material: what will be trained on.
+        new_head: the classes are others: everything but the head is loaded.
+
+    Raises:
+        BundleError: other classes without ``new_head``, another front end or another architecture.
+    """
+    bundle = load_bundle(resolve_model(name))
+    if WEIGHTS_FILE not in bundle:
+        raise BundleError(f"{name} has no {WEIGHTS_FILE}: it can be used, but not trained further")
+    labels = material.manifest.labels
+    if bundle.spec.labels != labels and not new_head:
+        raise BundleError(
+            f"{name} knows the classes {', '.join(bundle.spec.labels)}; the data has {', '.join(labels)}: "
+            "pass --new-head to train a new last layer"
+        )
+    frontend = material.recipe.frontend.model_dump()
+    stored = {} if bundle.spec.frontend is None else bundle.spec.frontend.model_dump()
+    other = sorted(key for key in frontend if stored.get(key) != frontend[key])
+    if other:
+        changes = ", ".join(f"{key} {stored.get(key)!r} there, {frontend[key]!r} in the recipe" for key in other)
+        raise BundleError(f"the front end is part of a model, and that of {name} is another one: {changes}")
+    weights = load_tensors(bundle.read(WEIGHTS_FILE))
+    own = network.state_dict()
+    wanted = {k for k in own if not (new_head and k.startswith("head."))}
+    wrong = sorted(k for k in wanted if k not in weights or weights[k].shape != own[k].shape)
+    if wrong:
+        raise BundleError(
+            f"{name} is of another architecture: {len(wrong)} weights differ, the first is {wrong[0]}; "
+            "give the recipe that it was trained with (its run/recipe.yaml, or auricle.json)"
+        )
+    network.load_state_dict({**own, **{k: weights[k] for k in wanted}})

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One training run from a data set to a model folder, and its continuation."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from auricle import __version__
+from auricle.config import Recipe, dump_recipe, load_recipe
+from auricle.data.splits import Split, make_split
+from auricle.errors import RunError
+from auricle.evaluation.evaluate import evaluate_clips, selection_figures
+from auricle.files import FolderLock, atomic_write, read_json, write_json
+from auricle.nn.networks import NETWORKS, Network, build_network
+from auricle.results import Report, RunResult
+from auricle.runtime.bundle import load_bundle
+from auricle.runtime.detector import load
+from auricle.training.card import model_card
+from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
+from auricle.training.finishing import Trained, aggregate, finish, score_clips
+from auricle.training.initial import initial_weights
+from auricle.training.loop import Loop, final_weights
+from auricle.training.preparing import Material, prepare, read_training_data, training_set
+from auricle.training.progress import Progress
+
+RUN_FOLDER = "run"
+SPEC_FILE = "auricle.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller asks of a run; see ``api.train`` for the meaning of each field."""
+
+    data: str | Path
+    out: Path
+    recipe: Recipe
+    data_format: str = "auto"
+    sample_rate: int | None = None
+    soft: str | Path | None = None
+    test_fold: str | None = None
+    resume: bool = False
+    overwrite: bool = False
+    init: str | None = None
+    new_head: bool = False
+
+
+def make_request_recipe(model: str, recipe: str | Path | None, overrides: Iterable[str], seed: int | None) -> Recipe:
+    """Return the recipe of a run: file, then ``a.b=c`` overrides, then the seed."""
+    NETWORKS.get(model)
+    settings = [*overrides, *([] if seed is None else [f"seed={seed}"])]
+    return load_recipe(recipe, settings, base={"model": {"name": model}})
+
+
+def run_training(request: Request, progress: Progress) -> RunResult:
+    """Train, or go on with a run, and write the model folder.
+
+    Raises:
+        RunError: the folder is not empty, in use, or belongs to another run.
+        DataError, ConfigError: with all problems.
+        Interrupted: after Ctrl-C or SIGTERM; the state was saved.
+        TrainingError: a loss that is not finite.
+    """
+    run_folder = request.out / RUN_FOLDER
+    with ExitStack() as stack:
+        _claim(request, stack)
+        finished = _already_finished(request, progress)
+        if finished is not None:
+            return finished
+        manifest = read_training_data(
+            request.data,
+            request.recipe,
+            data_format=request.data_format,
+            sample_rate=request.sample_rate,
+            soft=request.soft,
+        )
+        for note in manifest.notes:
+            progress.notice(note)
+        material = prepare(manifest, request.recipe, progress)
+        split = make_split(
+            material.manifest,
+            test_fold=request.test_fold,
+            dev_fraction=material.recipe.data.dev_fraction,
+            seed=material.recipe.seed,
+        )
+        progress.notice(
+            f"{len(split.train)} clips to train, {len(split.dev)} dev, {len(split.test)} test; "
+            f"{len(material.manifest.labels)} classes, task {material.recipe.task}"
+        )
+        atomic_write(run_folder / "recipe.yaml", dump_recipe(material.recipe).encode())
+        state = _find_state(request, material, run_folder, progress)
+        state = fit(material, split, run_folder, state, progress, request)
+        return _conclude(request, material, split, state)
+
+
+def fit(
+    material: Material, split: Split, folder: Path, state: State, progress: Progress, request: Request | None = None
+) -> State:
+    """Run the loop over a prepared data set; returns the final state."""
+    recipe = material.recipe
+    if recipe.run.threads is not None:
+        torch.set_num_threads(recipe.run.threads)
+    torch.manual_seed(recipe.seed)
+    network = build_network(recipe, len(material.manifest.labels))
+    if request is not None and request.init is not None and state.step == 0:
+        initial_weights(network, request.init, material, new_head=request.new_head)
+
+    def score_dev(candidate: Network) -> dict[str, float]:
+        clips = [material.manifest.clips[i] for i in split.dev]
+        scores = np.stack([aggregate(w, recipe.task) for w, _ in score_clips(candidate, material, clips)])
+        return selection_figures(scores, material.targets[split.dev], recipe.task)
+
+    loop = Loop(
+        recipe=recipe,
+        network=network,
+        target=material.target,
+        data=training_set(material, split.train),
+        reader=material.reader,
+        score_dev=score_dev if len(split.dev) else None,
+        folder=folder,
+        state=state,
+        progress=progress,
+    )
+    return loop.fit()
+
+
+def _claim(request: Request, stack: ExitStack) -> None:
+    """Take the output folder, or say why not."""
+    out = request.out
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file; --out takes a folder")
+    if request.overwrite and request.resume:
+        raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
+    run_folder = out / RUN_FOLDER
+    holds_something = out.is_dir() and any(out.iterdir())
+    if holds_something and not (request.resume or request.overwrite):
+        hint = "--resume goes on with it, --overwrite replaces it" if run_folder.is_dir() else "choose another folder"
+        raise RunError(f"{out} is not empty; {hint}")
+    if holds_something and not run_folder.is_dir() and not (out / SPEC_FILE).is_file():
+        raise RunError(f"{out} holds other things than a model of auricle's; choose another folder")
+    run_folder.mkdir(parents=True, exist_ok=True)
+    stack.enter_context(FolderLock(run_folder))
+    if request.overwrite:
+        _empty(out, run_folder)
+
+
+def _empty(out: Path, run_folder: Path) -> None:
+    """Remove what an earlier run left, but the lock that this one holds."""
+    for path in [*out.iterdir(), *run_folder.iterdir()]:
+        if path == run_folder or path.name == "lock":
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _already_finished(request: Request, progress: Progress) -> RunResult | None:
+    """Return the result of a run that is done, when asked to resume it."""
+    done = request.out / RUN_FOLDER / "result.json"
+    if not request.resume or not done.is_file() or not (request.out / SPEC_FILE).is_file():
+        return None
+    load_bundle(request.out)
+    progress.notice(f"{request.out} is finished; nothing to do")
+    stored = read_json(done)
+    return RunResult(str(request.out), int(stored["epochs"]), int(stored["steps"]), stored["dev"])
+
+
+def _fingerprint(material: Material) -> dict[str, Any]:
+    """Return what must be the same when a run goes on."""
+    recipe = material.recipe.model_dump(mode="json")
+    # How a run is carried out may change on the way; what it computes may not.
+    recipe["run"] = {"precision": recipe["run"]["precision"], "early_stop": recipe["run"]["early_stop"]}
+    recipe["data"].pop("workers")
+    return {"recipe": recipe, "data_hash": material.manifest.data_hash, "version": __version__}
+
+
+def _find_state(request: Request, material: Material, run_folder: Path, progress: Progress) -> State:
+    """Return the state to go on from: the last checkpoint when resuming, else a fresh one."""
+    fresh = State(fingerprint=_fingerprint(material))
+    if not request.resume:
+        return fresh
+    found = find_checkpoints(run_folder / "checkpoints")
+    if not found:
+        progress.notice("no checkpoint yet: starting from step 0")
+        return fresh
+    state = load_checkpoint(found[-1])
+    differences = list(_differences(state.fingerprint, fresh.fingerprint))
+    if differences:
+        raise RunError(
+            f"{request.out} cannot go on: it was started with other settings or data: {'; '.join(differences)}; "
+            "give the same ones, or train anew with --overwrite or into another folder"
+        )
+    progress.notice(f"going on from step {state.step}")
+    return state
+
+
+def _differences(before: Any, now: Any, name: str = "") -> Iterable[str]:
+    """Yield the leaves in which two nested tables differ."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(set(before) | set(now)):
+            yield from _differences(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
+    elif before != now:
+        yield f"{name.removeprefix('recipe.')} was {before!r}, is {now!r}"
+
+
+def _conclude(request: Request, material: Material, split: Split, state: State) -> RunResult:
+    """Write the bundle, score the test part once, and complete the model card."""
+    selected = len(split.dev) > 0
+    trained = Trained(final_weights(state, selected=selected), material, material.recipe.seed)
+    dev = best_figures(state)
+    bundle = finish(request.out, trained, split.dev, dev)
+    report: Report | None = None
+    if len(split.test):
+        report = evaluate_clips(load(request.out), material.manifest.select(split.test))
+        card = model_card(bundle.spec, material.manifest, dev, report)
+        atomic_write(request.out / "README.md", card.encode())
+    epochs = len(state.history)
+    result = RunResult(str(request.out), epochs, state.step, dev, report)
+    write_json(request.out / RUN_FOLDER / "result.json", result.to_dict())
+    return result
+
+
+def best_figures(state: State) -> dict[str, float]:
+    """Return the dev figures of the epoch that was selected."""
+    rows = [row for row in state.history if row["epoch"] == state.best_epoch]
+    return {k.removeprefix("dev_"): v for row in rows for k, v in row.items() if k.startswith("dev_")}
