@@ -214,8 +214,9 @@ def _row(cells: Iterable[str], delimiter: str) -> str:
     """Return one table line; only tables with tabs lose line breaks and tabs inside cells."""
     cells = [escape_cell(cell if delimiter == "," else _one_line(cell)) for cell in cells]
     buffer = io.StringIO()
-    csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
+    # The csv module quotes the characters of its line end: with both, cells with either of them are safe.
+    csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _one_line(text: str) -> str:

@@ -79,14 +79,21 @@ class Segment:
 
 @dataclass(frozen=True)
 class Change:
-    """A segment is certain to have begun, or is over and final, at ``frame``.
+    """A segment is certain to have begun, or is over and final.
 
-    A segment is announced once it is long enough to be kept, so every beginning gets its end.
+    It is announced once it is long enough to be kept, so every beginning gets its end.
+
+    Attributes:
+        frame: when that became certain.
+        label: which label.
+        first: its first frame.
+        segment: the whole, or None while it goes on.
     """
 
     frame: int
-    segment: Segment
-    ended: bool
+    label: int
+    first: int
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True)
@@ -141,19 +148,20 @@ def find_segments(scores: FloatArray, rule: SegmentRule) -> list[Segment]:
     """Return all segments of a whole recording, ordered by their first frame, then by label."""
     state, changes = push_scores(rule, initial_state(rule), scores)
     changes += finish_segments(rule, state)
-    return sorted((c.segment for c in changes if c.ended), key=lambda s: (s.first, s.label))
+    ended = [change.segment for change in changes if change.segment is not None]
+    return sorted(ended, key=lambda segment: (segment.first, segment.label))
 
 
-def segment_onset(segment: Segment, grid: FrameGrid, sample_rate: int) -> float:
-    """Return where a segment begins in seconds, never before the recording."""
-    return max(0.0, grid.span_s(segment.first, segment.last, sample_rate)[0])
+def segment_onset(first: int, grid: FrameGrid, sample_rate: int) -> float:
+    """Return where a segment with this first frame begins in seconds, never before the recording."""
+    return max(0.0, grid.span_s(first, first, sample_rate)[0])
 
 
 def segment_event(
     segment: Segment, labels: Sequence[str], grid: FrameGrid, sample_rate: int, duration_s: float
 ) -> Event:
     """Turn frames into seconds, cut to ``[0, duration_s]``."""
-    onset = min(segment_onset(segment, grid, sample_rate), duration_s)
+    onset = min(segment_onset(segment.first, grid, sample_rate), duration_s)
     offset = min(max(onset, grid.span_s(segment.first, segment.last, sample_rate)[1]), duration_s)
     return Event(labels[segment.label], onset, offset, segment.peak)
 
@@ -182,15 +190,15 @@ def _announce(rule: SegmentRule, before: Segment | None, after: Segment, run_fir
     if before is not None and before.last - before.first + 1 >= rule.min_frames:
         return []
     certain = max(run_first, after.first + rule.min_frames - 1)
-    return [Change(certain, replace(after, last=certain), ended=False)] if certain <= after.last else []
+    return [Change(certain, after.label, after.first)] if certain <= after.last else []
 
 
 def _close(rule: SegmentRule, segment: Segment) -> list[Change]:
     """Report an end, once the gap behind it is too long to be filled; short segments vanish."""
     if segment.last - segment.first + 1 < rule.min_frames:
         return []
-    return [Change(segment.last + rule.max_gap_frames + 1, segment, ended=True)]
+    return [Change(segment.last + rule.max_gap_frames + 1, segment.label, segment.first, segment)]
 
 
 def _order(change: Change) -> tuple[int, bool, int]:
-    return change.frame, not change.ended, change.segment.label
+    return change.frame, change.segment is None, change.label

@@ -97,10 +97,11 @@ class EventTracker:
 
     def _report(self, changes: Iterable[Change], duration_s: float) -> list[EventStart | Event]:
         spec, grid = self._spec, self._spec.grid
+        labels, rate = spec.labels, spec.sample_rate
         return [
-            segment_event(change.segment, spec.labels, grid, spec.sample_rate, duration_s)
-            if change.ended
-            else EventStart(spec.labels[change.segment.label], segment_onset(change.segment, grid, spec.sample_rate))
+            EventStart(labels[change.label], segment_onset(change.first, grid, rate))
+            if change.segment is None
+            else segment_event(change.segment, labels, grid, rate, duration_s)
             for change in changes
         ]
 
