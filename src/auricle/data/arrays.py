@@ -227,7 +227,7 @@ def load_array(
         raise InputError("too_long", f"{name} holds {mapped.size} values; at most {MAX_VALUES} are read")
     factor = scale if scale is not None and mapped.dtype.kind in "iu" else 1.0
     with np.errstate(over="ignore", invalid="ignore"):
-        values = np.ascontiguousarray(mapped if factor == 1 else mapped.astype(np.float64) * factor, np.float32)
+        values = np.array(mapped if factor == 1 else mapped.astype(np.float64) * factor, np.float32, order="C")
     return _finite(name, values, kind)
 
 

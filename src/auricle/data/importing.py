@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from auricle.data.arrays import FEATURES_FILE, load_array
+from auricle.data.arrays import FEATURES_FILE
 from auricle.data.csvform import PATH_COLUMNS
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.problems import shorten
@@ -77,7 +77,7 @@ def import_dataset(
     Raises:
         RunError: the folder is not empty.
         DataError: a class named like a column of the table, or not one clip that could be read.
-        ValueError: ``features`` without ``frontend``, or the other way round.
+        ValueError: ``features`` without ``frontend``, the other way round, or features that are no log-mel.
     """
     if (features is None) != (frontend is None):
         raise ValueError("features and frontend belong together: give both, or none for waveforms")
@@ -116,6 +116,10 @@ def import_dataset(
 def _check_names(manifest: Manifest) -> None:
     """Refuse classes that the table could not tell from its own columns."""
     reserved = {*PATH_COLUMNS, *EXTRA_COLUMNS, "label", "category"}
+    unwritable = [ascii(label) for label in manifest.labels if label != label.encode(errors="replace").decode()]
+    if unwritable:
+        text = f"classes {', '.join(unwritable)} are not Unicode and cannot stand in {LABELS_FILE}; rename them"
+        raise DataError(f"{manifest.root} cannot be imported", [text])
     clashes = [label for label in manifest.labels if label in reserved]
     if clashes:
         text = f"classes named {', '.join(map(repr, clashes))} would be taken for columns of {LABELS_FILE}; rename them"
@@ -153,7 +157,12 @@ def _values(clip: Clip, manifest: Manifest, sample_rate: int, features: FeatureF
     if clip.is_array and arrays is not None and arrays.kind == "logmel":
         raise InputError("bad_array", f"{clip.key} is a log-mel already; import from the audio")
     audio = read_clip(clip, arrays, sample_rate=sample_rate)
-    return audio.samples if features is None else np.ascontiguousarray(features(audio.samples, sample_rate), np.float32)
+    if features is None:
+        return audio.samples
+    logmel = np.ascontiguousarray(features(audio.samples, sample_rate), np.float32)
+    if logmel.ndim != 2 or not np.isfinite(logmel).all():
+        raise ValueError(f"features made shape {logmel.shape} of {clip.key}; expected finite (mel, frame)")
+    return logmel
 
 
 def _write_array(path: Path, values: FloatArray) -> None:
@@ -163,7 +172,6 @@ def _write_array(path: Path, values: FloatArray) -> None:
         np.save(file, values, allow_pickle=False)
 
     atomic_write(path, write)
-    load_array(path, "waveform" if values.ndim == 1 else "logmel")
 
 
 def _write_labels(path: Path, manifest: Manifest, names: Sequence[str]) -> None:

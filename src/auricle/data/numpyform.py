@@ -74,9 +74,12 @@ def _find_table(path: Path, options: ReadOptions) -> Path:
 def _find_array(draft: Draft, place: str, listed: str, roots: Sequence[str]) -> Found | None:
     """Return where a listed file lies: as listed, or as the array of that name (``a.wav`` finds ``a.npy``)."""
     found = draft.find(place, listed, roots)
-    if found is None or found.key.lower().endswith(ARRAY_SUFFIX) or found.size_bytes is not None:
+    if found is None:
+        return None
+    ending = PurePosixPath(found.key).suffix.lower()
+    if ending == ARRAY_SUFFIX or (found.size_bytes is not None and ending not in PICKLE_SUFFIXES):
         return found
-    known = PurePosixPath(found.key).suffix.lower() in AUDIO_EXTENSIONS | PICKLE_SUFFIXES
+    known = ending in AUDIO_EXTENSIONS | PICKLE_SUFFIXES
     twin = draft.find(place, (listed[: listed.rindex(".")] if known else listed) + ARRAY_SUFFIX, roots)
     return found if twin is None else twin
 
@@ -111,7 +114,7 @@ def _read_row(
     clip = Clip(
         found.key, found.path, tuple(sorted(label)), negative,
         kind="hard" if hard else "soft", targets=None if hard else values,
-        fold=extra.get("fold"), group=extra.get("group") or None,
+        fold=extra.get("fold") or None, group=extra.get("group") or None,
         split=draft.split(place, extra["split"]) if "split" in extra else None,
     )  # fmt: skip
     draft.add(place, clip, found)

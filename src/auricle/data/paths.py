@@ -66,6 +66,7 @@ def resolve_listed(listed: str, roots: Sequence[str]) -> Found:
         raise ValueError(f"path {listed!r} is absolute; write it relative to the table")
     first: Found | None = None
     for spelling in _spellings(listed):
+        first = None  # where nothing is found, the last spelling, with turned separators, decides
         for root in roots:
             path = os.path.normpath(os.path.join(root, spelling))  # noqa: PTH118
             if not any(_inside(path, allowed) for allowed in roots):

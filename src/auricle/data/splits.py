@@ -173,11 +173,11 @@ def make_split(
         parts = {"train": everything, "dev": everything[:0], "test": everything[:0]}
     if len(parts["train"]) == 0:
         _require_parts(manifest, {"train": parts["train"]})
+    check_leaks(manifest, parts)  # drawing dev by group cannot make another one
     if len(parts["dev"]) == 0:
         parts["train"], parts["dev"] = hold_out(manifest, parts["train"], dev_fraction, seed)
         notes.append(f"{dev_fraction:.0%} of the rest, by group, is dev (seed {seed})")
     _require_parts(manifest, {name: parts[name] for name in ("train", "dev")})
-    check_leaks(manifest, parts)
     return Split(parts["train"], parts["dev"], parts["test"], missing_classes(manifest, parts), tuple(notes))
 
 

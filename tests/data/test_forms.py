@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from auricle.data.forms import FORMS, RECOGNITION_ORDER, read_manifest, recognise_form
+from auricle.errors import DataError, UsageError
+
+
+def test_every_form_is_tried():
+    assert sorted(RECOGNITION_ORDER) == FORMS.names()
+
+
+def test_the_order_of_recognition(tmp_path, wav, write):
+    """One folder that fits every form: each time the reason is taken away, the next form is seen."""
+    for name in ("flac/a.flac", "dog/b.wav"):
+        wav(tmp_path / name)
+    protocol = write(tmp_path / "protocols" / "train.txt", "s a - - bonafide\n")
+    table = write(tmp_path / "data.csv", "path,label\ndog/b.wav,dog\n")
+    soft = write(tmp_path / "soft.csv", "filename,dog\nx.npy,1\n")
+    write(tmp_path / "x.npy", "")
+    seen = []
+    for reason in (protocol, table, soft, None):
+        seen.append(recognise_form(tmp_path))
+        if reason is not None:
+            reason.unlink()
+    assert seen == ["asvspoof", "csv", "numpy", "folders"]
+
+
+def test_a_form_can_be_forced(tmp_path, wav, write):
+    for name in ("dog/a.wav", "cat/b.wav"):
+        wav(tmp_path / name)
+    write(tmp_path / "data.csv", "path,label\ndog/a.wav,wolf\n")
+    assert read_manifest(tmp_path).labels == ("wolf",)
+    assert read_manifest(tmp_path, data_format="folders").labels == ("cat", "dog")
+
+
+def test_a_table_that_lacks_something_is_read_as_csv_so_that_reading_says_what(tmp_path, write):
+    write(tmp_path / "pool.csv", "filename,seconds\na.wav,1\n")
+    with pytest.raises(DataError, match="no column 'label'"):
+        read_manifest(tmp_path)
+
+
+def test_class_folders_with_a_stray_table_are_still_class_folders(tmp_path, wav, write):
+    for name in ("dog/a.wav", "cat/b.wav"):
+        wav(tmp_path / name)
+    write(tmp_path / "metadata.csv", "file_name,comment\ndog/a.wav,x\n")
+    assert recognise_form(tmp_path) == "folders"
+
+
+@pytest.mark.parametrize("data_format", ["auto", "csv"])
+def test_nothing_there(tmp_path, data_format):
+    with pytest.raises(DataError, match="no such file or folder"):
+        read_manifest(tmp_path / "none", data_format=data_format)
+
+
+def test_nothing_known(tmp_path):
+    with pytest.raises(DataError, match="is no data set that auricle knows"):
+        read_manifest(tmp_path)
+
+
+def test_unknown_names(tmp_path):
+    with pytest.raises(UsageError, match=r"unknown data format 'folder' \(did you mean 'folders'\?\); known: asvspoof"):
+        read_manifest(tmp_path, data_format="folder")
+    with pytest.raises(UsageError, match="unknown task 'double'; known: auto, single, multi"):
+        read_manifest(tmp_path, task="double")
