@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from auricle.data.forms import read_manifest
+from auricle.data.reading import read_clip
+from auricle.data.splits import make_split
 from auricle.errors import DataError
 from auricle.results import Flag
 
@@ -88,6 +92,19 @@ def test_a_dangling_link_is_a_missing_file(tmp_path, wav):
         wav(tmp_path / "set" / "ab"[i % 2] / f"{i}.wav")
     (tmp_path / "set" / "a" / "gone.wav").symlink_to(tmp_path / "set" / "nowhere.wav")
     assert read_manifest(tmp_path / "set").flags == (Flag("missing_file", {"count": 1, "first": "a/gone.wav"}),)
+
+
+def test_names_that_are_no_unicode(tmp_path, wav):  # F1
+    for name in (b"a\xff.wav", b"b\xfe.wav", b"c.wav", b"d.wav"):
+        wav(tmp_path / "dog" / os.fsdecode(name))
+        wav(tmp_path / "cat" / f"{name[0]}.wav")
+    manifest = read_manifest(tmp_path)
+    assert [os.fsencode(c.key) for c in manifest.clips][-1] == b"dog/d.wav"
+    assert b"dog/a\xff.wav" in [os.fsencode(c.key) for c in manifest.clips]
+    assert len(manifest.data_hash) == 64
+    split = make_split(manifest, dev_fraction=0.25)
+    assert len(split.train) + len(split.dev) == 8
+    assert read_clip(manifest.clips[4]).duration == 0.1
 
 
 def test_nothing_to_hear_says_what_was_seen(tmp_path, write):  # F13

@@ -31,7 +31,7 @@ def deal_groups(
     """Return the part of each group, shape ``(group,)``.
 
     Args:
-        counts: clips of each class in each group, shape ``(group, class)``; every group holds something.
+        counts: clips of each class in each group, whole numbers, shape ``(group, class)``; no group is empty.
         shares: wanted share of each part; they sum to 1.
         generator: breaks ties and orders the groups.
         represent: give every part at least one group of each class that has enough groups, even
@@ -44,13 +44,14 @@ def deal_groups(
         enough = (counts > 0).sum(axis=0) >= len(shares)
         wanted = np.where(enough & (wanted < smallest), smallest, wanted)
     parts = np.full(len(counts), -1, np.int64)
+    left = counts.sum(axis=0)
     while (parts < 0).any():
-        left = counts[parts < 0].sum(axis=0)
         rarest = int(np.argmin(np.where(left > 0, left, np.inf)))
-        members = [g for g in order if parts[g] < 0 and counts[g, rarest] > 0]
-        for group in sorted(members, key=lambda g: -counts[g, rarest]):
+        members = order[(parts[order] < 0) & (counts[order, rarest] > 0)]
+        for group in members[np.argsort(-counts[members, rarest], kind="stable")]:
             parts[group] = _neediest(wanted, rarest, generator)
             wanted[parts[group]] -= counts[group]
+            left -= counts[group]
     return parts
 
 
