@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from auricle.evaluation.tuning import fit_thresholds, peak_scores
+
+
+def fit(scores, targets, **more) -> float:
+    (threshold,) = fit_thresholds(np.array(scores)[:, None], np.array(targets)[:, None], **more)
+    return threshold
+
+
+def test_peaks_are_the_highest_smoothed_scores():
+    frames = np.array([[0, 0.1], [0.9, 0.1], [0, 0.4], [0.3, 0.5], [0.3, 0.6]], np.float32)
+    assert peak_scores(frames, 1).tolist() == pytest.approx([0.9, 0.6])
+    assert peak_scores(frames, 3).tolist() == pytest.approx([0.3, 0.6])
+    assert peak_scores(frames[:0], 3).tolist() == [0, 0]
+
+
+def test_the_middle_of_the_gap_is_taken():
+    assert fit([0.1, 0.2, 0.6, 0.9], [0, 0, 1, 1]) == pytest.approx(0.4)
+    # one true clip scores below a false one: giving it up costs less than two false alarms
+    assert fit([0.1, 0.3, 0.35, 0.4, 0.8, 0.9], [0, 1, 0, 0, 1, 1]) == pytest.approx(0.6)
+
+
+def test_of_equally_good_gaps_the_widest_is_taken():
+    # thresholds 0.15 (hits 2, alarms 1) and 0.65 (hits 1, alarms 0) have F1 0.8 and 2/3
+    assert fit([0.1, 0.2, 0.3, 0.9], [0, 1, 0, 1]) == pytest.approx(0.15)
+    # F1 is 2/3 below 0.2 (1 hit of 1, 1 alarm) wherever the threshold stands
+    assert fit([0.6, 0.6], [0, 1]) == pytest.approx(0.3)
+
+
+def test_thresholds_stay_within_bounds_and_need_both_kinds():
+    assert fit([0.001, 0.02], [0, 1]) == 0.05
+    assert fit([0.99, 0.999], [0, 1]) == 0.95
+    assert fit([0.9, 0.8], [1, 1]) == 0.5
+    assert fit([0.9, 0.8], [0, 0]) == 0.5
+
+
+def test_a_limit_of_false_alarms_is_held():
+    scores, targets = [0.1, 0.2, 0.3, 0.4, 0.25, 0.5], [0, 0, 0, 0, 1, 1]
+    assert fit(scores, targets, false_alarm_share=0.5) == pytest.approx(0.225)
+    assert fit(scores, targets, false_alarm_share=0.0) == pytest.approx(0.45)
+    assert fit([1.0, 0.5], [0, 1], false_alarm_share=0.0) == 0.95
+
+
+def test_each_label_for_itself_and_f1_is_the_best_of_all_thresholds():
+    rng = np.random.default_rng(0)
+    targets = (rng.random((60, 4)) < 0.4).astype(int)
+    scores = np.clip(0.3 * targets + rng.normal(0.4, 0.2, targets.shape), 0.06, 0.94).round(2)
+    for column, threshold in enumerate(fit_thresholds(scores, targets)):
+
+        def f1(at: float, s=scores[:, column], t=targets[:, column]) -> float:
+            return 2 * ((s >= at) & (t == 1)).sum() / ((s >= at).sum() + t.sum())
+
+        assert f1(threshold) == pytest.approx(max(f1(at) for at in np.linspace(0, 1, 1001)))
+        assert fit(scores[:, column], targets[:, column]) == threshold
+
+
+@pytest.mark.parametrize(
+    ("peaks", "targets", "more", "text"),
+    [
+        (np.zeros((2, 1)), np.zeros((1, 1)), {}, r"one shape \(clip, label\), got \(2, 1\) and \(1, 1\)"),
+        (np.zeros(2), np.zeros(2), {}, r"one shape \(clip, label\), got \(2,\) and \(2,\)"),
+        (np.array([[1.5]]), np.array([[1]]), {}, r"peaks must lie in \[0, 1\]"),
+        (np.array([[np.nan]]), np.array([[1]]), {}, r"peaks must lie in \[0, 1\]"),
+        (np.array([[0.5]]), np.array([[0.5]]), {}, "targets must be 0 or 1"),
+        (np.array([[0.5]]), np.array([[1]]), {"false_alarm_share": 1.0}, "must be at least 0 and below 1, got 1"),
+    ],
+)
+def test_impossible_input_is_refused(peaks, targets, more, text):
+    with pytest.raises(ValueError, match=text):
+        fit_thresholds(peaks, targets, **more)
