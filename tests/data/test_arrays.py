@@ -151,6 +151,24 @@ def test_other_content(tmp_path, write):
     assert failure_of(tmp_path / "v9.npy")[1] == "v9.npy: format version (3, 0) holds records, not one plain array"
 
 
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (PermissionError(13, "Permission denied"), ("permission", "a.npy is not readable for this user")),
+        (OSError(5, "Input/output error"), ("io_error", "a.npy: Input/output error")),
+    ],
+)
+def test_what_the_file_system_refuses(save, monkeypatch, error, answer):
+    path = save(np.zeros(3, np.float32))
+
+    def refuse(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arrays, "_refuse_foreign", refuse)
+        assert failure_of(path) == answer
+
+
 def test_no_values(save):
     assert failure_of(save(np.zeros(0, np.float32))) == ("no_audio", "a.npy: shape (0,) holds no values")
 

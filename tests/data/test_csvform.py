@@ -208,3 +208,7 @@ def test_esc10_reads_as_documented(shared):
     assert manifest.notes == ("groups are taken from the column 'freesound_id'",)
     assert manifest.flags == ()
     assert manifest.negatives == 0
+
+
+def test_no_table_at_all(tmp_path):
+    assert problems_of(tmp_path, data_format="csv") == ("expected one .csv or .tsv with the columns path and label",)
