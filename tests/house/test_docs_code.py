@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "runtime"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 
 from tinybundle import RATE, make_bundle
 
+ROOT = Path(__file__).parents[2]
 BLOCKS = [
     pytest.param(block, id=f"{page.name}-{number}")
     for page in (ROOT / "README.md", ROOT / "docs" / "tutorial.md")
