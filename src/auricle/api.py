@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auricle.results import Report, RunResult
-from auricle.runtime.detector import Detector, load
+from auricle.runtime.detector import load
 
 if TYPE_CHECKING:
     from auricle.training.crossval import CrossvalResult

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scoring a detector on labelled clips, and turning scores into figures with intervals.
+"""Scoring a detector on labelled clips.
 
 The detector is whatever has ``tag`` and ``labels``: the runtime's, so that what is measured is what users run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from auricle.audio.decode import read_audio
 from auricle.data.arrays import load_array
 from auricle.data.manifest import ArraySpec, Clip, Manifest
 from auricle.errors import InputError, UsageError
+from auricle.evaluation.report import make_report
 from auricle.results import FloatArray, Report, TagResult
 
 
@@ -70,8 +70,5 @@ def score_manifest(detector: Tagger, manifest: Manifest) -> FloatArray:
 
 def evaluate_clips(detector: Tagger, manifest: Manifest) -> Report:
     """Score clips and report; the manifest's labels must be the detector's, in its order."""
-    return make_report([score_manifest(detector, manifest)], manifest)
-
-
-def make_report(scores: Sequence[FloatArray], manifest: Manifest) -> Report:
-    raise NotImplementedError
+    scores = score_manifest(detector, manifest)
+    return make_report([scores], manifest)

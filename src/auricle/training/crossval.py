@@ -20,7 +20,8 @@ from auricle.config import Recipe, dump_recipe, make_recipe
 from auricle.data.manifest import Manifest
 from auricle.data.splits import Fold, Split, crossval_folds
 from auricle.errors import RunError
-from auricle.evaluation.evaluate import pooled_metrics, score_manifest, selection_figures
+from auricle.evaluation.evaluate import score_manifest
+from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, write_json
 from auricle.results import FloatArray, Interval
 from auricle.runtime.detector import load

@@ -64,7 +64,7 @@ def score_clips(network: Network, material: Material, clips: Sequence[Clip]) -> 
     for clip in clips:
         windows = torch.from_numpy(scoring_windows(material.reader.read(clip), material.recipe, material.reader))
         clip_parts, frame_parts = [], []
-        for part in windows.split(WINDOWS_AT_ONCE):
+        for part in torch.split(windows, WINDOWS_AT_ONCE):
             with torch.inference_mode():
                 part = part.to(device)  # noqa: PLW2901
                 output = network.classify(part) if is_logmel else network(part)

@@ -17,7 +17,8 @@ from auricle import __version__
 from auricle.config import Recipe, dump_recipe, load_recipe
 from auricle.data.splits import Split, make_split
 from auricle.errors import RunError
-from auricle.evaluation.evaluate import evaluate_clips, selection_figures
+from auricle.evaluation.evaluate import evaluate_clips
+from auricle.evaluation.report import selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, write_json
 from auricle.nn.networks import NETWORKS, Network, build_network
 from auricle.results import Report, RunResult
