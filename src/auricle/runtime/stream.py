@@ -38,8 +38,8 @@ from auricle.timeline import samples_to_seconds
 Threshold = float | Mapping[str, float]
 Item = Scores | EventStart | Event
 
-#: What soxr's filter holds back at most, measured at 44.1 to 16 kHz.
-_RESAMPLER_DELAY_S = 0.025
+#: Samples of the lower rate that soxr's filter holds back: 585 to 1,264 measured over twelve pairs of rates.
+_RESAMPLER_DELAY_SAMPLES = 1_300
 
 
 def on_thresholds(spec: BundleSpec, threshold: Threshold | None) -> list[float]:
@@ -139,7 +139,8 @@ class Stream:
         A frame is final when the last window that holds it is complete, one window later at most; smoothing waits
         for half its median, a minimum length for that length, and the resampler for its filter.
         """
-        delay = 0.0 if self.sample_rate == self._spec.sample_rate else _RESAMPLER_DELAY_S
+        lower, same = min(self.sample_rate, self._spec.sample_rate), self.sample_rate == self._spec.sample_rate
+        delay = 0.0 if same else samples_to_seconds(_RESAMPLER_DELAY_SAMPLES, lower)
         post = self._spec.postprocess
         return self._spec.window_s + self._tracker.lookahead_s + post.min_event_s + delay
 
