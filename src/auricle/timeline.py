@@ -102,20 +102,23 @@ def output_length(length: int, layer: Layer, padding_right: int | None = None) -
     return max(0, (length + layer.padding + right - span) // layer.stride + 1)
 
 
-def window_starts(length: int, window: int, hop: int) -> npt.NDArray[np.int64]:
+def window_starts(length: int, window: int, hop: int, slack: int = 0) -> npt.NDArray[np.int64]:
     """Return where the windows over ``length`` samples begin; the last one may need padding.
 
     One window if the recording is not longer than a window, else the fewest windows at
-    multiples of ``hop`` that reach the end.
+    multiples of ``hop`` that reach the end, or miss it by at most ``slack`` samples: a clip of 5.001 s must not
+    be judged by a second window that is nearly all padding.
 
     >>> window_starts(80_000, 80_000, 40_000).tolist()
     [0]
     >>> window_starts(80_001, 80_000, 40_000).tolist()
     [0, 40000]
+    >>> window_starts(80_001, 80_000, 40_000, slack=320).tolist()
+    [0]
     """
     if window < 1 or hop < 1 or hop > window:
         raise ValueError(f"need 1 <= hop <= window, got window {window} and hop {hop}")
-    count = 1 + max(0, math.ceil((length - window) / hop))
+    count = 1 + max(0, math.ceil((length - slack - window) / hop))
     return np.arange(count, dtype=np.int64) * hop
 
 

@@ -118,7 +118,7 @@ class Scorer:
     def __init__(self, spec: BundleSpec, network: Network, *, frames: bool = False, embedding: bool = False) -> None:
         self._spec = spec
         self._network = network
-        self._cutter = WindowCutter(spec.window_samples, spec.hop_samples, spec.pad)
+        self._cutter = WindowCutter(spec.window_samples, spec.hop_samples, spec.pad, spec.slack_samples)
         self._clip = ClipAggregate(spec.aggregate, spec.task, len(spec.labels), negatives=spec.negatives)
         self._overlap = FrameOverlap(len(spec.labels)) if frames else None
         self._embedding: npt.NDArray[np.float64] | None = None

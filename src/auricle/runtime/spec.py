@@ -147,6 +147,11 @@ class BundleSpec(_Part):
         return seconds_to_samples(self.hop_s, self.sample_rate)
 
     @property
+    def slack_samples(self) -> int:
+        """Longest remainder behind the last window that is too short for a frame, and brings no window."""
+        return (self.min_samples - 1) // 2
+
+    @property
     def grid(self) -> FrameGrid:
         """Where frame scores lie; without them, one cell of ``hop_s`` that window scores are spread over."""
         if self.frames is None:

@@ -2,7 +2,8 @@
 """Cutting a recording into the windows that a model scores: whole, or as it arrives.
 
 Training, evaluation, files and streams all cut here, so no recording is scored in two ways. The windows
-reach the end: the last one is padded by the model's rule, nothing is dropped.
+reach the end: the last one is padded by the model's rule. Only a remainder of less than half an output frame,
+which could not give a frame of its own, brings no window (``slack``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from auricle.results import FloatArray
 from auricle.timeline import pad_window, window_starts
 
 
-def cut_windows(samples: FloatArray, window: int, hop: int, pad: str) -> FloatArray:
+def cut_windows(samples: FloatArray, window: int, hop: int, pad: str, slack: int = 0) -> FloatArray:
     """Cut a whole recording.
 
     Args:
@@ -21,6 +22,7 @@ def cut_windows(samples: FloatArray, window: int, hop: int, pad: str) -> FloatAr
         window: samples of a window.
         hop: samples between the starts of two windows, at most ``window``.
         pad: ``zero`` or ``repeat``, see ``timeline.pad_window``.
+        slack: longest remainder in samples that brings no window of its own.
 
     Returns:
         Shape ``(window, sample)``.
@@ -30,7 +32,7 @@ def cut_windows(samples: FloatArray, window: int, hop: int, pad: str) -> FloatAr
     """
     if samples.ndim != 1 or len(samples) == 0:
         raise ValueError(f"need samples of shape (time,) with at least one, got shape {samples.shape}")
-    starts = window_starts(len(samples), window, hop)
+    starts = window_starts(len(samples), window, hop, slack)
     return np.stack([pad_window(samples[start : start + window], window, pad) for start in starts])
 
 
@@ -41,11 +43,12 @@ class WindowCutter:
         samples_seen: samples taken so far.
     """
 
-    def __init__(self, window: int, hop: int, pad: str) -> None:
+    def __init__(self, window: int, hop: int, pad: str, slack: int = 0) -> None:
         window_starts(0, window, hop)  # refuses impossible sizes
         self._window = window
         self._hop = hop
         self._pad = pad
+        self._slack = slack
         self._kept: FloatArray = np.empty(0, np.float32)
         self._cut = 0
         self.samples_seen = 0
@@ -65,7 +68,7 @@ class WindowCutter:
 
     def flush(self) -> list[FloatArray]:
         """Return the padded last window, if samples are left that no window holds; the recording is over."""
-        covered = 0 if self._cut == 0 else (self._cut - 1) * self._hop + self._window
+        covered = 0 if self._cut == 0 else (self._cut - 1) * self._hop + self._window + self._slack
         if self.samples_seen <= covered:
             return []
         self._cut += 1

@@ -23,7 +23,7 @@ from auricle.errors import InputError
 from auricle.nn.logmel import LOG_FLOOR
 from auricle.results import FloatArray
 from auricle.runtime.windows import cut_windows
-from auricle.timeline import pad_window, seconds_to_samples
+from auricle.timeline import pad_window, seconds_to_samples, window_starts
 from auricle.training.augment import Plan, augment_waveform, draw_plan, take_crop
 from auricle.training.batches import CROP, BatchPlan, generator
 from auricle.training.cache import WaveformCache
@@ -158,14 +158,28 @@ def pad_features(values: FloatArray, length: int, rule: str) -> FloatArray:
     return np.pad(values, ((0, 0), (0, missing)), constant_values=float(np.log(LOG_FLOOR)))
 
 
+def frame_samples(recipe: Recipe) -> int:
+    """Return the samples that one output frame of the network stands for."""
+    hop = seconds_to_samples(recipe.frontend.hop_ms / 1000, recipe.frontend.sample_rate)
+    return hop * recipe.model.time_stride
+
+
+def scoring_hop_samples(recipe: Recipe) -> int:
+    """Return the step between scoring windows: as the recipe says, or half a clip in whole frames."""
+    rate, frame = recipe.frontend.sample_rate, frame_samples(recipe)
+    if recipe.data.hop_s is not None:
+        return seconds_to_samples(recipe.data.hop_s, rate)
+    window = seconds_to_samples(recipe.data.clip_s, rate)
+    return max(1, window // (2 * frame)) * frame if window > frame else window
+
+
 def scoring_windows(values: FloatArray, recipe: Recipe, reader: ClipReader) -> FloatArray:
     """Return the windows by which a clip is scored, ``(window, ...)``: the runtime's own for waveforms."""
-    length = crop_length(recipe, reader)
-    hop_s = recipe.data.clip_s / 2 if recipe.data.hop_s is None else recipe.data.hop_s
-    hop = round(length * hop_s / recipe.data.clip_s)
+    length, hop = crop_length(recipe, reader), scoring_hop_samples(recipe)
     if not reader.is_logmel:
-        return cut_windows(np.asarray(values), length, hop, recipe.data.pad)
-    starts = range(0, max(1, values.shape[1] - length + hop), hop)
+        return cut_windows(np.asarray(values), length, hop, recipe.data.pad, (frame_samples(recipe) - 1) // 2)
+    per_frame = seconds_to_samples(recipe.frontend.hop_ms / 1000, recipe.frontend.sample_rate)
+    starts = window_starts(values.shape[1], length, max(1, hop // per_frame), (recipe.model.time_stride - 1) // 2)
     return np.stack([pad_features(values[:, s : s + length], length, recipe.data.pad) for s in starts])
 
 

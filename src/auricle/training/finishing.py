@@ -26,9 +26,9 @@ from auricle.nn.networks import Network, build_network
 from auricle.results import FloatArray
 from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
 from auricle.runtime.spec import FramesPart, FrontendPart, ModelPart, PostprocessPart, ProvenancePart
-from auricle.timeline import seconds_to_samples
+from auricle.timeline import samples_to_seconds, seconds_to_samples
 from auricle.training.card import model_card
-from auricle.training.dataset import scoring_windows
+from auricle.training.dataset import scoring_hop_samples, scoring_windows
 from auricle.training.preparing import Material
 
 IntArray = npt.NDArray[np.int64]
@@ -118,7 +118,7 @@ def make_spec(name: str, trained: Trained, network: Network, thresholds: dict[st
         frontend=FrontendPart(**recipe.frontend.model_dump()),
         sample_rate=recipe.frontend.sample_rate,
         window_s=recipe.data.clip_s,
-        hop_s=recipe.data.clip_s / 2 if recipe.data.hop_s is None else recipe.data.hop_s,
+        hop_s=samples_to_seconds(scoring_hop_samples(recipe), recipe.frontend.sample_rate),
         pad=recipe.data.pad,
         aggregate="mean" if recipe.task == "single" else "max",
         min_samples=network.min_samples,
