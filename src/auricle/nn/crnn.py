@@ -18,10 +18,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from auricle.errors import UsageError
 from auricle.nn.heads import HEADS
 from auricle.nn.logmel import GraphLogMel, LogMel, LogMelSpec
 from auricle.nn.tracing import tracing
-from auricle.timeline import FrameGrid, Layer, frame_grid, output_length
+from auricle.timeline import FrameGrid, Layer, frame_grid, output_length, samples_to_seconds
 
 #: (channels, kernel over mel, stride over mel) of each convolution at width 1.
 BLOCKS = ((16, 5, 2), (48, 3, 2), (96, 3, 2), (96, 3, 2))
@@ -121,6 +122,9 @@ class Crnn(nn.Module):
         width: multiplies all channel counts.
         time_stride: log-mel frames an output frame stands for: 2, 4 or 8.
         dropout: before the GRU and before the head.
+
+    Raises:
+        UsageError: the clip is shorter than one frame.
     """
 
     def __init__(
@@ -153,6 +157,8 @@ class Crnn(nn.Module):
         self.gru = nn.GRU(mixed, hidden, batch_first=True, bidirectional=not causal)
         self.embedding_size = hidden * (1 if causal else 2)
         self.grid: FrameGrid = frame_grid(self.time_layers)
+        if clip_samples < self.min_samples:
+            raise UsageError(_too_short(clip_samples, self.min_samples, frontend.sample_rate))
         self.head = HEADS.get(head)(self.embedding_size, labels, self.frames(clip_samples))
         self.has_frames = bool(self.head.has_frames)
         self.fixed_length = None if self.has_frames else clip_samples
@@ -189,6 +195,14 @@ class Crnn(nn.Module):
         """Swap the front end for the form that exports; returns self, in evaluation mode."""
         self.frontend = GraphLogMel(self.spec, causal=isinstance(self.frontend, LogMel) and self.frontend.causal)
         return self.eval()
+
+
+def _too_short(clip_samples: int, frame_samples: int, sample_rate: int) -> str:
+    clip_s, frame_s = samples_to_seconds(clip_samples, sample_rate), samples_to_seconds(frame_samples, sample_rate)
+    return (
+        f"a clip of {clip_samples} samples ({clip_s:g} s) is shorter than one frame of the network, "
+        f"{frame_samples} samples ({frame_s:g} s); raise data.clip_s, or lower model.time_stride or frontend.hop_ms"
+    )
 
 
 def _make_blocks(width: float, time_stride: int, *, causal: bool) -> list[ConvBlock]:

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One thread, and the smallest networks that are still whole."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from auricle.config import Recipe, make_recipe
+from auricle.nn.networks import Network, build_network
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Torch on one thread while these tests run: the same sums in the same order everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def small_recipe():
+    """Make a recipe of a network of a few thousand weights: ``small_recipe(head="attention", ...) -> Recipe``."""
+
+    def make(*, sample_rate: int = 8_000, n_mels: int = 16, clip_s: float = 0.5, **model: object) -> Recipe:
+        return make_recipe(
+            {
+                "model": {"width": 0.125, **model},
+                "frontend": {"sample_rate": sample_rate, "n_mels": n_mels},
+                "augment": {"freq_mask_mels": 4},
+                "data": {"clip_s": clip_s},
+            }
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_network(small_recipe):
+    """Make a network in evaluation mode whose norms have seen some sound: ``small_network(labels=3, ...)``."""
+
+    def make(labels: int = 3, **settings: object) -> Network:
+        torch.manual_seed(0)
+        network = build_network(small_recipe(**settings), labels)
+        noise = torch.randn(8, 4_000, generator=torch.Generator().manual_seed(1)) * 0.1
+        with torch.no_grad():
+            network.train()(noise)
+        return network.eval()
+
+    return make

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each filter bank against the library whose convention it follows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from auricle.errors import UsageError
+from auricle.nn.melbank import hz_to_mel_kaldi, hz_to_mel_slaney, mel_bank, mel_to_hz_slaney
+
+SHAPES = [
+    # sample_rate, n_fft, n_mels, f_min, f_max
+    (16_000, 400, 64, 30.0, 8_000.0),
+    (16_000, 512, 40, 0.0, 7_600.0),
+    (8_000, 200, 16, 30.0, 4_000.0),
+    (32_000, 1_024, 128, 50.0, 15_000.0),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_slaney_is_librosas_default(shape):
+    from librosa.filters import mel
+
+    sample_rate, n_fft, n_mels, f_min, f_max = shape
+    expected = mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=f_min, fmax=f_max)
+    bank = mel_bank(sample_rate, n_fft, n_mels, f_min, f_max, "slaney")
+    assert bank.shape == (n_mels, n_fft // 2 + 1)
+    assert bank.dtype == np.float32
+    np.testing.assert_allclose(bank, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(("n_mels", "f_min", "f_max"), [(80, 20.0, 8_000.0), (64, 20.0, 7_600.0), (23, 0.0, 8_000.0)])
+def test_kaldi_is_kaldis(n_mels, f_min, f_max):
+    import kaldi_native_fbank
+
+    frames = kaldi_native_fbank.FrameExtractionOptions()
+    frames.samp_freq, frames.frame_length_ms = 16_000, 25  # Kaldi rounds 400 samples up to an FFT of 512
+    options = kaldi_native_fbank.MelBanksOptions()
+    options.num_bins, options.low_freq, options.high_freq = n_mels, f_min, f_max
+    expected = np.asarray(kaldi_native_fbank.MelBanks(options, frames, 1.0).get_matrix())
+    np.testing.assert_allclose(mel_bank(16_000, 512, n_mels, f_min, f_max, "kaldi"), expected, atol=5e-5)
+
+
+def test_slaneys_scale_is_linear_to_1_khz_and_logarithmic_above():
+    np.testing.assert_allclose(hz_to_mel_slaney([0, 200, 1_000, 6_400]), [0, 3, 15, 42], atol=1e-12)
+    hz = np.array([0, 55, 999, 1_000, 1_001, 20_000])
+    np.testing.assert_allclose(mel_to_hz_slaney(hz_to_mel_slaney(hz)), hz, rtol=1e-12)
+
+
+def test_kaldis_scale_puts_1_khz_near_1000_mel():
+    np.testing.assert_allclose(hz_to_mel_kaldi([0, 700, 1_000]), [0, 1127 * np.log(2), 1127 * np.log(17 / 7)])
+    assert hz_to_mel_kaldi(1_000) == pytest.approx(1_000, abs=0.1)
+
+
+def test_a_bank_of_two_by_hand():
+    """Edges at 0 to 3 mel are 0, 200/3, 400/3 and 200 Hz; bins lie 100/3 Hz apart; area 1 needs height 2 / width."""
+    height = 2 / (400 / 3)
+    expected = height * np.array([[0, 0.5, 1, 0.5, 0, 0, 0], [0, 0, 0, 0.5, 1, 0.5, 0]])
+    np.testing.assert_allclose(mel_bank(400, 12, 2, 0, 200, "slaney"), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("convention", ["slaney", "kaldi"])
+def test_too_narrow_bands_are_refused_with_a_way_out(convention):
+    with pytest.raises(UsageError) as caught:
+        mel_bank(16_000, 256, 128, 0, 8_000, convention)
+    text = str(caught.value)
+    assert text.startswith("128 mel bands from 0 to 8000 Hz leave band ")
+    assert text.endswith("without a frequency bin (bins are 62.5 Hz apart); use fewer bands or a longer window")
+
+
+def test_an_unknown_convention_is_refused():
+    with pytest.raises(UsageError, match=r"mel convention 'htk' is unknown; known: kaldi, slaney"):
+        mel_bank(16_000, 400, 64, 30, 8_000, "htk")
