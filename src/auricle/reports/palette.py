@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Colours of pages: hues that colour-blind readers can tell apart, and a scale from quiet to loud."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+#: The hues of Okabe and Ito, "Color Universal Design" (2008), without black and yellow, which vanish on a dark or a
+#: light page.
+HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+#: From black through purple and orange to pale yellow: brighter is louder, also in print and to every eye.
+_LOUDNESS = (
+    (4, 2, 14),
+    (28, 16, 68),
+    (79, 18, 123),
+    (129, 37, 129),
+    (181, 54, 122),
+    (229, 80, 100),
+    (251, 135, 97),
+    (254, 194, 135),
+    (252, 253, 191),
+)
+
+
+def hue_of(index: int) -> str:
+    """Return the colour of the label in place ``index``; hues repeat, as every label also has its own row."""
+    return HUES[index % len(HUES)]
+
+
+def ink_on(colour: str) -> str:
+    """Return black or white, whichever is easier to read on ``colour``, such as ``#0072b2``.
+
+    The measure is the contrast ratio of WCAG 2: ``(lighter + 0.05) / (darker + 0.05)`` of relative luminances.
+
+    >>> ink_on("#0072b2"), ink_on("#e69f00")
+    ('#ffffff', '#000000')
+    """
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "#000000"
+
+
+def loudness_scale() -> npt.NDArray[np.uint8]:
+    """Return 256 colours from quiet to loud, shape ``(256, 3)``."""
+    anchors = np.array(_LOUDNESS, np.float64)
+    places = np.linspace(0, 255, len(anchors))
+    return (
+        np.stack([np.interp(np.arange(256), places, column) for column in anchors.T], axis=1).round().astype(np.uint8)
+    )
