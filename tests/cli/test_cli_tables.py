@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import io
 
-from auricle.cli.tables import as_text, csv_line, print_table, printable
+import pytest
+
+from auricle.cli.tables import as_text, csv_line, for_people, print_table, printable
 
 
 class Terminal(io.StringIO):
@@ -40,6 +42,24 @@ def test_a_terminal_gets_the_same_cells_and_no_markup():
 
 def test_floats_have_six_significant_digits():
     assert [as_text(v) for v in (None, 0.123456789, 12, "x")] == ["", "0.123457", "12", "x"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (86_399.9996, "86400"),
+        (-1234.56789, "-1234.568"),
+        (100.0, "100"),
+        (0.99995, "1"),
+        (0.123456, "0.1235"),
+        (0.0, "0"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (7, "7"),
+    ],
+)
+def test_numbers_for_people_keep_milliseconds_of_a_day_and_digits_of_a_score(value, text):
+    assert for_people(value) == text
 
 
 def test_control_characters_and_broken_bytes_are_escaped():

@@ -19,6 +19,17 @@ def as_text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def for_people(value: object) -> str:
+    """Return a cell for a table: floats with three decimals, small ones with four significant digits.
+
+    >>> [for_people(value) for value in (1234.5678, 2.0, 0.000123456, None)]
+    ['1234.568', '2', '0.0001235', '']
+    """
+    if not isinstance(value, float):
+        return as_text(value)
+    return f"{value:.3f}".rstrip("0").rstrip(".") if abs(value) >= 1 else f"{value:.4g}"
+
+
 def printable(text: str) -> str:
     r"""Escape control characters and undecodable bytes, so that a file name cannot steer a terminal.
 
@@ -40,7 +51,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], stream
         and all(row[i] in (None, "") or isinstance(row[i], (int, float)) for row in values)
         for i in range(len(columns))
     ]
-    cells = [[printable(as_text(value)) for value in row] for row in values]
+    cells = [[printable(for_people(value)) for value in row] for row in values]
     if stream.isatty():
         _print_rich(columns, cells, numeric, stream)
     else:
