@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 import typer.core
@@ -85,9 +85,8 @@ def spell_range(info: FieldInfo) -> str:
         pattern = limits.get(type(item).__name__)
         if pattern is not None:
             found.append(pattern.format(f"{getattr(item, type(item).__name__.lower()):g}"))
-    arguments = getattr(info.annotation, "__args__", ())
-    if getattr(info.annotation, "__origin__", None) is not None and all(isinstance(a, str) for a in arguments):
-        return " · ".join(f"`{a}`" for a in arguments)
+    if get_origin(info.annotation) is Literal:
+        return " · ".join(f"`{value}`" for value in get_args(info.annotation))
     if info.annotation is bool:
         return "`true` · `false`"
     return ", ".join(found)
