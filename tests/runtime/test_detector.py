@@ -109,7 +109,7 @@ def reference_frames(detector: Detector, samples: np.ndarray) -> np.ndarray:
     spec, network = detector.spec, detector._network
     total = spec.grid.frames_before(len(samples))
     table: list[list[np.ndarray]] = [[] for _ in range(total + 1000)]
-    for start in window_starts(len(samples), spec.window_samples, spec.hop_samples).tolist():
+    for start in window_starts(len(samples), spec.window_samples, spec.hop_samples, spec.slack_samples).tolist():
         part = samples[start : start + spec.window_samples]
         window = np.pad(part, (0, spec.window_samples - len(part)))
         frames = network.run(window[None].astype(np.float32), frozenset({"frames"})).frames[0]

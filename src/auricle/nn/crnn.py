@@ -12,7 +12,7 @@ centred on its own span (``timeline.FrameGrid``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ from auricle.errors import UsageError
 from auricle.nn.heads import HEADS
 from auricle.nn.logmel import GraphLogMel, LogMel, LogMelSpec
 from auricle.nn.tracing import tracing
-from auricle.timeline import FrameGrid, Layer, frame_grid, output_length, samples_to_seconds
+from auricle.timeline import Layer, frame_grid, output_length, samples_to_seconds
 
 #: (channels, kernel over mel, stride over mel) of each convolution at width 1.
 BLOCKS = ((16, 5, 2), (48, 3, 2), (96, 3, 2), (96, 3, 2))
@@ -156,7 +156,10 @@ class Crnn(nn.Module):
         hidden = _width(HIDDEN, width)
         self.gru = nn.GRU(mixed, hidden, batch_first=True, bidirectional=not causal)
         self.embedding_size = hidden * (1 if causal else 2)
-        self.grid: FrameGrid = frame_grid(self.time_layers)
+        self.grid = frame_grid(self.time_layers)
+        if causal:
+            # Its receptive field lies in the past, but a frame still stands for the span that ends with it.
+            self.grid = replace(self.grid, first_centre_samples=(self.grid.hop_samples - 1) / 2)
         if clip_samples < self.min_samples:
             raise UsageError(_too_short(clip_samples, self.min_samples, frontend.sample_rate))
         self.head = HEADS.get(head)(self.embedding_size, labels, self.frames(clip_samples))

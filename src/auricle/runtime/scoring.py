@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one way from samples to scores: windows, the network, and running sums, in memory that length does not change.
 
-Windows go through the network one at a time. Measured on one thread, batches of 8 were 5 % faster and
+Windows go through the network one at a time. Measured on one thread, batches of 8 were 3 % faster and
 batches of 32 slower; and one at a time, scores cannot depend on how the sound was cut into blocks.
 """
 

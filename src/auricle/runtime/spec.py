@@ -194,6 +194,8 @@ class BundleSpec(_Part):
             problems.append(f"window_s {self.window_s:g} is shorter than min_samples {self.min_samples}")
         if self.hop_samples > self.window_samples:
             problems.append(f"hop_s {self.hop_s:g} is above window_s {self.window_s:g}: sound would be skipped")
+        if self.hop_samples <= self.slack_samples:
+            problems.append(f"hop_s {self.hop_s:g} is not longer than half of min_samples {self.min_samples}")
         if self.frames is not None and self.frames.hop_samples > self.window_samples:
             problems.append(f"frames.hop_samples {self.frames.hop_samples} is longer than a window")
         if self.frontend is not None and self.frontend.sample_rate != self.sample_rate:

@@ -19,22 +19,25 @@ from torch import Tensor
 
 from auricle import __version__
 from auricle.data.manifest import Clip
-from auricle.evaluation.tuning import fit_thresholds
-from auricle.events.smoothing import median_size, median_smooth
+from auricle.evaluation.tuning import fit_thresholds, peak_scores
+from auricle.events.smoothing import median_size
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
 from auricle.nn.networks import Network, build_network
 from auricle.results import FloatArray
 from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
+from auricle.runtime.scoring import FrameOverlap
 from auricle.runtime.spec import FramesPart, FrontendPart, ModelPart, PostprocessPart, ProvenancePart
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 from auricle.training.card import model_card
-from auricle.training.dataset import scoring_hop_samples, scoring_windows
+from auricle.training.dataset import frame_samples, scoring_hop_samples, scoring_windows
 from auricle.training.preparing import Material
 
 IntArray = npt.NDArray[np.int64]
 
 #: From frame scores to events, until a user tunes it: smooth over a fifth of a second, close short gaps.
 POSTPROCESS = PostprocessPart(median_s=0.2, off_ratio=0.5, min_event_s=0.1, max_gap_s=0.2)
+#: Soft labels count as present from here on, where a decision is needed.
+PRESENT = 0.5
 #: How many windows are scored at once.
 WINDOWS_AT_ONCE = 32
 
@@ -92,12 +95,21 @@ def tune_thresholds(network: Network, material: Material, dev: IntArray) -> dict
         return dict.fromkeys(labels, 0.5)
     clips = [material.manifest.clips[i] for i in dev]
     size = median_size(POSTPROCESS.median_s, network.grid.step_s(material.recipe.frontend.sample_rate))
-    peaks = []
-    for windows, frames in score_clips(network, material, clips):
-        per_window = [median_smooth(f, size).max(0) for f in frames] if network.has_frames else list(windows)
-        peaks.append(np.max(per_window, axis=0))
-    fitted = fit_thresholds(np.stack(peaks), material.targets[dev] >= 0.5)
-    return {label: float(value) for label, value in zip(labels, fitted, strict=True)}
+    peaks = [
+        peak_scores(_joined(frames, material), size) if network.has_frames else windows.max(0)
+        for windows, frames in score_clips(network, material, clips)
+    ]
+    fitted = fit_thresholds(np.stack(peaks), material.targets[dev] >= PRESENT)
+    return dict(zip(labels, fitted, strict=True))
+
+
+def _joined(frames: FloatArray, material: Material) -> FloatArray:
+    """Return the frame scores of a whole clip from those of its windows, averaged where they overlap."""
+    hop = scoring_hop_samples(material.recipe) / frame_samples(material.recipe)
+    overlap = FrameOverlap(frames.shape[2])
+    for number, window in enumerate(frames):
+        overlap.add(round(number * hop), window)
+    return overlap.take(round((len(frames) - 1) * hop) + frames.shape[1])
 
 
 def make_spec(name: str, trained: Trained, network: Network, thresholds: dict[str, float]) -> BundleSpec:

@@ -135,9 +135,9 @@ class Loop:
             self.progress.step_done(self.state.step, loss)
             if self.state.step % self.plan.steps == 0:
                 self._end_epoch()
-            if stop:
+            if stop.exit_code is not None:
                 self.save()
-                raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", stop.exit_code or 130)
+                raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", stop.exit_code)
             if self._is_due():
                 self.save()
             if self._is_stale():
