@@ -7,6 +7,7 @@ over seeds stands beside it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -122,12 +123,23 @@ def _run_all(jobs: Sequence[_Job], manifest: Manifest, recipe: Recipe, workers: 
             progress.notice(f"fold {job.fold.name}, seed {job.seed} ({number} of {len(jobs)})")
             _train_fold(job, manifest, recipe, progress)
         return
+    # Side by side, each fold has its share of the cores: more threads than cores make all of them slower.
+    threads = max(1, _cores() // workers)
+    values = recipe.model_dump()
+    values["run"]["threads"] = threads if recipe.run.threads is None else recipe.run.threads
+    values["data"]["workers"] = 0
+    share = make_recipe(values)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(_train_fold, job, manifest, recipe, Progress()): job for job in jobs}
+        waiting = {pool.submit(_train_fold, job, manifest, share, Progress()): job for job in jobs}
         for number, future in enumerate(as_completed(waiting), 1):
             job = waiting[future]
             figure = future.result()
             progress.notice(f"fold {job.fold.name}, seed {job.seed}: {figure} ({number} of {len(jobs)} done)")
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progress) -> str:
