@@ -95,9 +95,9 @@ def noise_bank(colour: int) -> FloatArray:
 def change_speed(samples: FloatArray, speed: float, length: int) -> FloatArray:
     """Read ``samples`` at ``speed`` by linear interpolation, up to ``length`` samples (fewer if they run out)."""
     count = min(length, int((len(samples) - 1) / speed))
-    position = np.arange(count, dtype=np.float32) * np.float32(speed)
-    whole = position.astype(np.int32)
-    share = position - whole
+    position = np.arange(count) * speed  # float32 would lose the place between samples after some seconds
+    whole = position.astype(np.int64)
+    share = (position - whole).astype(np.float32)
     left = samples[whole]
     return np.asarray(left + share * (samples[whole + 1] - left), dtype=np.float32)
 

@@ -9,6 +9,7 @@ renamed, so two runs may build the same one at once.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -82,13 +83,11 @@ class WaveformCache:
                 self._prepare_one(path, report)
             except InputError as error:
                 report.failures[path] = error
-            except FileNotFoundError:
-                report.failures[path] = InputError("not_found", f"{path}: no such file")
             advance()
         return report
 
     def _prepare_one(self, path: str, report: CacheReport) -> None:
-        name = sha256_file(path)
+        name = _content_name(path)
         entry = self.folder / name[:2] / f"{name}.f32"
         if entry.exists():
             if _is_sound(entry):
@@ -108,6 +107,19 @@ class WaveformCache:
     def load(self, path: str) -> FloatArray:
         """Return the waveform of a prepared file, memory-mapped and read-only, shape ``(time,)``."""
         return np.memmap(self._entries[path], dtype="<f4", mode="r", offset=HEADER_BYTES)
+
+
+def _content_name(path: str) -> str:
+    """Return the SHA-256 of a file; what the file system says against reading it is this file's failure."""
+    try:
+        return sha256_file(path)
+    except FileNotFoundError as error:
+        raise InputError("not_found", f"{path}: no such file") from error
+    except OSError as error:
+        code = {errno.EACCES: "permission", errno.EPERM: "permission", errno.EISDIR: "not_regular"}.get(
+            error.errno or 0
+        )
+        raise InputError(code or "io_error", f"{path}: {error.strerror}") from error
 
 
 def _header(payload: bytes) -> bytes:
