@@ -18,7 +18,7 @@ import typer.core
 import typer.main
 
 from auricle import __version__
-from auricle.cli import crossval, data, detect, doctor, embed, evaluate, models, tag, train
+from auricle.cli import crossval, data, demo, detect, doctor, embed, evaluate, models, tag, train
 from auricle.cli.guard import forget_stdout, terminate_cleanly
 
 HELP_NAMES = ("--help", "-h")
@@ -43,6 +43,7 @@ app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluat
 app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
 app.add_typer(data.app, name="data", short_help="Check, import or synthesise a data set.")
 app.command(short_help="Check this machine, or a model.")(doctor.doctor)
+app.command(short_help="Train and use a detector in minutes, to see the whole way.")(demo.demo)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of ``auricle demo``: data, training, a scene of sounds the model has never heard, events, a page.
+
+Nothing here is special: each step is a call that any user can make. What is held out is never trained on, and the
+thresholds are those that training fitted.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from auricle import api
+from auricle.data.forms import read_manifest
+from auricle.data.manifest import Clip, Manifest
+from auricle.data.reading import read_clip
+from auricle.data.scenes import assemble
+from auricle.data.synthesis import NEGATIVE_FOLDER, synthesise
+from auricle.errors import RunError, UsageError
+from auricle.events.formats import dump_csv
+from auricle.files import atomic_write
+from auricle.reports.detection import detection_page
+from auricle.results import DetectResult, Event, FloatArray, Report, Scores
+from auricle.runtime.spec import BundleSpec
+from auricle.timeline import seconds_to_samples
+
+SAMPLE_RATE = 16_000
+SCENE_S = 75.0
+SEED = 0
+
+#: What tells a folder of the demo's from one that must not be touched.
+MARK = "made-by-auricle-demo.txt"
+MODEL, DATA, SCENE, TRUTH, EVENTS, PAGE = "model", "data", "scene.wav", "scene.csv", "events.csv", "report.html"
+
+#: Changes to the default recipe, so that training takes about a minute on two cores.
+REAL_RECIPE = ("data.clip_s=5", "data.workers=1", "optim.epochs=40", "optim.warmup_steps=40", "run.early_stop=null")
+SYNTHETIC_RECIPE = (
+    "data.clip_s=2",
+    "data.workers=1",
+    "optim.epochs=30",
+    "optim.warmup_steps=40",
+    "run.early_stop=null",
+)
+
+_SOUNDING_DB = 40.0
+_LONGEST_CLIP_S = 6.0
+_SHARE_OF_SOUND = 0.55
+_NEGATIVE_CLIPS = 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data of a demo.
+
+    Attributes:
+        manifest: all of it.
+        test_fold: the fold that is held out; None where the data has a part ``test``.
+        recipe: changes to the default recipe.
+    """
+
+    manifest: Manifest
+    test_fold: str | None
+    recipe: tuple[str, ...]
+
+    @property
+    def held_out(self) -> list[Clip]:
+        """Clips that training never sees."""
+        if self.test_fold is None:
+            return [clip for clip in self.manifest.clips if clip.split == "test"]
+        return [clip for clip in self.manifest.clips if clip.fold == self.test_fold]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A longer recording with known events: samples of shape ``(time,)`` at ``SAMPLE_RATE``."""
+
+    samples: FloatArray
+    truth: tuple[Event, ...]
+
+
+def claim_folder(out: Path, data: Path | None) -> None:
+    """Make the folder of the demo, or empty it of what an earlier demo left.
+
+    Raises:
+        RunError: it holds things that no demo made.
+        UsageError: the data lies in it.
+    """
+    if data is not None and out.resolve() in [data.resolve(), *data.resolve().parents]:
+        raise UsageError(f"the data {data} lies in the folder of the demo, {out}, which is emptied first; move it out")
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file; --out takes a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise RunError(f"{out} holds things that the demo did not make; choose another folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (MODEL, DATA, SCENE, TRUTH, EVENTS, PAGE):
+        path = out / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    atomic_write(out / MARK, b"`auricle demo` made this folder, and replaces what it made when it runs again.\n")
+
+
+def open_data(out: Path, data: Path | None) -> Source:
+    """Read the data, or synthesise some; decide what is held out.
+
+    Raises:
+        DataError: the data cannot be used.
+        UsageError: the data holds nothing out.
+    """
+    if data is None:
+        synthesise(out / DATA / "train", clips_per_class=24, sample_rate=SAMPLE_RATE, seed=SEED)
+        synthesise(out / DATA / "test", clips_per_class=8, sample_rate=SAMPLE_RATE, seed=SEED + 1)
+        return Source(read_manifest(out / DATA), None, SYNTHETIC_RECIPE)
+    manifest = read_manifest(data)
+    if any(clip.split == "test" for clip in manifest.clips):
+        return Source(manifest, None, REAL_RECIPE)
+    if len(manifest.folds) < 2:
+        raise UsageError(
+            f"{data} has neither folds nor a part 'test', so the demo has nothing to hold out; "
+            "`auricle train` takes it as it is"
+        )
+    return Source(manifest, manifest.folds[0], REAL_RECIPE)
+
+
+def make_scene(source: Source) -> Scene:
+    """Assemble held-out clips, class after class, into a scene; negatives are in it and not in the truth."""
+    generator = np.random.default_rng(SEED)
+    held_out = [source.held_out[i] for i in generator.permutation(len(source.held_out))]
+    turns = [[clip for clip in held_out if clip.label == (label,)] for label in source.manifest.labels]
+    room = _SHARE_OF_SOUND * SCENE_S
+    negatives = [clip for clip in held_out if clip.negative][:_NEGATIVE_CLIPS]
+    chosen = [(NEGATIVE_FOLDER, _sounding(clip)) for clip in negatives]
+    for clip in _round_robin(turns):
+        samples = _sounding(clip)
+        room -= len(samples) / SAMPLE_RATE
+        if room < 0:
+            break
+        chosen.append((clip.label[0], samples))
+    samples, events = assemble(chosen, SCENE_S, sample_rate=SAMPLE_RATE, seed=SEED)
+    return Scene(samples, tuple(event for event in events if event.label != NEGATIVE_FOLDER))
+
+
+def _round_robin(turns: Sequence[Sequence[Clip]]) -> list[Clip]:
+    """Return the first of each turn, then the second of each, and so on."""
+    longest = max((len(turn) for turn in turns), default=0)
+    return [turn[i] for i in range(longest) for turn in turns if i < len(turn)]
+
+
+def _sounding(clip: Clip) -> FloatArray:
+    """Return the part of a clip that sounds: data sets fill short clips up with silence, which is no event."""
+    audio = read_clip(clip, sample_rate=SAMPLE_RATE)
+    return sounding_part(audio.samples)[: seconds_to_samples(_LONGEST_CLIP_S, SAMPLE_RATE)]
+
+
+def sounding_part(samples: FloatArray) -> FloatArray:
+    """Cut off the beginning and the end where they lie 40 dB below the loudest hundredth of a second."""
+    size = SAMPLE_RATE // 100
+    count = len(samples) // size
+    if count == 0:
+        return samples
+    power = np.square(samples[: count * size].reshape(count, size), dtype=np.float64).mean(axis=1)
+    loud = np.flatnonzero(power > power.max() * 10 ** (-_SOUNDING_DB / 10))
+    return samples if len(loud) == 0 else samples[loud[0] * size : (loud[-1] + 1) * size]
+
+
+def write_scene(out: Path, scene: Scene) -> Path:
+    """Write the scene as sound and its truth as a table; returns the path of the sound."""
+    path = out / SCENE
+    soundfile.write(path, scene.samples, SAMPLE_RATE, subtype="PCM_16")
+    _write_events(out / TRUTH, scene.truth)
+    return path
+
+
+def listen(out: Path, scene_path: Path) -> tuple[BundleSpec, DetectResult, Scores]:
+    """Load the new model and let it hear the scene; returns its specification, the events, the scores over time."""
+    detector = api.load(out / MODEL)
+    result = detector.detect(scene_path)
+    _write_events(out / EVENTS, result.events)
+    return detector.spec, result, detector.frames(scene_path)
+
+
+def _write_events(path: Path, events: Sequence[Event]) -> None:
+    text = "".join(dump_csv([DetectResult(SCENE, SCENE_S, events=tuple(events))]))
+    atomic_write(path, text.encode())
+
+
+def write_report(
+    out: Path, scene: Scene, spec: BundleSpec, events: Sequence[Event], scores: Scores, test: Report
+) -> Path:
+    """Write the page about the scene; returns its path."""
+    detection_page(
+        out / PAGE,
+        samples=scene.samples,
+        sample_rate=SAMPLE_RATE,
+        scores=scores,
+        events=events,
+        truth=scene.truth,
+        title="auricle demo: what a new model hears in recordings it has never heard",
+        facts=_facts(out, spec, test),
+        thresholds=spec.thresholds,
+    )
+    return out / PAGE
+
+
+def _facts(out: Path, spec: BundleSpec, test: Report) -> dict[str, str]:
+    """Return what a reader of the page wants to know about the model."""
+    source, step_s = spec.provenance, spec.grid.step_s(spec.sample_rate)
+    name, figure = next(iter(test.metrics.items()))
+    interval = f"{figure.low:.3f} to {figure.high:.3f}, 95 %"
+    size_kb = (out / MODEL / "model.onnx").stat().st_size / 1000
+    return {
+        "Model": f"{spec.model.name}, head {spec.model.head}, {source.parameters:,} weights, {size_kb:.0f} kB as ONNX",
+        "Learnt from": f"{source.data_name} ({source.data_form}), {len(spec.labels)} classes",
+        f"Test {name}": f"{figure.value:.3f} ({interval}) on {figure.n} held-out clips",
+        "Windows": f"{spec.window_s:g} s, every {spec.hop_s:g} s; a score every {step_s:g} s",
+        "Scene": "held-out clips without their silence, at random times, 20 dB above white noise",
+        "Made with": ", ".join(f"{k} {v}" for k, v in source.versions.items() if k in ("auricle", "torch", "python")),
+        "Trained": source.created,
+    }
