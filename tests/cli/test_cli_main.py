@@ -48,7 +48,7 @@ def test_help_after_two_dashes_is_an_input(auricle):
 
 
 def test_each_command_shows_an_example():
-    for words in (["tag"], ["detect"], ["embed"], ["train"], ["crossval"], ["evaluate"], ["doctor"], ["data", "check"]):
+    for words in (["tag"], ["detect"], ["embed"], ["train"], ["crossval"], ["evaluate"], ["doctor"], ["demo"], ["data", "check"]):
         assert f"\n  Example:\n    auricle {' '.join(words)} " in help_of(words)
 
 
