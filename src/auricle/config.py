@@ -66,7 +66,7 @@ class DataSection(_Section):
     )
     hop_s: float | None = Field(None, gt=0, description="Step between scoring windows in seconds; half a clip if null.")
     pad: Literal["zero", "repeat"] = Field("zero", description="How a short clip or last window is filled.")
-    batch_size: int = Field(32, ge=1, le=65_536, description="Crops a step.")
+    batch_size: int = Field(16, ge=1, le=65_536, description="Crops a step.")
     workers: int = Field(2, ge=0, le=256, description="Loader processes; 0 loads in the training process.")
     balance: Literal["none", "sampler", "loss"] = Field(
         "none", description="Against rare classes: draw them more often (`sampler`) or weigh them more (`loss`)."
@@ -87,16 +87,16 @@ class AugmentSection(_Section):
     )
     shift: bool = Field(True, description="Roll the crop by a random time.")
     speed: tuple[float, float] = Field(
-        (0.85, 1.15), description="Range of playback speed (changes pitch too); [1, 1] is off."
+        (0.9, 1.1), description="Range of playback speed (changes pitch too); [1, 1] is off."
     )
     time_mask_ms: float = Field(200.0, ge=0, description="Longest time mask in milliseconds.")
     freq_mask_mels: int = Field(8, ge=0, description="Widest frequency mask in mel bands.")
-    masks: int = Field(2, ge=0, le=16, description="Masks of each kind a crop.")
+    masks: int = Field(1, ge=0, le=16, description="Masks of each kind a crop.")
     gain_db: float = Field(6.0, ge=0, le=60, description="Gain is drawn from plus or minus this many dB.")
     noise_snr_db: tuple[float, float] | None = Field(
         (10.0, 40.0), description="Range of signal-to-noise ratio of added coloured noise in dB; null is off."
     )
-    noise_share: Fraction = Field(0.5, description="Share of crops that get noise.")
+    noise_share: Fraction = Field(0.25, description="Share of crops that get noise.")
 
 
 class TeacherSection(_Section):
@@ -113,7 +113,7 @@ class OptimSection(_Section):
     name: Literal["adamw"] = Field("adamw", description="Optimiser.")
     lr: float = Field(0.002, gt=0, le=1, description="Peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay (not on norms and biases).")
-    epochs: int = Field(100, ge=1, le=100_000, description="Passes over the training part.")
+    epochs: int = Field(80, ge=1, le=100_000, description="Passes over the training part.")
     warmup_steps: int = Field(100, ge=0, description="Steps of linear warm-up.")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="What the learning rate does after warm-up.")
     clip_norm: float | None = Field(5.0, gt=0, description="Largest norm of the gradient; null is off.")
