@@ -11,9 +11,7 @@ import typer
 from auricle.cli.guard import guarded
 from auricle.cli.options import Debug, ReportFormat
 
-app = typer.Typer(
-    help="List the built-in models, or show one model.", rich_markup_mode=None, invoke_without_command=True
-)
+app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 
 
 @app.callback()
