@@ -21,6 +21,7 @@ RANGE_DB = 70.0
 _WINDOW_S = 0.05
 _HOP_S = 0.01
 _FRAMES_A_COLUMN = 4
+_MOST_FRAMES = 4096
 _LOWEST_HZ = 40.0
 
 
@@ -57,16 +58,23 @@ def _to_mel(hz: float) -> float:
 def _column_power(samples: FloatArray, sample_rate: int) -> npt.NDArray[np.float64]:
     """Return the highest power of each frequency in each column, shape ``(bin, column)``.
 
-    Long recordings are looked at in steps of more than 10 ms, so that memory and time stay those of a picture.
+    Long recordings are looked at in larger steps, up to a window's length, so that no sound falls between two
+    windows; and a few thousand windows at a time, so that memory stays that of a picture.
     """
     size = _window_samples(sample_rate)
     hop = max(round(_HOP_S * sample_rate), math.ceil(len(samples) / (MOST_COLUMNS * _FRAMES_A_COLUMN)), 1)
     padded = np.pad(samples, (size // 2, size))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[: max(1, len(samples)) : hop]
-    power = np.abs(np.fft.rfft(frames * np.hanning(size + 1)[:-1], axis=1)) ** 2
-    count = min(MOST_COLUMNS, len(power))
-    edges = np.arange(count) * len(power) // count
-    return np.asarray(np.maximum.reduceat(power, edges, axis=0).T)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[: max(1, len(samples)) : min(hop, size)]
+    hann = np.hanning(size + 1)[:-1]
+    count = min(MOST_COLUMNS, len(frames))
+    edges = [*(np.arange(count) * len(frames) // count).tolist(), len(frames)]
+    image = np.empty((count, size // 2 + 1))
+    at_once = max(1, _MOST_FRAMES * count // len(frames))
+    for first in range(0, count, at_once):
+        bounds = edges[first : first + at_once + 1]
+        power = np.abs(np.fft.rfft(frames[bounds[0] : bounds[-1]] * hann, axis=1)) ** 2
+        image[first : first + at_once] = np.maximum.reduceat(power, np.array(bounds[:-1]) - bounds[0], axis=0)
+    return image.T
 
 
 def _window_samples(sample_rate: int) -> int:
