@@ -139,7 +139,10 @@ def _run_all(jobs: Sequence[_Job], manifest: Manifest, recipe: Recipe, workers: 
 
 def _cores() -> int:
     """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    count = os.cpu_count()
+    return 1 if count is None else count
 
 
 def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progress) -> str:
