@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, write_json
 from auricle.results import FloatArray, Interval
 from auricle.runtime.detector import load
-from auricle.training.checkpoint import State
+from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
 from auricle.training.finishing import Trained, finish
 from auricle.training.loop import final_weights
 from auricle.training.preparing import prepare
@@ -131,10 +131,17 @@ def _run_all(jobs: Sequence[_Job], manifest: Manifest, recipe: Recipe, workers: 
     share = make_recipe(values)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting = {pool.submit(_train_fold, job, manifest, share, Progress()): job for job in jobs}
-        for number, future in enumerate(as_completed(waiting), 1):
-            job = waiting[future]
-            figure = future.result()
-            progress.notice(f"fold {job.fold.name}, seed {job.seed}: {figure} ({number} of {len(jobs)} done)")
+        try:
+            for number, future in enumerate(as_completed(waiting), 1):
+                job = waiting[future]
+                figure = future.result()
+                progress.notice(f"fold {job.fold.name}, seed {job.seed}: {figure} ({number} of {len(jobs)} done)")
+        except BaseException:
+            # Whatever stopped this process stops its folds too: they save, and are taken up by the next call.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():
+                child.terminate()
+            raise
 
 
 def _cores() -> int:
@@ -153,7 +160,8 @@ def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progres
     run_folder.mkdir(parents=True, exist_ok=True)
     atomic_write(run_folder / "recipe.yaml", dump_recipe(material.recipe).encode())
     split = Split(job.fold.train, NO_DEV, job.fold.test)
-    state = fit(material, split, run_folder, State(), progress)
+    saved = find_checkpoints(run_folder / "checkpoints")  # of an interrupted call: crossval.json says the recipe is one
+    state = fit(material, split, run_folder, load_checkpoint(saved[-1]) if saved else State(), progress)
     finish(job.folder, Trained(final_weights(state, selected=False), material, job.seed), NO_DEV, {})
     scores = score_manifest(load(job.folder), material.manifest.select(job.fold.test))
     atomic_write(job.folder / "scores.npz", lambda file: np.savez(file, scores=scores))
