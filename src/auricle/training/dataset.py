@@ -7,6 +7,8 @@ both, time is the last axis. A crop's randomness is a function of (seed, epoch, 
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -197,25 +199,39 @@ def make_loader(
 
     One loader serves all epochs, so that nothing stops at their borders.
     """
+    loader: DataLoader[_Crop] = DataLoader(
+        dataset,
+        batch_sampler=_Walk(plan, first_step, last_step),
+        collate_fn=_Collate(targets, weights),
+        num_workers=workers,
+        worker_init_fn=_leave_signals,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)
 
-    def collate(crops: list[_Crop]) -> Batch:
+
+@dataclass(frozen=True)
+class _Collate:
+    """Crops to a batch; a class and no closure, because loader processes may have to be sent it."""
+
+    targets: FloatArray
+    weights: FloatArray
+
+    def __call__(self, crops: list[_Crop]) -> Batch:
         clips = np.array([crop.clip for crop in crops])
         return Batch(
             torch.from_numpy(np.stack([crop.inputs for crop in crops])),
             torch.from_numpy(np.stack([crop.masks for crop in crops])),
-            torch.from_numpy(targets[clips]),
-            torch.from_numpy(weights[clips]),
+            torch.from_numpy(self.targets[clips]),
+            torch.from_numpy(self.weights[clips]),
             torch.from_numpy(clips),
         )
 
-    loader: DataLoader[_Crop] = DataLoader(
-        dataset,
-        batch_sampler=_Walk(plan, first_step, last_step),
-        collate_fn=collate,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-    )
-    return iter(loader)
+
+def _leave_signals(worker: int) -> None:
+    """Leave Ctrl-C to the process that trains; end without an error at a SIGTERM, which it got too or has sent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 class _Walk:

@@ -9,12 +9,13 @@ state is weights, optimiser, averaged weights and counters, and a resumed run co
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from auricle.nn.networks import Network
 from auricle.results import FloatArray
 from auricle.training.augment import mixing
 from auricle.training.batches import MIX, STEP, BatchPlan, generator
-from auricle.training.checkpoint import State, optimizer_tensors, restore_optimizer, save_checkpoint
+from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, restore_optimizer, save_checkpoint
 from auricle.training.dataset import Batch, ClipReader, CropDataset, make_loader
 from auricle.training.logs import RunLog
 from auricle.training.objective import Objective, Target
@@ -108,13 +109,12 @@ class Loop:
 
         Raises:
             Interrupted: after a signal; the state was saved.
-            TrainingError: at a non-finite loss; the last good checkpoint is kept.
+            TrainingError: at a non-finite loss or gradient; the last good checkpoint is kept.
         """
-        with stop_on_signals() as stop:
+        with contextlib.closing(self.log), stop_on_signals() as stop:
             if self.state.step < self.total_steps and not self._is_stale():
                 self.progress.training_starts(self.total_steps, self.state.step, self._seconds_a_step())
                 self._walk(stop)
-        self.log.close()
         return self.state
 
     def _walk(self, stop: StopRequest) -> None:
@@ -128,21 +128,20 @@ class Loop:
             last_step=self.total_steps,
             workers=self.recipe.data.workers,
         )
-        for batch in loader:
+        for batch in _batches(loader, stop):
             loss = self._step(batch)
             self.state.losses.append(loss)
             self.state.step += 1
             self.progress.step_done(self.state.step, loss)
             if self.state.step % self.plan.steps == 0:
                 self._end_epoch()
-            if stop.exit_code is not None:
-                self.save()
-                raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", stop.exit_code)
+            if stop.exit_code is not None or self._is_stale():
+                break
             if self._is_due():
                 self.save()
-            if self._is_stale():
-                break
         self.save()
+        if stop.exit_code is not None:
+            raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", stop.exit_code)
 
     def _step(self, batch: Batch) -> float:
         """Do one optimiser step; returns the loss."""
@@ -156,11 +155,11 @@ class Loop:
         for part, share in _micro_batches(self.fabric.to_device(batch), optim.accumulate):
             parts = self.module(part, *self._mixing(len(part.clips), step))
             loss += float(parts["loss"].detach()) * share
-            if not math.isfinite(loss):
-                self._stop_at_nonfinite(batch, loss)
+            self._require_finite("loss", loss, batch)
             self.fabric.backward(parts["loss"] * share)
-        if optim.clip_norm is not None:
-            self.fabric.clip_gradients(self.module, self.optimizer, max_norm=optim.clip_norm, error_if_nonfinite=False)
+        most = math.inf if optim.clip_norm is None else optim.clip_norm
+        norm = self.fabric.clip_gradients(self.module, self.optimizer, max_norm=most, error_if_nonfinite=False)
+        self._require_finite("gradient", float(norm), batch)
         self.optimizer.step()
         _average(self.averaged, self.network, min(optim.ema, (1 + step) / (10 + step)))
         return loss
@@ -212,13 +211,17 @@ class Loop:
         save_checkpoint(self.folder / "checkpoints", self.state)
         self._saved_at = time.monotonic()
 
-    def _stop_at_nonfinite(self, batch: Batch, loss: float) -> None:
+    def _require_finite(self, what: str, value: float, batch: Batch) -> None:
+        """Stop before a step that would fill the weights with NaN."""
+        if math.isfinite(value):
+            return
         names = [self.data.clips[int(i)].key for i in batch.clips]
-        write_json(self.folder / "nonfinite.json", {"step": self.state.step, "loss": str(loss), "clips": names})
-        shown = ", ".join(names[:3])
+        report = self.folder / "nonfinite.json"
+        write_json(report, {"step": self.state.step, what: str(value), "clips": names})
+        kept = find_checkpoints(self.folder / "checkpoints")
         raise TrainingError(
-            f"the loss became {loss} at step {self.state.step}, in a batch with {shown}, ... "
-            f"(all {len(names)} in {self.folder / 'nonfinite.json'}); the last checkpoint is intact: "
+            f"the {what} became {value} at step {self.state.step}, in a batch with {', '.join(names[:3])}, ... "
+            f"(all {len(names)} in {report}); {'the last checkpoint is intact' if kept else 'nothing was saved yet'}: "
             "check those files, or lower optim.lr"
         )
 
@@ -234,6 +237,15 @@ class Loop:
             self.fabric.backward(trial(batch, *self._mixing(len(batch.clips), 0))["loss"])
             times.append(time.perf_counter() - start)
         return min(times)
+
+
+def _batches(loader: Iterator[Batch], stop: StopRequest) -> Iterator[Batch]:
+    """Yield batches; that loader processes are gone is no error where the same signal asked to stop."""
+    try:
+        yield from loader
+    except RuntimeError:
+        if stop.exit_code is None:
+            raise
 
 
 def _first_batch(loop: Loop) -> Batch:

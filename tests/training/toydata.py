@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets of tones made in a moment, and the smallest recipe that trains on them.
+
+folder = write_folders(tmp_path / "clips")        # low/ and high/ (tones), 8 clips each, and other/ (noise)
+material = prepare(read_training_data(folder, tiny()), tiny(), Progress())
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from auricle.config import Recipe, load_recipe
+from auricle.nn.networks import build_network
+from auricle.training.checkpoint import State
+from auricle.training.loop import Loop
+from auricle.training.preparing import Material, training_set
+from auricle.training.progress import Progress
+
+RATE = 8_000
+TINY = (
+    "model.width=0.125",
+    f"frontend.sample_rate={RATE}",
+    "frontend.n_mels=16",
+    "augment.freq_mask_mels=4",
+    "data.clip_s=0.5",
+    "data.batch_size=4",
+    "data.workers=0",
+    "optim.epochs=2",
+    "optim.warmup_steps=2",
+    "run.precision=float32",
+    "run.device=cpu",
+    "run.threads=1",
+)
+PITCHES = {"low": 300.0, "high": 1_500.0}
+
+
+def tiny(*overrides: str) -> Recipe:
+    """Return the recipe of a run of a few steps, each some milliseconds long."""
+    return load_recipe(None, [*TINY, *overrides])
+
+
+def sound(label: str, number: int, seconds: float = 0.6) -> np.ndarray:
+    """Return a tone with a little noise, or noise for ``other``; ``number`` moves pitch and phase."""
+    rng = np.random.default_rng([number, len(label)])
+    time = np.arange(round(seconds * RATE)) / RATE
+    noise = 0.02 * rng.standard_normal(len(time))
+    if label not in PITCHES:
+        return (5 * noise).astype(np.float32)
+    pitch = PITCHES[label] * (1 + 0.02 * number)
+    return (0.3 * np.sin(2 * np.pi * pitch * time + number) + noise).astype(np.float32)
+
+
+def write_folders(folder: Path, clips: int = 8, labels: tuple[str, ...] = ("low", "high")) -> Path:
+    """Write class folders of WAV files of 0.6 s."""
+    for label in labels:
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for number in range(clips):
+            soundfile.write(folder / label / f"{number}.wav", sound(label, number), RATE, subtype="FLOAT")
+    return folder
+
+
+class Listener(Progress):
+    """Remembers what a run says; at ``step`` it does ``action``."""
+
+    def __init__(self, step: int | None = None, action: Any = None) -> None:
+        self.at, self.action = step, action
+        self.notices: list[str] = []
+        self.losses: list[float] = []
+        self.rows: list[dict[str, float]] = []
+        self.starts: list[tuple[int, int]] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def training_starts(self, total_steps: int, done_steps: int, seconds_a_step: float) -> None:
+        assert seconds_a_step > 0
+        self.starts.append((total_steps, done_steps))
+
+    def step_done(self, step: int, loss: float) -> None:
+        self.losses.append(loss)
+        if step == self.at:
+            self.action()
+
+    def epoch_done(self, row: Mapping[str, float]) -> None:
+        self.rows.append(dict(row))
+
+
+def signal_at(step: int, number: int) -> Listener:
+    """Return a listener that sends this process a signal after a step."""
+    return Listener(step, lambda: os.kill(os.getpid(), number))
+
+
+def make_loop(
+    material: Material, folder: Path, *, state: State | None = None, progress: Progress | None = None, **fields: Any
+) -> Loop:
+    """Return a loop over all clips; its dev score is a figure of the averaged weights."""
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(material.recipe.seed)
+    network = build_network(material.recipe, len(material.manifest.labels))
+    waveform = torch.from_numpy(sound("low", 99)[None])
+
+    def score_dev(candidate: torch.nn.Module) -> dict[str, float]:
+        with torch.no_grad():
+            return {"figure": candidate(waveform).clip_logits.sum().item()}
+
+    settings: dict[str, Any] = {
+        "recipe": material.recipe,
+        "network": network,
+        "target": material.target,
+        "data": training_set(material, np.arange(len(material.manifest))),
+        "reader": material.reader,
+        "score_dev": score_dev,
+        "folder": folder,
+        "state": State() if state is None else state,
+        "progress": Listener() if progress is None else progress,
+    }
+    return Loop(**{**settings, **fields})
