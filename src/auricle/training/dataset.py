@@ -61,12 +61,14 @@ class ClipReader:
         arrays: what ``.npy`` files hold; None if there are none.
         sample_rate: of the model in Hz.
         steps_per_s: entries of the last axis a second: samples, or log-mel frames.
+        n_mels: that log-mels must have; None for waveforms.
     """
 
     cache: WaveformCache
     arrays: ArraySpec | None
     sample_rate: int
     steps_per_s: float
+    n_mels: int | None = None
 
     @property
     def is_logmel(self) -> bool:
@@ -74,23 +76,28 @@ class ClipReader:
         return self.arrays is not None and self.arrays.kind == "logmel"
 
     def read(self, clip: Clip) -> FloatArray:
-        """Return the clip, or its segment, whole."""
+        """Return the clip, or its segment, whole; raises ``InputError`` if there is nothing to read."""
         if not clip.is_array:
             values: FloatArray = self.cache.load(clip.path)
         elif self.arrays is None:
             raise InputError("bad_array", f"{clip.key}: nothing says what the array holds; pass --sample-rate")
         else:
-            values = read_array(clip.path, self.arrays, self.sample_rate)
+            values = read_array(clip.path, self.arrays, self.sample_rate, self.n_mels)
         if clip.onset is None and clip.offset is None:
             return values
         start = round((clip.onset or 0.0) * self.steps_per_s)
         end = values.shape[-1] if clip.offset is None else round(clip.offset * self.steps_per_s)
+        if start >= values.shape[-1]:
+            length_s = values.shape[-1] / self.steps_per_s
+            raise InputError(
+                "no_audio", f"{clip.key}: the part from {clip.onset:g} s on begins after the end, at {length_s:g} s"
+            )
         return values[..., start : max(end, start + 1)]
 
 
-def read_array(path: str, spec: ArraySpec, sample_rate: int) -> FloatArray:
-    """Return a ``.npy`` file as float32, waveforms resampled to ``sample_rate``."""
-    values = load_array(path, spec.kind, scale=spec.scale).values
+def read_array(path: str, spec: ArraySpec, sample_rate: int, n_mels: int | None = None) -> FloatArray:
+    """Return a ``.npy`` file as float32, waveforms resampled to ``sample_rate``; raises ``InputError``."""
+    values = load_array(path, spec.kind, n_mels=n_mels, scale=spec.scale).values
     if spec.kind == "waveform" and spec.sample_rate != sample_rate:
         from auricle.audio.resample import resample  # noqa: PLC0415 (only where rates differ)
 

@@ -158,7 +158,7 @@ class Loop:
             self._require_finite("loss", loss, batch)
             self.fabric.backward(parts["loss"] * share)
         most = math.inf if optim.clip_norm is None else optim.clip_norm
-        norm = self.fabric.clip_gradients(self.module, self.optimizer, max_norm=most, error_if_nonfinite=False)
+        norm: Any = self.fabric.clip_gradients(self.module, self.optimizer, max_norm=most, error_if_nonfinite=False)
         self._require_finite("gradient", float(norm), batch)
         self.optimizer.step()
         _average(self.averaged, self.network, min(optim.ema, (1 + step) / (10 + step)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from auricle.nn.losses import clip_scores, training_loss
+from auricle.nn.losses import training_loss
 from auricle.nn.networks import Network
 from auricle.training.augment import mask_features
 from auricle.training.dataset import Batch
@@ -61,10 +61,3 @@ class Objective(nn.Module):
             negatives=target.negatives,
             temperature=target.temperature,
         )
-
-
-@torch.inference_mode()
-def score_windows(network: Network, windows: Tensor, target: Target, *, is_logmel: bool) -> Tensor:
-    """Return clip scores ``(window, label)`` of evaluation windows, in the network's own precision."""
-    output = network.classify(windows) if is_logmel else network(windows)
-    return clip_scores(output.clip_logits, target.task, negatives=target.negatives)

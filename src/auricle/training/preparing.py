@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +16,20 @@ from auricle.data.forms import read_manifest
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.softlabels import attach_soft_labels, read_soft_labels
 from auricle.data.splits import check_trainable
-from auricle.errors import DataError
+from auricle.errors import ConfigError, DataError, InputError
 from auricle.results import FloatArray
-from auricle.training.cache import WaveformCache, default_cache_dir
-from auricle.training.dataset import ClipReader
+from auricle.training.cache import CacheReport, WaveformCache, default_cache_dir
+from auricle.training.dataset import ClipReader, frame_samples, scoring_hop_samples
 from auricle.training.loop import TrainingSet
 from auricle.training.objective import Target
 from auricle.training.progress import Progress
 
+Segment = tuple[str, float, float | None]
+
 #: A run stops before it starts when more than this share of its files cannot be decoded.
 MAX_FAILED = 0.1
+#: A model does not step by less, nor by less than half an output frame.
+LEAST_HOP_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Material:
         reader: reads clips as arrays.
         target: what is learnt.
         targets: ``(clip, label)``, hard and soft labels joined as the recipe weighs them.
-        skipped: file to the reason why it is not used.
+        skipped: ``Clip.segment`` of what is not used, to the reason.
     """
 
     manifest: Manifest
@@ -45,7 +50,7 @@ class Material:
     reader: ClipReader
     target: Target
     targets: FloatArray
-    skipped: dict[str, str]
+    skipped: dict[Segment, str]
 
 
 def read_training_data(
@@ -74,8 +79,7 @@ def prepare(manifest: Manifest, recipe: Recipe, progress: Progress) -> Material:
     recipe = _settle(manifest, recipe)
     manifest = _without_ignored(manifest, recipe)
     reader, skipped = _prepare_reader(manifest, recipe, progress)
-    kept = [i for i, clip in enumerate(manifest.clips) if clip.path not in skipped]
-    manifest = manifest.select(kept)
+    manifest = manifest.select([i for i, clip in enumerate(manifest.clips) if clip.segment not in skipped])
     check_trainable(manifest)
     target = Target(recipe.task, negatives=manifest.negatives > 0, temperature=recipe.teacher.temperature)
     return Material(manifest, recipe, reader, target, _join_targets(manifest, recipe.teacher.soft_weight), skipped)
@@ -90,7 +94,13 @@ def _settle(manifest: Manifest, recipe: Recipe) -> Recipe:
         # The features are given: the model's front end must be the one that made them.
         values["frontend"] = {**values["frontend"], **arrays.frontend}
         values["augment"] = {**values["augment"], "speed": (1.0, 1.0), "noise_snr_db": None}
-    return make_recipe(values)
+    recipe = make_recipe(values)
+    rate = recipe.frontend.sample_rate
+    hop_s, least_s = scoring_hop_samples(recipe) / rate, max(LEAST_HOP_S, frame_samples(recipe) / rate / 2)
+    if hop_s < least_s:
+        text = f"scoring windows would step by {hop_s:g} s; the least is {least_s:g}: raise data.hop_s or data.clip_s"
+        raise ConfigError("the recipe has settings that cannot be used", [text])
+    return recipe
 
 
 def _without_ignored(manifest: Manifest, recipe: Recipe) -> Manifest:
@@ -99,29 +109,51 @@ def _without_ignored(manifest: Manifest, recipe: Recipe) -> Manifest:
     return manifest.select([i for i, clip in enumerate(manifest.clips) if not clip.negative])
 
 
-def _prepare_reader(manifest: Manifest, recipe: Recipe, progress: Progress) -> tuple[ClipReader, dict[str, str]]:
-    """Fill the cache; returns the reader and the files that cannot be used."""
+def _prepare_reader(manifest: Manifest, recipe: Recipe, progress: Progress) -> tuple[ClipReader, dict[Segment, str]]:
+    """Fill the cache; returns the reader and the clips that cannot be used, with the reasons."""
     rate = recipe.frontend.sample_rate
     cache = WaveformCache(default_cache_dir(), rate)
     files = sorted({clip.path for clip in manifest.clips if not clip.is_array})
     progress.preparing(len(files))
     report = cache.prepare(files, progress.file_prepared)
-    skipped = {path: f"{error.code}: {error.message}" for path, error in report.failures.items()}
-    if len(skipped) > MAX_FAILED * len(files):
+    logmel = manifest.arrays is not None and manifest.arrays.kind == "logmel"
+    mels, steps_per_s = (recipe.frontend.n_mels, 1000 / recipe.frontend.hop_ms) if logmel else (None, float(rate))
+    reader = ClipReader(cache, manifest.arrays, rate, steps_per_s, mels)
+    skipped = _unusable(manifest, reader, report.failures)
+    _report(report, skipped, manifest, progress)
+    return reader, skipped
+
+
+def _unusable(manifest: Manifest, reader: ClipReader, failures: Mapping[str, InputError]) -> dict[Segment, str]:
+    """Return the clips that cannot be read: files that failed, bad arrays, segments beyond the end of their file."""
+    skipped = {}
+    for clip in manifest.clips:
+        try:
+            if clip.path in failures:
+                raise failures[clip.path]
+            if clip.is_array or clip.onset is not None:
+                reader.read(clip)
+        except InputError as error:
+            skipped[clip.segment] = f"{error.code}: {error.message}"
+    return skipped
+
+
+def _report(report: CacheReport, skipped: Mapping[Segment, str], manifest: Manifest, progress: Progress) -> None:
+    """Say what was found; raises ``DataError`` if too much of it cannot be used."""
+    reasons = list(dict.fromkeys(skipped.values()))
+    if len(skipped) > MAX_FAILED * len(manifest):
         raise DataError(
-            f"{len(skipped)} of {len(files)} recordings cannot be decoded; training needs at least "
+            f"{len(skipped)} of {len(manifest)} recordings cannot be decoded; training needs at least "
             f"{1 - MAX_FAILED:.0%} of them",
-            [*list(skipped.values())[:5], *(["..."] if len(skipped) > 5 else [])],
+            [*reasons[:5], *(["..."] if len(reasons) > 5 else [])],
         )
-    for reason in skipped.values():
+    for reason in reasons:
         progress.notice(f"not used: {reason}")
+    files = len({clip.path for clip in manifest.clips})
     for code, count in sorted(Counter(flag.code for flags in report.flags.values() for flag in flags).items()):
-        progress.notice(f"flag {code}: {count} of {len(files)} recordings")
+        progress.notice(f"flag {code}: {count} of {files} recordings")
     if report.repaired:
         progress.notice(f"{report.repaired} damaged cache entries were built again")
-    logmel = manifest.arrays is not None and manifest.arrays.kind == "logmel"
-    steps_per_s = 1000 / recipe.frontend.hop_ms if logmel else float(rate)
-    return ClipReader(cache, manifest.arrays, rate, steps_per_s), skipped
 
 
 def _join_targets(manifest: Manifest, soft_weight: float) -> FloatArray:

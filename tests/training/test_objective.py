@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a step computes: mixing, masks, loss, in this order."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from toydata import tiny
+
+from auricle.nn.losses import training_loss
+from auricle.nn.networks import build_network
+from auricle.training.dataset import Batch
+from auricle.training.objective import Objective, Target
+
+TARGET = Target("multi", negatives=False)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return build_network(tiny("model.dropout=0"), 2).eval()
+
+
+def make_batch(inputs: torch.Tensor, masks: torch.Tensor | None = None) -> Batch:
+    size = len(inputs)
+    if masks is None:
+        masks = torch.zeros(size, 2, 0, 2)
+    return Batch(inputs, masks, torch.eye(size, 2), torch.ones(size), torch.arange(size))
+
+
+def loss_of(network, features, targets) -> torch.Tensor:
+    return training_loss(network.classify(features), targets, torch.ones(len(targets)), task="multi", negatives=False)[
+        "loss"
+    ]
+
+
+def noise(seed: int = 0) -> torch.Tensor:
+    return 0.1 * torch.randn(2, 4_000, generator=torch.Generator().manual_seed(seed))
+
+
+def test_without_mixing_it_is_the_loss_of_the_batch(network):
+    batch = make_batch(noise())
+    parts = Objective(network, TARGET, is_logmel=False)(batch, torch.tensor([1, 0]), torch.ones(2))
+    torch.testing.assert_close(parts["loss"], loss_of(network, network.features(batch.inputs), batch.targets))
+
+
+def test_items_and_targets_are_mixed_by_the_same_share(network):
+    batch = make_batch(noise())
+    parts = Objective(network, TARGET, is_logmel=False)(batch, torch.tensor([1, 0]), torch.tensor([0.75, 1.0]))
+    mixed = torch.stack([0.75 * batch.inputs[0] + 0.25 * batch.inputs[1], batch.inputs[1]])
+    targets = torch.tensor([[0.75, 0.25], [0.0, 1.0]])
+    torch.testing.assert_close(parts["loss"], loss_of(network, network.features(mixed), targets))
+
+
+def test_masks_are_laid_over_the_features(network):
+    masks = torch.tensor([[[[0.0, 0.5]], [[0.0, 0.0]]], [[[0.0, 0.0]], [[0.0, 0.0]]]])
+    batch = make_batch(noise(), masks)
+    parts = Objective(network, TARGET, is_logmel=False)(batch, torch.tensor([0, 1]), torch.ones(2))
+    features = network.features(batch.inputs)
+    features[0, :, :25] = features[0].mean()
+    torch.testing.assert_close(parts["loss"], loss_of(network, features, batch.targets))
+
+
+def test_stored_log_mels_go_past_the_front_end(network):
+    features = network.features(noise())
+    parts = Objective(network, TARGET, is_logmel=True)(make_batch(features), torch.tensor([0, 1]), torch.ones(2))
+    torch.testing.assert_close(parts["loss"], loss_of(network, features, torch.eye(2)))
+
+
+@pytest.mark.parametrize("target", [Target("single", negatives=True, temperature=2.0), TARGET])
+def test_the_target_says_how_scores_are_meant(network, target):
+    batch = make_batch(noise())
+    parts = Objective(network, target, is_logmel=False)(batch, torch.tensor([0, 1]), torch.ones(2))
+    output = network(batch.inputs)
+    expected = training_loss(
+        output,
+        batch.targets,
+        batch.weights,
+        task=target.task,
+        negatives=target.negatives,
+        temperature=target.temperature,
+    )
+    torch.testing.assert_close(parts["loss"], expected["loss"])
