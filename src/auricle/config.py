@@ -83,11 +83,11 @@ class AugmentSection(_Section):
     """Random changes to training crops, on the waveform first and on the log-mel after it."""
 
     mixup_alpha: float = Field(
-        0.3, ge=0, description="Beta(a, a) of mixing two crops and their labels; 0 switches it off."
+        0.2, ge=0, description="Beta(a, a) of mixing two crops and their labels; 0 switches it off."
     )
     shift: bool = Field(True, description="Roll the crop by a random time.")
     speed: tuple[float, float] = Field(
-        (0.9, 1.1), description="Range of playback speed (changes pitch too); [1, 1] is off."
+        (1.0, 1.0), description="Range of playback speed (changes pitch too); [1, 1] is off."
     )
     time_mask_ms: float = Field(200.0, ge=0, description="Longest time mask in milliseconds.")
     freq_mask_mels: int = Field(8, ge=0, description="Widest frequency mask in mel bands.")
@@ -111,9 +111,9 @@ class OptimSection(_Section):
     """Optimiser and schedule."""
 
     name: Literal["adamw"] = Field("adamw", description="Optimiser.")
-    lr: float = Field(0.002, gt=0, le=1, description="Peak learning rate.")
+    lr: float = Field(0.0015, gt=0, le=1, description="Peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay (not on norms and biases).")
-    epochs: int = Field(80, ge=1, le=100_000, description="Passes over the training part.")
+    epochs: int = Field(70, ge=1, le=100_000, description="Passes over the training part.")
     warmup_steps: int = Field(100, ge=0, description="Steps of linear warm-up.")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="What the learning rate does after warm-up.")
     clip_norm: float | None = Field(5.0, gt=0, description="Largest norm of the gradient; null is off.")
