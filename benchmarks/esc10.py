@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of ESC-10: official five folds, no pre-training, test folds scored once.
+
+    python -m benchmarks.esc10 run SHARED RUNS [ROW ...]     trains what is missing (resumable: each fold is kept)
+    python -m benchmarks.esc10 table RUNS                    writes docs/results/esc10.md from what is there
+
+Each row is one `auricle crossval` command; the table says which.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from auricle.files import atomic_write, read_json
+from benchmarks.machine import describe
+
+PAGE = Path(__file__).parents[1] / "docs/results/esc10.md"
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    what: str
+    data: str
+    options: tuple[str, ...]
+
+
+ROWS = (
+    Row("crnn", "CRNN, default recipe (head `attention`)", "esc10", ("--seeds", "3")),
+    Row(
+        "concat_mlp",
+        "CRNN with the seed's head `concat_mlp`",
+        "esc10",
+        ("--seeds", "3", "--set", "model.head=concat_mlp"),
+    ),
+    Row("numpy", "CRNN, the same clips as `.npy` + soft-label CSV (form `numpy`)", "npy", ("--seeds", "1")),
+)
+
+PUBLISHED = (
+    ("random forest on MFCC (Piczak 2015)", "", "72.7"),
+    ("CNN (Piczak 2015)", "31.5 M", "about 80"),
+    ("ACRNN (CRNN with frame attention, log-gammatone)", "3.81 M", "93.7"),
+    ("ACDNet, compressed", "0.13 M", "96.25"),
+    ("human listeners", "", "95.7"),
+)
+
+
+def command(row: Row, data: Path, runs: Path) -> list[str]:
+    return [
+        *("auricle", "crossval", str(data), "--model", "crnn", *row.options),
+        *("--jobs", "2", "--out", str(runs / row.name)),
+    ]
+
+
+def run(shared: Path, runs: Path, names: list[str]) -> None:
+    for row in ROWS:
+        if names and row.name not in names:
+            continue
+        data = shared / "data/esc10"
+        if row.data == "npy":
+            data = runs / "esc10-npy"
+            if not data.is_dir():
+                source = str(shared / "data/esc10")
+                subprocess.run([_auricle(), "data", "import", source, "--out", str(data)], check=True)
+        arguments = command(row, data, runs)
+        subprocess.run([_auricle(), *arguments[1:]], check=True)
+
+
+def _auricle() -> str:
+    return str(Path(sys.executable).with_name("auricle"))
+
+
+def table(runs: Path) -> str:
+    lines = [
+        "# ESC-10, five official folds",
+        "",
+        "Trained from scratch on four folds for a fixed number of epochs, nothing selected, the last averaged weights",
+        "scored once on the fifth by the runtime (ONNX). 400 clips; interval: 95 % bootstrap over source recordings of the",
+        "pooled out-of-fold predictions, averaged over seeds. Spread: standard deviation over seeds.",
+        "",
+        "| network | parameters | seeds | accuracy % [95 %] | spread | macro F1 % | calibration error | each fold % (mean over seeds) |",
+        "|---|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    commit = (runs / "commit").read_text().strip() if (runs / "commit").is_file() else describe()["commit"]
+    details = [
+        "",
+        "## How",
+        "",
+        "| row | command | accuracy of each seed | data hash | commit |",
+        "|---|---|---|---|---|",
+    ]
+    for row in ROWS:
+        path = runs / row.name / "results.json"
+        if not path.is_file():
+            continue
+        r = read_json(path)
+        a, f = r["metrics"]["accuracy"], r["metrics"]["macro_f1"]
+        seeds = [v["accuracy"] for v in r["by_seed"].values()]
+        spread = f"{100 * np.std(seeds, ddof=1):.2f}" if len(seeds) > 1 else ""
+        folds = ", ".join(f"{100 * np.mean(v):.1f}" for v in r["by_fold"].values())
+        lines.append(
+            f"| {row.what} | {r['parameters']:,} | {len(seeds)} | **{100 * a['value']:.1f}** "
+            f"[{100 * a['low']:.1f}, {100 * a['high']:.1f}] | {spread} | {100 * f['value']:.1f} | "
+            f"{r['metrics']['calibration_error']['value']:.3f} | {folds} |"
+        )
+        shown = " ".join(command(row, Path(row.data), Path("runs")))
+        seeds_text = ", ".join(f"{k}: {100 * v['accuracy']:.2f}" for k, v in r["by_seed"].items())
+        details.append(f"| {row.name} | `{shown}` | {seeds_text} | `{r['data_hash'][:16]}` | `{str(commit)[:12]}` |")
+    lines += ["", "Published, not measured here:", "", "| system | parameters | accuracy % |", "|---|--:|--:|"]
+    lines += [f"| {name} | {size} | {value} |" for name, size, value in PUBLISHED]
+    machine = describe()
+    note = ["", "Machine: " + ", ".join(f"{k} {v}" for k, v in machine.items() if isinstance(v, str | int)), ""]
+    return "\n".join([*lines, *details, *note])
+
+
+def main() -> None:
+    if len(sys.argv) > 3 and sys.argv[1] == "run":
+        run(Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve(), sys.argv[4:])
+    elif len(sys.argv) == 3 and sys.argv[1] == "table":
+        atomic_write(PAGE, table(Path(sys.argv[2])).encode())
+        print(f"wrote {PAGE}")
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
