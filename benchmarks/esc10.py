@@ -80,10 +80,11 @@ def table(runs: Path) -> str:
         "# ESC-10, five official folds",
         "",
         "Trained from scratch on four folds for a fixed number of epochs, nothing selected, the last averaged weights",
-        "scored once on the fifth by the runtime (ONNX). 400 clips; interval: 95 % bootstrap over source recordings of the",
-        "pooled out-of-fold predictions, averaged over seeds. Spread: standard deviation over seeds.",
+        "scored once on the fifth by the runtime (ONNX). 400 clips; interval: 95 % bootstrap over source recordings of",
+        "the pooled out-of-fold predictions, averaged over seeds. Spread: standard deviation over seeds.",
         "",
-        "| network | parameters | seeds | accuracy % [95 %] | spread | macro F1 % | calibration error | each fold % (mean over seeds) |",
+        "| network | parameters | seeds | accuracy % [95 %] | spread | macro F1 % | calibration error "
+        "| each fold %, mean over seeds |",
         "|---|--:|--:|--:|--:|--:|--:|---|",
     ]
     commit = (runs / "commit").read_text().strip() if (runs / "commit").is_file() else describe()["commit"]
