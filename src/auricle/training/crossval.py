@@ -21,13 +21,12 @@ from auricle.config import Recipe, dump_recipe, make_recipe
 from auricle.data.manifest import Manifest
 from auricle.data.splits import Fold, Split, crossval_folds
 from auricle.errors import RunError
-from auricle.evaluation.evaluate import score_manifest
 from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, write_json
 from auricle.results import FloatArray, Interval
 from auricle.runtime.detector import load
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
-from auricle.training.finishing import Trained, finish
+from auricle.training.finishing import Trained, finish, score_held_out
 from auricle.training.loop import final_weights
 from auricle.training.preparing import prepare
 from auricle.training.progress import Progress
@@ -162,8 +161,9 @@ def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progres
     split = Split(job.fold.train, NO_DEV, job.fold.test)
     saved = find_checkpoints(run_folder / "checkpoints")  # of an interrupted call: crossval.json says the recipe is one
     state = fit(material, split, run_folder, load_checkpoint(saved[-1]) if saved else State(), progress)
-    finish(job.folder, Trained(final_weights(state, selected=False), material, job.seed), NO_DEV, {})
-    scores = score_manifest(load(job.folder), material.manifest.select(job.fold.test))
+    trained = Trained(final_weights(state, selected=False), material, job.seed)
+    finish(job.folder, trained, NO_DEV, {})
+    scores = score_held_out(job.folder, trained, job.fold.test)
     atomic_write(job.folder / "scores.npz", lambda file: np.savez(file, scores=scores))
     figures = selection_figures(scores, material.targets[job.fold.test], material.recipe.task)
     return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())

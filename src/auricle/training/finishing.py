@@ -19,12 +19,14 @@ from torch import Tensor
 
 from auricle import __version__
 from auricle.data.manifest import Clip
+from auricle.evaluation.evaluate import score_manifest
 from auricle.evaluation.tuning import fit_thresholds, peak_scores
 from auricle.events.smoothing import median_size
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
 from auricle.nn.networks import Network, build_network
 from auricle.results import FloatArray
 from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
+from auricle.runtime.detector import load
 from auricle.runtime.scoring import FrameOverlap
 from auricle.runtime.spec import FramesPart, FrontendPart, ModelPart, PostprocessPart, ProvenancePart
 from auricle.timeline import samples_to_seconds, seconds_to_samples
@@ -49,6 +51,12 @@ class Trained:
     weights: dict[str, Tensor]
     material: Material
     seed: int
+
+    def network(self) -> Network:
+        """Return the network with these weights, in evaluation mode."""
+        network = build_network(self.material.recipe, len(self.material.manifest.labels))
+        network.load_state_dict(self.weights)
+        return network.eval()
 
 
 def score_clips(network: Network, material: Material, clips: Sequence[Clip]) -> list[tuple[FloatArray, FloatArray]]:
@@ -82,6 +90,20 @@ def score_clips(network: Network, material: Material, clips: Sequence[Clip]) -> 
 def aggregate(windows: FloatArray, task: str) -> FloatArray:
     """Return the clip scores of a recording from those of its windows, by the task's rule."""
     return np.asarray(windows.mean(0) if task == "single" else windows.max(0), dtype=np.float32)
+
+
+def score_held_out(folder: Path, trained: Trained, indices: IntArray) -> FloatArray:
+    """Return the clip scores of held-out clips, ``(clip, label)``.
+
+    They come from the finished model as users run it, except for stored log-mels: a model hears waveforms, so
+    these are scored by its network.
+    """
+    material = trained.material
+    if not material.reader.is_logmel:
+        return score_manifest(load(folder), material.manifest.select(indices))
+    clips = [material.manifest.clips[i] for i in indices]
+    scored = score_clips(trained.network(), material, clips)
+    return np.stack([aggregate(windows, material.recipe.task) for windows, _ in scored])
 
 
 def tune_thresholds(network: Network, material: Material, dev: IntArray) -> dict[str, float]:
@@ -171,9 +193,7 @@ def finish(folder: Path, trained: Trained, dev: IntArray, dev_figures: dict[str,
         dev_figures: best figures on dev, for the model card.
     """
     material = trained.material
-    network = build_network(material.recipe, len(material.manifest.labels))
-    network.load_state_dict(trained.weights)
-    network.eval()
+    network = trained.network()
     thresholds = tune_thresholds(network, material, dev)
     spec = make_spec(folder.resolve().name, trained, network, thresholds)
     content = export_checked(network, spec)

@@ -17,22 +17,21 @@ from auricle import __version__
 from auricle.config import Recipe, dump_recipe, load_recipe
 from auricle.data.splits import Split, make_split
 from auricle.errors import RunError
-from auricle.evaluation.evaluate import evaluate_clips
-from auricle.evaluation.report import selection_figures
+from auricle.evaluation.report import make_report, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, write_json
 from auricle.nn.networks import NETWORKS, Network, build_network
 from auricle.results import Report, RunResult
 from auricle.runtime.bundle import load_bundle
-from auricle.runtime.detector import load
 from auricle.training.card import model_card
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
-from auricle.training.finishing import Trained, aggregate, finish, score_clips
+from auricle.training.finishing import Trained, aggregate, finish, score_clips, score_held_out
 from auricle.training.initial import initial_weights
 from auricle.training.loop import Loop, final_weights
 from auricle.training.preparing import Material, prepare, read_training_data, training_set
 from auricle.training.progress import Progress
 
 RUN_FOLDER = "run"
+RECIPE_FILE = "recipe.yaml"
 SPEC_FILE = "auricle.json"
 
 
@@ -95,8 +94,10 @@ def run_training(request: Request, progress: Progress) -> RunResult:
             f"{len(split.train)} clips to train, {len(split.dev)} dev, {len(split.test)} test; "
             f"{len(material.manifest.labels)} classes, task {material.recipe.task}"
         )
-        atomic_write(run_folder / "recipe.yaml", dump_recipe(material.recipe).encode())
+        if request.overwrite:
+            _empty(request.out, run_folder)  # not earlier: data that cannot be used must not cost a model
         state = _find_state(request, material, run_folder, progress)
+        atomic_write(run_folder / RECIPE_FILE, dump_recipe(material.recipe).encode())
         state = fit(material, split, run_folder, state, progress, request)
         return _conclude(request, material, split, state)
 
@@ -140,16 +141,23 @@ def _claim(request: Request, stack: ExitStack) -> None:
     if request.overwrite and request.resume:
         raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
     run_folder = out / RUN_FOLDER
-    holds_something = out.is_dir() and any(out.iterdir())
-    if holds_something and not (request.resume or request.overwrite):
-        hint = "--resume goes on with it, --overwrite replaces it" if run_folder.is_dir() else "choose another folder"
-        raise RunError(f"{out} is not empty; {hint}")
-    if holds_something and not run_folder.is_dir() and not (out / SPEC_FILE).is_file():
-        raise RunError(f"{out} holds other things than a model of auricle's; choose another folder")
+    ours = (out / SPEC_FILE).is_file() or (run_folder / RECIPE_FILE).is_file()
+    if not _is_fresh(out, run_folder):
+        if not (request.resume or request.overwrite):
+            hint = "--resume goes on with it, --overwrite replaces it" if ours else "choose another folder"
+            raise RunError(f"{out} is not empty; {hint}")
+        if not ours:
+            raise RunError(f"{out} holds other things than a model of auricle's; choose another folder")
     run_folder.mkdir(parents=True, exist_ok=True)
     stack.enter_context(FolderLock(run_folder))
-    if request.overwrite:
-        _empty(out, run_folder)
+
+
+def _is_fresh(out: Path, run_folder: Path) -> bool:
+    """Tell whether there is nothing to lose: no folder, or only what a run leaves that failed before it began."""
+    if not out.is_dir():
+        return True
+    things = [path for path in out.iterdir() if path != run_folder]
+    return not things and not (run_folder.is_dir() and any(path.name != "lock" for path in run_folder.iterdir()))
 
 
 def _empty(out: Path, run_folder: Path) -> None:
@@ -220,7 +228,7 @@ def _conclude(request: Request, material: Material, split: Split, state: State) 
     bundle = finish(request.out, trained, split.dev, dev)
     report: Report | None = None
     if len(split.test):
-        report = evaluate_clips(load(request.out), material.manifest.select(split.test))
+        report = make_report([score_held_out(request.out, trained, split.test)], material.manifest.select(split.test))
         card = model_card(bundle.spec, material.manifest, dev, report)
         atomic_write(request.out / "README.md", card.encode())
     epochs = len(state.history)

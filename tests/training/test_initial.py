@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting from another model's weights: never silently, never half."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load as load_tensors
+from toydata import TINY, tiny, write_folders
+
+from auricle import api
+from auricle.errors import BundleError
+from auricle.nn.networks import build_network
+from auricle.runtime.bundle import load_bundle, write_bundle
+from auricle.training.initial import initial_weights
+from auricle.training.preparing import prepare, read_training_data
+from auricle.training.progress import Progress
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return write_folders(tmp_path_factory.mktemp("initial") / "clips", clips=4)
+
+
+@pytest.fixture(scope="module")
+def other_clips(tmp_path_factory):
+    return write_folders(tmp_path_factory.mktemp("initial") / "other", clips=4, labels=("low", "mid", "top"))
+
+
+@pytest.fixture(scope="module")
+def model(clips, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("initial") / "m"
+    api.train(clips, out=folder, overrides=[*TINY, "optim.epochs=1"])
+    return folder
+
+
+def begin(model, data, *overrides, new_head=False):
+    """Return a network that starts from ``model``."""
+    recipe = tiny(*overrides)
+    material = prepare(read_training_data(data, recipe), recipe, Progress())
+    torch.manual_seed(1)
+    network = build_network(material.recipe, len(material.manifest.labels))
+    initial_weights(network, str(model), material, new_head=new_head)
+    return network
+
+
+def test_all_weights_are_taken(model, clips):
+    stored = load_tensors((model / "model.safetensors").read_bytes())
+    found = begin(model, clips).state_dict()
+    assert set(found) == set(stored)
+    assert all(torch.equal(found[name], stored[name]) for name in stored)
+
+
+def test_other_classes_need_a_new_head(model, other_clips):
+    with pytest.raises(BundleError) as caught:
+        begin(model, other_clips)
+    assert str(caught.value) == (
+        f"{model} knows the classes high, low; the data has low, mid, top: pass --new-head to train a new last layer"
+    )
+
+
+def test_a_new_head_is_new_and_the_rest_is_taken(model, other_clips):
+    stored = load_tensors((model / "model.safetensors").read_bytes())
+    found = begin(model, other_clips, new_head=True).state_dict()
+    assert found["head.frame.weight"].shape[0] == 3
+    assert all(torch.equal(found[name], stored[name]) for name in found if not name.startswith("head."))
+
+
+def test_a_new_head_for_the_same_classes_is_new_too(model, clips):
+    stored = load_tensors((model / "model.safetensors").read_bytes())
+    found = begin(model, clips, new_head=True).state_dict()
+    assert not torch.equal(found["head.frame.weight"], stored["head.frame.weight"])
+
+
+def test_another_front_end_is_refused(model, clips):
+    with pytest.raises(BundleError) as caught:
+        begin(model, clips, "frontend.n_mels=20", "frontend.hop_ms=8")
+    assert str(caught.value) == (
+        f"the front end is part of a model, and that of {model} is another one: "
+        "hop_ms 10.0 there, 8.0 in the recipe, n_mels 16 there, 20 in the recipe"
+    )
+
+
+def test_another_architecture_is_refused(model, clips):
+    expected = r"is of another architecture: \d+ weights differ, the first is blocks\.1\.conv\.weight; give the recipe"
+    with pytest.raises(BundleError, match=expected):
+        begin(model, clips, "model.width=0.5")
+
+
+def test_a_model_without_weights_cannot_be_trained_further(model, clips, tmp_path):
+    bundle = load_bundle(model)
+    write_bundle(tmp_path / "bare", bundle.spec, {"model.onnx": bundle.read("model.onnx")})
+    with pytest.raises(BundleError, match=r"bare has no model\.safetensors: it can be used, but not trained further$"):
+        begin(tmp_path / "bare", clips)
+
+
+def test_a_run_starts_from_it(model, other_clips, tmp_path):
+    """With a rate of nearly nothing, the body stays where it began."""
+    settings = [*TINY, "optim.epochs=1", "optim.lr=1e-9", "optim.ema=0"]
+    api.train(other_clips, out=tmp_path / "m", overrides=settings, init=str(model), new_head=True)
+    before, after = (load_tensors((folder / "model.safetensors").read_bytes()) for folder in (model, tmp_path / "m"))
+    torch.testing.assert_close(after["gru.weight_hh_l0"], before["gru.weight_hh_l0"], atol=1e-6, rtol=0)
+    assert load_bundle(tmp_path / "m").spec.labels == ("low", "mid", "top")
+
+
+def test_a_damaged_model_is_no_start(model, clips, tmp_path):
+    spoilt = shutil.copytree(model, tmp_path / "spoilt")
+    (spoilt / "model.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(BundleError, match="is damaged or was changed"):
+        begin(spoilt, clips)

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run from folders to a model folder: what it leaves, how it goes on, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from safetensors.numpy import load as load_tensors
+from toydata import RATE, TINY, Listener, signal_at, sound, write_folders
+
+import auricle
+from auricle import api
+from auricle.config import load_recipe
+from auricle.errors import DataError, Interrupted, RunError, UsageError
+from auricle.files import FolderLock, read_json
+from auricle.runtime.bundle import load_bundle
+from auricle.runtime.detector import load
+from auricle.training import finishing
+from auricle.training.run import make_request_recipe
+
+
+def train(data, out, *overrides, **settings):
+    return api.train(data, out=out, overrides=[*TINY, *overrides], **settings)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Eight clips each of low/ and high/, and of other/, which is no class."""
+    return write_folders(tmp_path_factory.mktemp("run") / "clips", labels=("low", "high", "other"))
+
+
+@pytest.fixture(scope="module")
+def said():
+    return Listener()
+
+
+@pytest.fixture(scope="module")
+def result(clips, said, tmp_path_factory):
+    """A finished run of three epochs."""
+    return train(clips, tmp_path_factory.mktemp("models") / "toy", "optim.epochs=3", progress=said)
+
+
+@pytest.fixture
+def model(result, tmp_path):
+    """A copy of its folder that a test may spoil."""
+    return shutil.copytree(result.path, tmp_path / "toy")
+
+
+def weights_of(folder) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+# --- what a run leaves
+
+
+def test_the_folder_is_a_model(result):
+    bundle = load_bundle(result.path)
+    spec = bundle.spec
+    assert (spec.name, spec.task, spec.labels, spec.negatives) == ("toy", "single", ("high", "low"), True)
+    assert (spec.sample_rate, spec.window_s, spec.hop_s, spec.pad, spec.aggregate) == (RATE, 0.5, 0.24, "zero", "mean")
+    assert (spec.model.name, spec.model.head, spec.frontend.n_mels) == ("crnn", "attention", 16)
+    assert (spec.frames.hop_samples, spec.min_samples, spec.fixed_length) == (320, 320, False)
+    assert set(spec.sha256) == {"model.onnx", "model.safetensors", "golden.npz"}
+    assert set(spec.thresholds) == {"high", "low"}
+    assert spec.provenance.data_form == "folders"
+    assert spec.provenance.data_name == "clips"
+    assert spec.provenance.seeds == (0,)
+    assert spec.provenance.parameters == sum(v.size for n, v in _weights(bundle).items() if not _is_statistic(n))
+
+
+def _weights(bundle):
+    return load_tensors(bundle.read("model.safetensors"))
+
+
+def _is_statistic(name: str) -> bool:
+    return name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+def test_the_model_hears(result):
+    detector = auricle.load(result.path)
+    tagged = detector.tag(sound("low", 3), RATE)
+    assert {score.label for score in tagged.scores} == {"high", "low"}
+    assert 0 <= sum(score.score for score in tagged.scores) <= 1
+    assert all(0 <= event.onset <= event.offset <= 0.6 for event in detector.detect(sound("low", 3), RATE).events)
+    assert detector.embed(sound("low", 3), RATE).embedding.shape == (16,)
+
+
+def test_the_result_says_what_happened(result, said):
+    assert (result.epochs, result.steps, result.finished, result.test) == (3, len(said.losses), True, None)
+    assert set(result.dev) == {"accuracy", "log_loss"}
+    best = max(row["dev_accuracy"] for row in said.rows)
+    assert result.dev["accuracy"] == best
+    assert read_json(Path(result.path) / "run" / "result.json") == result.to_dict()
+
+
+def test_the_run_folder_repeats_the_run(result):
+    folder = Path(result.path) / "run"
+    recipe = load_recipe(folder / "recipe.yaml")
+    assert recipe == load_recipe(None, [*TINY, "optim.epochs=3", "task=single"])
+    assert load_bundle(result.path).spec.provenance.recipe == recipe.model_dump(mode="json")
+    assert {"checkpoints", "log.csv", "recipe.yaml", "result.json", "tensorboard"} == {
+        path.name for path in folder.iterdir()
+    }
+
+
+def test_progress_tells_what_was_decided(result, said):
+    assert "21 clips to train, 3 dev, 0 test; 2 classes, task single" in said.notices
+    assert said.starts == [(15, 0)]
+
+
+def test_golden_scores_are_those_of_the_model(result):
+    bundle = load_bundle(result.path)
+    golden = np.load(io.BytesIO(bundle.read("golden.npz")), allow_pickle=False)
+    assert set(golden.files) == {"waveform", "clip", "frames"}
+    scores = {s.label: s.score for s in load(result.path).tag(golden["waveform"][0], RATE).scores}
+    np.testing.assert_allclose([scores[label] for label in bundle.spec.labels], golden["clip"][0], atol=1e-6)
+
+
+def test_the_same_command_makes_the_same_model(clips, result, tmp_path):
+    again = train(clips, tmp_path / "again", "optim.epochs=3")
+    assert weights_of(tmp_path / "again") == weights_of(Path(result.path))
+    assert again.dev == result.dev
+
+
+# --- going on
+
+
+def test_a_finished_run_has_nothing_to_do(clips, result, model):
+    listener = Listener()
+    before = weights_of(model)
+    again = train(clips, model, "optim.epochs=3", resume=True, progress=listener)
+    assert listener.notices == [f"{model} is finished; nothing to do"]
+    assert (again.epochs, again.steps, dict(again.dev)) == (
+        3,
+        result.steps,
+        read_json(model / "run" / "result.json")["dev"],
+    )
+    assert weights_of(model) == before
+
+
+def test_resume_without_a_checkpoint_starts_from_step_0(clips, tmp_path):
+    listener = Listener()
+    train(clips, tmp_path / "m", "optim.epochs=1", resume=True, progress=listener)
+    assert "no checkpoint yet: starting from step 0" in listener.notices
+
+
+@pytest.fixture
+def stopped(clips, tmp_path):
+    """A run that a signal stopped after step 7 of 15."""
+    out = tmp_path / "stopped"
+    with pytest.raises(Interrupted, match="stopped at step 7; go on with --resume"):
+        train(clips, out, "optim.epochs=3", progress=signal_at(7, signal.SIGTERM))
+    return out
+
+
+def test_a_stopped_run_ends_in_the_same_model(clips, result, stopped):
+    assert not (stopped / "auricle.json").exists()
+    listener = Listener()
+    resumed = train(
+        clips, stopped, "optim.epochs=3", "data.workers=1", "run.checkpoint_every_s=9", resume=True, progress=listener
+    )
+    assert "going on from step 7" in listener.notices
+    assert weights_of(stopped) == weights_of(Path(result.path))
+    assert resumed.dev == result.dev
+    assert load_bundle(stopped).spec.thresholds == load_bundle(result.path).spec.thresholds
+
+
+def test_a_run_does_not_go_on_with_other_settings(clips, stopped):
+    kept = (stopped / "run" / "recipe.yaml").read_text()
+    with pytest.raises(RunError) as caught:
+        train(clips, stopped, "optim.epochs=3", "optim.lr=0.01", "model.dropout=0", resume=True)
+    assert str(caught.value) == (
+        f"{stopped} cannot go on: it was started with other settings or data: model.dropout was 0.2, is 0.0; "
+        "optim.lr was 0.002, is 0.01; give the same ones, or train anew with --overwrite or into another folder"
+    )
+    assert (stopped / "run" / "recipe.yaml").read_text() == kept
+
+
+def test_a_run_does_not_go_on_with_other_data(clips, stopped, tmp_path):
+    other = shutil.copytree(clips, tmp_path / "other")
+    (other / "low" / "7.wav").unlink()
+    with pytest.raises(RunError, match=r"cannot go on: .* data: data_hash was '[0-9a-f]{64}', is '[0-9a-f]{64}'; give"):
+        train(other, stopped, "optim.epochs=3", resume=True)
+
+
+# --- output folders
+
+
+def test_a_model_is_not_replaced_by_accident(clips, model):
+    with pytest.raises(RunError) as caught:
+        train(clips, model)
+    assert str(caught.value) == f"{model} is not empty; --resume goes on with it, --overwrite replaces it"
+
+
+def test_a_folder_of_other_things_is_refused_always(clips, tmp_path):
+    (tmp_path / "m" / "run").mkdir(parents=True)
+    (tmp_path / "m" / "run" / "thesis.tex").write_text("")
+    with pytest.raises(RunError, match=r"m is not empty; choose another folder$"):
+        train(clips, tmp_path / "m")
+    for settings in ({"overwrite": True}, {"resume": True}):
+        with pytest.raises(RunError, match=r"m holds other things than a model of auricle's; choose another folder$"):
+            train(clips, tmp_path / "m", **settings)
+    assert (tmp_path / "m" / "run" / "thesis.tex").exists()
+
+
+def test_a_file_is_no_folder(clips, tmp_path):
+    (tmp_path / "m").write_text("")
+    with pytest.raises(RunError, match=r"m is a file; --out takes a folder$"):
+        train(clips, tmp_path / "m")
+
+
+def test_resume_and_overwrite_exclude_each_other(clips, model):
+    with pytest.raises(RunError, match=r"--resume goes on with a run and --overwrite throws it away: give one of them"):
+        train(clips, model, resume=True, overwrite=True)
+
+
+def test_overwrite_replaces_all_of_it(clips, model):
+    (model / "model.int8.onnx").write_bytes(b"old")
+    (model / "run" / "old").mkdir()
+    before = weights_of(model)
+    result = train(clips, model, "optim.epochs=1", overwrite=True)
+    assert result.epochs == 1
+    assert weights_of(model) != before
+    assert not (model / "model.int8.onnx").exists()
+    assert not (model / "run" / "old").exists()
+    assert not (model / "run" / "lock").exists()
+
+
+def test_data_that_cannot_be_used_costs_no_model_and_leaves_a_free_folder(clips, model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError):
+        train(tmp_path / "empty", model, overwrite=True)
+    assert load(model).labels == ("high", "low")
+    with pytest.raises(DataError):
+        train(tmp_path / "empty", tmp_path / "new")
+    assert train(clips, tmp_path / "new", "optim.epochs=1").epochs == 1
+
+
+def test_a_second_run_in_the_same_folder_is_refused(clips, tmp_path):
+    with FolderLock(tmp_path / "m" / "run"), pytest.raises(RunError, match=rf"is in use by process {os.getpid()} on "):
+        train(clips, tmp_path / "m")
+
+
+# --- held-out data
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    """A table of 18 clips in three folds."""
+    folder = write_folders(tmp_path_factory.mktemp("folds") / "clips", clips=9)
+    rows = [f"{label}/{i}.wav,{label},{i % 3 + 1}" for label in ("low", "high") for i in range(9)]
+    (folder / "table.csv").write_text("\n".join(["filename,label,fold", *rows]) + "\n")
+    return folder / "table.csv"
+
+
+def test_the_held_out_fold_is_scored_once_by_the_model_itself(folds, tmp_path, monkeypatch):
+    scored = []
+    original = finishing.score_manifest
+    monkeypatch.setattr(
+        finishing, "score_manifest", lambda d, m: (scored.append([c.key for c in m.clips]), original(d, m))[1]
+    )
+    listener = Listener()
+    result = train(folds, tmp_path / "m", test_fold="2", progress=listener)
+    assert "10 clips to train, 2 dev, 6 test; 2 classes, task single" in listener.notices
+    assert scored == [[f"{label}/{i}.wav" for label in ("low", "high") for i in (1, 4, 7)]]
+    assert (result.test.n, result.test.metrics["accuracy"].n) == (6, 6)
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "| test, scored once | accuracy | " in card
+    assert "| dev, which selected the weights | accuracy | " in card
+    assert read_json(tmp_path / "m" / "run" / "result.json")["test"]["n"] == 6
+
+
+def test_an_unknown_fold_is_refused(folds, tmp_path):
+    with pytest.raises(UsageError, match=r"unknown fold '9'; known: 1, 2, 3"):
+        train(folds, tmp_path / "m", test_fold="9")
+
+
+def test_evaluate_scores_a_part(folds, result):
+    report = api.evaluate(folds, model=result.path, fold="1")
+    assert report.n == 6
+    assert 0 <= report.metrics["accuracy"].value <= 1
+    with pytest.raises(UsageError, match=r"no clip is left to score; splits in the data: none; folds: 1, 2, 3"):
+        api.evaluate(folds, model=result.path, fold="4")
+
+
+# --- recipes
+
+
+def test_the_recipe_of_a_run(tmp_path):
+    (tmp_path / "r.yaml").write_text("optim: {lr: 0.01, epochs: 3}\nseed: 5\n")
+    recipe = make_request_recipe("crnn", tmp_path / "r.yaml", ["optim.epochs=4"], None)
+    assert (recipe.optim.lr, recipe.optim.epochs, recipe.seed, recipe.model.name) == (0.01, 4, 5, "crnn")
+    assert make_request_recipe("crnn", tmp_path / "r.yaml", ["seed=6"], 7).seed == 7
+    with pytest.raises(UsageError, match=r"unknown network 'crn' \(did you mean 'crnn'\?\); known: crnn"):
+        make_request_recipe("crn", None, [], None)
+
+
+def test_several_labels_make_it_multi(tmp_path):
+    folder = write_folders(tmp_path / "clips", clips=6)
+    both = [0.5 * (sound("low", i) + sound("high", i)) for i in range(6)]
+    (folder / "both").mkdir()
+    for i, samples in enumerate(both):
+        soundfile.write(folder / "both" / f"{i}.wav", samples, RATE, subtype="FLOAT")
+    labels = {"low": "low", "high": "high", "both": "high;low"}
+    rows = [f"{name}/{i}.wav,{label}" for name, label in labels.items() for i in range(6)]
+    (folder / "t.csv").write_text("\n".join(["filename,label", *rows]) + "\n")
+    result = train(folder / "t.csv", tmp_path / "m", "model.head=linear_softmax")
+    spec = load_bundle(tmp_path / "m").spec
+    assert (spec.task, spec.aggregate, spec.negatives) == ("multi", "max", False)
+    assert set(result.dev) == {"mAP", "log_loss"}
+
+
+def test_a_head_without_frames_makes_a_model_of_one_length(clips, tmp_path):
+    train(clips, tmp_path / "m", "model.head=concat_mlp", "optim.epochs=1")
+    spec = load_bundle(tmp_path / "m").spec
+    assert (spec.fixed_length, spec.frames) == (True, None)
+    result = load(tmp_path / "m").detect(sound("low", 1, 1.3), RATE)
+    assert [flag.code for flag in result.flags] == ["window_resolution"]
+    golden = np.load(tmp_path / "m" / "golden.npz", allow_pickle=False)
+    assert set(golden.files) == {"waveform", "clip"}
+
+
+def test_json_of_a_run_is_plain(result):
+    assert json.loads(json.dumps(result.to_dict()))["path"] == result.path
