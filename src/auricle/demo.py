@@ -7,8 +7,11 @@ thresholds are those that training fitted.
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import soundfile
 
 from auricle import api
 from auricle.data.forms import read_manifest
+from auricle.data.labels import LABEL_SEPARATOR
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.reading import read_clip
 from auricle.data.scenes import assemble
@@ -32,6 +36,9 @@ from auricle.timeline import seconds_to_samples
 SAMPLE_RATE = 16_000
 SCENE_S = 75.0
 SEED = 0
+
+#: Of the synthetic data.
+CLIPS_A_CLASS = {"train": 24, "test": 8}
 
 #: What tells a folder of the demo's from one that must not be touched.
 MARK = "made-by-auricle-demo.txt"
@@ -57,11 +64,13 @@ class Source:
         manifest: all of it.
         test_fold: the fold that is held out; None where the data has a part ``test``.
         recipe: changes to the default recipe.
+        origin: where the recordings come from.
     """
 
     manifest: Manifest
     test_fold: str | None
     recipe: tuple[str, ...]
+    origin: str
 
     @property
     def held_out(self) -> list[Clip]:
@@ -105,35 +114,79 @@ def claim_folder(out: Path, data: Path | None) -> None:
 def open_data(out: Path, data: Path | None) -> Source:
     """Read the data, or synthesise some; decide what is held out.
 
+    Where the data has no negatives, quiet ones are added to the training part. Without them a model that was
+    only ever asked "which class?" answers with one in silence, too.
+
     Raises:
         DataError: the data cannot be used.
-        UsageError: the data holds nothing out.
+        UsageError: the data holds nothing out, or holds arrays.
     """
+    folder = out / DATA
     if data is None:
-        for seed, (part, count) in enumerate((("train", 24), ("test", 8))):
-            folder = synthesise(out / DATA / part, clips_per_class=count, sample_rate=SAMPLE_RATE, seed=seed)
-            _add_quiet(folder / NEGATIVE_FOLDER, count // 2, seed)
-        return Source(read_manifest(out / DATA), None, SYNTHETIC_RECIPE)
+        for seed, (part, count) in enumerate(CLIPS_A_CLASS.items()):
+            synthesise(folder / part, clips_per_class=count, sample_rate=SAMPLE_RATE, seed=seed)
+        add_quiet(folder / "train" / NEGATIVE_FOLDER, CLIPS_A_CLASS["train"] // 2, 2.0)
+        return Source(read_manifest(folder), None, SYNTHETIC_RECIPE, "synthesised sounds")
     manifest = read_manifest(data)
-    if any(clip.split == "test" for clip in manifest.clips):
-        return Source(manifest, None, REAL_RECIPE)
-    if len(manifest.folds) < 2:
+    has_test = any(clip.split == "test" for clip in manifest.clips)
+    if not has_test and len(manifest.folds) < 2:
         raise UsageError(
             f"{data} has neither folds nor a part 'test', so the demo has nothing to hold out; "
             "`auricle train` takes it as it is"
         )
-    return Source(manifest, manifest.folds[0], REAL_RECIPE)
+    if any(clip.is_array for clip in manifest.clips):
+        raise UsageError(f"{data} holds arrays; the demo wants recordings, `auricle train` takes both")
+    test_fold = None if has_test else manifest.folds[0]
+    if manifest.negatives == 0:
+        manifest = _with_quiet(folder, manifest, test_fold)
+    return Source(manifest, test_fold, REAL_RECIPE, str(data))
 
 
-def _add_quiet(folder: Path, count: int, seed: int) -> None:
-    """Add negatives in which nothing happens: without them, a model may take silence for a sparse sound."""
-    generator = np.random.default_rng([seed, count])
-    for number in range(count):
-        level_db = generator.uniform(-65, -40)
-        quiet, _ = assemble(
-            [], 2.0, sample_rate=SAMPLE_RATE, background_db=level_db, seed=int(generator.integers(2**31))
+def add_quiet(folder: Path, count: int, clip_s: float) -> list[Path]:
+    """Write negatives in which nothing happens but faint noise of some level; returns their paths."""
+    generator = np.random.default_rng([SEED, count])
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"quiet-{number:03d}.wav" for number in range(count)]
+    for path in paths:
+        level_db, seed = generator.uniform(-80, -50), int(generator.integers(2**31))
+        quiet, _ = assemble([], clip_s, sample_rate=SAMPLE_RATE, background_db=level_db, seed=seed)
+        soundfile.write(path, quiet, SAMPLE_RATE, subtype="PCM_16")
+    return paths
+
+
+def _with_quiet(folder: Path, manifest: Manifest, test_fold: str | None) -> Manifest:
+    """Make a table of the data and of quiet clips, a tenth as many, in ``folder``; recordings are linked or copied."""
+    places: dict[str, str] = {}
+    for number, path in enumerate(dict.fromkeys(clip.path for clip in manifest.clips)):
+        places[path] = f"clips/{number:05d}-{Path(path).name}"
+        _link(Path(path), folder / places[path])
+    rows = [
+        (
+            *(places[c.path], LABEL_SEPARATOR.join(c.label), c.fold, c.split),
+            *(c.key if c.group is None else c.group, c.onset, c.offset),
         )
-        soundfile.write(folder / f"quiet-{number:03d}.wav", quiet, SAMPLE_RATE, subtype="PCM_16")
+        for c in manifest.clips
+    ]
+    folds = itertools.cycle([fold for fold in manifest.folds if fold != test_fold] if test_fold else [None])
+    for quiet in add_quiet(folder / "quiet", max(4, len(manifest) // 10), 5.0):
+        split = None if test_fold else "train"
+        rows.append((f"quiet/{quiet.name}", NEGATIVE_FOLDER, next(folds), split, quiet.stem, None, None))
+    names = ("path", "label", "fold", "split", "group", "onset", "offset")
+    used = [i for i in range(len(names)) if any(row[i] is not None for row in rows)]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow([names[i] for i in used])
+    writer.writerows([["" if row[i] is None else row[i] for i in used] for row in rows])
+    atomic_write(folder / "clips.csv", buffer.getvalue().encode("utf-8"))
+    return read_manifest(folder / "clips.csv", task=manifest.task)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source.resolve())
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
 
 
 def make_scene(source: Source) -> Scene:
@@ -199,7 +252,7 @@ def _write_events(path: Path, events: Sequence[Event]) -> None:
 
 
 def write_report(
-    out: Path, scene: Scene, spec: BundleSpec, events: Sequence[Event], scores: Scores, test: Report
+    out: Path, scene: Scene, spec: BundleSpec, events: Sequence[Event], scores: Scores, facts: Mapping[str, str]
 ) -> Path:
     """Write the page about the scene; returns its path."""
     detection_page(
@@ -210,13 +263,13 @@ def write_report(
         events=events,
         truth=scene.truth,
         title="auricle demo: what a new model hears in recordings it has never heard",
-        facts=_facts(out, spec, test),
+        facts=facts,
         thresholds=spec.thresholds,
     )
     return out / PAGE
 
 
-def _facts(out: Path, spec: BundleSpec, test: Report) -> dict[str, str]:
+def model_facts(out: Path, spec: BundleSpec, test: Report, origin: str) -> dict[str, str]:
     """Return what a reader of the page wants to know about the model."""
     source, step_s = spec.provenance, spec.grid.step_s(spec.sample_rate)
     name, figure = next(iter(test.metrics.items()))
@@ -224,7 +277,7 @@ def _facts(out: Path, spec: BundleSpec, test: Report) -> dict[str, str]:
     size_kb = (out / MODEL / "model.onnx").stat().st_size / 1000
     return {
         "Model": f"{spec.model.name}, head {spec.model.head}, {source.parameters:,} weights, {size_kb:.0f} kB as ONNX",
-        "Learnt from": f"{source.data_name} ({source.data_form}), {len(spec.labels)} classes",
+        "Learnt from": f"{origin}: {len(spec.labels)} classes{' and negatives' if spec.negatives else ''}",
         f"Test {name}": f"{figure.value:.3f} ({interval}) on {figure.n} held-out clips",
         "Windows": f"{spec.window_s:g} s, every {spec.hop_s:g} s; a score every {step_s:g} s",
         "Scene": "held-out clips without their silence, at random times, 20 dB above white noise",

@@ -69,7 +69,8 @@ def demo(
     pairs = pair_events(scene.truth, result.events)
     timer.announce("detect", _spell_verdicts(pairs))
     _print_pairs(pairs)
-    page = steps.write_report(out, scene, spec, result.events, scores, test)
+    facts = steps.model_facts(out, spec, test, source.origin)
+    page = steps.write_report(out, scene, spec, result.events, scores, facts)
     timer.announce("page", f"{page}: open it in a browser")
     _print_next(out, time.monotonic() - begin)
 
@@ -116,8 +117,8 @@ def _describe(source: Source) -> str:
     negatives = f" and {manifest.negatives} of none of them" if manifest.negatives else ""
     held_out = f"fold {source.test_fold}" if source.test_fold is not None else "the part 'test'"
     return (
-        f"{len(manifest) - manifest.negatives} recordings of {len(manifest.labels)} classes{negatives} in "
-        f"{manifest.root}; {held_out} ({len(source.held_out)}) is held out"
+        f"{len(manifest) - manifest.negatives} recordings of {len(manifest.labels)} classes{negatives}, from "
+        f"{source.origin}; {held_out} ({len(source.held_out)}) is held out"
     )
 
 
