@@ -23,7 +23,8 @@ PINS := pyproject.toml constraints.txt
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.installed-demo
-	$(VENV)/bin/auricle demo
+	@data="$${AURICLE_SHARED:-../shared}/data/esc10"; if [ -d "$$data" ]; then set -- --data "$$data"; fi; \
+	$(VENV)/bin/auricle demo "$$@"
 
 test: $(VENV)/.installed-dev
 	$(RUN) -m pytest < /dev/null
@@ -36,7 +37,7 @@ lint: $(VENV)/.installed-dev
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-bench
 	$(RUN) -m benchmarks
 
 docs: $(VENV)/.installed-dev
@@ -61,3 +62,8 @@ $(VENV)/.installed-dev: $(PINS) | $(VENV)/.made
 	@echo "installing auricle with the tools for tests (torch is the large part; the first time takes minutes)"
 	$(PIP) -e ".[train,reports,dev]"
 	@touch $@ $(VENV)/.installed-demo
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	@echo "installing what the benchmarks compare with"
+	$(PIP) -e ".[train,reports,dev,teachers]"
+	@touch $@
