@@ -24,15 +24,21 @@ from auricle.training.preparing import Material, training_set
 from auricle.training.progress import Progress
 
 RATE = 8_000
+#: Says all that tests rely on: defaults may change.
 TINY = (
     "model.width=0.125",
+    "model.dropout=0.2",
     f"frontend.sample_rate={RATE}",
     "frontend.n_mels=16",
+    "augment.mixup_alpha=0.3",
+    "augment.speed=[0.85, 1.15]",
     "augment.freq_mask_mels=4",
+    "augment.masks=2",
     "data.clip_s=0.5",
     "data.batch_size=4",
     "data.workers=0",
     "optim.epochs=2",
+    "optim.lr=0.002",
     "optim.warmup_steps=2",
     "run.precision=float32",
     "run.device=cpu",

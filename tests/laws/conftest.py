@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One trained model for each registered network and head, made once."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load as load_tensors
+
+from auricle import api
+from auricle.config import Recipe, make_recipe
+from auricle.nn.heads import HEADS
+from auricle.nn.networks import NETWORKS, Network, build_network
+from auricle.runtime.bundle import Bundle, load_bundle
+from auricle.runtime.detector import Detector, load
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+from toydata import RATE, TINY, sound, write_folders
+
+#: A registered network with a head: every one must obey every law. Tasks, padding and aggregation vary with them.
+CASES = {
+    f"{network}-{head}{'-causal' * causal}": (network, head, causal)
+    for network in NETWORKS
+    for head in HEADS
+    for causal in (False, True)
+    if not (causal and not HEADS.get(head).has_frames)
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder, and the network that it was made from."""
+
+    path: Path
+    bundle: Bundle
+    detector: Detector
+    recipe: Recipe
+
+    def network(self) -> Network:
+        """Return the network as training left it."""
+        network = build_network(self.recipe, len(self.bundle.spec.labels))
+        network.load_state_dict(load_tensors(self.bundle.read("model.safetensors")))
+        return network.eval()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Torch on one thread while these tests run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Train a few steps of every case, when it is first asked for: ``models(case) -> Model``."""
+    folder = tmp_path_factory.mktemp("laws")
+    clips = write_folders(folder / "clips", clips=4, labels=("low", "high", "other"))
+    made: dict[str, Model] = {}
+
+    def get(case: str) -> Model:
+        if case not in made:
+            network, head, causal = CASES[case]
+            number = list(CASES).index(case)
+            settings = [f"model.head={head}", f"model.causal={str(causal).lower()}", "optim.epochs=1", "optim.lr=0.02"]
+            settings += ["task=multi", "data.negatives=ignore"] if number % 2 else []
+            settings += ["data.pad=repeat"] if number % 3 == 1 else []
+            path = folder / case
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("AURICLE_CACHE", str(folder / "cache"))
+                api.train(clips, out=path, model=network, overrides=[*TINY, *settings])
+            bundle = load_bundle(path)
+            recipe = make_recipe(bundle.spec.provenance.recipe)
+            made[case] = Model(path, bundle, load(path), recipe)
+        return made[case]
+
+    return get
+
+
+@pytest.fixture(params=CASES)
+def model(request, models) -> Model:
+    """Each trained model in turn."""
+    return models(request.param)
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory):
+    """Recordings of many lengths, rates and widths, shorter and longer than a window of half a second."""
+    folder = tmp_path_factory.mktemp("recordings")
+    shapes = {
+        "one_sample": (RATE, 1),
+        "short": (RATE, 1_000),
+        "window": (RATE, 4_000),
+        "window_and_a_bit": (RATE, 4_100),
+        "long": (RATE, 17_777),
+        "other_rate": (11_025, 9_000),
+        "high_rate": (44_100, 30_011),
+    }
+    paths = []
+    for i, (name, (rate, length)) in enumerate(shapes.items()):
+        samples = np.resize(sound("low" if i % 2 else "high", i, 2.5), length)
+        soundfile.write(folder / f"{name}.wav", samples, rate, subtype="PCM_16")
+        paths.append(folder / f"{name}.wav")
+    soundfile.write(folder / "stereo.flac", np.stack([sound("low", 1, 1.2), sound("high", 2, 1.2)], axis=1), RATE)
+    return [*paths, folder / "stereo.flac"]
