@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turn a trained model folder into the built-in bundle ``esc10``: name, licence and attribution of its data.
+
+    auricle train esc10/ --out models/esc10 --test-fold 5 --set model.width=0.75 --set run.early_stop=null
+    python scripts/ship_esc10.py models/esc10 esc10/ATTRIBUTION.md
+
+The card keeps the figures that training wrote (fold 5, scored once) and names the author of every clip.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from auricle.files import atomic_write
+from auricle.runtime.bundle import load_bundle, write_bundle
+
+TARGET = Path(__file__).parents[1] / "src/auricle/bundles/esc10"
+LICENSE = "Creative Commons BY 3.0 (single clips BY 3.0 or CC0)"
+ATTRIBUTION = (
+    "ESC-10 by K. J. Piczak (ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015, "
+    "doi 10.1145/2733373.2806390), clips from Freesound; the authors of all clips are named in README.md"
+)
+CLIP = re.compile(
+    r"\*\*\[(?P<name>[\w-]+)\.ogg\].*?derived from \[(?P<title>.*?)\]\(.*?\) "
+    r"by \*(?P<author>.*?)\* \(\[(?P<licence>[^\]]+)\]"
+)
+MAX_BYTES = 1_500_000
+
+
+def clip_lines(text: str) -> list[str]:
+    """Return one line a clip: name, title, author, licence."""
+    return [f"- {m['name']}: {m['title']} by {m['author']} ({m['licence']})" for m in CLIP.finditer(text)]
+
+
+def main() -> None:
+    """Write the bundle into the package."""
+    source, attribution = Path(sys.argv[1]), Path(sys.argv[2])
+    bundle = load_bundle(source)
+    provenance = bundle.spec.provenance.model_copy(update={"license": LICENSE, "attribution": ATTRIBUTION})
+    spec = bundle.spec.model_copy(update={"name": "esc10", "provenance": provenance})
+    files = {name: bundle.read(name) for name in bundle.spec.sha256}
+    size = sum(map(len, files.values()))
+    if size > MAX_BYTES:
+        sys.exit(f"{size} bytes; a built-in bundle has at most {MAX_BYTES}")
+    card = (source / "README.md").read_text(encoding="utf-8")
+    card = card.replace("Licence of the data: not stated.", f"Licence of the data: {LICENSE}. {ATTRIBUTION}.")
+    card = card.replace("--model ./esc10", "--model esc10")
+    lines = clip_lines(attribution.read_text(encoding="utf-8"))
+    write_bundle(TARGET, spec, files)
+    atomic_write(TARGET / "README.md", "\n".join([card, "## Authors of the clips", "", *lines, ""]).encode())
+    sys.stdout.write(f"wrote {TARGET}: {size} bytes, {len(lines)} clips named\n")
+
+
+if __name__ == "__main__":
+    main()
