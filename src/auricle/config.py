@@ -140,7 +140,7 @@ class RunSection(_Section):
         None, ge=1, description="Steps between checkpoints, in addition; null is off."
     )
     early_stop: int | None = Field(
-        20, ge=1, description="Stop after this many epochs without a better dev score; null is off."
+        20, ge=1, description="Stop after this many epochs without a dev score as good as the best; null is off."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores if null.")
 

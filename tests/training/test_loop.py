@@ -212,13 +212,13 @@ def test_measuring_a_step_changes_nothing(material_of, whole, tmp_path, monkeypa
 
 
 def test_it_stops_early_when_dev_does_not_rise(material_of, tmp_path):
-    figures = iter([0.5, 0.6, 0.6, 0.1, 0.9])
+    figures = iter([0.5, 0.6, 0.6, 0.1, 0.2, 0.9])  # of equal scores the later one is kept
     material = material_of("optim.epochs=20", "run.early_stop=2")
     loop = make_loop(material, tmp_path / "run", score_dev=lambda _: {"figure": next(figures)})
     state = loop.fit()
-    assert (len(state.history), state.best_epoch, state.step) == (4, 2, 16)
+    assert (len(state.history), state.best_epoch, state.step) == (5, 3, 20)
     again = Listener()
-    assert resume(material, tmp_path / "run", progress=again, score_dev=lambda _: {"figure": 1.0}).step == 16
+    assert resume(material, tmp_path / "run", progress=again, score_dev=lambda _: {"figure": 1.0}).step == 20
     assert again.starts == []
 
 

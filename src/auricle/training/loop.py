@@ -178,7 +178,8 @@ class Loop:
             figures = self.score_dev(self.averaged)
             row |= {f"dev_{name}": value for name, value in figures.items()}
             score = next(iter(figures.values()))
-            if self.state.best_score is None or score > self.state.best_score:
+            # Of equal scores the later one wins: small dev parts tie often, and later weights are better calibrated.
+            if self.state.best_score is None or score >= self.state.best_score:
                 self.state.best_score, self.state.best_epoch = score, epoch
                 self.state.tensors = {k: v for k, v in self.state.tensors.items() if not k.startswith("best.")}
                 self.state.tensors |= {f"best.{k}": v.clone() for k, v in self.averaged.state_dict().items()}
@@ -187,7 +188,7 @@ class Loop:
         self.progress.epoch_done(row)
 
     def _is_stale(self) -> bool:
-        """Whether the dev score has not risen for as many epochs as the recipe allows."""
+        """Whether no dev score was as good as the best for as many epochs as the recipe allows."""
         patience = self.recipe.run.early_stop
         if patience is None or self.score_dev is None or self.state.best_score is None:
             return False
