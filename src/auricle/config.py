@@ -92,7 +92,7 @@ class AugmentSection(_Section):
     time_mask_ms: float = Field(200.0, ge=0, description="Longest time mask in milliseconds.")
     freq_mask_mels: int = Field(8, ge=0, description="Widest frequency mask in mel bands.")
     masks: int = Field(1, ge=0, le=16, description="Masks of each kind a crop.")
-    gain_db: float = Field(6.0, ge=0, le=60, description="Gain is drawn from plus or minus this many dB.")
+    gain_db: float = Field(20.0, ge=0, le=60, description="Gain is drawn from plus or minus this many dB.")
     noise_snr_db: tuple[float, float] | None = Field(
         (10.0, 40.0), description="Range of signal-to-noise ratio of added coloured noise in dB; null is off."
     )

@@ -45,12 +45,14 @@ CLIPS_A_CLASS = {"train": 24, "test": 8}
 MARK = "made-by-auricle-demo.txt"
 MODEL, DATA, SCENE, TRUTH, EVENTS, PAGE = "model", "data", "scene.wav", "scene.csv", "events.csv", "report.html"
 
-#: Changes to the default recipe, so that training takes about a minute on two cores: few passes, coarse in time, and
-#: loading in the training process, as a worker would only take its core away. Few passes learn more from varied sound.
+#: Changes to the default recipe, so that training takes about two minutes on two cores: fewer passes, loading in the
+#: training process, as a worker would only take its core away. The scene is quieter than the clips: hence the gain.
 _QUICK: tuple[str, ...] = (
-    *("data.workers=0", "data.batch_size=16", "model.time_stride=8"),
-    *("augment.mixup_alpha=0.3", "augment.speed=[0.85,1.15]", "augment.masks=2"),
-    *("optim.lr=0.002", "optim.epochs=40", "optim.warmup_steps=40", "run.early_stop=null"),
+    "data.workers=0",
+    "augment.gain_db=15",
+    "optim.epochs=40",
+    "optim.warmup_steps=40",
+    "run.early_stop=null",
 )
 REAL_RECIPE: tuple[str, ...] = ("data.clip_s=5", *_QUICK)
 SYNTHETIC_RECIPE: tuple[str, ...] = ("data.clip_s=2", *_QUICK)

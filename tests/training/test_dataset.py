@@ -190,11 +190,11 @@ def test_windows_are_the_runtimes_own(reader, clips):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (("data.clip_s=0.5",), 1_920),  # half of 12.5 frames of 320 samples, in whole frames
+        (("data.clip_s=0.5",), 2_240),  # half of 12.5 frames of 320 samples, rounded up to whole frames
         (("data.clip_s=0.5", "data.hop_s=0.1"), 800),
         (("data.clip_s=0.05",), 320),
         (("data.clip_s=0.04",), 320),
-        (("data.clip_s=0.5", "model.time_stride=8"), 1_920),
+        (("data.clip_s=0.5", "model.time_stride=8"), 2_560),
     ],
 )
 def test_the_hop_is_half_a_clip_in_whole_frames_unless_it_is_said(settings, expected):

@@ -174,12 +174,12 @@ def frame_samples(recipe: Recipe) -> int:
 
 
 def scoring_hop_samples(recipe: Recipe) -> int:
-    """Return the step between scoring windows: as the recipe says, or half a clip in whole frames."""
+    """Return the step between scoring windows: as the recipe says, or half a clip, rounded up to whole frames."""
     rate, frame = recipe.frontend.sample_rate, frame_samples(recipe)
     if recipe.data.hop_s is not None:
         return seconds_to_samples(recipe.data.hop_s, rate)
     window = seconds_to_samples(recipe.data.clip_s, rate)
-    return max(1, window // (2 * frame)) * frame if window > frame else window
+    return min(window, -(-window // (2 * frame)) * frame)
 
 
 def scoring_windows(values: FloatArray, recipe: Recipe, reader: ClipReader) -> FloatArray:
