@@ -16,7 +16,7 @@ from auricle import api
 from auricle.errors import Interrupted, RunError
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
-from auricle.training.crossval import run_crossval
+from auricle.training.crossval import _file_name, run_crossval
 from auricle.training.preparing import read_training_data
 from auricle.training.progress import Progress
 
@@ -70,6 +70,10 @@ def test_nothing_selects(done):
     out, _ = done
     assert "dev_" not in (out / "folda" / "run" / "log.csv").read_text()
     assert set(load_bundle(out / "folda").spec.thresholds.values()) == {0.5}
+
+
+def test_the_name_of_a_fold_stays_in_its_folder():
+    assert [_file_name(name) for name in ("1", "site-A", "../../x", "a b/c")] == ["1", "site-A", ".._.._x", "a_b_c"]
 
 
 def test_what_is_written(done):

@@ -65,7 +65,7 @@ def test_the_folder_is_a_model(result):
     bundle = load_bundle(result.path)
     spec = bundle.spec
     assert (spec.name, spec.task, spec.labels, spec.negatives) == ("toy", "single", ("high", "low"), True)
-    assert (spec.sample_rate, spec.window_s, spec.hop_s, spec.pad, spec.aggregate) == (RATE, 0.5, 0.24, "zero", "mean")
+    assert (spec.sample_rate, spec.window_s, spec.hop_s, spec.pad, spec.aggregate) == (RATE, 0.5, 0.28, "zero", "mean")
     assert (spec.model.name, spec.model.head, spec.frontend.n_mels) == ("crnn", "attention", 16)
     assert (spec.frames.hop_samples, spec.min_samples, spec.fixed_length) == (320, 320, False)
     assert set(spec.sha256) == {"model.onnx", "model.safetensors", "golden.npz"}
@@ -220,6 +220,12 @@ def test_a_file_is_no_folder(clips, tmp_path):
 def test_resume_and_overwrite_exclude_each_other(clips, model):
     with pytest.raises(RunError, match=r"--resume goes on with a run and --overwrite throws it away: give one of them"):
         train(clips, model, resume=True, overwrite=True)
+
+
+def test_overwrite_does_not_empty_the_model_that_it_starts_from(clips, model):
+    with pytest.raises(RunError, match=r"--init and --out are both .*, which --overwrite would empty first"):
+        train(clips, model, overwrite=True, init=str(model))
+    assert (model / "model.safetensors").is_file()
 
 
 def test_overwrite_replaces_all_of_it(clips, model):

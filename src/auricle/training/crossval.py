@@ -8,6 +8,7 @@ over seeds stands beside it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -97,7 +98,7 @@ def run_crossval(
         material = prepare(manifest, recipe, progress)  # decodes once, for all jobs
         folds = crossval_folds(material.manifest)
         todo = [
-            _Job(fold, seed, (out if len(seeds) == 1 else out / f"seed{seed}") / f"fold{fold.name}")
+            _Job(fold, seed, (out if len(seeds) == 1 else out / f"seed{seed}") / f"fold{_file_name(fold.name)}")
             for seed in seeds
             for fold in folds
         ]
@@ -105,6 +106,11 @@ def run_crossval(
         result = _pool(todo, material.manifest, material.targets, material.recipe, seeds)
         write_json(out / "results.json", result.to_dict())
     return result
+
+
+def _file_name(fold: str) -> str:
+    """Return the name of a fold, which comes from the user's table, as part of a file name."""
+    return re.sub(r"[^\w.-]", "_", fold)
 
 
 def _claim(out: Path, manifest: Manifest, recipe: Recipe) -> None:

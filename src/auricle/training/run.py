@@ -140,6 +140,8 @@ def _claim(request: Request, stack: ExitStack) -> None:
         raise RunError(f"{out} is a file; --out takes a folder")
     if request.overwrite and request.resume:
         raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
+    if request.overwrite and request.init is not None and Path(request.init).resolve() == out.resolve():
+        raise RunError(f"--init and --out are both {out}, which --overwrite would empty first; choose another --out")
     run_folder = out / RUN_FOLDER
     ours = (out / SPEC_FILE).is_file() or (run_folder / RECIPE_FILE).is_file()
     if not _is_fresh(out, run_folder):
