@@ -148,7 +148,7 @@ def test_a_card_without_held_out_data_claims_nothing(spec):
     card = model_card(spec, manifest(2), {})
     assert card.startswith("# toy\n")
     assert "network `crnn`, head `attention`" in card
-    assert "windows of 0.5 s every 0.24 s" in card
+    assert "windows of 0.5 s every 0.28 s" in card
     assert "Classes (single): high, low." in card
     assert "No part of the data was held out, so nothing is claimed." in card
     assert "4 clips of which 2 negatives" in card

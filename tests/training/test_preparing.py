@@ -118,7 +118,7 @@ def test_flags_and_repairs_are_counted(clips, monkeypatch, tmp_path):
         ),
         (
             ["data.clip_s=0.015", "frontend.hop_ms=1", "model.time_stride=2"],
-            "scoring windows would step by 0.006 s; the least is 0.01: raise data.hop_s or data.clip_s",
+            "scoring windows would step by 0.008 s; the least is 0.01: raise data.hop_s or data.clip_s",
         ),
     ],
 )
