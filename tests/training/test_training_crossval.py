@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import tempfile
@@ -13,9 +14,10 @@ import pytest
 from toydata import TINY, Listener, signal_at, tiny, write_folders
 
 from auricle import api
-from auricle.errors import Interrupted, RunError
+from auricle.errors import Interrupted, RunError, TrainingError
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
+from auricle.training import crossval
 from auricle.training.crossval import _file_name, run_crossval
 from auricle.training.preparing import read_training_data
 from auricle.training.progress import Progress
@@ -137,3 +139,15 @@ def test_folds_side_by_side_give_the_same(manifest, done, tmp_path):
         "fold a, seed 0",
         "fold b, seed 0",
     ]
+
+
+def killed(*_arguments) -> str:
+    """Stand in for the training of a fold whose process dies."""
+    os._exit(9)
+
+
+@pytest.mark.slow
+def test_a_killed_fold_is_told_in_one_line(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr(crossval, "_train_fold", killed)
+    with pytest.raises(TrainingError, match=r"a process that trained a fold was killed .* give the same command again"):
+        run_crossval(manifest, RECIPE, seeds=[0], out=tmp_path / "cv", jobs=2, progress=Listener())

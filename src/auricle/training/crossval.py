@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 from auricle.config import Recipe, dump_recipe, make_recipe
 from auricle.data.manifest import Manifest
 from auricle.data.splits import Fold, Split, crossval_folds
-from auricle.errors import RunError
+from auricle.errors import RunError, TrainingError
 from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, write_json
 from auricle.results import FloatArray, Interval
@@ -141,6 +142,11 @@ def _run_all(jobs: Sequence[_Job], manifest: Manifest, recipe: Recipe, workers: 
                 job = waiting[future]
                 figure = future.result()
                 progress.notice(f"fold {job.fold.name}, seed {job.seed}: {figure} ({number} of {len(jobs)} done)")
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                "a process that trained a fold was killed from outside (out of memory?); what is finished is kept: "
+                "give the same command again, with fewer --jobs if memory was short"
+            ) from error
         except BaseException:
             # Whatever stopped this process stops its folds too: they save, and are taken up by the next call.
             pool.shutdown(wait=False, cancel_futures=True)
