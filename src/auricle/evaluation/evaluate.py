@@ -10,10 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from auricle.audio.decode import read_audio
-from auricle.data.arrays import load_array
-from auricle.data.manifest import ArraySpec, Clip, Manifest
-from auricle.errors import InputError, UsageError
+from auricle.data.manifest import Manifest
+from auricle.data.reading import read_clip
+from auricle.errors import UsageError
 from auricle.evaluation.report import make_report
 from auricle.results import FloatArray, Report, TagResult
 
@@ -43,17 +42,6 @@ def choose_clips(manifest: Manifest, *, split: str | None, fold: str | None) -> 
     return manifest.select(chosen)
 
 
-def _read(clip: Clip, arrays: ArraySpec | None) -> tuple[FloatArray, int]:
-    """Return the samples of a clip and their rate."""
-    if not clip.is_array:
-        duration_s = None if clip.offset is None else clip.offset - (clip.onset or 0.0)
-        audio = read_audio(clip.path, offset_s=clip.onset or 0.0, duration_s=duration_s)
-        return audio.samples, audio.sample_rate
-    if arrays is None or arrays.kind != "waveform":
-        raise InputError("bad_array", f"{clip.key}: a model hears waveforms; log-mels cannot be scored by it")
-    return load_array(clip.path, arrays.kind, scale=arrays.scale).values, arrays.sample_rate
-
-
 def score_manifest(detector: Tagger, manifest: Manifest) -> FloatArray:
     """Return the scores of all clips in the order of the detector's labels, shape ``(clip, label)``.
 
@@ -62,13 +50,12 @@ def score_manifest(detector: Tagger, manifest: Manifest) -> FloatArray:
     """
     rows = []
     for clip in manifest.clips:
-        samples, sample_rate = _read(clip, manifest.arrays)
-        scores = {s.label: s.score for s in detector.tag(samples, sample_rate).scores}
+        audio = read_clip(clip, manifest.arrays)
+        scores = {s.label: s.score for s in detector.tag(audio.samples, audio.sample_rate).scores}
         rows.append([scores[label] for label in detector.labels])
     return np.array(rows, np.float32)
 
 
 def evaluate_clips(detector: Tagger, manifest: Manifest) -> Report:
     """Score clips and report; the manifest's labels must be the detector's, in its order."""
-    scores = score_manifest(detector, manifest)
-    return make_report([scores], manifest)
+    return make_report([score_manifest(detector, manifest)], manifest)
