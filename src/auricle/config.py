@@ -33,14 +33,17 @@ class ModelSection(_Section):
     """The network."""
 
     name: str = Field("crnn", description="Network by its registered name.")
-    head: Literal["attention", "linear_softmax", "concat_mlp"] = Field(
+    head: Literal["attention", "linear_softmax", "concat_mlp", "mean_mlp"] = Field(
         "attention",
         description="How frames become a clip score: `attention` and `linear_softmax` pool per-class "
-        "frame scores; `concat_mlp` concatenates reduced hidden states (fixed clip length, no frames).",
+        "frame scores; `concat_mlp` concatenates reduced hidden states (fixed clip length, no frames); "
+        "`mean_mlp` is EfficientAT's own.",
     )
     causal: bool = Field(False, description="Look only backwards in time, so that a stream equals the file.")
-    time_stride: Literal[2, 4, 8] = Field(
-        4, description="Log-mel frames an output frame stands for; more is faster, fewer is finer in time."
+    time_stride: Literal[2, 4, 8, 32] = Field(
+        4,
+        description="Log-mel frames an output frame stands for; more is faster, fewer is finer in time. "
+        "A CRNN has 2, 4 or 8, EfficientAT 32.",
     )
     width: float = Field(1.0, ge=0.125, le=8, description="Multiplies all channel counts.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the recurrent layer and the head.")
@@ -49,7 +52,9 @@ class ModelSection(_Section):
 class FrontendSection(_Section):
     """The log-mel front end, which lives inside the network and inside the exported graph."""
 
-    name: Literal["logmel"] = Field("logmel", description="Front end by name.")
+    name: Literal["logmel", "kaldimel"] = Field(
+        "logmel", description="Front end by name; `kaldimel` is EfficientAT's own."
+    )
     sample_rate: int = Field(16_000, ge=4_000, le=96_000, description="Rate that recordings are resampled to, in Hz.")
     n_mels: int = Field(64, ge=8, le=256, description="Mel bands.")
     window_ms: float = Field(25.0, gt=0, le=200, description="Hann window in milliseconds.")

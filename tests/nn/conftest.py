@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from auricle.config import Recipe, make_recipe
-from auricle.nn.networks import Network, build_network
+from auricle.nn.networks import NETWORKS, Network, build_network, recipe_base
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,11 +23,15 @@ def one_thread():
 def small_recipe():
     """Make a recipe of a network of a few thousand weights: ``small_recipe(head="attention", ...) -> Recipe``."""
 
-    def make(*, sample_rate: int = 8_000, n_mels: int = 16, clip_s: float = 0.5, **model: object) -> Recipe:
+    def make(
+        *, name: str = "crnn", sample_rate: int = 8_000, n_mels: int = 16, clip_s: float = 0.5, **model: object
+    ) -> Recipe:
+        base = recipe_base(name) if name in NETWORKS else {"model": {"name": name}}
+        small = {"sample_rate": sample_rate, "n_mels": n_mels, "f_max": None}
         return make_recipe(
             {
-                "model": {"width": 0.125, **model},
-                "frontend": {"sample_rate": sample_rate, "n_mels": n_mels},
+                "model": {**base["model"], "width": 0.125, **model},
+                "frontend": {**base.get("frontend", {}), **small},
                 "augment": {"freq_mask_mels": 4},
                 "data": {"clip_s": clip_s},
             }

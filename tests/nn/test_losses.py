@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
-from auricle.nn.crnn import NetworkOutput
 from auricle.nn.losses import ABSENT_WEIGHT, PRESENCE_WEIGHT, clip_scores, single_scores, training_loss, with_none
+from auricle.nn.network import NetworkOutput
 
 LN2, LN3 = math.log(2), math.log(3)
 

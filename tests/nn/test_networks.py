@@ -9,9 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from auricle.errors import TrainingError, UsageError
+from auricle.errors import ConfigError, TrainingError, UsageError
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
-from auricle.nn.heads import HEADS
 from auricle.nn.losses import clip_scores, training_loss
 from auricle.nn.networks import NETWORKS, build_network
 
@@ -19,9 +18,9 @@ LABELS, SAMPLES = 3, 4_000
 CASES = [
     pytest.param({"name": name, "head": head, "causal": causal}, id=f"{name}-{head}{'-causal' * causal}")
     for name in NETWORKS
-    for head in HEADS
-    for causal in (False, True)
-    if not (causal and not HEADS.get(head).has_frames)  # a recipe refuses that
+    for head in NETWORKS.get(name).choices["model.head"]
+    for causal in NETWORKS.get(name).choices.get("model.causal", (False, True))
+    if not (causal and head == "concat_mlp")  # a recipe refuses that
 ]
 
 
@@ -35,13 +34,12 @@ def test_shapes(small_network, model):
     output = network(noise(2, SAMPLES))
     assert output.clip_logits.shape == (2, LABELS)
     assert output.embedding.shape == (2, network.embedding_size)
-    assert network.has_frames == HEADS.get(model["head"]).has_frames
+    assert network.has_frames == (model["head"] in ("attention", "linear_softmax"))
+    assert network.fixed_length == (SAMPLES if model["head"] == "concat_mlp" else None)
     if network.has_frames:
         assert output.frame_logits.shape == (2, network.frames(SAMPLES), LABELS)
-        assert network.fixed_length is None
     else:
         assert output.frame_logits is None
-        assert network.fixed_length == SAMPLES
     assert torch.isfinite(output.clip_logits).all()
 
 
@@ -120,7 +118,7 @@ def test_the_exported_graph_gives_torchs_scores(small_network, model, task, nega
     assert check_parity(graph, content, lengths, (1, 3)) <= 1e-4
 
 
-@pytest.mark.parametrize("model", [case for case in CASES if not HEADS.get(case.values[0]["head"]).has_frames])
+@pytest.mark.parametrize("model", [case for case in CASES if case.values[0]["head"] == "concat_mlp"])
 def test_a_network_of_one_length_refuses_others_in_both_forms(small_network, model):
     network = small_network(LABELS, **model)
     with pytest.raises(UsageError, match=r"was built for 12 frames and got 25: it takes one clip length"):
@@ -160,3 +158,13 @@ def test_a_network_is_made_from_the_seed_alone(small_recipe):
 def test_an_unknown_network_names_the_nearest(small_recipe):
     with pytest.raises(UsageError, match=r"unknown network 'crn' \(did you mean 'crnn'\?\)"):
         build_network(small_recipe(name="crn"), LABELS)
+
+
+def test_a_network_refuses_what_it_cannot_be_built_with(small_recipe):
+    with pytest.raises(ConfigError) as caught:
+        build_network(small_recipe(name="efficientat", head="attention", causal=True), LABELS)
+    assert str(caught.value).splitlines() == [
+        "the recipe asks for a network that there is not",
+        "  - model.head = 'attention': network efficientat has mean_mlp",
+        "  - model.causal = True: network efficientat has False",
+    ]

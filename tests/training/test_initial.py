@@ -11,8 +11,11 @@ from safetensors.torch import load as load_tensors
 from toydata import TINY, tiny, write_folders
 
 from auricle import api
+from auricle.config import load_recipe
 from auricle.errors import BundleError
-from auricle.nn.networks import build_network
+from auricle.nn.efficientat import EfficientAt, to_checkpoint
+from auricle.nn.kaldimel import KaldiMelSpec
+from auricle.nn.networks import build_network, recipe_base
 from auricle.runtime.bundle import load_bundle, write_bundle
 from auricle.training.initial import initial_weights
 from auricle.training.preparing import prepare, read_training_data
@@ -110,3 +113,30 @@ def test_a_damaged_model_is_no_start(model, clips, tmp_path):
     (spoilt / "model.safetensors").write_bytes(b"x" * 100)
     with pytest.raises(BundleError, match="is damaged or was changed"):
         begin(spoilt, clips)
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A checkpoint of EfficientAT under its published names, of the smallest width, for five classes."""
+    torch.manual_seed(0)
+    network = EfficientAt(KaldiMelSpec(), 5, width=0.125)
+    torch.save(to_checkpoint(network), tmp_path / "mn.pt")
+    return tmp_path / "mn.pt", network
+
+
+def test_a_published_checkpoint_gives_all_but_its_last_layer(published, clips):
+    path, network = published
+    recipe = load_recipe(None, ["model.width=0.125"], base=recipe_base("efficientat"))
+    material = prepare(read_training_data(clips, recipe), recipe, Progress())
+    fresh = build_network(recipe, 2)
+    initial_weights(fresh, str(path), material, new_head=True)
+    stored, found = network.state_dict(), fresh.state_dict()
+    assert all(torch.equal(v, stored[k]) for k, v in found.items() if not k.startswith("head.3."))
+    assert found["head.3.weight"].shape == (2, 160)
+    with pytest.raises(BundleError, match=r"mn\.pt knows 5 classes of AudioSet, the data has 2: pass --new-head"):
+        initial_weights(fresh, str(path), material, new_head=False)
+    wider = build_network(load_recipe(None, [], base=recipe_base("efficientat")), 2)
+    with pytest.raises(BundleError, match=r"has width 0\.125 and .*: set model\.width=0\.125"):
+        initial_weights(wider, str(path), material, new_head=True)
+    with pytest.raises(BundleError, match=r"is a checkpoint of EfficientAT: train it with --model efficientat"):
+        initial_weights(build_network(tiny(), 2), str(path), material, new_head=True)

@@ -58,3 +58,13 @@ def resample(samples: FloatArray, rate_in: int, rate_out: int) -> FloatArray:
     ready = resampler.push(samples)
     rest = resampler.flush()
     return np.concatenate([ready, rest]) if len(rest) else ready
+
+
+def change_speed(samples: FloatArray, speed: float, length: int) -> FloatArray:
+    """Read ``samples`` at ``speed`` by linear interpolation, up to ``length`` samples (fewer if they run out)."""
+    count = min(length, int((len(samples) - 1) / speed))
+    position = np.arange(count) * speed  # float32 would lose the place between samples after some seconds
+    whole = position.astype(np.int64)
+    share = (position - whole).astype(np.float32)
+    left = samples[whole]
+    return np.asarray(left + share * (samples[whole + 1] - left), dtype=np.float32)

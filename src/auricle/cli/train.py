@@ -44,7 +44,12 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")] = False,
     init: Annotated[
-        str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights.")
+        str | None,
+        typer.Option(
+            "--init",
+            metavar="MODEL",
+            help="Start from this model's weights, or from a checkpoint of EfficientAT (.pt).",
+        ),
     ] = None,
     new_head: Annotated[
         bool, typer.Option("--new-head", help="With --init: other classes, so the last layer starts anew.")

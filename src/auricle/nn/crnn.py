@@ -13,7 +13,6 @@ centred on its own span (``timeline.FrameGrid``).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from auricle.errors import UsageError
 from auricle.nn.heads import HEADS
 from auricle.nn.logmel import GraphLogMel, LogMel, LogMelSpec
+from auricle.nn.network import Network, NetworkOutput
 from auricle.nn.tracing import tracing
 from auricle.timeline import Layer, frame_grid, output_length, samples_to_seconds
 
@@ -28,20 +28,6 @@ from auricle.timeline import Layer, frame_grid, output_length, samples_to_second
 BLOCKS = ((16, 5, 2), (48, 3, 2), (96, 3, 2), (96, 3, 2))
 MIXED = 128
 HIDDEN = 64
-
-
-class NetworkOutput(NamedTuple):
-    """What every network returns.
-
-    Shape:
-        clip_logits: ``(batch, label)``.
-        frame_logits: ``(batch, frame, label)``, or None where the head has no frames.
-        embedding: ``(batch, dimension)``, the mean of the hidden states over time.
-    """
-
-    clip_logits: Tensor
-    frame_logits: Tensor | None
-    embedding: Tensor
 
 
 @dataclass(frozen=True)
@@ -110,7 +96,7 @@ class TimeDropout(nn.Module):
         return x * (keep / (1 - self.rate)).to(x.dtype)
 
 
-class Crnn(nn.Module):
+class Crnn(Network):
     """The student network; see the module's docstring for its shape.
 
     Args:
@@ -141,7 +127,7 @@ class Crnn(nn.Module):
     ) -> None:
         super().__init__()
         self.spec = frontend
-        self.frontend: nn.Module = LogMel(frontend, causal=causal)
+        self.frontend = LogMel(frontend, causal=causal)
         # Without trainable parts the norm needs no backward pass over the largest array of the network.
         self.norm = nn.BatchNorm1d(frontend.n_mels, affine=False)
         blocks = _make_blocks(width, time_stride, causal=causal)
@@ -166,11 +152,6 @@ class Crnn(nn.Module):
         self.has_frames = bool(self.head.has_frames)
         self.fixed_length = None if self.has_frames else clip_samples
 
-    @property
-    def min_samples(self) -> int:
-        """The shortest input that gives a frame."""
-        return self.grid.hop_samples
-
     def frames(self, samples: int) -> int:
         """Return the number of output frames for ``samples`` samples."""
         return samples // self.spec.hop_samples // (self.grid.hop_samples // self.spec.hop_samples)
@@ -189,10 +170,6 @@ class Crnn(nn.Module):
             states, _ = self.gru(self.dropout(x.float()))
             clip_logits, frame_logits = self.head(self.dropout(states))
         return NetworkOutput(clip_logits, frame_logits, states.mean(1))
-
-    def forward(self, waveform: Tensor) -> NetworkOutput:
-        """Return scores of waveforms ``(batch, sample)`` at the front end's rate, in [-1, 1]."""
-        return self.classify(self.features(waveform))
 
     def for_export(self) -> Crnn:
         """Swap the front end for the form that exports; returns self, in evaluation mode."""

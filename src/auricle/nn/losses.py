@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from auricle.nn.crnn import NetworkOutput
+from auricle.nn.network import NetworkOutput
 
 #: Weight of the frame part beside the clip part.
 ABSENT_WEIGHT = 0.5

@@ -1,21 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks by name. A network module maps waveforms to ``NetworkOutput`` and knows its own time grid."""
+"""Networks by name, each with the recipe that it starts from and the choices that it has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
 
 from auricle.config import Recipe
+from auricle.errors import ConfigError
 from auricle.nn.crnn import Crnn
+from auricle.nn.efficientat import TIME_STRIDE, EfficientAt
+from auricle.nn.kaldimel import KaldiMelSpec
 from auricle.nn.logmel import LogMelSpec
+from auricle.nn.network import Network
 from auricle.registry import Registry
 from auricle.timeline import seconds_to_samples
 
-Network = Crnn
-NETWORKS: Registry[Callable[[Recipe, int], Network]] = Registry("network")
+__all__ = ["NETWORKS", "Network", "NetworkKind", "build_network", "recipe_base"]
 
 
-@NETWORKS.register("crnn")
+@dataclass(frozen=True)
+class NetworkKind:
+    """What the registry knows of a network.
+
+    Attributes:
+        build: makes one for a recipe and a number of classes; weights from torch's random state.
+        choices: by recipe key, such as ``model.head``, the values that this network can be built with.
+        defaults: recipe values in place of the general defaults, by section.
+    """
+
+    build: Callable[[Recipe, int], Network]
+    choices: Mapping[str, tuple[Any, ...]]
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+NETWORKS: Registry[NetworkKind] = Registry("network")
+
+
 def _crnn(recipe: Recipe, labels: int) -> Crnn:
     f, m = recipe.frontend, recipe.model
     spec = LogMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
@@ -31,6 +54,64 @@ def _crnn(recipe: Recipe, labels: int) -> Crnn:
     )
 
 
+def _efficientat(recipe: Recipe, labels: int) -> EfficientAt:
+    f, m = recipe.frontend, recipe.model
+    spec = KaldiMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
+    return EfficientAt(spec, labels, width=m.width, dropout=m.dropout)
+
+
+NETWORKS.add(
+    "crnn",
+    NetworkKind(
+        _crnn,
+        choices={
+            "model.head": ("attention", "linear_softmax", "concat_mlp"),
+            "model.time_stride": (2, 4, 8),
+            "frontend.name": ("logmel",),
+        },
+    ),
+)
+NETWORKS.add(
+    "efficientat",
+    NetworkKind(
+        _efficientat,
+        choices={
+            "model.head": ("mean_mlp",),
+            "model.causal": (False,),
+            "model.time_stride": (TIME_STRIDE,),
+            "frontend.name": ("kaldimel",),
+        },
+        defaults={
+            "model": {"head": "mean_mlp", "time_stride": TIME_STRIDE, "width": 0.4},
+            "frontend": {"name": "kaldimel", "sample_rate": 32_000, "n_mels": 128, "f_min": 0.0, "f_max": 15_000.0},
+        },
+    ),
+)
+
+
+def recipe_base(name: str) -> dict[str, dict[str, Any]]:
+    """Return the recipe values that a network starts from, under whatever the user says.
+
+    Raises:
+        UsageError: no network has that name.
+    """
+    defaults = NETWORKS.get(name).defaults
+    return {**{k: dict(v) for k, v in defaults.items()}, "model": {**defaults.get("model", {}), "name": name}}
+
+
 def build_network(recipe: Recipe, labels: int) -> Network:
-    """Return a new network for ``labels`` classes, as the recipe says; weights from torch's random state."""
-    return NETWORKS.get(recipe.model.name)(recipe, labels)
+    """Return a new network for ``labels`` classes, as the recipe says; weights from torch's random state.
+
+    Raises:
+        ConfigError: the recipe asks for what this network does not have.
+    """
+    kind = NETWORKS.get(recipe.model.name)
+    problems = []
+    for key, allowed in kind.choices.items():
+        value = reduce(getattr, key.split("."), recipe)
+        if value not in allowed:
+            known = ", ".join(map(str, allowed))
+            problems.append(f"{key} = {value!r}: network {recipe.model.name} has {known}")
+    if problems:
+        raise ConfigError("the recipe asks for a network that there is not", problems)
+    return kind.build(recipe, labels)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from auricle.audio.resample import change_speed
 from auricle.config import AugmentSection
 from auricle.results import FloatArray
 
@@ -90,16 +91,6 @@ def noise_bank(colour: int) -> FloatArray:
     frequency = np.maximum(np.arange(len(spectrum)), 32.0)
     noise = np.fft.irfft(spectrum / frequency ** (NOISE_COLOURS[colour] / 2), NOISE_BANK_SAMPLES)
     return np.asarray(noise / np.sqrt(np.mean(noise**2)), dtype=np.float32)
-
-
-def change_speed(samples: FloatArray, speed: float, length: int) -> FloatArray:
-    """Read ``samples`` at ``speed`` by linear interpolation, up to ``length`` samples (fewer if they run out)."""
-    count = min(length, int((len(samples) - 1) / speed))
-    position = np.arange(count) * speed  # float32 would lose the place between samples after some seconds
-    whole = position.astype(np.int64)
-    share = (position - whole).astype(np.float32)
-    left = samples[whole]
-    return np.asarray(left + share * (samples[whole + 1] - left), dtype=np.float32)
 
 
 def take_crop(samples: FloatArray, length: int, plan: Plan) -> FloatArray:

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from safetensors.torch import load as load_tensors
 
 from auricle.errors import BundleError
+from auricle.nn.efficientat import CHECKPOINT_SUFFIXES, EfficientAt, load_checkpoint
 from auricle.nn.networks import Network
 from auricle.runtime.bundle import load_bundle, resolve_model
 from auricle.training.preparing import Material
@@ -18,13 +21,16 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
 
     Args:
         network: of the same architecture.
-        name: model folder or name.
+        name: model folder or name; for network ``efficientat`` also a published checkpoint, ``mn*_as*.pt``.
         material: what will be trained on.
         new_head: the classes are others: everything but the head is loaded.
 
     Raises:
         BundleError: other classes without ``new_head``, another front end or another architecture.
     """
+    if Path(name).suffix in CHECKPOINT_SUFFIXES:
+        _take_published(network, name, material, new_head=new_head)
+        return
     bundle = load_bundle(resolve_model(name))
     if WEIGHTS_FILE not in bundle:
         raise BundleError(f"{name} has no {WEIGHTS_FILE}: it can be used, but not trained further")
@@ -50,3 +56,22 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
             "give the recipe that it was trained with (its run/recipe.yaml, or auricle.json)"
         )
     network.load_state_dict({**own, **{k: weights[k] for k in wanted}})
+
+
+def _take_published(network: Network, name: str, material: Material, *, new_head: bool) -> None:
+    """Load a published EfficientAT checkpoint, all but its last layer, which knows AudioSet's classes."""
+    published = load_checkpoint(name)
+    if not isinstance(network, EfficientAt):
+        raise BundleError(f"{name} is a checkpoint of EfficientAT: train it with --model efficientat")
+    if not new_head:
+        raise BundleError(
+            f"{name} knows {published.classes} classes of AudioSet, the data has {len(material.manifest.labels)}: "
+            "pass --new-head to train a new last layer"
+        )
+    if network.spec != published.spec or network.width != published.width:
+        raise BundleError(
+            f"{name} has width {published.width:g} and {published.spec}; the recipe asks for {network.width:g} and "
+            f"{network.spec}: set model.width={published.width:g} and leave the front end as it is"
+        )
+    kept = {k: v for k, v in published.state_dict().items() if not k.startswith("head.3.")}
+    network.load_state_dict({**network.state_dict(), **kept})

@@ -19,7 +19,7 @@ from auricle.data.splits import Split, make_split
 from auricle.errors import RunError
 from auricle.evaluation.report import make_report, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, write_json
-from auricle.nn.networks import NETWORKS, Network, build_network
+from auricle.nn.networks import Network, build_network, recipe_base
 from auricle.results import Report, RunResult
 from auricle.runtime.bundle import load_bundle
 from auricle.training.card import model_card
@@ -53,10 +53,15 @@ class Request:
 
 
 def make_request_recipe(model: str, recipe: str | Path | None, overrides: Iterable[str], seed: int | None) -> Recipe:
-    """Return the recipe of a run: file, then ``a.b=c`` overrides, then the seed."""
-    NETWORKS.get(model)
+    """Return the recipe of a run: the network's own defaults, file, then ``a.b=c`` overrides, then the seed.
+
+    Where file or overrides name another network than ``model``, theirs counts, with its defaults.
+    """
     settings = [*overrides, *([] if seed is None else [f"seed={seed}"])]
-    return load_recipe(recipe, settings, base={"model": {"name": model}})
+    found = load_recipe(recipe, settings, base=recipe_base(model))
+    if found.model.name == model:
+        return found
+    return load_recipe(recipe, settings, base=recipe_base(found.model.name))
 
 
 def run_training(request: Request, progress: Progress) -> RunResult:

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log-mel of the EfficientAT taggers: pre-emphasis, Kaldi's mel bands, a fixed scale.
+
+As ``nn.logmel`` it has two forms that a test holds together: by FFT, and as a convolution that exports with a
+dynamic time axis. Its frames are those of a centred STFT: frame ``i`` lies around sample ``i * hop``, the ends
+are reflected, and ``T`` samples give ``ceil(T / hop)`` frames (the pre-emphasis takes one sample).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from auricle.nn.melbank import mel_bank
+from auricle.timeline import Layer, seconds_to_samples
+
+PRE_EMPHASIS = 0.97
+LOG_FLOOR = 1e-5
+#: ``(log mel + SHIFT) / SCALE`` is what the published networks were trained on.
+SHIFT, SCALE = 4.5, 5.0
+
+
+@dataclass(frozen=True)
+class KaldiMelSpec:
+    """What defines the features; the defaults are those of the published checkpoints.
+
+    Attributes:
+        sample_rate: Hz.
+        n_mels: bands of Kaldi's bank.
+        window_ms: length of the symmetric Hann window in milliseconds.
+        hop_ms: step in milliseconds.
+        f_min: lowest mel edge in Hz.
+        f_max: highest mel edge in Hz; half the sample rate if None.
+    """
+
+    sample_rate: int = 32_000
+    n_mels: int = 128
+    window_ms: float = 25.0
+    hop_ms: float = 10.0
+    f_min: float = 0.0
+    f_max: float | None = 15_000.0
+
+    @property
+    def window_samples(self) -> int:
+        """Window length in samples."""
+        return seconds_to_samples(self.window_ms / 1000, self.sample_rate)
+
+    @property
+    def hop_samples(self) -> int:
+        """Step between frames in samples."""
+        return seconds_to_samples(self.hop_ms / 1000, self.sample_rate)
+
+    @property
+    def n_fft(self) -> int:
+        """Length of the Fourier transform: the next power of two, 1024 for the 800 samples of 25 ms at 32 kHz."""
+        return int(2 ** math.ceil(math.log2(self.window_samples)))
+
+    @property
+    def padding(self) -> int:
+        """Reflected samples on each side."""
+        return self.window_samples // 2
+
+    def layer(self) -> Layer:
+        """Return the front end as time sees it."""
+        return Layer(self.window_samples, self.hop_samples, self.padding)
+
+    def bank(self) -> Tensor:
+        """Return the filter bank, shape ``(mel, bin)``."""
+        f_max = self.sample_rate / 2 if self.f_max is None else self.f_max
+        return torch.from_numpy(mel_bank(self.sample_rate, self.n_fft, self.n_mels, self.f_min, f_max, "kaldi"))
+
+
+def _emphasised(waveform: Tensor, spec: KaldiMelSpec) -> Tensor:
+    """Return ``x[t] - 0.97 x[t - 1]`` with reflected ends, shape ``(batch, sample)``."""
+    emphasised = waveform[:, 1:] - PRE_EMPHASIS * waveform[:, :-1]
+    return nn.functional.pad(emphasised[:, None], (spec.padding, spec.padding), mode="reflect")[:, 0]
+
+
+def _scaled(mel_power: Tensor) -> Tensor:
+    return (torch.log(mel_power + LOG_FLOOR) + SHIFT) / SCALE
+
+
+class KaldiMel(nn.Module):
+    """Waveform ``(batch, sample)`` to log-mel ``(batch, mel, frame)`` by FFT, in float32 always."""
+
+    bank: Tensor
+    window: Tensor
+
+    def __init__(self, spec: KaldiMelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("bank", spec.bank(), persistent=False)
+        self.register_buffer("window", torch.hann_window(spec.window_samples, periodic=False), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Return the scaled log-mel."""
+        spec = self.spec
+        with torch.autocast(waveform.device.type, enabled=False):
+            padded = _emphasised(waveform.float(), spec)
+            frames = padded.unfold(-1, spec.window_samples, spec.hop_samples) * self.window
+            spectrum = torch.fft.rfft(frames, n=spec.n_fft)
+            power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+            return _scaled(power @ self.bank.T).transpose(1, 2)
+
+
+class GraphKaldiMel(nn.Module):
+    """The same features by convolution with the windowed Fourier matrix; for export only."""
+
+    bank: Tensor
+    sample: Tensor
+    bins: Tensor
+
+    def __init__(self, spec: KaldiMelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        # Persistent, as in nn.logmel: from anything else the exporter folds the ramps into a table.
+        self.register_buffer("bank", spec.bank())
+        self.register_buffer("sample", torch.arange(spec.window_samples))
+        self.register_buffer("bins", torch.arange(spec.n_fft // 2 + 1))
+
+    def kernel(self) -> Tensor:
+        """Return cosine and sine rows, shape ``(2 * bin, 1, window)``, made of operations that export."""
+        spec = self.spec
+        turns = torch.remainder(self.bins[:, None] * self.sample[None, :], spec.n_fft)
+        angle = turns.to(torch.float32) * (2 * math.pi / spec.n_fft)
+        step = 2 * math.pi / (spec.window_samples - 1)
+        hann = 0.5 - 0.5 * torch.cos(self.sample.to(torch.float32) * step)
+        return torch.cat([torch.cos(angle) * hann, torch.sin(angle) * hann])[:, None, :]
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Return the scaled log-mel ``(batch, mel, frame)``."""
+        spec = self.spec
+        spectrum = nn.functional.conv1d(_emphasised(waveform, spec)[:, None], self.kernel(), stride=spec.hop_samples)
+        real, imaginary = spectrum.chunk(2, dim=1)
+        power = real.square() + imaginary.square()
+        return _scaled(nn.functional.conv1d(power, self.bank[:, :, None]))

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every network is to the rest of auricle: waveforms in, ``NetworkOutput`` out, and a known grid of time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+from torch import Tensor, nn
+
+from auricle.timeline import FrameGrid
+
+
+class NetworkOutput(NamedTuple):
+    """What every network returns.
+
+    Shape:
+        clip_logits: ``(batch, label)``.
+        frame_logits: ``(batch, frame, label)``, or None where the head has no frames.
+        embedding: ``(batch, dimension)``, the mean of the hidden states over time.
+    """
+
+    clip_logits: Tensor
+    frame_logits: Tensor | None
+    embedding: Tensor
+
+
+class Network(nn.Module):
+    """Base of all networks. Training calls ``features`` and ``classify`` apart, to mask what lies between.
+
+    Attributes:
+        frontend: maps waveforms to features; it is swapped for another form at export.
+        grid: how output frames lie over input samples.
+        embedding_size: length of the embedding.
+        has_frames: whether there are frame scores.
+        fixed_length: the one length in samples that the network takes; None if it takes any.
+    """
+
+    frontend: nn.Module
+    grid: FrameGrid
+    embedding_size: int
+    has_frames: bool = False
+    fixed_length: int | None = None
+
+    @property
+    def min_samples(self) -> int:
+        """The shortest input that gives a frame."""
+        return self.grid.hop_samples
+
+    def features(self, waveform: Tensor) -> Tensor:
+        """Return the features ``(batch, mel, frame)`` of ``(batch, sample)``."""
+        raise NotImplementedError
+
+    def classify(self, features: Tensor) -> NetworkOutput:
+        """Return scores of features, which training may have masked."""
+        raise NotImplementedError
+
+    def forward(self, waveform: Tensor) -> NetworkOutput:
+        """Return scores of waveforms ``(batch, sample)`` at the front end's rate, in [-1, 1]."""
+        return self.classify(self.features(waveform))
+
+    def for_export(self) -> Self:
+        """Swap the front end for the form that exports; returns self, in evaluation mode."""
+        raise NotImplementedError
