@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auricle.api import crossval, evaluate, load, train
+    from auricle.api import crossval, evaluate, export_int8, load, train
     from auricle.errors import (
         AuricleError,
         BundleError,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         EventStart,
         Failure,
         Flag,
+        Int8Result,
         Interval,
         LabelScore,
         Report,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "auricle.api": ("crossval", "evaluate", "load", "train"),
+    "auricle.api": ("crossval", "evaluate", "export_int8", "load", "train"),
     "auricle.errors": (
         "AuricleError",
         "BundleError",
@@ -68,6 +69,7 @@ _HOMES = {
         "EventStart",
         "Failure",
         "Flag",
+        "Int8Result",
         "Interval",
         "LabelScore",
         "Report",
@@ -93,6 +95,7 @@ __all__ = [
     "Failure",
     "Flag",
     "InputError",
+    "Int8Result",
     "Interrupted",
     "Interval",
     "LabelScore",
@@ -107,6 +110,7 @@ __all__ = [
     "__version__",
     "crossval",
     "evaluate",
+    "export_int8",
     "load",
     "train",
 ]

@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auricle.results import Report, RunResult
+from auricle.results import Int8Result, Report, RunResult
 from auricle.runtime.detector import load
 
 if TYPE_CHECKING:
     from auricle.training.crossval import CrossvalResult
     from auricle.training.progress import Progress
 
-__all__ = ["crossval", "evaluate", "load", "train"]
+__all__ = ["crossval", "evaluate", "export_int8", "load", "train"]
 
 PathLike = str | os.PathLike[str]
 
@@ -134,7 +134,36 @@ def crossval(
         return run_crossval(manifest, settings, seeds=range(seeds), out=folder, jobs=jobs, progress=listener)
 
 
-def evaluate(data: PathLike, *, model: str, split: str | None = None, fold: str | None = None) -> Report:
+def export_int8(
+    model: PathLike, *, data: PathLike | None = None, split: str | None = None, fold: str | None = None
+) -> Int8Result:
+    """Write a form of a model in 8 bits beside it, for ``load(model, precision="int8")``.
+
+    Args:
+        model: a folder.
+        data: labelled recordings that both forms are measured on; None makes only the weights small.
+        split: take only this part of ``data``, such as ``dev``.
+        fold: take only this fold of ``data``.
+
+    Raises:
+        UsageError: no such model, part or fold, or a model that came with auricle.
+        TrainingError: 8 bits cost more than the model's recipe allows.
+    """
+    from auricle.data.forms import read_manifest
+    from auricle.evaluation.evaluate import choose_clips
+    from auricle.exporting.smaller import export_int8 as export
+    from auricle.runtime.bundle import load_bundle, resolve_model
+
+    bundle = load_bundle(resolve_model(model))
+    if data is None:
+        return export(bundle)
+    manifest = read_manifest(Path(data), labels=bundle.spec.labels, task=bundle.spec.task)
+    return export(bundle, choose_clips(manifest, split=split, fold=fold))
+
+
+def evaluate(
+    data: PathLike, *, model: str, split: str | None = None, fold: str | None = None, precision: str = "float32"
+) -> Report:
     """Score a model on labelled recordings.
 
     Args:
@@ -142,6 +171,7 @@ def evaluate(data: PathLike, *, model: str, split: str | None = None, fold: str 
         model: folder or name.
         split: score only this part, such as ``test``.
         fold: score only this fold.
+        precision: ``float32`` or ``int8``.
 
     Raises:
         UsageError: no such part or fold, or classes that the model does not know.
@@ -149,6 +179,6 @@ def evaluate(data: PathLike, *, model: str, split: str | None = None, fold: str 
     from auricle.data.forms import read_manifest
     from auricle.evaluation.evaluate import choose_clips, evaluate_clips
 
-    detector = load(model)
+    detector = load(model, precision=precision)
     manifest = read_manifest(Path(data), labels=detector.labels, task=detector.spec.task)
     return evaluate_clips(detector, choose_clips(manifest, split=split, fold=fold))

@@ -150,6 +150,17 @@ class RunSection(_Section):
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores if null.")
 
 
+class ExportSection(_Section):
+    """What a smaller form of the model may cost; `auricle export --int8` refuses beyond it."""
+
+    int8_loss: Fraction = Field(
+        0.005, description="Most that the model's figure (accuracy, or mAP) may lose in 8 bits; 0.005 is half a point."
+    )
+    int8_shift: Fraction = Field(
+        0.1, description="Most that a score of the stored test input, or of noise, may move in 8 bits."
+    )
+
+
 class Recipe(_Section):
     """Everything that decides a training run, beside the data."""
 
@@ -163,6 +174,7 @@ class Recipe(_Section):
     teacher: TeacherSection = TeacherSection()
     optim: OptimSection = OptimSection()
     run: RunSection = RunSection()
+    export: ExportSection = ExportSection()
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
 
     @model_validator(mode="after")

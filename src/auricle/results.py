@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -263,3 +263,41 @@ class RunResult:
             "test": None if self.test is None else self.test.to_dict(),
             "finished": self.finished,
         }
+
+
+@dataclass(frozen=True)
+class Int8Result:
+    """What making a model smaller gave.
+
+    Attributes:
+        path: of the model.
+        float32_bytes: size of ``model.onnx``.
+        int8_bytes: size of ``model.int8.onnx``.
+        arithmetic: ``float`` where only the weights have 8 bits, else ``int8``.
+        shift: largest change of a score of the stored input.
+        float32_ms: one window on one thread, in milliseconds of this machine's processor.
+        int8_ms: the same in 8 bits.
+        metric: name of the model's figure; empty without data.
+        float32: its value in float32.
+        int8: its value in 8 bits.
+        clips: that it was measured on.
+        note: why the arithmetic is not ``int8`` although there was data; empty if there is nothing to say.
+    """
+
+    path: str
+    float32_bytes: int
+    int8_bytes: int
+    arithmetic: str
+    shift: float
+    float32_ms: float
+    int8_ms: float
+    metric: str = ""
+    float32: float | None = None
+    int8: float | None = None
+    clips: int = 0
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle export --int8``."""
+        values = {**asdict(self), "share": self.int8_bytes / self.float32_bytes}
+        return {k: rounded(v) if isinstance(v, float) else v for k, v in values.items()}

@@ -59,10 +59,15 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory):
+def clips(tmp_path_factory) -> Path:
+    """The clips that every case is trained on."""
+    return write_folders(tmp_path_factory.mktemp("laws") / "clips", clips=4, labels=("low", "high", "other"))
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory, clips):
     """Train a few steps of every case, when it is first asked for: ``models(case) -> Model``."""
     folder = tmp_path_factory.mktemp("laws")
-    clips = write_folders(folder / "clips", clips=4, labels=("low", "high", "other"))
     made: dict[str, Model] = {}
 
     def get(case: str) -> Model:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The equalities that hold auricle together, each over every registered network and head.
 
-Training input = runtime input; torch = ONNX; alone = together; saved = loaded; command line = Python.
+Training input = runtime input; torch = ONNX; int8 = float32 within the recipe's limit; alone = together;
+saved = loaded; command line = Python.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+from auricle import api
 from auricle.cli.main import main
+from auricle.data.forms import read_manifest
 from auricle.data.manifest import Clip
 from auricle.errors import InputError
+from auricle.evaluation.evaluate import score_manifest
+from auricle.evaluation.report import selection_figures
 from auricle.exporting.onnx import ScoringGraph, check_parity
 from auricle.nn.losses import clip_scores
 from auricle.runtime.calibration import apply_calibration
@@ -103,6 +108,33 @@ def test_another_length_works_or_is_refused_clearly(model):
     with pytest.raises(InputError, match=expected) as caught:
         network.run(windows)
     assert caught.value.code == "wrong_length"
+
+
+# --- 4: int8 = float32, within the recipe's limit
+
+
+@pytest.mark.parametrize("measured", [False, True], ids=["weights", "measured"])
+def test_int8_costs_no_more_than_the_recipe_allows(model, clips, tmp_path, measured):
+    folder = shutil.copytree(model.path, tmp_path / "smaller")
+    result = api.export_int8(folder, data=clips if measured else None)
+    limits = model.recipe.export
+    assert result.shift <= limits.int8_shift
+    before, after = (selection_figure(folder, clips, precision) for precision in ("float32", "int8"))
+    assert after >= before - limits.int8_loss
+    if measured:
+        assert (result.float32, result.int8) == (pytest.approx(before), pytest.approx(after))
+    moved = [
+        np.abs(load(folder, precision="int8").frames(path).values - model.detector.frames(path).values).max()
+        for path in sorted(clips.rglob("*.wav"))
+    ]
+    assert 0 < max(moved) < limits.int8_shift
+
+
+def selection_figure(folder, clips, precision) -> float:
+    detector = load(folder, precision=precision)
+    manifest = read_manifest(clips, labels=detector.labels, task=detector.spec.task)
+    figures = selection_figures(score_manifest(detector, manifest), manifest.targets(), detector.spec.task)
+    return next(iter(figures.values()))
 
 
 # --- 5: alone = together

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from auricle.cli.guard import guarded
-from auricle.cli.options import Data, Debug, ReportFormat
+from auricle.cli.options import Data, Debug, Precision, ReportFormat
 
 
 @guarded
@@ -24,6 +24,7 @@ def evaluate(
         typer.Option("--split", metavar="NAME", help="Score only this split, such as test; default: everything."),
     ] = None,
     fold: Annotated[str | None, typer.Option("--fold", metavar="K", help="Score only fold K.")] = None,
+    precision: Precision = "float32",
     form: ReportFormat = "table",
     debug: Debug = False,
 ) -> None:
@@ -35,4 +36,5 @@ def evaluate(
     from auricle import api
     from auricle.cli.reporting import print_report
 
-    print_report(api.evaluate(data, model=model, split=split, fold=fold), form, sys.stdout)
+    report = api.evaluate(data, model=model, split=split, fold=fold, precision=precision)
+    print_report(report, form, sys.stdout)

@@ -16,10 +16,10 @@ import numpy as np
 from auricle.cli.extras import EXTRAS
 from auricle.errors import BundleError
 from auricle.results import FloatArray
-from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
+from auricle.runtime.bundle import GOLDEN, Bundle, load_bundle, resolve_model
 from auricle.runtime.session import CLIP, FRAMES, open_network
+from auricle.runtime.spec import ONNX_FILES
 
-GOLDEN = "golden.npz"
 #: Largest difference between a stored score and the same score computed here.
 TOLERANCE = 1e-4
 CORE = ("numpy", "onnxruntime", "soundfile", "soxr", "pydantic", "pyyaml", "typer", "rich")
@@ -77,22 +77,26 @@ def examine_model(name: str) -> list[Check]:
     except BundleError as error:
         return [Check("files", False, error.message)]
     files = Check("files", True, f"{len(bundle.spec.sha256)} files have the hashes of auricle.json")
-    return [files, _golden_check(bundle)]
+    checks = [files, _golden_check(bundle, "float32", TOLERANCE)]
+    if ONNX_FILES["int8"] in bundle:
+        limit = TOLERANCE if bundle.spec.int8 is None else bundle.spec.int8.shift_limit
+        checks.append(_golden_check(bundle, "int8", limit))
+    return checks
 
 
-def _golden_check(bundle: Bundle) -> Check:
-    """Run the stored input through the graph and compare its scores with the stored ones."""
-    name = "golden scores"
+def _golden_check(bundle: Bundle, precision: str, limit: float) -> Check:
+    """Run the stored input through a graph and compare its scores with the stored ones, which are float32's."""
+    name = "golden scores" if precision == "float32" else f"golden scores, {precision}"
     if GOLDEN not in bundle:
         return Check(name, False, f"the model has no {GOLDEN}, so its scores cannot be compared")
     with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
         stored = {key: np.asarray(golden[key]) for key in golden.files}
     wanted = frozenset({FRAMES} & set(stored))
-    found = open_network(bundle).run(np.atleast_2d(stored["waveform"]), wanted)
+    found = open_network(bundle, precision=precision).run(np.atleast_2d(stored["waveform"]), wanted)
     worst = _difference(found.clip, stored[CLIP])
     if found.frames is not None:
         worst = max(worst, _difference(found.frames, stored[FRAMES]))
-    return Check(name, worst <= TOLERANCE, f"largest difference {worst:.2g}, allowed {TOLERANCE:g}")
+    return Check(name, worst <= limit, f"largest difference {worst:.2g}, allowed {limit:g}")
 
 
 def _difference(found: FloatArray, stored: FloatArray) -> float:

@@ -18,7 +18,7 @@ import typer.core
 import typer.main
 
 from auricle import __version__
-from auricle.cli import crossval, data, demo, detect, doctor, embed, evaluate, models, tag, train
+from auricle.cli import crossval, data, demo, detect, doctor, embed, evaluate, export, models, tag, train
 from auricle.cli.guard import forget_stdout, terminate_cleanly
 
 HELP_NAMES = ("--help", "-h")
@@ -40,6 +40,7 @@ app.command(short_help="Give one vector for each recording.")(embed.embed)
 app.command(short_help="Train a detector on labelled recordings.")(train.train)
 app.command(short_help="Measure a recipe over all folds of a data set.")(crossval.crossval)
 app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)
+app.command(short_help="Make a model smaller.")(export.export)
 app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
 app.add_typer(data.app, name="data", short_help="Check, import or synthesise a data set.")
 app.command(short_help="Check this machine, or a model.")(doctor.doctor)

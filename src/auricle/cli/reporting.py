@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from auricle.cli.tables import as_text, print_table
 
 if TYPE_CHECKING:
-    from auricle.results import Interval, Report, RunResult
+    from auricle.results import Int8Result, Interval, Report, RunResult
     from auricle.training.crossval import CrossvalResult
 
 
@@ -83,3 +83,22 @@ def print_crossval(result: CrossvalResult, form: str, stream: TextIO) -> None:
         stream.write("\n")
         rows = [(name, *(result.by_seed[seed][name] for seed in seeds)) for name in names]
         print_table(("all folds", *columns[1:]), rows, stream)
+
+
+def print_int8(result: Int8Result, form: str, stream: TextIO) -> None:
+    """Print what a model lost and won in 8 bits."""
+    if form == "json":
+        print_object(result.to_dict(), stream)
+        return
+    share = f"{100 * result.int8_bytes / result.float32_bytes:.1f} %"
+    rows: list[tuple[object, ...]] = [
+        ("bytes", result.float32_bytes, result.int8_bytes, share),
+        ("ms a window, one thread", result.float32_ms, result.int8_ms, ""),
+        ("arithmetic", "float", result.arithmetic, ""),
+        ("largest change of a score of the test input", "", result.shift, ""),
+    ]
+    if result.metric:
+        rows.append((result.metric, result.float32, result.int8, f"{result.clips} clips"))
+    print_table((result.path, "float32", "int8", ""), rows, stream)
+    if result.note:
+        stream.write(f"{result.note}\n")

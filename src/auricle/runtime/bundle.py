@@ -23,6 +23,7 @@ from auricle.runtime.spec import ONNX_FILES, SCHEMA_VERSION, BundleSpec, is_file
 
 __all__ = [
     "DEFAULT_MODEL",
+    "GOLDEN",
     "ONNX_FILES",
     "SCHEMA_VERSION",
     "SPEC_FILE",
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 SPEC_FILE = "auricle.json"
+#: One input and its scores, by which ``auricle doctor`` checks a model.
+GOLDEN = "golden.npz"
 #: Files that are not hashed, and never read by the runtime.
 UNHASHED = frozenset({SPEC_FILE, "README.md"})
 
@@ -113,11 +116,17 @@ def write_bundle(
     return load_bundle(folder)
 
 
-def add_files(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> Bundle:
-    """Add files to a bundle, or replace some (``model.int8.onnx`` after an export); the others stay as they are."""
+def add_files(path: str | os.PathLike[str], files: Mapping[str, bytes], spec: BundleSpec | None = None) -> Bundle:
+    """Add files to a bundle, or replace some (``model.int8.onnx`` after an export); the others stay as they are.
+
+    Args:
+        path: the folder of the bundle.
+        files: names to contents.
+        spec: its new specification; None keeps the old one.
+    """
     bundle = load_bundle(path)
     kept = {name: bundle.path / name for name in bundle.spec.sha256 if name not in files}
-    return write_bundle(path, bundle.spec, {**kept, **files})
+    return write_bundle(path, bundle.spec if spec is None else spec, {**kept, **files})
 
 
 def _require_file(folder: Path, name: str) -> Path:

@@ -91,13 +91,21 @@ def open_network(bundle: Bundle, *, precision: str = "float32", threads: int = 1
         raise UsageError(
             f"{bundle.path} has no {precision} form; make it with `auricle export {bundle.path} --{precision}`"
         )
+    return make_network(bundle.read(name), bundle.spec, str(bundle.path / name), threads=threads)
+
+
+def make_network(content: bytes, spec: BundleSpec, where: str, *, threads: int = 1) -> Network:
+    """Open a graph on the CPU and check that it is that of ``spec``; ``where`` names it in errors.
+
+    Raises:
+        BundleError: the engine refuses the graph, or its inputs and outputs are not those of a bundle.
+    """
     if threads < 1:
         raise UsageError(f"threads must be at least 1, got {threads}")
-    where = str(bundle.path / name)
-    session = _open_session(bundle.read(name), threads, where)
-    network = Network(session, bundle.spec, where)
+    session = _open_session(content, threads, where)
+    network = Network(session, spec, where)
     inputs = [i.name for i in session.get_inputs()]
-    needed = {CLIP} | ({FRAMES} if bundle.spec.frames is not None else set())
+    needed = {CLIP} | ({FRAMES} if spec.frames is not None else set())
     if inputs != [INPUT] or not needed <= network.outputs:
         raise BundleError(
             f"{where} has inputs {inputs} and outputs {sorted(network.outputs)}; "
@@ -113,6 +121,8 @@ def _open_session(data: bytes, threads: int, where: str) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # memory goes back after every window, so long runs stay flat
+    # Without this, 8-bit weights would be restored again in every call instead of once, here.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.log_severity_level = 3  # errors are raised; warnings are for whoever exports
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

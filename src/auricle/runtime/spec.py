@@ -97,6 +97,23 @@ class CalibrationPart(_Part):
         return self
 
 
+class Int8Part(_Part):
+    """What ``model.int8.onnx`` is, and what it cost.
+
+    ``arithmetic`` is ``float`` where only the weights have 8 bits. ``shift`` is the largest change of a score of the
+    stored input, ``shift_limit`` what was allowed. The figures are those of the data that it was checked on.
+    """
+
+    arithmetic: Literal["float", "int8"]
+    shift: float = Field(ge=0)
+    shift_limit: float = Field(ge=0, le=1)
+    metric: str = ""
+    float32: float | None = None
+    int8: float | None = None
+    clips: int = Field(default=0, ge=0)
+    data_hash: str = ""
+
+
 class ProvenancePart(_Part):
     """Where the model comes from."""
 
@@ -133,6 +150,7 @@ class BundleSpec(_Part):
     postprocess: PostprocessPart = PostprocessPart()
     thresholds: dict[str, Share]
     calibration: CalibrationPart | None = None
+    int8: Int8Part | None = None
     provenance: ProvenancePart = ProvenancePart()
     sha256: dict[str, str] = Field(default_factory=dict)
 

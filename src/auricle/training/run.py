@@ -195,6 +195,7 @@ def _fingerprint(material: Material) -> dict[str, Any]:
     # How a run is carried out may change on the way; what it computes may not.
     recipe["run"] = {"precision": recipe["run"]["precision"], "early_stop": recipe["run"]["early_stop"]}
     recipe["data"].pop("workers")
+    recipe.pop("export")
     return {"recipe": recipe, "data_hash": material.manifest.data_hash, "version": __version__}
 
 
