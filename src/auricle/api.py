@@ -17,10 +17,11 @@ from auricle.results import Int8Result, Report, RunResult
 from auricle.runtime.detector import load
 
 if TYPE_CHECKING:
+    from auricle.exporting.web import Site
     from auricle.training.crossval import CrossvalResult
     from auricle.training.progress import Progress
 
-__all__ = ["crossval", "evaluate", "export_int8", "load", "train"]
+__all__ = ["crossval", "evaluate", "export_int8", "export_site", "load", "train"]
 
 PathLike = str | os.PathLike[str]
 
@@ -159,6 +160,25 @@ def export_int8(
         return export(bundle)
     manifest = read_manifest(Path(data), labels=bundle.spec.labels, task=bundle.spec.task)
     return export(bundle, choose_clips(manifest, split=split, fold=fold))
+
+
+def export_site(model: PathLike, out: PathLike, *, precision: str = "float32", tarball: PathLike | None = None) -> Site:
+    """Write a static site in which a model runs inside the browser.
+
+    Args:
+        model: a folder, or the name of a built-in model.
+        out: folder of the site; must be new or empty.
+        precision: ``float32``, or ``int8`` where the model has it.
+        tarball: the npm package of ONNX Runtime Web in the pinned version; None fetches it.
+
+    Raises:
+        UsageError: no such model or form, no network, or another package.
+    """
+    from auricle.exporting.web import export_site as export
+    from auricle.runtime.bundle import load_bundle, resolve_model
+
+    bundle = load_bundle(resolve_model(model))
+    return export(bundle, Path(out), precision=precision, tarball=None if tarball is None else Path(tarball))
 
 
 def evaluate(

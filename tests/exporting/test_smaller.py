@@ -127,7 +127,12 @@ def test_a_model_that_came_with_auricle_stays_as_it_is():
 
 
 def test_nothing_to_do_is_wrong_use(model, capsys):
-    assert run(capsys, "export", model)[::2] == (2, "auricle: nothing to do: give --int8\n")
+    assert run(capsys, "export", model)[::2] == (2, "auricle: nothing to do: give --int8, --web DIR or both\n")
+
+
+def test_data_without_int8_is_wrong_use(model, clips, tmp_path, capsys):
+    code, _, err = run(capsys, "export", model, "--web", tmp_path / "site", "--data", clips)
+    assert (code, err) == (2, "auricle: --data is for --int8, which was not given\n")
 
 
 def test_doctor_and_evaluate_know_both_forms(model, clips, capsys):

@@ -117,7 +117,7 @@ def round_to_int8(weight: AnyArray, axis: int) -> tuple[npt.NDArray[np.int8], Fl
     """Return whole numbers and their scales, so that ``weight`` is nearly ``scale * number`` along ``axis``.
 
     >>> numbers, scale = round_to_int8(np.array([[1.27, -0.5], [0.0, 0.0]], np.float32), 0)
-    >>> numbers.tolist(), scale.round(4).tolist()
+    >>> numbers.tolist(), [round(step, 4) for step in scale.tolist()]
     ([[127, -50], [0, 0]], [0.01, 0.0])
     """
     others = tuple(i for i in range(weight.ndim) if i != axis)
