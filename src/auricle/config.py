@@ -41,7 +41,7 @@ class ModelSection(_Section):
     )
     causal: bool = Field(False, description="Look only backwards in time, so that a stream equals the file.")
     time_stride: Literal[2, 4, 8, 32] = Field(
-        4,
+        2,
         description="Log-mel frames an output frame stands for; more is faster, fewer is finer in time. "
         "A CRNN has 2, 4 or 8, EfficientAT 32.",
     )
@@ -57,8 +57,8 @@ class FrontendSection(_Section):
     )
     sample_rate: int = Field(16_000, ge=4_000, le=96_000, description="Rate that recordings are resampled to, in Hz.")
     n_mels: int = Field(64, ge=8, le=256, description="Mel bands.")
-    window_ms: float = Field(25.0, gt=0, le=200, description="Hann window in milliseconds.")
-    hop_ms: float = Field(10.0, gt=0, le=100, description="Step between frames in milliseconds.")
+    window_ms: float = Field(40.0, gt=0, le=200, description="Hann window in milliseconds.")
+    hop_ms: float = Field(20.0, gt=0, le=100, description="Step between frames in milliseconds.")
     f_min: float = Field(30.0, ge=0, description="Lowest mel edge in Hz.")
     f_max: float | None = Field(None, gt=0, description="Highest mel edge in Hz; half the sample rate if null.")
 
@@ -88,7 +88,7 @@ class AugmentSection(_Section):
     """Random changes to training crops, on the waveform first and on the log-mel after it."""
 
     mixup_alpha: float = Field(
-        0.2, ge=0, description="Beta(a, a) of mixing two crops and their labels; 0 switches it off."
+        0.5, ge=0, description="Beta(a, a) of mixing two crops and their labels; 0 switches it off."
     )
     shift: bool = Field(True, description="Roll the crop by a random time.")
     speed: tuple[float, float] = Field(
@@ -118,7 +118,7 @@ class OptimSection(_Section):
     name: Literal["adamw"] = Field("adamw", description="Optimiser.")
     lr: float = Field(0.0015, gt=0, le=1, description="Peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay (not on norms and biases).")
-    epochs: int = Field(70, ge=1, le=100_000, description="Passes over the training part.")
+    epochs: int = Field(100, ge=1, le=100_000, description="Passes over the training part.")
     warmup_steps: int = Field(100, ge=0, description="Steps of linear warm-up.")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="What the learning rate does after warm-up.")
     clip_norm: float | None = Field(5.0, gt=0, description="Largest norm of the gradient; null is off.")
