@@ -30,8 +30,8 @@ def small_recipe():
         small = {"sample_rate": sample_rate, "n_mels": n_mels, "f_max": None}
         return make_recipe(
             {
-                "model": {**base["model"], "width": 0.125, **model},
-                "frontend": {**base.get("frontend", {}), **small},
+                "model": {"time_stride": 4, **base["model"], "width": 0.125, **model},
+                "frontend": {"window_ms": 25, "hop_ms": 10, **base.get("frontend", {}), **small},
                 "augment": {"freq_mask_mels": 4},
                 "data": {"clip_s": clip_s},
             }

@@ -2,8 +2,8 @@
 """The CRNN: log-mel, convolutions that pool frequency hard and time gently, a GRU, and a head.
 
 The shape is that of sound event detection since Cakir et al. 2017, made cheap: every convolution but the
-last strides over frequency, so none runs at full resolution. Time strides by 4 in all by default: with a hop of
-10 ms a frame stands for 40 ms. A stride of 2 in time goes with a kernel of 4, which keeps frame ``i``
+last strides over frequency, so none runs at full resolution. The default recipe strides over time by 2 in all: with
+a hop of 20 ms a frame stands for 40 ms. A stride of 2 in time goes with a kernel of 4, which keeps frame ``i``
 centred on its own span (``timeline.FrameGrid``).
 
     waveform (batch, sample) -> log-mel (batch, mel, frame) -> norm per mel
