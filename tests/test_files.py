@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Atomic writes, hashes, JSON, the folder lock and the list of recordings."""
+"""Atomic writes, hashes, JSON, and the folder lock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from auricle import files
 from auricle.errors import RunError, UsageError
-from auricle.files import FolderLock, atomic_write, list_audio, read_json, sha256_bytes, sha256_file, write_json
+from auricle.files import FolderLock, atomic_write, read_json, sha256_bytes, sha256_file, write_json
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -114,83 +114,6 @@ def test_damaged_json(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(UsageError, match=r"a\.json is no valid JSON: "):
         read_json(tmp_path / "a.json")
-
-
-# --- list_audio -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def tree(tmp_path, monkeypatch):
-    for name in ("b.wav", "a.FLAC", "notes.txt", ".hidden.wav", "._b.wav", "sub/c.Mp3", "sub/deep/d.ogg", ".git/e.wav"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_folder_is_searched_below_and_sorted(tree):
-    assert list(list_audio(["."])) == ["./a.FLAC", "./b.wav", "./sub/c.Mp3", "./sub/deep/d.ogg"]
-
-
-def test_named_files_are_kept_whatever_they_are(tree):
-    named = ["notes.txt", "-", ".hidden.wav", "absent.wav", "b.wav"]
-    assert list(list_audio(named)) == named
-
-
-def test_patterns(tree):
-    assert list(list_audio(["*.wav", "sub/**/*.ogg"])) == ["b.wav", "sub/deep/d.ogg"]
-    (tree / "[1].wav").touch()
-    assert list(list_audio(["[1].wav"])) == ["[1].wav"], "a file of that very name"
-
-
-def test_pattern_without_match(tree):
-    with pytest.raises(UsageError, match=r"no file matches '\*\.aiff'; check the pattern, or quote it"):
-        list(list_audio(["*.aiff"]))
-
-
-def test_f5_link_loops_are_visited_once(tree):
-    (tree / "sub" / "loop").symlink_to(tree)
-    (tree / "sub" / "again").symlink_to(tree / "sub")
-    found = list(list_audio([str(tree)]))
-    assert len(found) == len(set(found)) == 4
-
-
-def test_f5_self_link_is_reported_when_it_is_read(tree):
-    (tree / "z.wav").symlink_to("z.wav")
-    assert list(list_audio(["."]))[-1] == "./z.wav"
-
-
-def test_f13_folder_without_recordings_says_what_it_holds(tmp_path):
-    for name in ("a.txt", "b.txt", "c.pdf", "README"):
-        (tmp_path / name).touch()
-    with pytest.raises(
-        UsageError, match=r"found \.txt \(2\).*\.pdf \(1\).*\(no extension\) \(1\)|found \.txt \(2\)"
-    ) as caught:
-        list(list_audio([str(tmp_path)]))
-    assert "looked for .aac" in caught.value.message
-    assert "\n" not in caught.value.message
-
-
-def test_f13_empty_folder(tmp_path):
-    with pytest.raises(UsageError, match="found nothing; looked for"):
-        list(list_audio([str(tmp_path)]))
-
-
-def test_f1_names_that_are_not_utf8(tmp_path):
-    (tmp_path / os.fsdecode(b"\xff.wav")).touch()
-    (found,) = list_audio([str(tmp_path)])
-    assert os.fsencode(found).endswith(b"/\xff.wav")
-
-
-def test_listing_starts_before_it_ends(tree, monkeypatch):
-    seen = []
-    real_stat = files.Path.stat
-    monkeypatch.setattr(
-        files.Path, "stat", lambda self, **options: seen.append(str(self)) or real_stat(self, **options)
-    )
-    assert next(list_audio(["."])) == "./a.FLAC"
-    assert "sub" not in " ".join(seen)
 
 
 # --- FolderLock -------------------------------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ FAILURE_CODES: dict[str, str] = {
     "permission": "not readable for this user",
     "vanished": "the file disappeared between listing and reading",
     "io_error": "the file system reported an error; retries did not help",
+    "timeout": "not done within the time that one file is given",
     "corrupt": "the decoder gave up on damaged content",
     "unsafe_pickle": "an object array or pickle: loading it could run code",
     "bad_array": "a NumPy file of the wrong type, rank, size or scale",

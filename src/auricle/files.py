@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files: atomic writes, hashes, JSON, the folder lock, and the list of recordings to work on.
+"""Files: atomic writes, hashes, JSON, the folder lock, and what the names of recordings end with.
 
 Whatever auricle writes, it writes beside its target and renames it there, so that a killed process, a full disk
 or a power cut leaves the old file or the new one, never half of one.
@@ -8,15 +8,13 @@ or a power cut leaves the old file or the new one, never half of one.
 from __future__ import annotations
 
 import contextlib
-import glob
 import hashlib
 import json
 import os
 import secrets
 import socket
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path, PurePath
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
@@ -54,7 +52,6 @@ AUDIO_EXTENSIONS = frozenset(
 )
 _TEMP_PREFIX = ".auricle-"
 _HASH_BLOCK_BYTES = 1 << 20
-_STDIN = "-"
 
 PathLike = str | bytes | os.PathLike[str]
 
@@ -111,6 +108,19 @@ def read_json(path: PathLike) -> Any:
         raise UsageError(f"{os.fsdecode(path)} is no valid JSON: {error}") from error
 
 
+def json_differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """Yield the leaves in which two JSON trees differ, each as ``a.b was 1, is 2``.
+
+    >>> list(json_differences({"a": {"b": 1, "c": 3}}, {"a": {"b": 2, "c": 3}}))
+    ['a.b was 1, is 2']
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(set(before) | set(now)):
+            yield from json_differences(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
+    elif before != now:
+        yield f"{name} was {before!r}, is {now!r}"
+
+
 def sha256_bytes(data: bytes) -> str:
     """Return the SHA-256 of ``data`` as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
@@ -123,81 +133,6 @@ def sha256_file(path: PathLike) -> str:
         while block := file.read(_HASH_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
-
-
-def list_audio(inputs: Iterable[str]) -> Iterator[str]:
-    """Yield the recordings that ``inputs`` name, as paths.
-
-    A folder is searched with all below it, sorted by name; only audio extensions count there, hidden files do not,
-    and a folder reached twice through symbolic links is visited once. A pattern with ``*``, ``?`` or ``[`` is
-    expanded unless a file has that very name. Everything else, ``-`` for standard input too, is kept as it is:
-    whether it can be read is found out when it is read, and reported there.
-
-    Raises:
-        UsageError: nothing matches a pattern, or a folder holds no recording; says what it holds instead.
-    """
-    for name in inputs:
-        if name == _STDIN or not glob.has_magic(name) or os.path.lexists(name):
-            yield from _expand(name)
-            continue
-        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - absolute patterns too
-        if not matches:
-            raise UsageError(f"no file matches {name!r}; check the pattern, or quote it if the shell changed it")
-        for match in matches:
-            yield from _expand(match)
-
-
-def _expand(name: str) -> Iterator[str]:
-    """Yield ``name`` itself, or the recordings below it if it is a folder."""
-    if name == _STDIN or not Path(name).is_dir():
-        yield name
-        return
-    others: Counter[str] = Counter()
-    found = False
-    for path in _walk(name, set(), others):
-        found = True
-        yield path
-    if not found:
-        raise UsageError(_nothing_in(name, others))
-
-
-def _walk(folder: str, visited: set[tuple[int, int]], others: Counter[str]) -> Iterator[str]:
-    """Yield the recordings below ``folder``; counts the extensions it passes over in ``others``."""
-    try:
-        status = Path(folder).stat()
-        identity = (status.st_dev, status.st_ino)
-        if identity in visited:
-            return
-        visited.add(identity)
-        with os.scandir(folder) as entries:
-            # Only the names are kept and sorted: one folder of millions of files fits in memory that way.
-            names = sorted((entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith("."))
-    except OSError as error:
-        others[f"(unreadable folder: {error.strerror})"] += 1
-        return
-    for name, is_folder in names:
-        path = os.path.join(folder, name)  # noqa: PTH118 - keeps a leading "./" as it was typed
-        extension = PurePath(name).suffix.lower()
-        if is_folder:
-            yield from _walk(path, visited, others)
-        elif extension in AUDIO_EXTENSIONS:
-            yield path
-        else:
-            others[extension or "(no extension)"] += 1
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is a folder; a link to itself is none, and is reported when it is read."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _nothing_in(folder: str, others: Counter[str]) -> str:
-    seen = ", ".join(f"{extension} ({count})" for extension, count in others.most_common(8)) or "nothing"
-    known = " ".join(sorted(AUDIO_EXTENSIONS))
-    return f"no recording in folder {folder!r}: found {seen}; looked for {known}; name other files one by one"
 
 
 class FolderLock:

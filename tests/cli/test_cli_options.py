@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from auricle.cli.options import Thresholds, check_labels, parse_thresholds
+from auricle.cli.options import check_labels, parse_thresholds
 from auricle.errors import UsageError
+from auricle.runtime.thresholds import Thresholds
 
 
 def test_no_threshold_changes_nothing():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results as lines, tables, CSV and label files, on a stream and in a folder."""
+"""Results as lines, tables, CSV and label files, on a stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from auricle.cli.views import detect_view, embed_view, tag_view
-from auricle.cli.writers import Folder, open_stream
+from auricle.cli.writers import open_stream
 from auricle.errors import UsageError
 from auricle.events.formats import parse_csv, parse_raven
 from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, TagResult
@@ -115,80 +115,3 @@ def test_audacity_labels_of_two_recordings_need_a_folder():
 def test_an_embedding_is_a_row_of_numbers():
     result = EmbedResult("a.wav", 1.0, embedding=np.array([0.5, -1], np.float32))
     assert written(embed_view(2), "csv", result) == "path,duration,e0,e1,flags,error,message\na.wav,1,0.5,-1,,,\n"
-
-
-def fill(folder, view, form, *results, finished=True):
-    writer = Folder(view, form, folder, model="yard", total=3)
-    for result in results:
-        writer.write(result)
-    writer.close(finished)
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_a_folder_holds_results_failures_and_a_summary(tmp_path):
-    out = tmp_path / "new" / "scores"
-    assert fill(out, tag_view(1, all_scores), "table", DOG, GONE) == ["failures.jsonl", "scores.jsonl", "summary.json"]
-    assert [json.loads(line)["path"] for line in (out / "scores.jsonl").read_text().splitlines()] == ["a.wav", "=b.wav"]
-    failure = {"path": "=b.wav", "code": "not_found", "message": "no such file: =b.wav"}
-    assert json.loads((out / "failures.jsonl").read_text()) == failure
-    summary = json.loads((out / "summary.json").read_text())
-    assert summary.pop("elapsed_s") >= 0
-    assert summary.pop("auricle")
-    assert summary == {
-        "model": "yard",
-        "inputs": 3,
-        "done": 1,
-        "failed": 1,
-        "failures": {"not_found": 1},
-        "flags": {"silent": 1},
-        "audio_s": 5.0,
-        "finished": True,
-    }
-
-
-def test_an_interrupted_folder_keeps_what_was_done_and_says_so(tmp_path):
-    fill(tmp_path, tag_view(1, all_scores), "json", DOG, finished=False)
-    assert json.loads((tmp_path / "summary.json").read_text())["finished"] is False
-    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == 1
-
-
-@pytest.mark.parametrize(("form", "name"), [("csv", "events.csv"), ("raven", "events.selections.txt")])
-def test_the_form_names_the_file(tmp_path, form, name):
-    assert name in fill(tmp_path, detect_view(), form, BARK)
-
-
-def test_audacity_labels_go_into_a_tree_of_files(tmp_path):
-    results = [
-        DetectResult("/data/x/a.wav", 5.0, events=BARK.events),
-        DetectResult("../up/a.wav", 5.0),
-        DetectResult("a.flac", 5.0),
-    ]
-    fill(tmp_path / "out", detect_view(), "audacity", *results, LOST)
-    labels = tmp_path / "out" / "labels"
-    assert sorted(str(p.relative_to(labels)) for p in labels.rglob("*.txt")) == [
-        "a.flac.txt",
-        "data/x/a.wav.txt",
-        "up/a.wav.txt",
-    ]
-    assert (labels / "data/x/a.wav.txt").read_text().startswith("0.500000\t1.250000\tdog\n")
-    assert json.loads((tmp_path / "out" / "failures.jsonl").read_text())["code"] == "not_found"
-
-
-def test_nothing_is_named_before_it_is_whole(tmp_path):
-    writer = Folder(tag_view(1, all_scores), "json", tmp_path, model="yard", total=1)
-    writer.write(DOG)
-    assert not (tmp_path / "scores.jsonl").exists()
-    writer.close(True)
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_a_folder_that_cannot_be_made_is_said_before_the_work(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match=r"--out .*file: cannot write there \(.*\); choose another folder"):
-        Folder(tag_view(1, all_scores), "json", tmp_path / "file", model="yard", total=1)
-
-
-def test_names_that_are_not_utf8_are_written_as_escapes(tmp_path):
-    fill(tmp_path, tag_view(1, all_scores), "json", TagResult("caf\udce9.wav", 1.0))
-    text = (tmp_path / "scores.jsonl").read_bytes().decode("utf-8")
-    assert json.loads(text)["path"] == "caf\udce9.wav"

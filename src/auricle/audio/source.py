@@ -83,7 +83,7 @@ class FileSource:
         self.path = os.fsdecode(path)
         self._name = os.fsencode(path)
         self._file = -1
-        self._opened = _retried(self._open)
+        self._opened = retried(self._open)
         self.size = self._opened.st_size
 
     def read_at(self, offset: int, count: int) -> bytes:
@@ -99,7 +99,7 @@ class FileSource:
             self._open()
             return _read_fully(self._pread, offset, count)
 
-        return _retried(reopen_and_read, RETRY_PAUSES_S[0])
+        return retried(reopen_and_read, RETRY_PAUSES_S[0])
 
     def changed(self) -> bool:
         """Compare size and modification time with those at opening."""
@@ -255,8 +255,12 @@ def _require_regular(status: os.stat_result) -> None:
             raise InputError("not_regular", f"{kind}, not a regular file{advice}")
 
 
-def _retried(action: Callable[[], T], first_pause_s: float = 0.0) -> T:
-    """Do ``action``, again after pauses if the file system fails for the moment; never call that corrupt."""
+def retried(action: Callable[[], T], first_pause_s: float = 0.0) -> T:
+    """Do ``action``, again after pauses if the file system fails for the moment; never call that corrupt.
+
+    Raises:
+        InputError: ``io_error`` if the last try failed too, else what the file system said.
+    """
     last: OSError | None = None
     pauses = RETRY_PAUSES_S[1:] if first_pause_s else RETRY_PAUSES_S
     for pause in (first_pause_s, *pauses):
@@ -277,6 +281,7 @@ def _input_error(error: OSError) -> InputError:
         errno.ELOOP: ("broken_link", "a symbolic link to itself"),
         errno.EACCES: ("permission", "this user may not read it; change its permissions"),
         errno.EPERM: ("permission", "this user may not read it; change its permissions"),
+        errno.ENOENT: ("vanished", "it disappeared while it was read"),
         errno.ENOTDIR: ("not_found", "a part of the path is no folder; check the path"),
         errno.ENAMETOOLONG: ("not_found", "the name is longer than the file system allows; check the path"),
         errno.EISDIR: ("not_regular", "a folder, not a regular file"),

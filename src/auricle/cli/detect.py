@@ -7,52 +7,48 @@ from typing import Annotated, Literal
 
 import typer
 
+from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
-from auricle.cli.options import (
-    Debug,
-    Device,
-    Inputs,
-    Jobs,
-    Model,
-    Out,
-    Precision,
-    Quiet,
-    Threshold,
-    check_labels,
-    parse_thresholds,
-)
+from auricle.cli.options import Inputs, ScoringOptions, Threshold, parse_thresholds
+from auricle.runtime.locate import DEFAULT_MODEL
 
 
 @guarded
+@grouped
 def detect(
     inputs: Inputs,
     *,
-    model: Model = None,
     form: Annotated[
         Literal["table", "json", "csv", "audacity", "raven"], typer.Option("--format", "-f", help="Form of results.")
     ] = "table",
-    out: Out = None,
     threshold: Threshold = None,
-    jobs: Jobs = 1,
-    device: Device = "auto",
-    precision: Precision = "float32",
-    debug: Debug = False,
-    quiet: Quiet = False,
+    options: ScoringOptions,
 ) -> None:
     """Say when sounds happen in each recording: events with onset and offset in seconds.
 
     A threshold is the score at which an event begins; without one, the model's own are used.
+    With --out, a folder of any size is scanned: it can be stopped, killed and resumed.
 
     Example:
       auricle detect night.flac --model models/yard
       auricle detect night.flac --model models/yard --format audacity > labels.txt
+      auricle detect archive/ --out events/ --jobs 4
     """
-    from auricle.cli.scoring import find_inputs, open_model, score_all
+    from auricle.cli.scoring import score
     from auricle.cli.views import detect_view
+    from auricle.scanning.task import Task
 
-    wanted = parse_thresholds(threshold)
-    sources = find_inputs(inputs)
-    detector = open_model(model, precision=precision, quiet=quiet)
-    check_labels(wanted, detector.labels)
-    results = detector.detect_many(sources, threshold=wanted.as_argument(detector.labels), jobs=jobs)
-    score_all(results, detect_view(), form, out, model=detector.spec.name, total=len(sources), quiet=quiet)
+    thresholds = parse_thresholds(threshold)
+    name = DEFAULT_MODEL if options.model is None else options.model
+    task = Task("detect", name, options.precision, thresholds=thresholds)
+    view = detect_view()
+    score(
+        inputs,
+        task,
+        options,
+        form,
+        lambda _: view,
+        lambda detector, x: detector.detect_many(
+            x, threshold=thresholds.as_argument(detector.labels), jobs=options.jobs
+        ),
+    )

@@ -7,32 +7,35 @@ from typing import Annotated, Literal
 
 import typer
 
+from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
-from auricle.cli.options import Debug, Inputs, Jobs, Model, Out, Precision, Quiet
+from auricle.cli.options import Inputs, ScoringOptions
+from auricle.runtime.locate import DEFAULT_MODEL
 
 
 @guarded
+@grouped
 def embed(
     inputs: Inputs,
     *,
-    model: Model = None,
     form: Annotated[Literal["json", "csv"], typer.Option("--format", "-f", help="Form of results.")] = "json",
-    out: Out = None,
-    jobs: Jobs = 1,
-    precision: Precision = "float32",
-    debug: Debug = False,
-    quiet: Quiet = False,
+    options: ScoringOptions,
 ) -> None:
     """Give one vector for each recording: the mean of the network's embedding over its windows.
 
     Example:
       auricle embed archive/ --model models/yard --out vectors/
     """
-    from auricle.cli.scoring import find_inputs, open_model, score_all
+    from auricle.cli.scoring import score
     from auricle.cli.views import embed_view
+    from auricle.scanning.task import Task
 
-    sources = find_inputs(inputs)
-    detector = open_model(model, precision=precision, quiet=quiet)
-    results = detector.embed_many(sources, jobs=jobs)
-    view = embed_view(detector.embedding_size)
-    score_all(results, view, form, out, model=detector.spec.name, total=len(sources), quiet=quiet)
+    task = Task("embed", DEFAULT_MODEL if options.model is None else options.model, options.precision)
+    score(
+        inputs,
+        task,
+        options,
+        form,
+        lambda detector: embed_view(detector.embedding_size),
+        lambda detector, x: detector.embed_many(x, jobs=options.jobs),
+    )

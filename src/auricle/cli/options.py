@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +13,7 @@ import typer
 from auricle.errors import UsageError
 from auricle.registry import nearest
 from auricle.runtime.locate import DEFAULT_MODEL
+from auricle.runtime.thresholds import Thresholds
 
 Inputs = Annotated[
     list[str],
@@ -36,7 +37,12 @@ Model = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="DIR", help="Write results, failures.jsonl and summary.json into this folder."),
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Scan into this folder: results, failures.jsonl, summary.json, and a journal to go on from.",
+    ),
 ]
 NewFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; must be new or empty.")]
 Soft = Annotated[
@@ -52,7 +58,19 @@ Threshold = Annotated[
         help="X for all labels or LABEL=X for one, from 0 to 1; may be repeated.",
     ),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Recordings scored at the same time.")]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", "-j", metavar="N", min=1, help="Recordings scored at the same time; processes with --out."),
+]
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Also read what is linked from within a folder and lies outside it.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the scan in --out.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Throw away the scan in --out and start anew.")]
+Timeout = Annotated[
+    float,
+    typer.Option("--timeout", metavar="S", min=0.001, help="Seconds that one recording is given, with --out."),
+]
 Device = Annotated[Literal["auto", "cpu"], typer.Option("--device", help="Where to compute.")]
 Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", help="Which graph of the model to run.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
@@ -83,28 +101,20 @@ SampleRate = Annotated[
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """What ``--threshold`` said.
+class ScoringOptions:
+    """What ``tag``, ``detect`` and ``embed`` have in common."""
 
-    Attributes:
-        default: for labels that are not named; None leaves the model's own.
-        labels: for single labels.
-    """
-
-    default: float | None = None
-    labels: Mapping[str, float] = field(default_factory=dict)
-
-    def of(self, label: str, otherwise: float) -> float:
-        """Return the threshold of ``label``, or ``otherwise`` where none was given."""
-        if label in self.labels:
-            return self.labels[label]
-        return otherwise if self.default is None else self.default
-
-    def as_argument(self, labels: Sequence[str]) -> float | dict[str, float] | None:
-        """Return what ``Detector.detect`` takes: None for the model's own, one for all, or one for some labels."""
-        if self.default is not None and self.labels:
-            return {label: self.of(label, self.default) for label in labels}
-        return dict(self.labels) if self.labels else self.default
+    model: Model = None
+    out: Out = None
+    resume: Resume = False
+    overwrite: Overwrite = False
+    follow_links: FollowLinks = False
+    jobs: Jobs = 1
+    timeout_s: Timeout = 600.0
+    device: Device = "auto"
+    precision: Precision = "float32"
+    debug: Debug = False
+    quiet: Quiet = False
 
 
 def parse_thresholds(values: Sequence[str] | None) -> Thresholds:

@@ -7,50 +7,36 @@ from typing import Annotated, Literal
 
 import typer
 
+from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
-from auricle.cli.options import (
-    Debug,
-    Device,
-    Inputs,
-    Jobs,
-    Model,
-    Out,
-    Precision,
-    Quiet,
-    Threshold,
-    check_labels,
-    parse_thresholds,
-)
+from auricle.cli.options import Inputs, ScoringOptions, Threshold, parse_thresholds
+from auricle.runtime.locate import DEFAULT_MODEL
 
 
 @guarded
+@grouped
 def tag(
     inputs: Inputs,
     *,
-    model: Model = None,
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Form of results.")] = "table",
-    out: Out = None,
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Labels to show for each recording.")] = 5,
     threshold: Threshold = None,
-    jobs: Jobs = 1,
-    device: Device = "auto",
-    precision: Precision = "float32",
-    debug: Debug = False,
-    quiet: Quiet = False,
+    options: ScoringOptions,
 ) -> None:
     """Say what is in each recording: labels with their scores.
 
+    With --out, a folder of any size is scanned: it can be stopped, killed and resumed.
+
     Example:
       auricle tag yard.wav --model models/yard
-      auricle tag archive/ --format json > scores.jsonl
+      auricle tag archive/ --out scores/ --jobs 4
     """
-    from auricle.cli.scoring import find_inputs, open_model, score_all
+    from auricle.cli.scoring import score
     from auricle.cli.views import tag_view
+    from auricle.scanning.task import Task
 
-    wanted = parse_thresholds(threshold)
-    sources = find_inputs(inputs)
-    detector = open_model(model, precision=precision, quiet=quiet)
-    check_labels(wanted, detector.labels)
-    view = tag_view(top, lambda label: wanted.of(label, 0.0))
-    results = detector.tag_many(sources, jobs=jobs)
-    score_all(results, view, form, out, model=detector.spec.name, total=len(sources), quiet=quiet)
+    thresholds = parse_thresholds(threshold)
+    name = DEFAULT_MODEL if options.model is None else options.model
+    task = Task("tag", name, options.precision, top, thresholds)
+    view = tag_view(top, lambda label: thresholds.of(label, 0.0))
+    score(inputs, task, options, form, lambda _: view, lambda detector, x: detector.tag_many(x, jobs=options.jobs))

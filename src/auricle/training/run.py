@@ -18,7 +18,7 @@ from auricle.config import Recipe, dump_recipe, load_recipe
 from auricle.data.splits import Split, make_split
 from auricle.errors import RunError
 from auricle.evaluation.report import make_report, selection_figures
-from auricle.files import FolderLock, atomic_write, read_json, write_json
+from auricle.files import FolderLock, atomic_write, json_differences, read_json, write_json
 from auricle.nn.networks import Network, build_network, recipe_base
 from auricle.results import Report, RunResult
 from auricle.runtime.bundle import load_bundle
@@ -209,7 +209,7 @@ def _find_state(request: Request, material: Material, run_folder: Path, progress
         progress.notice("no checkpoint yet: starting from step 0")
         return fresh
     state = load_checkpoint(found[-1])
-    differences = list(_differences(state.fingerprint, fresh.fingerprint))
+    differences = [d.removeprefix("recipe.") for d in json_differences(state.fingerprint, fresh.fingerprint)]
     if differences:
         raise RunError(
             f"{request.out} cannot go on: it was started with other settings or data: {'; '.join(differences)}; "
@@ -217,15 +217,6 @@ def _find_state(request: Request, material: Material, run_folder: Path, progress
         )
     progress.notice(f"going on from step {state.step}")
     return state
-
-
-def _differences(before: Any, now: Any, name: str = "") -> Iterable[str]:
-    """Yield the leaves in which two nested tables differ."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(set(before) | set(now)):
-            yield from _differences(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
-    elif before != now:
-        yield f"{name.removeprefix('recipe.')} was {before!r}, is {now!r}"
 
 
 def _conclude(request: Request, material: Material, split: Split, state: State) -> RunResult:

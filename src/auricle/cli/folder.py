@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results as a folder: the results themselves, ``failures.jsonl`` and ``summary.json``. What has its name is whole."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from auricle.cli.tables import printable
+from auricle.cli.views import View
+from auricle.cli.writers import open_stream
+from auricle.files import atomic_write
+
+
+class Tally:
+    """Counts over results: how many, how long, what went wrong."""
+
+    def __init__(self) -> None:
+        self.done = self.failed = 0
+        self.flags: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.audio_s = 0.0
+
+    def add(self, result: Any) -> None:
+        """Count one result."""
+        self.flags.update({flag.code for flag in result.flags})
+        if result.error is not None:
+            self.failed += 1
+            self.failures[result.error.code] += 1
+            return
+        self.done += 1
+        if result.duration is not None:
+            self.audio_s += result.duration
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts of ``summary.json``."""
+        return {
+            "done": self.done,
+            "failed": self.failed,
+            "failures": dict(sorted(self.failures.items())),
+            "flags": dict(sorted(self.flags.items())),
+            "audio_s": round(self.audio_s, 3),
+        }
+
+
+def write_results(folder: Path, view: View, form: str, results: Callable[[], Iterable[Any]]) -> Tally:
+    """Write the results, and the failures among them, each file whole or not at all.
+
+    Args:
+        folder: where; must exist.
+        view: how the command's results look.
+        form: of the results: json, csv, or a form of the view's own; ``audacity`` is a file for each recording.
+        results: gives all results in their order, each time it is called; they are never held together.
+    """
+    tally = Tally()
+
+    def counted() -> Iterator[Any]:
+        for result in results():
+            tally.add(result)
+            yield result
+
+    if form == "audacity":
+        for result in counted():
+            _write_labels(folder / "labels", view, result)
+    else:
+        atomic_write(folder / result_file(view, form), lambda file: _dump(view, form, counted(), file))
+    failed = ({"path": r.path, **r.error.to_dict()} for r in results() if r.error is not None)
+    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in failed)
+    atomic_write(folder / "failures.jsonl", lambda file: file.writelines(_bytes(line) for line in lines))
+    return tally
+
+
+def result_file(view: View, form: str) -> str:
+    """Return the name of the file that holds the results, such as ``scores.jsonl``."""
+    known = view.files.get(form)
+    return view.name + ({"json": ".jsonl", "csv": ".csv"}[form] if known is None else known.suffix)
+
+
+def _dump(view: View, form: str, results: Iterator[Any], file: BinaryIO) -> None:
+    """Write all results into a binary file."""
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+    if form in view.files:
+        text.writelines(view.files[form].dump(result for result in results if result.error is None))
+    else:
+        writer = open_stream(view, form, text)
+        for result in results:
+            writer.write(result)
+    text.detach()
+
+
+def _write_labels(folder: Path, view: View, result: Any) -> None:
+    """Write the labels of one recording, in a tree like that of the recordings."""
+    if result.error is not None:
+        return
+    form = view.files["audacity"]
+    parts = [part for part in Path(result.path).parts if part not in ("..", Path(result.path).anchor)]
+    target = folder.joinpath(*parts[:-1], printable(parts[-1]) + form.suffix)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(target, _bytes("".join(form.dump([result]))))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

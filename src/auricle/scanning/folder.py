@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a scan: who may use it, what it must not lose, and the journal in it.
+
+scores.jsonl, failures.jsonl, summary.json     what a user wants; written when all is done
+journal/                                       what was done; a killed scan goes on from it
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auricle import __version__
+from auricle.audio.listing import STDIN, Listing
+from auricle.errors import RunError, UsageError
+from auricle.files import FolderLock, sha256_file
+from auricle.journal import Journal, has_journal, open_journal, start_journal
+from auricle.runtime.bundle import SPEC_FILE, Bundle
+from auricle.scanning.task import Task
+
+JOURNAL = "journal"
+SUMMARY = "summary.json"
+#: Names that a scan writes, whatever its form; with ``overwrite`` these are removed and nothing else.
+OURS = frozenset(
+    [JOURNAL, SUMMARY, "failures.jsonl", "labels"]
+    + [f"{stem}{suffix}" for stem in ("scores", "events", "embeddings") for suffix in (".jsonl", ".csv")]
+    + ["events.selections.txt"]
+)
+#: What a recording takes on the disk, in the listing, the journal and the results, where little is found in it.
+_BYTES_PER_RECORDING = 600
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is to be scanned, with what, and where the results go.
+
+    Attributes:
+        inputs: files, folders and patterns, as the user typed them.
+        out: the folder.
+        task: what is done with each recording.
+        form: of the results.
+        follow_links: also read what is linked from within a folder and lies outside it.
+        resume: go on with the scan in ``out``.
+        overwrite: throw away the scan in ``out``.
+    """
+
+    inputs: Sequence[str]
+    out: Path
+    task: Task
+    form: str
+    follow_links: bool = False
+    resume: bool = False
+    overwrite: bool = False
+
+
+def plan_of(scan: Scan, bundle: Bundle) -> dict[str, Any]:
+    """Return what decides the results: a scan goes on only if nothing of it has changed.
+
+    How it is carried out, with how many jobs and on which machine, may change.
+    """
+    task = scan.task
+    relative = any(not os.path.isabs(name) for name in scan.inputs)  # noqa: PTH117
+    return {
+        "command": task.command,
+        "model": f"{bundle.spec.name} ({sha256_file(bundle.path / SPEC_FILE)[:16]})",
+        "precision": task.precision,
+        "top": task.top,
+        "threshold": {"default": task.thresholds.default, **task.thresholds.labels},
+        "format": scan.form,
+        "inputs": list(scan.inputs),
+        "follow_links": scan.follow_links,
+        "working_folder": str(Path.cwd()) if relative else None,
+        "version": __version__,
+    }
+
+
+@contextmanager
+def opened_scan(scan: Scan, bundle: Bundle, notice: Callable[[str], None]) -> Iterator[Journal]:
+    """Claim the folder, list the recordings or find an earlier list, and give the journal.
+
+    Raises:
+        RunError: the folder holds something else, is in use, or its scan was started differently.
+        UsageError: it cannot be written, or the inputs hold no recording.
+    """
+    _check_folder(scan)
+    folder = scan.out / JOURNAL
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FolderLock(folder))
+            journal = stack.enter_context(_journal(scan, folder, plan_of(scan, bundle), notice))
+        except OSError as error:
+            raise UsageError(
+                f"--out {scan.out}: cannot write there ({error.strerror}); choose another folder"
+            ) from error
+        if journal.damaged:
+            notice(f"{journal.damaged} torn records dropped; those recordings are done again")
+        if 0 < journal.done < journal.total:
+            notice(f"going on: {journal.done} of {journal.total} are done")
+        _check_space(scan.out, journal)
+        yield journal
+
+
+def _journal(scan: Scan, folder: Path, plan: dict[str, Any], notice: Callable[[str], None]) -> Journal:
+    """Open the journal, after starting it if there is none."""
+    if scan.overwrite:
+        _empty(scan.out)
+    if not has_journal(folder):
+        if scan.resume:
+            notice("no journal yet: starting from the first recording")
+        listing = Listing(scan.inputs, follow_links=scan.follow_links)
+        start_journal(folder, plan, (entry.to_json() for entry in listing))
+        if listing.links_outside:
+            notice(f"{listing.links_outside} links lead out of their folder and are not followed (see --follow-links)")
+    return open_journal(folder, plan)
+
+
+def _check_folder(scan: Scan) -> None:
+    """Refuse a folder that would lose something."""
+    out = scan.out
+    if scan.resume and scan.overwrite:
+        raise RunError("--resume goes on with a scan and --overwrite throws it away: give one of them")
+    if STDIN in scan.inputs:
+        raise UsageError("- (stdin) cannot be read again, so it goes without --out; save it to a file")
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file; --out takes a folder")
+    found = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    foreign = [name for name in found if name not in OURS and not name.endswith((".part", ".tmp"))]
+    if foreign:
+        raise RunError(f"{out} holds other things than a scan of auricle's ({foreign[0]}); choose another folder")
+    begun = has_journal(out / JOURNAL) or any(name != JOURNAL for name in found)
+    if begun and not (scan.resume or scan.overwrite):
+        raise RunError(f"{out} holds a scan already; --resume goes on with it, --overwrite replaces it")
+
+
+def _empty(out: Path) -> None:
+    """Remove what an earlier scan left, but the lock that this one holds."""
+    for path in [*out.iterdir(), *(out / JOURNAL).iterdir()]:
+        if path == out / JOURNAL or path.name == "lock":
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _check_space(out: Path, journal: Journal) -> None:
+    """Stop now rather than later if the results cannot fit on the disk."""
+    needed = (journal.total - journal.done) * _BYTES_PER_RECORDING
+    free = shutil.disk_usage(out).free
+    if free < needed:
+        raise UsageError(
+            f"--out {out}: {free / 1e6:.0f} MB are free, and {journal.total - journal.done} results take "
+            f"at least {needed / 1e6:.0f} MB; free some space or choose another folder, then go on with --resume"
+        )

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done with each recording of a scan, and the record that stands for its result in the journal.
+
+A ``Task`` is a few plain values, so it travels to other processes and machines; ``open`` loads the model there and
+returns the work itself: an ``Entry`` of the listing in, a record (JSON) out. Numbers in a record are exact, so what is
+written from it is what would have been written at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from auricle.audio.listing import Entry
+from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, TagResult
+from auricle.runtime.detector import Detector, load
+from auricle.runtime.thresholds import Thresholds
+
+Command = Literal["tag", "detect", "embed"]
+Result = TagResult | DetectResult | EmbedResult
+Record = dict[str, Any]
+Work = Callable[[Entry], Record]
+R = TypeVar("R", TagResult, DetectResult, EmbedResult)
+
+#: Digits with which a float32 comes back as it was.
+_FLOAT32_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to do with each recording.
+
+    Attributes:
+        command: which result is wanted.
+        model: folder or name.
+        precision: ``float32`` or ``int8``.
+        top: for ``tag``: how many of the highest scores to keep; None keeps all.
+        thresholds: for ``tag``: scores below are not kept; for ``detect``: where an event begins.
+    """
+
+    command: Command
+    model: str
+    precision: str = "float32"
+    top: int | None = None
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    def open(self) -> Work:
+        """Load the model and return the work."""
+        return self.work_of(load(self.model, precision=self.precision))
+
+    def work_of(self, detector: Detector) -> Work:
+        """Return the work, done by a model that is loaded already."""
+
+        def work(entry: Entry) -> Record:
+            start = time.perf_counter()
+            result = self._result(detector, entry)
+            return {**encode_result(result), "work_s": round(time.perf_counter() - start, 6)}
+
+        return work
+
+    def _result(self, detector: Detector, entry: Entry) -> Result:
+        """Return the result of one recording, failed or not."""
+        if entry.error is not None:
+            return decode_result(self.command, failed_record(entry, entry.error))
+        if self.command == "tag":
+            return completed(self.kept(next(detector.tag_many([entry.path]))), entry)
+        if self.command == "embed":
+            return completed(next(detector.embed_many([entry.path])), entry)
+        threshold = self.thresholds.as_argument(detector.labels)
+        return completed(next(detector.detect_many([entry.path], threshold=threshold)), entry)
+
+    def kept(self, result: TagResult) -> TagResult:
+        """Return a result with the scores that are wanted: the highest ``top`` of those that reach their threshold."""
+        scores = tuple(score for score in result.scores if score.score >= self.thresholds.of(score.label, 0.0))
+        return replace(result, scores=scores[: self.top])
+
+
+def completed(result: R, entry: Entry) -> R:
+    """Return a result with what only the listing knows: its flags, and that a file which is gone was there."""
+    error = result.error
+    if error is not None and error.code == "not_found" and not entry.named:
+        error = Failure("vanished", "the file disappeared between listing and reading")
+    return replace(result, flags=(*result.flags, *entry.flags), error=error)
+
+
+def failed_record(entry: Entry, failure: Failure) -> Record:
+    """Return the record of a recording that gave no result."""
+    path = entry.path.encode("utf-8", "backslashreplace").decode("utf-8")
+    flags = [_flag(flag) for flag in entry.flags]
+    return {"path": path, "duration": None, "flags": flags, "error": failure.to_dict()}
+
+
+def encode_result(result: Result) -> Record:
+    """Return the record of a result."""
+    record: Record = {
+        "path": result.path,
+        "duration": result.duration,
+        "flags": [_flag(flag) for flag in result.flags],
+        "error": None if result.error is None else result.error.to_dict(),
+    }
+    if isinstance(result, TagResult):
+        record["scores"] = [[s.label, s.score] for s in result.scores]
+    elif isinstance(result, DetectResult):
+        record["events"] = [[e.label, e.onset, e.offset, e.score] for e in result.events]
+    elif result.embedding is not None:
+        record["embedding"] = [float(f"{value:.{_FLOAT32_DIGITS}g}") for value in result.embedding.tolist()]
+    return record
+
+
+def decode_result(command: Command, record: Record) -> Result:
+    """Return the result that a record stands for."""
+    flags = tuple(Flag(f["code"], {k: v for k, v in f.items() if k != "code"}) for f in record["flags"])
+    error = None if record["error"] is None else Failure(**record["error"])
+    path, duration = record["path"], record["duration"]
+    if command == "tag":
+        scores = tuple(LabelScore(label, score) for label, score in record.get("scores", ()))
+        return TagResult(path, duration, flags, scores, error)
+    if command == "detect":
+        events = tuple(Event(*values) for values in record.get("events", ()))
+        return DetectResult(path, duration, flags, events, error)
+    values = record.get("embedding")
+    return EmbedResult(path, duration, flags, None if values is None else np.array(values, np.float32), error)
+
+
+def _flag(flag: Flag) -> dict[str, Any]:
+    return {"code": flag.code, **flag.details}
