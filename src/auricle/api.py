@@ -18,10 +18,11 @@ from auricle.runtime.detector import load
 
 if TYPE_CHECKING:
     from auricle.exporting.web import Site
+    from auricle.scale.sweep import SweepResult
     from auricle.training.crossval import CrossvalResult
     from auricle.training.progress import Progress
 
-__all__ = ["crossval", "evaluate", "export_int8", "export_site", "load", "train"]
+__all__ = ["crossval", "evaluate", "export_int8", "export_site", "load", "sweep", "train"]
 
 PathLike = str | os.PathLike[str]
 
@@ -179,6 +180,57 @@ def export_site(model: PathLike, out: PathLike, *, precision: str = "float32", t
 
     bundle = load_bundle(resolve_model(model))
     return export(bundle, Path(out), precision=precision, tarball=None if tarball is None else Path(tarball))
+
+
+def sweep(
+    recipe: PathLike,
+    data: PathLike,
+    *,
+    out: PathLike,
+    trials: int | None = None,
+    overrides: Iterable[str] = (),
+    soft: PathLike | None = None,
+    data_format: str = "auto",
+    sample_rate: int | None = None,
+    test_fold: str | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> SweepResult:
+    """Search over the choices of a recipe, comparing trials on dev clips; test clips take no part.
+
+    Args:
+        recipe: YAML file with a section ``sweep``.
+        data: as for ``train``.
+        out: folder of the sweep; must be new or empty, unless ``resume``.
+        trials: how many in all; over the recipe's.
+        overrides: ``a.b=c`` assignments over what all trials share.
+        soft: CSV of a teacher's soft labels.
+        data_format: form of the data; ``auto`` recognises it.
+        sample_rate: of waveform arrays that do not say theirs, in Hz.
+        test_fold: fold that no trial hears.
+        resume: go on with the sweep in ``out``.
+        progress: listener.
+
+    Raises:
+        UsageError: and its kinds, for wrong use, data, recipe or folders.
+        Interrupted: after a signal, when the state has been saved.
+    """
+    from auricle.data.splits import without_test
+    from auricle.scale.space import read_sweep
+    from auricle.scale.sweep import run_sweep
+    from auricle.training.preparing import read_training_data
+    from auricle.training.progress import Progress as Silent
+
+    search = read_sweep(Path(recipe), overrides, trials=trials)
+    manifest = read_training_data(
+        Path(data),
+        search.recipe,
+        data_format=data_format,
+        sample_rate=sample_rate,
+        soft=None if soft is None else Path(soft),
+    )
+    listener = Silent() if progress is None else progress
+    return run_sweep(search, without_test(manifest, test_fold), Path(out), listener, resume=resume)
 
 
 def evaluate(

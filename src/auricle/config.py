@@ -305,6 +305,13 @@ def load_recipe(
         overrides: assignments in the order they were typed; the last one wins.
         base: values under the file's own, for callers that have defaults (a model name, say).
     """
+    return make_recipe(read_values(path, overrides, base), "the recipe" if path is None else f"the recipe {path}")
+
+
+def read_values(
+    path: str | Path | None = None, overrides: Iterable[str] = (), base: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Read what ``load_recipe`` checks, as nested dictionaries; arguments as there."""
     values: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in (base or {}).items()}
     if path is not None:
         try:
@@ -321,7 +328,7 @@ def load_recipe(
                 values[key] = value
     for assignment in overrides:
         _set_path(values, assignment)
-    return make_recipe(values, "the recipe" if path is None else f"the recipe {path}")
+    return values
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -134,6 +134,10 @@ class InputError(AuricleError):
         self.code = code
         super().__init__(message)
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str]]:
+        """Let it be sent between processes."""
+        return type(self), (self.code, self.message)
+
 
 class TrainingError(AuricleError):
     """Training had to stop; the last good state is kept."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from auricle.data.forms import read_manifest
 from auricle.data.manifest import Clip, Manifest
-from auricle.data.splits import check_trainable, crossval_folds, make_split
+from auricle.data.splits import check_trainable, crossval_folds, make_split, without_test
 from auricle.data.stratify import deal_groups, group_counts
 from auricle.errors import DataError, UsageError
 from auricle.results import Flag
@@ -230,3 +230,29 @@ def test_esc10_folds_have_no_leak_and_every_class(shared):
 def test_the_spoof_corpus_splits_as_given(shared):
     split = make_split(read_manifest(shared / "data" / "spoof"))
     assert (len(split.train), len(split.dev), len(split.test)) == (1377, 458, 0)
+
+
+class TestWithoutTest:
+    def test_a_given_test_part_is_gone_and_the_others_stay(self):
+        clips = [replace(c, split=("train", "train", "dev", "test")[i // 10]) for i, c in enumerate(even(40))]
+        rest = without_test(make(clips))
+        assert [c.split for c in rest.clips] == ["train"] * 20 + ["dev"] * 10
+        split = make_split(rest)
+        assert (len(split.train), len(split.dev), len(split.test)) == (20, 10, 0)
+
+    def test_a_fold_is_gone_and_goes_before_given_parts(self):
+        clips = [replace(c, fold=str(i // 8), split="dev") for i, c in enumerate(even(40))]
+        rest = without_test(make(clips), "2")
+        assert (len(rest), rest.folds) == (32, ("0", "1", "3", "4"))
+        assert len(make_split(rest).test) == 0
+
+    def test_without_parts_everything_stays(self):
+        manifest = make(even(40))
+        assert without_test(manifest) is manifest
+
+    def test_a_group_on_both_sides_and_an_unknown_fold_are_refused(self):
+        clips = [replace(c, split="test" if i == 0 else "train") for i, c in enumerate(even(40))]
+        with pytest.raises(DataError, match="1 groups stand on two sides"):
+            without_test(make(clips))
+        with pytest.raises(UsageError, match="the data has no column 'fold'"):
+            without_test(make(clips), "1")

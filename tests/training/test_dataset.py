@@ -29,6 +29,7 @@ from auricle.training.dataset import (
     scoring_hop_samples,
     scoring_windows,
 )
+from auricle.training.sharing import Share
 
 OFF = (
     "augment.shift=false",
@@ -220,7 +221,7 @@ def test_batches_carry_targets_and_weights_of_their_clips(reader, clips, workers
     targets = np.eye(8, dtype=np.float32)
     weights = np.arange(8, dtype=np.float32)
     dataset, plan = CropDataset(clips, reader, tiny()), BatchPlan(8, 4, seed=0)
-    batches = list(make_loader(dataset, plan, targets, weights, first_step=1, last_step=4, workers=workers))
+    batches = list(make_loader(dataset, Share(plan), targets, weights, first_step=1, last_step=4, workers=workers))
     assert len(batches) == 3
     for batch, pairs in zip(batches, plan.walk(1, 4), strict=True):
         assert [int(c) for c in batch.clips] == [clip for _, clip in pairs]
@@ -247,9 +248,9 @@ def test_waveform_arrays_give_the_same_batches_as_the_audio(reader, clips, tmp_p
         np.save(tmp_path / f"{i}.npy", values)
         arrays.append(Clip(f"{i}.npy", str(tmp_path / f"{i}.npy"), clip.label))
     stored = ClipReader(reader.cache, ArraySpec("waveform", RATE), RATE, RATE)
-    targets, weights, plan = np.eye(8, dtype=np.float32), np.ones(8, np.float32), BatchPlan(8, 4, seed=0)
+    targets, weights, share = np.eye(8, dtype=np.float32), np.ones(8, np.float32), Share(BatchPlan(8, 4, seed=0))
     both = [
-        make_loader(CropDataset(c, r, tiny()), plan, targets, weights, first_step=0, last_step=4, workers=0)
+        make_loader(CropDataset(c, r, tiny()), share, targets, weights, first_step=0, last_step=4, workers=0)
         for c, r in ((clips, reader), (arrays, stored))
     ]
     for from_audio, from_arrays in zip(*both, strict=True):

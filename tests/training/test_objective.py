@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from toydata import tiny
@@ -10,7 +11,8 @@ from toydata import tiny
 from auricle.nn.losses import training_loss
 from auricle.nn.networks import build_network
 from auricle.training.dataset import Batch
-from auricle.training.objective import Objective, Target
+from auricle.training.objective import Objective, Target, mix
+from auricle.training.sharing import Mixture
 
 TARGET = Target("multi", negatives=False)
 
@@ -28,6 +30,10 @@ def make_batch(inputs: torch.Tensor, masks: torch.Tensor | None = None) -> Batch
     return Batch(inputs, masks, torch.eye(size, 2), torch.ones(size), torch.arange(size))
 
 
+def mixture(partner: list[int], share: list[float]) -> Mixture:
+    return Mixture(np.arange(1 + max(partner)), np.array(partner), np.array(share, np.float32))
+
+
 def loss_of(network, features, targets) -> torch.Tensor:
     return training_loss(network.classify(features), targets, torch.ones(len(targets)), task="multi", negatives=False)[
         "loss"
@@ -40,22 +46,32 @@ def noise(seed: int = 0) -> torch.Tensor:
 
 def test_without_mixing_it_is_the_loss_of_the_batch(network):
     batch = make_batch(noise())
-    parts = Objective(network, TARGET, is_logmel=False)(batch, torch.tensor([1, 0]), torch.ones(2))
+    parts = Objective(network, TARGET, is_logmel=False)(mix(batch, mixture([1, 0], [1.0, 1.0])))
     torch.testing.assert_close(parts["loss"], loss_of(network, network.features(batch.inputs), batch.targets))
 
 
 def test_items_and_targets_are_mixed_by_the_same_share(network):
     batch = make_batch(noise())
-    parts = Objective(network, TARGET, is_logmel=False)(batch, torch.tensor([1, 0]), torch.tensor([0.75, 1.0]))
+    parts = Objective(network, TARGET, is_logmel=False)(mix(batch, mixture([1, 0], [0.75, 1.0])))
     mixed = torch.stack([0.75 * batch.inputs[0] + 0.25 * batch.inputs[1], batch.inputs[1]])
     targets = torch.tensor([[0.75, 0.25], [0.0, 1.0]])
     torch.testing.assert_close(parts["loss"], loss_of(network, network.features(mixed), targets))
 
 
+def test_partners_that_belong_to_another_process_lie_behind(network):
+    batch = make_batch(torch.stack([noise()[0], noise()[1], noise(1)[0]]))
+    mixed = mix(batch, mixture([2, 1], [0.5, 1.0]))
+    torch.testing.assert_close(mixed.inputs[0], (batch.inputs[0] + batch.inputs[2]) / 2)
+    assert torch.equal(mixed.inputs[1], batch.inputs[1])
+    assert mixed.targets.tolist() == [[0.5, 0.0], [0.0, 1.0]]  # the third item has no class
+    assert mixed.clips.tolist() == [0, 1]
+    assert {len(part) for part in mixed} == {2}
+
+
 def test_masks_are_laid_over_the_features(network):
     masks = torch.tensor([[[[0.0, 0.5]], [[0.0, 0.0]]], [[[0.0, 0.0]], [[0.0, 0.0]]]])
     batch = make_batch(noise(), masks)
-    parts = Objective(network, TARGET, is_logmel=False)(batch, torch.tensor([0, 1]), torch.ones(2))
+    parts = Objective(network, TARGET, is_logmel=False)(batch)
     features = network.features(batch.inputs)
     features[0, :, :25] = features[0].mean()
     torch.testing.assert_close(parts["loss"], loss_of(network, features, batch.targets))
@@ -63,14 +79,14 @@ def test_masks_are_laid_over_the_features(network):
 
 def test_stored_log_mels_go_past_the_front_end(network):
     features = network.features(noise())
-    parts = Objective(network, TARGET, is_logmel=True)(make_batch(features), torch.tensor([0, 1]), torch.ones(2))
+    parts = Objective(network, TARGET, is_logmel=True)(make_batch(features))
     torch.testing.assert_close(parts["loss"], loss_of(network, features, torch.eye(2)))
 
 
 @pytest.mark.parametrize("target", [Target("single", negatives=True, temperature=2.0), TARGET])
 def test_the_target_says_how_scores_are_meant(network, target):
     batch = make_batch(noise())
-    parts = Objective(network, target, is_logmel=False)(batch, torch.tensor([0, 1]), torch.ones(2))
+    parts = Objective(network, target, is_logmel=False)(batch)
     output = network(batch.inputs)
     expected = training_loss(
         output,

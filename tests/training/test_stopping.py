@@ -57,3 +57,27 @@ def test_outside_the_main_thread_nothing_is_touched():
     thread.start()
     thread.join()
     assert seen == [(False, before)]
+
+
+def test_outside_the_main_thread_a_file_asks(tmp_path):
+    """Ray Train runs a loop in a thread, to which no signal comes."""
+    file, seen = tmp_path / "stop", []
+
+    def work() -> None:
+        with stop_on_signals(file) as stop:
+            seen.append((bool(stop), stop.exit_code))
+            file.write_text("130")
+            seen.append((bool(stop), stop.exit_code))
+            file.unlink()
+            seen.append((bool(stop), stop.exit_code))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [(False, None), (True, 130), (True, 130)]
+
+
+def test_in_the_main_thread_signals_do(tmp_path):
+    (tmp_path / "stop").write_text("130")
+    with stop_on_signals(tmp_path / "stop") as stop:
+        assert not stop

@@ -175,3 +175,16 @@ def test_where_the_cache_lives(monkeypatch):
     assert default_cache_dir() == Path("/xdg/auricle")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_cache_dir() == Path.home() / ".cache" / "auricle"
+
+
+def test_entries_are_found_in_the_folder_of_another_machine(recording, folder, tmp_path):
+    cache = WaveformCache(folder, RATE)
+    cache.prepare([str(recording)])
+    assert cache.missing() == []
+    here = cache.at(tmp_path / "here")
+    assert here.missing() == [str(recording)]
+    assert counts(here.prepare(here.missing())) == (1, 0, 0, 0)
+    assert here.missing() == []
+    assert np.array_equal(here.load(str(recording)), cache.load(str(recording)))
+    assert entries(tmp_path / "here") != entries(folder)
+    assert cache.at(folder).missing() == []

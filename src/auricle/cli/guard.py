@@ -21,7 +21,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from auricle.errors import AuricleError
+from auricle.errors import AuricleError, InputError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +30,15 @@ R = TypeVar("R")
 def say(text: str) -> None:
     """Write one line for people to stderr; stdout belongs to results."""
     print(text, file=sys.stderr, flush=True)
+
+
+def speaks() -> bool:
+    """Tell whether this process prints what all of a training find: it is alone, or the first that torchrun started.
+
+    >>> speaks()
+    True
+    """
+    return os.environ.get("RANK", "0") == "0"
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
@@ -61,7 +70,8 @@ def leave(error: Exception) -> NoReturn:
         forget_stdout()
         raise typer.Exit(1) from None
     if isinstance(error, AuricleError):
-        say(f"auricle: {error.message}")
+        if speaks() or isinstance(error, InputError):  # one process's loader may fail on its own
+            say(f"auricle: {error.message}")
         raise typer.Exit(error.exit_code) from None
     if isinstance(error, ModuleNotFoundError) and (extra := _extra_of(error.name)) is not None:
         say(f'auricle: this needs {error.name}, which is not installed; do: pip install "auricle[{extra}]"')

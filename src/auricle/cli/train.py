@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from auricle.cli.guard import guarded
+from auricle.cli.guard import guarded, speaks
 from auricle.cli.options import (
     Data,
     DataFormat,
@@ -95,7 +95,8 @@ def train(
             seed=seed,
             progress=progress,
         )
-    print_run(result, form, sys.stdout)
+    if speaks():
+        print_run(result, form, sys.stdout)
 
 
 def all_overrides(overrides: list[str] | None, epochs: int | None, device: str | None) -> list[str]:

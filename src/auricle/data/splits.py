@@ -9,7 +9,7 @@ that nobody asked for would only be taken from training.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -179,6 +179,27 @@ def make_split(
         notes.append(f"{dev_fraction:.0%} of the rest, by group, is dev (seed {seed})")
     _require_parts(manifest, {name: parts[name] for name in ("train", "dev")})
     return Split(parts["train"], parts["dev"], parts["test"], missing_classes(manifest, parts), tuple(notes))
+
+
+def without_test(manifest: Manifest, test_fold: str | None = None) -> Manifest:
+    """Return the data without its test part, for whoever compares many runs: on this, ``make_split`` makes no test.
+
+    Args:
+        manifest: the data.
+        test_fold: leave this fold out; goes before given parts.
+
+    Raises:
+        UsageError: a fold that the data has not.
+        DataError: a group on both sides.
+    """
+    parts = _given_parts(manifest) if test_fold is None else _fold_parts(manifest, test_fold)
+    if parts is None:
+        return manifest
+    check_leaks(manifest, parts)
+    rest = manifest.select(np.setdiff1d(np.arange(len(manifest)), parts["test"]))
+    if test_fold is None:
+        return rest
+    return replace(rest, clips=tuple(replace(clip, split=None) for clip in rest.clips))
 
 
 def crossval_folds(manifest: Manifest, *, k: int = DEFAULT_FOLDS, seed: int = 0) -> tuple[Fold, ...]:

@@ -144,10 +144,11 @@ def mixing(alpha: float, batch: int, rng: np.random.Generator) -> tuple[npt.NDAr
     """Draw mixup (Zhang et al. 2018): each item's partner and its own share, at least one half.
 
     Returns:
-        partner: ``(batch,)`` indices; share: ``(batch,)`` in [0.5, 1]. All ones if ``alpha`` is 0.
+        partner: ``(batch,)`` indices; share: ``(batch,)`` in [0.5, 1]. Where ``alpha`` is 0, each item is its own
+        partner.
     """
-    partner = rng.permutation(batch)
     if alpha == 0:
-        return partner, np.ones(batch, dtype=np.float32)
+        return np.arange(batch), np.ones(batch, dtype=np.float32)
+    partner = rng.permutation(batch)
     share = rng.beta(alpha, alpha, size=batch)
     return partner, np.maximum(share, 1 - share).astype(np.float32)

@@ -38,6 +38,11 @@ class BatchPlan:
     weights: npt.NDArray[np.floating] | None = None
 
     @property
+    def count(self) -> int:
+        """Clips in every batch."""
+        return min(self.size, self.batch_size)
+
+    @property
     def steps(self) -> int:
         """Batches an epoch."""
         return max(1, self.size // self.batch_size)

@@ -104,6 +104,16 @@ class WaveformCache:
         report.built += 1
         self._entries[path] = entry
 
+    def at(self, folder: Path) -> WaveformCache:
+        """Return a cache of the same files in another machine's folder; ``missing`` says what it lacks."""
+        other = WaveformCache(folder, self.sample_rate)
+        other._entries = {path: other.folder / entry.relative_to(self.folder) for path, entry in self._entries.items()}
+        return other
+
+    def missing(self) -> list[str]:
+        """Return the files whose entries are not in the folder."""
+        return [path for path, entry in self._entries.items() if not entry.exists()]
+
     def load(self, path: str) -> FloatArray:
         """Return the waveform of a prepared file, memory-mapped and read-only, shape ``(time,)``."""
         return np.memmap(self._entries[path], dtype="<f4", mode="r", offset=HEADER_BYTES)

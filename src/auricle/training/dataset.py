@@ -27,8 +27,9 @@ from auricle.results import FloatArray
 from auricle.runtime.windows import cut_windows
 from auricle.timeline import pad_window, seconds_to_samples, window_starts
 from auricle.training.augment import Plan, augment_waveform, draw_plan, take_crop
-from auricle.training.batches import CROP, BatchPlan, generator
+from auricle.training.batches import CROP, generator
 from auricle.training.cache import WaveformCache
+from auricle.training.sharing import Share
 
 
 class Batch(NamedTuple):
@@ -194,7 +195,7 @@ def scoring_windows(values: FloatArray, recipe: Recipe, reader: ClipReader) -> F
 
 def make_loader(
     dataset: CropDataset,
-    plan: BatchPlan,
+    share: Share,
     targets: FloatArray,
     weights: FloatArray,
     *,
@@ -202,13 +203,13 @@ def make_loader(
     last_step: int,
     workers: int,
 ) -> Iterator[Batch]:
-    """Return the batches from one step to another, read ahead by ``workers`` processes.
+    """Return this process's part of the batches from one step to another, read ahead by ``workers`` processes.
 
     One loader serves all epochs, so that nothing stops at their borders.
     """
     loader: DataLoader[_Crop] = DataLoader(
         dataset,
-        batch_sampler=_Walk(plan, first_step, last_step),
+        batch_sampler=_Walk(share, first_step, last_step),
         collate_fn=_Collate(targets, weights),
         num_workers=workers,
         worker_init_fn=_leave_signals,
@@ -244,11 +245,11 @@ def _leave_signals(worker: int) -> None:
 class _Walk:
     """A batch sampler over a range of steps."""
 
-    def __init__(self, plan: BatchPlan, first_step: int, last_step: int) -> None:
-        self.plan, self.first_step, self.last_step = plan, first_step, last_step
+    def __init__(self, share: Share, first_step: int, last_step: int) -> None:
+        self.share, self.first_step, self.last_step = share, first_step, last_step
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return self.plan.walk(self.first_step, self.last_step)
+        return self.share.walk(self.first_step, self.last_step)
 
     def __len__(self) -> int:
         return self.last_step - self.first_step

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from auricle.config import Recipe
@@ -32,15 +31,16 @@ from auricle.errors import Interrupted, TrainingError
 from auricle.files import write_json
 from auricle.nn.networks import Network
 from auricle.results import FloatArray
-from auricle.training.augment import mixing
-from auricle.training.batches import MIX, STEP, BatchPlan, generator
+from auricle.training.batches import STEP, BatchPlan, generator
 from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, restore_optimizer, save_checkpoint
 from auricle.training.dataset import Batch, ClipReader, CropDataset, make_loader
+from auricle.training.devices import make_fabric
+from auricle.training.group import ALONE, Group
 from auricle.training.logs import RunLog
-from auricle.training.objective import Objective, Target
-from auricle.training.precision import fabric_precision
+from auricle.training.objective import Objective, Target, mix
 from auricle.training.progress import Progress
-from auricle.training.stopping import StopRequest, stop_on_signals
+from auricle.training.sharing import Share
+from auricle.training.stopping import STOP_FILE, StopRequest, stop_on_signals
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ class Loop:
         score_dev: maps a network to named dev figures, the first of which selects; None selects nothing.
         folder: where checkpoints and logs go.
         state: to go on from; a fresh one starts at step 0.
+        progress: listens, in the process that leads.
+        group: the processes that train together; each computes its part of every step.
     """
 
     recipe: Recipe
@@ -84,24 +86,22 @@ class Loop:
     folder: Path
     state: State
     progress: Progress = field(default_factory=Progress)
+    group: Group = ALONE
 
     def __post_init__(self) -> None:
         recipe = self.recipe
         self.plan = BatchPlan(len(self.data.clips), recipe.data.batch_size, recipe.seed, self.data.draws)
+        self.share = Share(self.plan, recipe.augment.mixup_alpha, self.group.rank, self.group.size)
         self.total_steps = recipe.optim.epochs * self.plan.steps
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on each run
-        self.fabric = Fabric(
-            accelerator=recipe.run.device,
-            devices=1,
-            precision=fabric_precision(recipe.run.precision, recipe.run.device),
-        )
+        self.fabric = make_fabric(recipe.run, self.group)
         self.network = self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(requires_grad=False)
         self.optimizer: Any = _make_optimizer(self.network, recipe)
         _restore(self.state, self.network, self.averaged, self.optimizer)
-        objective = Objective(self.network, self.target, is_logmel=self.reader.is_logmel)
-        self.module, self.optimizer = self.fabric.setup(objective, self.optimizer)
-        self.log = RunLog(self.folder, self.state.history)
+        self.objective = Objective(self.network, self.target, is_logmel=self.reader.is_logmel)
+        self.module, self.optimizer = self.fabric.setup(self.objective, self.optimizer)
+        self.log = RunLog(self.folder, self.state.history) if self.group.leads else None
         self._saved_at = time.monotonic()
 
     def fit(self) -> State:
@@ -111,7 +111,10 @@ class Loop:
             Interrupted: after a signal; the state was saved.
             TrainingError: at a non-finite loss or gradient; the last good checkpoint is kept.
         """
-        with contextlib.closing(self.log), stop_on_signals() as stop:
+        with (
+            contextlib.closing(self.log) if self.log else contextlib.nullcontext(),
+            stop_on_signals(self.folder / STOP_FILE) as stop,
+        ):
             if self.state.step < self.total_steps and not self._is_stale():
                 self.progress.training_starts(self.total_steps, self.state.step, self._seconds_a_step())
                 self._walk(stop)
@@ -121,7 +124,7 @@ class Loop:
         dataset = CropDataset(self.data.clips, self.reader, self.recipe)
         loader = make_loader(
             dataset,
-            self.plan,
+            self.share,
             self.data.targets,
             self.data.weights,
             first_step=self.state.step,
@@ -129,52 +132,60 @@ class Loop:
             workers=self.recipe.data.workers,
         )
         for batch in _batches(loader, stop):
+            if self._agreed(stop) is not None or batch is None:
+                break
             loss = self._step(batch)
             self.state.losses.append(loss)
             self.state.step += 1
             self.progress.step_done(self.state.step, loss)
             if self.state.step % self.plan.steps == 0:
                 self._end_epoch()
-            if stop.exit_code is not None or self._is_stale():
+            if self._is_stale():
                 break
             if self._is_due():
                 self.save()
         self.save()
-        if stop.exit_code is not None:
-            raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", stop.exit_code)
+        exit_code = self._agreed(stop)
+        if exit_code is not None:
+            raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", exit_code)
+
+    def _agreed(self, stop: StopRequest) -> int | None:
+        """Return the exit code if any process was asked to stop: all leave at the same step, or some would wait."""
+        code = int(self.group.gather([0 if stop.exit_code is None else stop.exit_code]).max())
+        return code if code else None
 
     def _step(self, batch: Batch) -> float:
         """Do one optimiser step; returns the loss."""
         step, optim = self.state.step, self.recipe.optim
-        torch.manual_seed(_step_seed(self.recipe.seed, step))
+        torch.manual_seed(_step_seed(self.recipe.seed, step, self.group.rank))
         for group in self.optimizer.param_groups:
             group["lr"] = optim.lr * learning_rate_factor(step, self.total_steps, optim.warmup_steps, optim.schedule)
         self.module.train()
         self.optimizer.zero_grad()
         loss = 0.0
-        for part, share in _micro_batches(self.fabric.to_device(batch), optim.accumulate):
-            parts = self.module(part, *self._mixing(len(part.clips), step))
-            loss += float(parts["loss"].detach()) * share
-            self._require_finite("loss", loss, batch)
-            self.fabric.backward(parts["loss"] * share)
+        parts = _micro_batches(mix(self.fabric.to_device(batch), self.share.mixture(step)), optim.accumulate)
+        for number, (part, share) in enumerate(parts, 1):
+            weight = share * self.share.weight
+            with self.fabric.no_backward_sync(self.module, enabled=number < len(parts)):
+                value = self.module(part)["loss"]
+                loss += float(value.detach()) * weight
+                # DDP averages over processes; what is wanted is the mean over clips.
+                self.fabric.backward(value * (weight * self.group.size))
+        loss = float(self.group.gather([loss]).sum())
+        self._require_finite("loss", loss)
         most = math.inf if optim.clip_norm is None else optim.clip_norm
         norm: Any = self.fabric.clip_gradients(self.module, self.optimizer, max_norm=most, error_if_nonfinite=False)
-        self._require_finite("gradient", float(norm), batch)
+        self._require_finite("gradient", float(norm))
         self.optimizer.step()
         _average(self.averaged, self.network, min(optim.ema, (1 + step) / (10 + step)))
         return loss
-
-    def _mixing(self, size: int, step: int) -> tuple[Tensor, Tensor]:
-        rng = generator(self.recipe.seed, MIX, step)
-        partner, share = mixing(self.recipe.augment.mixup_alpha, size, rng)
-        device = self.fabric.device
-        return torch.from_numpy(partner).to(device), torch.from_numpy(share).to(device)
 
     def _end_epoch(self) -> None:
         epoch = self.state.step // self.plan.steps
         row = {"epoch": float(epoch), "step": float(self.state.step), "loss": float(np.mean(self.state.losses))}
         self.state.losses = []
         if self.score_dev is not None:
+            self.group.copy_buffers(self.averaged)
             figures = self.score_dev(self.averaged)
             row |= {f"dev_{name}": value for name, value in figures.items()}
             score = next(iter(figures.values()))
@@ -184,7 +195,8 @@ class Loop:
                 self.state.tensors = {k: v for k, v in self.state.tensors.items() if not k.startswith("best.")}
                 self.state.tensors |= {f"best.{k}": v.clone() for k, v in self.averaged.state_dict().items()}
         self.state.history.append(row)
-        self.log.write(row)
+        if self.log is not None:
+            self.log.write(row)
         self.progress.epoch_done(row)
 
     def _is_stale(self) -> bool:
@@ -201,7 +213,9 @@ class Loop:
         return time.monotonic() - self._saved_at >= run.checkpoint_every_s
 
     def save(self) -> None:
-        """Write a checkpoint of this moment."""
+        """Write a checkpoint of this moment; the process that leads does it for all."""
+        if not self.group.leads:
+            return
         best = {k: v for k, v in self.state.tensors.items() if k.startswith("best.")}
         now = {
             **{f"model.{k}": v for k, v in self.network.state_dict().items()},
@@ -212,13 +226,14 @@ class Loop:
         save_checkpoint(self.folder / "checkpoints", self.state)
         self._saved_at = time.monotonic()
 
-    def _require_finite(self, what: str, value: float, batch: Batch) -> None:
+    def _require_finite(self, what: str, value: float) -> None:
         """Stop before a step that would fill the weights with NaN."""
         if math.isfinite(value):
             return
-        names = [self.data.clips[int(i)].key for i in batch.clips]
+        names = [self.data.clips[i].key for i in self.plan.batch(*divmod(self.state.step, self.plan.steps))]
         report = self.folder / "nonfinite.json"
-        write_json(report, {"step": self.state.step, what: str(value), "clips": names})
+        if self.group.leads:
+            write_json(report, {"step": self.state.step, what: str(value), "clips": names})
         kept = find_checkpoints(self.folder / "checkpoints")
         raise TrainingError(
             f"the {what} became {value} at step {self.state.step}, in a batch with {', '.join(names[:3])}, ... "
@@ -228,37 +243,41 @@ class Loop:
 
     def _seconds_a_step(self) -> float:
         """Time steps on a copy, so that the estimate changes nothing; the first ones compile kernels."""
-        batch = _first_batch(self)
-        trial = copy.deepcopy(self.module)
+        batch = mix(_first_batch(self), self.share.mixture(0))
+        trial = copy.deepcopy(self.objective)  # not the module: other processes would have to take part
         times = []
         for _ in range(3):
             start = time.perf_counter()
             torch.manual_seed(0)
             trial.train()
-            self.fabric.backward(trial(batch, *self._mixing(len(batch.clips), 0))["loss"])
+            with self.fabric.autocast():
+                loss = trial(batch)["loss"]
+            self.fabric.backward(loss)
             times.append(time.perf_counter() - start)
         return min(times)
 
 
-def _batches(loader: Iterator[Batch], stop: StopRequest) -> Iterator[Batch]:
-    """Yield batches; that loader processes are gone is no error where the same signal asked to stop."""
+def _batches(loader: Iterator[Batch], stop: StopRequest) -> Iterator[Batch | None]:
+    """Yield batches; where the signal that asked to stop took the loader processes too, the last one is None."""
     try:
         yield from loader
     except RuntimeError:
         if stop.exit_code is None:
             raise
+        yield None
 
 
 def _first_batch(loop: Loop) -> Batch:
     """Return the run's first batch, read in this process."""
     dataset = CropDataset(loop.data.clips, loop.reader, loop.recipe)
-    loader = make_loader(dataset, loop.plan, loop.data.targets, loop.data.weights, first_step=0, last_step=1, workers=0)
+    targets, weights = loop.data.targets, loop.data.weights
+    loader = make_loader(dataset, loop.share, targets, weights, first_step=0, last_step=1, workers=0)
     return Batch(*loop.fabric.to_device(next(loader)))
 
 
-def _step_seed(seed: int, step: int) -> int:
-    """Return the seed of torch's random numbers (dropout) in one step."""
-    return int(generator(seed, STEP, step).integers(2**62))
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    """Return the seed of torch's random numbers (dropout) in one step of one process."""
+    return int(generator(seed, STEP, step, rank).integers(2**62))
 
 
 def learning_rate_factor(step: int, total: int, warmup: int, schedule: str) -> float:

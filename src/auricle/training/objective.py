@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training step computes: front end, mixing, masks, network, loss. The loop only drives it."""
+"""What a training step computes: mixing, front end, masks, network, loss. The loop only drives it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from auricle.nn.losses import training_loss
 from auricle.nn.networks import Network
 from auricle.training.augment import mask_features
 from auricle.training.dataset import Batch
+from auricle.training.sharing import Mixture
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,21 @@ class Target:
     temperature: float = 1.0
 
 
+def mix(batch: Batch, mixture: Mixture) -> Batch:
+    """Mix each of a process's own items with its partner, which may lie behind them; returns the own items."""
+    own = len(mixture.share)
+    partner = torch.from_numpy(mixture.partner).to(batch.inputs.device)
+    share = torch.from_numpy(mixture.share).to(batch.inputs.device)
+    share_x = share.view(-1, *[1] * (batch.inputs.dim() - 1))
+    return Batch(
+        torch.lerp(batch.inputs[partner], batch.inputs[:own], share_x),
+        batch.masks[:own],
+        torch.lerp(batch.targets[partner], batch.targets[:own], share[:, None]),
+        batch.weights[:own],
+        batch.clips[:own],
+    )
+
+
 class Objective(nn.Module):
     """A network and its loss as one module, so that mixed precision and DDP wrap a whole step.
 
@@ -44,18 +60,15 @@ class Objective(nn.Module):
         self.target = target
         self.is_logmel = is_logmel
 
-    def forward(self, batch: Batch, partner: Tensor, share: Tensor) -> dict[str, Tensor]:
-        """Return the loss and its parts for a batch whose items are mixed with their partners."""
-        share_x = share.view(-1, *[1] * (batch.inputs.dim() - 1))
-        inputs = torch.lerp(batch.inputs[partner], batch.inputs, share_x)
-        targets = torch.lerp(batch.targets[partner], batch.targets, share[:, None])
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the loss and its parts for a mixed batch."""
         with torch.no_grad():
-            features = inputs if self.is_logmel else self.network.features(inputs)
+            features = batch.inputs if self.is_logmel else self.network.features(batch.inputs)
             features = mask_features(features, batch.masks)
         target = self.target
         return training_loss(
             self.network.classify(features),
-            targets,
+            batch.targets,
             batch.weights,
             task=target.task,
             negatives=target.negatives,

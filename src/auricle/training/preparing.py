@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from auricle.errors import ConfigError, DataError, InputError
 from auricle.results import FloatArray
 from auricle.training.cache import CacheReport, WaveformCache, default_cache_dir
 from auricle.training.dataset import ClipReader, frame_samples, scoring_hop_samples
+from auricle.training.group import Group
 from auricle.training.loop import TrainingSet
 from auricle.training.objective import Target
 from auricle.training.progress import Progress
@@ -122,6 +123,26 @@ def _prepare_reader(manifest: Manifest, recipe: Recipe, progress: Progress) -> t
     skipped = _unusable(manifest, reader, report.failures)
     _report(report, skipped, manifest, progress)
     return reader, skipped
+
+
+def settle_in(material: Material, group: Group) -> Material:
+    """Return a material that another process sent, with the cache of this machine.
+
+    The first process of each machine fills it with what is missing: nothing, where machines share the folder.
+
+    Raises:
+        DataError: if a file that the sender could read cannot be read here.
+    """
+    cache = material.reader.cache.at(default_cache_dir())
+    if group.local_rank == 0:
+        failures = cache.prepare(cache.missing()).failures
+        if failures:
+            raise DataError(
+                f"{len(failures)} files can be read by the first process but not on this machine; all machines must "
+                "see the data under the same path",
+                [str(error) for error in list(failures.values())[:5]],
+            )
+    return replace(material, reader=replace(material.reader, cache=cache))
 
 
 def _unusable(manifest: Manifest, reader: ClipReader, failures: Mapping[str, InputError]) -> dict[Segment, str]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 
 class Progress:
@@ -26,3 +26,35 @@ class Progress:
 
     def epoch_done(self, row: Mapping[str, float]) -> None:
         """An epoch is done; ``row`` is its line of the log."""
+
+
+class Relay(Progress):
+    """Passes everything on to another listener, and each epoch's row to a function too."""
+
+    def __init__(self, inner: Progress, epoch_done: Callable[[Mapping[str, float]], None]) -> None:
+        self._inner, self._epoch_done = inner, epoch_done
+
+    def notice(self, text: str) -> None:
+        """Pass on."""
+        self._inner.notice(text)
+
+    def preparing(self, files: int) -> None:
+        """Pass on."""
+        self._inner.preparing(files)
+
+    def file_prepared(self) -> None:
+        """Pass on."""
+        self._inner.file_prepared()
+
+    def training_starts(self, total_steps: int, done_steps: int, seconds_a_step: float) -> None:
+        """Pass on."""
+        self._inner.training_starts(total_steps, done_steps, seconds_a_step)
+
+    def step_done(self, step: int, loss: float) -> None:
+        """Pass on."""
+        self._inner.step_done(step, loss)
+
+    def epoch_done(self, row: Mapping[str, float]) -> None:
+        """Pass on, then call the function, which may end the run by an exception."""
+        self._inner.epoch_done(row)
+        self._epoch_done(row)

@@ -25,14 +25,17 @@ from auricle.runtime.bundle import load_bundle
 from auricle.training.card import model_card
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
 from auricle.training.finishing import Trained, aggregate, finish, score_clips, score_held_out
+from auricle.training.group import ALONE, Group, join_group
 from auricle.training.initial import initial_weights
 from auricle.training.loop import Loop, final_weights
-from auricle.training.preparing import Material, prepare, read_training_data, training_set
+from auricle.training.preparing import Material, prepare, read_training_data, settle_in, training_set
 from auricle.training.progress import Progress
 
 RUN_FOLDER = "run"
 RECIPE_FILE = "recipe.yaml"
 SPEC_FILE = "auricle.json"
+#: In the run's folder, of the run that is going on: its lock, and what Ray Train keeps while it lasts.
+KEPT = ("lock", "ray")
 
 
 @dataclass(frozen=True)
@@ -67,48 +70,75 @@ def make_request_recipe(model: str, recipe: str | Path | None, overrides: Iterab
 def run_training(request: Request, progress: Progress) -> RunResult:
     """Train, or go on with a run, and write the model folder.
 
+    Under ``torchrun`` or Ray Train the first process reads and writes; all of them train.
+
     Raises:
         RunError: the folder is not empty, in use, or belongs to another run.
         DataError, ConfigError: with all problems.
         Interrupted: after Ctrl-C or SIGTERM; the state was saved.
         TrainingError: a loss that is not finite.
     """
-    run_folder = request.out / RUN_FOLDER
     with ExitStack() as stack:
-        _claim(request, stack)
-        finished = _already_finished(request, progress)
-        if finished is not None:
-            return finished
-        manifest = read_training_data(
-            request.data,
-            request.recipe,
-            data_format=request.data_format,
-            sample_rate=request.sample_rate,
-            soft=request.soft,
-        )
-        for note in manifest.notes:
-            progress.notice(note)
-        material = prepare(manifest, request.recipe, progress)
-        split = make_split(
-            material.manifest,
-            test_fold=request.test_fold,
-            dev_fraction=material.recipe.data.dev_fraction,
-            seed=material.recipe.seed,
-        )
-        progress.notice(
-            f"{len(split.train)} clips to train, {len(split.dev)} dev, {len(split.test)} test; "
-            f"{len(material.manifest.labels)} classes, task {material.recipe.task}"
-        )
-        if request.overwrite:
-            _empty(request.out, run_folder)  # not earlier: data that cannot be used must not cost a model
-        state = _find_state(request, material, run_folder, progress)
-        atomic_write(run_folder / RECIPE_FILE, dump_recipe(material.recipe).encode())
-        state = fit(material, split, run_folder, state, progress, request)
-        return _conclude(request, material, split, state)
+        group = stack.enter_context(join_group())
+        group.first(lambda: claim(request, stack))
+        return train_in_claimed(request, progress, group)
+
+
+def train_in_claimed(request: Request, progress: Progress, group: Group) -> RunResult:
+    """Train in a folder that is claimed already, by the process that leads or by one that started it."""
+    listener = progress if group.leads else Progress()
+    begun = group.first(lambda: _begin(request, listener))
+    if isinstance(begun, RunResult):
+        return begun
+    material, split, state = begun
+    if not group.leads:
+        material = settle_in(material, group)
+    group.wait()
+    state = fit(material, split, request.out / RUN_FOLDER, state, listener, request, group)
+    return group.first(lambda: _conclude(request, material, split, state))
+
+
+def _begin(request: Request, progress: Progress) -> RunResult | tuple[Material, Split, State]:
+    """Read the data; returns the result of a run that is done, else all that training needs."""
+    run_folder = request.out / RUN_FOLDER
+    finished = _already_finished(request, progress)
+    if finished is not None:
+        return finished
+    manifest = read_training_data(
+        request.data,
+        request.recipe,
+        data_format=request.data_format,
+        sample_rate=request.sample_rate,
+        soft=request.soft,
+    )
+    for note in manifest.notes:
+        progress.notice(note)
+    material = prepare(manifest, request.recipe, progress)
+    split = make_split(
+        material.manifest,
+        test_fold=request.test_fold,
+        dev_fraction=material.recipe.data.dev_fraction,
+        seed=material.recipe.seed,
+    )
+    progress.notice(
+        f"{len(split.train)} clips to train, {len(split.dev)} dev, {len(split.test)} test; "
+        f"{len(material.manifest.labels)} classes, task {material.recipe.task}"
+    )
+    if request.overwrite:
+        _empty(request.out, run_folder)  # not earlier: data that cannot be used must not cost a model
+    state = _find_state(request, material, run_folder, progress)
+    atomic_write(run_folder / RECIPE_FILE, dump_recipe(material.recipe).encode())
+    return material, split, state
 
 
 def fit(
-    material: Material, split: Split, folder: Path, state: State, progress: Progress, request: Request | None = None
+    material: Material,
+    split: Split,
+    folder: Path,
+    state: State,
+    progress: Progress,
+    request: Request | None = None,
+    group: Group = ALONE,
 ) -> State:
     """Run the loop over a prepared data set; returns the final state."""
     recipe = material.recipe
@@ -120,9 +150,9 @@ def fit(
         initial_weights(network, request.init, material, new_head=request.new_head)
 
     def score_dev(candidate: Network) -> dict[str, float]:
-        clips = [material.manifest.clips[i] for i in split.dev]
-        scores = np.stack([aggregate(w, recipe.task) for w, _ in score_clips(candidate, material, clips)])
-        return selection_figures(scores, material.targets[split.dev], recipe.task)
+        clips = group.deal([material.manifest.clips[i] for i in split.dev])
+        scores = group.undeal([aggregate(w, recipe.task) for w, _ in score_clips(candidate, material, clips)])
+        return group.first(lambda: selection_figures(np.stack(scores), material.targets[split.dev], recipe.task))
 
     loop = Loop(
         recipe=recipe,
@@ -134,12 +164,13 @@ def fit(
         folder=folder,
         state=state,
         progress=progress,
+        group=group,
     )
     return loop.fit()
 
 
-def _claim(request: Request, stack: ExitStack) -> None:
-    """Take the output folder, or say why not."""
+def claim(request: Request, stack: ExitStack) -> None:
+    """Take the output folder until ``stack`` is closed; raises ``RunError`` saying why not."""
     out = request.out
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; --out takes a folder")
@@ -168,9 +199,9 @@ def _is_fresh(out: Path, run_folder: Path) -> bool:
 
 
 def _empty(out: Path, run_folder: Path) -> None:
-    """Remove what an earlier run left, but the lock that this one holds."""
+    """Remove what an earlier run left, but what this one holds."""
     for path in [*out.iterdir(), *run_folder.iterdir()]:
-        if path == run_folder or path.name == "lock":
+        if path == run_folder or path.name in KEPT:
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -7,34 +7,52 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
+#: In a run's folder: asks a run to stop that cannot be sent a signal.
+STOP_FILE = "stop"
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class StopRequest:
-    """Whether somebody asked to stop, and with which exit code."""
+    """Whether somebody asked to stop, and with which exit code.
 
-    def __init__(self) -> None:
-        self.exit_code: int | None = None
+    Args:
+        file: that asks too, where it appears; it holds the exit code.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._exit_code: int | None = None
+        self._file = file
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code that was asked for; None if nobody asked."""
+        if self._exit_code is None and self._file is not None and self._file.exists():
+            self._exit_code = int(self._file.read_text())
+        return self._exit_code
 
     def ask(self, number: int, frame: FrameType | None = None) -> None:
         """Note the wish; a second Ctrl-C stops at once."""
-        if self.exit_code is not None and number == signal.SIGINT:
+        if self._exit_code is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.exit_code = EXIT_CODES[signal.Signals(number)]
+        self._exit_code = EXIT_CODES[signal.Signals(number)]
 
     def __bool__(self) -> bool:
         return self.exit_code is not None
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a wish while the block runs; outside the main thread, do nothing."""
-    request = StopRequest()
+def stop_on_signals(file: Path | None = None) -> Iterator[StopRequest]:
+    """Turn SIGINT and SIGTERM into a wish while the block runs.
+
+    Outside the main thread no signal comes: Ray Train runs a loop there, and asks by ``file``.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield request
+        yield StopRequest(file)
         return
+    request = StopRequest()
     before = {number: signal.signal(number, request.ask) for number in EXIT_CODES}
     try:
         yield request
