@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from auricle.cli.guard import guarded, say
 from auricle.cli.options import Data, DataFormat, Debug, NewFolder, Quiet, ReportFormat, SampleRate
 
 app = typer.Typer(
-    help="Check a data set before training on it, import one, or synthesise one.",
+    help="Check a data set before training on it, import, fetch or synthesise one.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -122,3 +123,44 @@ def synth(
 
     folder = synthesise(out, clips_per_class=clips, clip_s=clip_s, sample_rate=rate, seed=seed)
     print(folder)
+
+
+@app.command(short_help="Fetch a public data set, or list those that are known.")
+@guarded
+def fetch(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The data set; without one, all that are known are listed.")
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder to write.", show_default="its name"),
+    ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="The archive, fetched by other means: nothing is downloaded."),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="A mirror instead of the official address.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the licence and download without asking.")] = False,
+    form: ReportFormat = "table",
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch a public data set and make it ready for training. The licence is shown first.
+
+    A download that was interrupted goes on where it stopped. The archive is compared with its published checksum where
+    one is known; else its checksum is recorded in fetched.json and said to be unverified.
+
+    Example:
+      auricle data fetch
+      auricle data fetch esc10 --out esc10/ --yes
+    """
+    from auricle.cli.fetching import fetch_and_tell, list_sources
+
+    if name is None:
+        list_sources()
+    else:
+        folder = Path(name) if out is None else out
+        fetch_and_tell(name, folder, archive=archive, url=url, yes=yes, form=form, quiet=quiet)

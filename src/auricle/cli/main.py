@@ -43,7 +43,7 @@ app.command(short_help="Search over the choices of a recipe.")(sweep.sweep)
 app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)
 app.command(short_help="Make a model smaller.")(export.export)
 app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
-app.add_typer(data.app, name="data", short_help="Check, import or synthesise a data set.")
+app.add_typer(data.app, name="data", short_help="Check, import, fetch or synthesise a data set.")
 app.command(short_help="Check this machine, or a model.")(doctor.doctor)
 app.command(short_help="Train and use a detector in minutes, to see the whole way.")(demo.demo)
 
