@@ -13,16 +13,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auricle.errors import UsageError
 from auricle.results import Int8Result, Report, RunResult
 from auricle.runtime.detector import load
 
 if TYPE_CHECKING:
+    from auricle.data.manifest import Manifest
     from auricle.exporting.web import Site
+    from auricle.runtime.bundle import Bundle
     from auricle.scale.sweep import SweepResult
     from auricle.training.crossval import CrossvalResult
     from auricle.training.progress import Progress
 
-__all__ = ["crossval", "evaluate", "export_int8", "export_site", "load", "sweep", "train"]
+__all__ = ["crossval", "evaluate", "export_int8", "export_site", "load", "report", "sweep", "train"]
 
 PathLike = str | os.PathLike[str]
 
@@ -151,16 +154,59 @@ def export_int8(
         UsageError: no such model, part or fold, or a model that came with auricle.
         TrainingError: 8 bits cost more than the model's recipe allows.
     """
-    from auricle.data.forms import read_manifest
-    from auricle.evaluation.evaluate import choose_clips
     from auricle.exporting.smaller import export_int8 as export
     from auricle.runtime.bundle import load_bundle, resolve_model
 
     bundle = load_bundle(resolve_model(model))
+    return export(bundle, _clips_for(bundle, data, split, fold))
+
+
+def report(
+    model: PathLike,
+    *,
+    data: PathLike | None = None,
+    split: str | None = None,
+    fold: str | None = None,
+    out: PathLike | None = None,
+) -> Path:
+    """Write one self-contained HTML page about a model.
+
+    Args:
+        model: a folder, or the name of a built-in model.
+        data: labelled recordings that it is measured on.
+        split: take only this part of ``data``, such as ``test``.
+        fold: take only this fold of ``data``.
+        out: file to write; None writes ``report.html`` into the folder of the model.
+
+    Returns:
+        The page.
+
+    Raises:
+        UsageError: no such model, part or fold, or a built-in model without ``out``.
+    """
+    from auricle.reports.modelpage import model_page
+    from auricle.runtime.bundle import load_bundle, resolve_model
+    from auricle.runtime.locate import BUNDLES
+
+    bundle = load_bundle(resolve_model(model))
+    if out is None and bundle.path.resolve().is_relative_to(BUNDLES):
+        raise UsageError(
+            f"{bundle.spec.name} came with auricle and stays as it is; say where the page goes: --out FILE"
+        )
+    page = bundle.path / "report.html" if out is None else Path(out)
+    model_page(page, bundle, _clips_for(bundle, data, split, fold))
+    return page
+
+
+def _clips_for(bundle: Bundle, data: PathLike | None, split: str | None, fold: str | None) -> Manifest | None:
+    """Return the chosen clips of a data set whose classes must be the model's; None without data."""
+    from auricle.data.forms import read_manifest
+    from auricle.evaluation.evaluate import choose_clips
+
     if data is None:
-        return export(bundle)
+        return None
     manifest = read_manifest(Path(data), labels=bundle.spec.labels, task=bundle.spec.task)
-    return export(bundle, choose_clips(manifest, split=split, fold=fold))
+    return choose_clips(manifest, split=split, fold=fold)
 
 
 def export_site(model: PathLike, out: PathLike, *, precision: str = "float32", tarball: PathLike | None = None) -> Site:

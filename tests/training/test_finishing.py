@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+import yaml
 from toydata import Listener, make_loop, tiny, write_folders
 
 from auricle.data.manifest import Clip, Manifest
@@ -146,7 +147,13 @@ def manifest(negatives: int = 0) -> Manifest:
 
 def test_a_card_without_held_out_data_claims_nothing(spec):
     card = model_card(spec, manifest(2), {})
-    assert card.startswith("# toy\n")
+    assert "\n---\n\n# toy\n" in card
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front == {
+        "library_name": "auricle",
+        "pipeline_tag": "audio-classification",
+        "tags": ["audio", "auricle", "onnx", "crnn"],
+    }, "no figure, and no licence that nobody gave"
     assert "network `crnn`, head `attention`" in card
     assert "windows of 0.5 s every 0.28 s" in card
     assert "Classes (single): high, low." in card
@@ -160,6 +167,10 @@ def test_a_card_keeps_dev_and_test_apart(spec):
     report = Report({"accuracy": Interval(0.875, 0.75, 0.95, 40)}, {}, 40, "0" * 64)
     card = model_card(spec.model_copy(update={"negatives": False}), manifest(), {"accuracy": 0.9}, report)
     assert "| test, scored once | accuracy | 0.875 | 0.75 – 0.95 | 40 |" in card
+    (entry,) = yaml.safe_load(card.split("---\n")[1])["model-index"]
+    (result,) = entry["results"]
+    figure = {"type": "accuracy", "name": "accuracy, 95 % 0.75 to 0.95, n = 40", "value": 0.875}
+    assert (entry["name"], result["metrics"]) == ("toy", [figure])
     assert "| dev, which selected the weights | accuracy | 0.9 | | |" in card
     assert "trained without negatives: every sound is taken for one of its classes" in card
     assert "`auricle detect recording.wav --model ./toy`" in card

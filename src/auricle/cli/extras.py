@@ -3,6 +3,6 @@
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("torch", "lightning_fabric", "safetensors", "onnx", "sklearn", "tensorboard", "optuna"),
-    "reports": ("jinja2", "matplotlib"),
+    "reports": ("jinja2",),
     "codecs": ("av",),
 }

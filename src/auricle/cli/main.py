@@ -18,7 +18,7 @@ import typer.core
 import typer.main
 
 from auricle import __version__
-from auricle.cli import crossval, data, demo, detect, doctor, embed, evaluate, export, models, sweep, tag, train
+from auricle.cli import crossval, data, demo, detect, doctor, embed, evaluate, export, models, report, sweep, tag, train
 from auricle.cli.guard import forget_stdout, terminate_cleanly
 
 HELP_NAMES = ("--help", "-h")
@@ -41,7 +41,8 @@ app.command(short_help="Train a detector on labelled recordings.")(train.train)
 app.command(short_help="Measure a recipe over all folds of a data set.")(crossval.crossval)
 app.command(short_help="Search over the choices of a recipe.")(sweep.sweep)
 app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)
-app.command(short_help="Make a model smaller.")(export.export)
+app.command(short_help="Make a model smaller, or a site out of it.")(export.export)
+app.command(short_help="Write a page about a model.")(report.report)
 app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
 app.add_typer(data.app, name="data", short_help="Check, import, fetch or synthesise a data set.")
 app.command(short_help="Check this machine, or a model.")(doctor.doctor)

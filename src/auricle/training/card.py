@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model card: ``README.md`` of a bundle, for the person who will use it."""
+"""The model card: ``README.md`` of a bundle, for the person who will use it, and for the Hugging Face hub.
+
+The hub reads the front matter (https://huggingface.co/docs/hub/model-cards). A licence of the model stands in none of
+it: only who publishes a model can give one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import yaml
 
 from auricle.data.manifest import Manifest
-from auricle.results import Report
+from auricle.results import Report, rounded
 from auricle.runtime.spec import BundleSpec
 
 
@@ -21,6 +28,10 @@ def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], t
     """
     provenance = spec.provenance
     lines = [
+        "---",
+        front_matter(spec, manifest, test).rstrip(),
+        "---",
+        "",
         f"# {spec.name}",
         "",
         f"A sound detector made by auricle {provenance.versions.get('auricle', '')}: network `{spec.model.name}`, head "
@@ -53,6 +64,27 @@ def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], t
         "",
     ]
     return "\n".join(lines)
+
+
+def front_matter(spec: BundleSpec, manifest: Manifest, test: Report | None) -> str:
+    """Return the YAML at the head of the card: kind of model, tags, figures of the test part if there was one."""
+    values: dict[str, Any] = {
+        "library_name": "auricle",
+        "pipeline_tag": "audio-classification",
+        "tags": ["audio", "auricle", "onnx", spec.model.name],
+    }
+    if test is not None:
+        figures = [
+            {"type": name, "name": f"{name}, 95 % {m.low:.4g} to {m.high:.4g}, n = {m.n}", "value": rounded(m.value)}
+            for name, m in test.metrics.items()
+        ]
+        result = {
+            "task": {"type": "audio-classification"},
+            "dataset": {"type": manifest.name, "name": manifest.name},
+            "metrics": figures,
+        }
+        values["model-index"] = [{"name": spec.name, "results": [result]}]
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def _figures(dev: Mapping[str, float], test: Report | None) -> list[str]:
