@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from auricle.exporting.web import Site
     from auricle.runtime.bundle import Bundle
     from auricle.scale.sweep import SweepResult
+    from auricle.training.benching import TrainingBench
     from auricle.training.crossval import CrossvalResult
     from auricle.training.progress import Progress
 
-__all__ = ["crossval", "evaluate", "export_int8", "export_site", "load", "report", "sweep", "train"]
+__all__ = ["bench_train", "crossval", "evaluate", "export_int8", "export_site", "load", "report", "sweep", "train"]
 
 PathLike = str | os.PathLike[str]
 
@@ -300,3 +301,55 @@ def evaluate(
     detector = load(model, precision=precision)
     manifest = read_manifest(Path(data), labels=detector.labels, task=detector.spec.task)
     return evaluate_clips(detector, choose_clips(manifest, split=split, fold=fold))
+
+
+def bench_train(
+    data: PathLike | None = None,
+    *,
+    models: Iterable[str] | None = None,
+    recipes: Iterable[PathLike] | None = None,
+    overrides: Iterable[str] = (),
+    batch_sizes: Sequence[int] | None = None,
+    precisions: Sequence[str] | None = None,
+    steps: int = 10,
+    warm_up: int = 3,
+    data_format: str = "auto",
+    notice: Callable[[str], None] = lambda text: None,
+) -> TrainingBench:
+    """Time some steps of training, recipe beside recipe.
+
+    Args:
+        data: labelled recordings; noise if None.
+        models: networks with their defaults.
+        recipes: YAML files.
+        overrides: ``a.b=c`` assignments over all of them.
+        batch_sizes: crops a step, each in turn; slow recipes take the first only. None takes the recipe's.
+        precisions: of ``run.precision``, each in turn. None takes the recipe's.
+        steps: to time.
+        warm_up: steps before them.
+        data_format: form of the data; ``auto`` recognises it.
+        notice: is told what is being measured.
+
+    Raises:
+        UsageError: neither networks nor recipes, or one that is unknown.
+        DataError: fewer clips than a batch.
+    """
+    from auricle.training.benching import bench_recipes
+    from auricle.training.run import make_request_recipe
+
+    overrides = list(overrides)
+    chosen = {name: make_request_recipe(name, None, overrides, None) for name in models} if models else {}
+    for file in [] if recipes is None else recipes:
+        chosen[Path(file).stem] = make_request_recipe("crnn", Path(file), overrides, None)
+    if not chosen:
+        raise UsageError("nothing to measure: give --model NAME or --recipe FILE, such as --model rawnet")
+    return bench_recipes(
+        chosen,
+        data=None if data is None else Path(data),
+        data_format=data_format,
+        batch_sizes=batch_sizes,
+        precisions=precisions,
+        steps=steps,
+        warm_up=warm_up,
+        notice=notice,
+    )

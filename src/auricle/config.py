@@ -21,6 +21,7 @@ from auricle.registry import nearest
 MAX_YAML_BYTES = 1_000_000
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=4_096)]
 
 
 class _Section(BaseModel):
@@ -29,15 +30,44 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
 
+class RawSection(_Section):
+    """The shape of `rawnet`, which hears the waveform itself; other networks do not look at it."""
+
+    first: Literal["conv", "sinc", "fourier"] = Field(
+        "conv",
+        description="First layer of `rawnet`: free kernels, band-pass filters of which only the edges are learnt "
+        "(`sinc`), or pairs of kernels that begin as windowed cosines and sines (`fourier`).",
+    )
+    kernel: int = Field(128, ge=1, le=4_096, description="Samples that a kernel of the first layer sees.")
+    stride: int = Field(32, ge=1, le=1_024, description="Samples between two outputs of the first layer.")
+    rectify: Literal["none", "abs", "log"] = Field(
+        "none",
+        description="What the first layer hands on: its output, its magnitude, or the logarithm of its power.",
+    )
+    level: bool = Field(False, description="Bring each window to the same level before the first layer.")
+    filter_mask: int = Field(
+        0, ge=0, le=1_024, description="In training, blank up to so many neighbouring filters of the first layer."
+    )
+    channels: tuple[Count, Count, Count] = Field(
+        (64, 64, 128), description="Channels of the first layer and of the two residual blocks, at width 1."
+    )
+    block_kernel: Literal[1, 3, 5, 7, 9] = Field(3, description="Kernel of the convolutions in the residual blocks.")
+    pools: tuple[Count, Count, Count] = Field(
+        (1, 4, 4), description="Pooling over time after the first layer and after each residual block; 1 is none."
+    )
+    hidden: int = Field(64, ge=1, le=4_096, description="Units of the recurrent layer in each direction, at width 1.")
+
+
 class ModelSection(_Section):
     """The network."""
 
     name: str = Field("crnn", description="Network by its registered name.")
-    head: Literal["attention", "linear_softmax", "concat_mlp", "mean_mlp"] = Field(
+    head: Literal["attention", "linear_softmax", "concat_mlp", "mean_mlp", "final_state", "state_attention"] = Field(
         "attention",
         description="How frames become a clip score: `attention` and `linear_softmax` pool per-class "
         "frame scores; `concat_mlp` concatenates reduced hidden states (fixed clip length, no frames); "
-        "`mean_mlp` is EfficientAT's own.",
+        "`mean_mlp` is EfficientAT's own; `final_state` and `state_attention` are those of `rawnet`: "
+        "the last hidden state of each direction, or learnt weights over all (no frames).",
     )
     causal: bool = Field(False, description="Look only backwards in time, so that a stream equals the file.")
     time_stride: Literal[2, 4, 8, 32] = Field(
@@ -47,13 +77,16 @@ class ModelSection(_Section):
     )
     width: float = Field(1.0, ge=0.125, le=8, description="Multiplies all channel counts.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the recurrent layer and the head.")
+    raw: RawSection = RawSection()
 
 
 class FrontendSection(_Section):
-    """The log-mel front end, which lives inside the network and inside the exported graph."""
+    """What lies before the network's own layers; it lives inside the network and inside the exported graph."""
 
-    name: Literal["logmel", "kaldimel"] = Field(
-        "logmel", description="Front end by name; `kaldimel` is EfficientAT's own."
+    name: Literal["logmel", "kaldimel", "waveform"] = Field(
+        "logmel",
+        description="Front end by name; `kaldimel` is EfficientAT's own; `waveform` is for `rawnet`, which hears the "
+        "samples: the other keys but `sample_rate` say nothing then.",
     )
     sample_rate: int = Field(16_000, ge=4_000, le=96_000, description="Rate that recordings are resampled to, in Hz.")
     n_mels: int = Field(64, ge=8, le=256, description="Mel bands.")
@@ -71,6 +104,11 @@ class DataSection(_Section):
     )
     hop_s: float | None = Field(None, gt=0, description="Step between scoring windows in seconds; half a clip if null.")
     pad: Literal["zero", "repeat"] = Field("zero", description="How a short clip or last window is filled.")
+    aggregate: Literal["auto", "mean", "max", "mean_logit"] = Field(
+        "auto",
+        description="From the scores of windows to that of a recording; `auto` is the mean where a clip has one label, "
+        "else the maximum.",
+    )
     batch_size: int = Field(16, ge=1, le=65_536, description="Crops a step.")
     workers: int = Field(2, ge=0, le=256, description="Loader processes; 0 loads in the training process.")
     balance: Literal["none", "sampler", "loss"] = Field(
@@ -79,9 +117,19 @@ class DataSection(_Section):
     negatives: Literal["auto", "use", "ignore"] = Field(
         "auto", description="Clips labelled other/background/_negative_: train silence on them, or leave them out."
     )
+    dev: Literal["given", "inside", "none"] = Field(
+        "given",
+        description="The part that selects: what the data calls dev, or where it says nothing, a share of the groups; "
+        "always such a share, out of train (`inside`); or nothing, so that the last weights count (`none`). "
+        "A given dev that does not select is left alone.",
+    )
     dev_fraction: float = Field(
         0.15, gt=0, lt=0.9, description="Share of the groups held out as dev where no split is given."
     )
+    dev_systems: tuple[str, ...] = Field(
+        (), description="Spoofing systems that only dev may have: it tells then how systems never heard are detected."
+    )
+    exclude_systems: tuple[str, ...] = Field((), description="Spoofing systems whose clips are left out of everything.")
 
 
 class AugmentSection(_Section):
@@ -102,6 +150,20 @@ class AugmentSection(_Section):
         (10.0, 40.0), description="Range of signal-to-noise ratio of added coloured noise in dB; null is off."
     )
     noise_share: Fraction = Field(0.25, description="Share of crops that get noise.")
+    filter_share: Fraction = Field(
+        0.0, description="Share of crops that pass a channel with random stop bands and some distortion (`rawnet`)."
+    )
+    impulse_share: Fraction = Field(
+        0.0, description="Share of crops in which random samples become clicks that follow the signal (`rawnet`)."
+    )
+    copies: int = Field(
+        0, ge=0, le=16, description="Changed copies of each recording that are made before training (`rawnet`)."
+    )
+    room_share: Fraction = Field(0.0, description="Share of these copies that stand in a room.")
+    codec_share: Fraction = Field(0.5, description="Share of these copies that pass one of the codecs.")
+    codecs: tuple[Literal["mulaw", "alaw", "gsm", "vorbis", "opus", "mp3"], ...] = Field(
+        (), description="Codecs to draw from; those of the telephone (`mulaw`, `alaw`, `gsm`) work at 8 kHz."
+    )
 
 
 class TeacherSection(_Section):
@@ -190,20 +252,44 @@ class Recipe(_Section):
             problems.append(
                 f"frontend.hop_ms {f.hop_ms:g} is above frontend.window_ms {f.window_ms:g}: samples would be skipped"
             )
-        if d.hop_s is not None and d.hop_s > d.clip_s:
-            problems.append(
-                f"data.hop_s {d.hop_s:g} is above data.clip_s {d.clip_s:g}: parts of a recording would be skipped"
-            )
+        problems += _data_problems(d)
         if a.freq_mask_mels > f.n_mels:
             problems.append(f"augment.freq_mask_mels {a.freq_mask_mels} is above frontend.n_mels {f.n_mels}")
         for name, pair, least in (("speed", a.speed, 0.25), ("noise_snr_db", a.noise_snr_db, -math.inf)):
             if pair is not None and not least <= pair[0] <= pair[1]:
                 problems.append(f"augment.{name} {list(pair)} is not a range from low to high")
-        if self.model.causal and self.model.head == "concat_mlp":
-            problems.append("model.causal needs frame scores, which model.head concat_mlp does not have")
+        if self.model.causal and self.model.head in ("concat_mlp", "final_state", "state_attention"):
+            problems.append(f"model.causal needs frame scores, which model.head {self.model.head} does not have")
+        problems += _raw_problems(self.model.raw)
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+def _data_problems(data: DataSection) -> list[str]:
+    """Return what does not go together in how recordings are cut and dealt."""
+    problems = []
+    if data.hop_s is not None and data.hop_s > data.clip_s:
+        problems.append(
+            f"data.hop_s {data.hop_s:g} is above data.clip_s {data.clip_s:g}: parts of a recording would be skipped"
+        )
+    if data.dev_systems and data.dev != "inside":
+        problems.append(f"data.dev_systems needs data.dev inside; it is {data.dev}")
+    return problems
+
+
+def _raw_problems(raw: RawSection) -> list[str]:
+    """Return what does not go together in the shape of ``rawnet``."""
+    problems = []
+    if raw.kernel < raw.stride:
+        problems.append(
+            f"model.raw.kernel {raw.kernel} is below model.raw.stride {raw.stride}: samples would be skipped"
+        )
+    if raw.first == "fourier" and raw.rectify == "none":
+        problems.append("model.raw.first fourier makes pairs, which model.raw.rectify abs or log joins; it is none")
+    if raw.filter_mask > raw.channels[0]:
+        problems.append(f"model.raw.filter_mask {raw.filter_mask} is above the {raw.channels[0]} filters there are")
+    return problems
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -295,6 +381,32 @@ def _set_path(values: dict[str, Any], assignment: str) -> None:
     values[last] = parse_yaml(text, f"the value of {key.strip()}")
 
 
+def _join(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested tables as a new one; where both have a value, that of ``over`` counts."""
+    joined = {key: _join(value, {}) if isinstance(value, Mapping) else value for key, value in under.items()}
+    for key, value in over.items():
+        below = joined.get(key)
+        if isinstance(value, Mapping):
+            joined[key] = _join(below if isinstance(below, Mapping) else {}, value)
+        else:
+            joined[key] = value
+    return joined
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Return the settings in a file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the recipe {path} cannot be read", [str(error)]) from error
+    parsed = parse_yaml(text, f"the recipe {path}")
+    if parsed is None:
+        return {}
+    if not isinstance(parsed, dict):
+        raise ConfigError(f"the recipe {path} is not a table of settings", [f"found {type(parsed).__name__}"])
+    return parsed
+
+
 def load_recipe(
     path: str | Path | None = None, overrides: Iterable[str] = (), base: Mapping[str, Any] | None = None
 ) -> Recipe:
@@ -303,7 +415,7 @@ def load_recipe(
     Args:
         path: a YAML file; None starts from the defaults.
         overrides: assignments in the order they were typed; the last one wins.
-        base: values under the file's own, for callers that have defaults (a model name, say).
+        base: values under the file's own, for callers that have defaults (a network's, say).
     """
     return make_recipe(read_values(path, overrides, base), "the recipe" if path is None else f"the recipe {path}")
 
@@ -312,20 +424,8 @@ def read_values(
     path: str | Path | None = None, overrides: Iterable[str] = (), base: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Read what ``load_recipe`` checks, as nested dictionaries; arguments as there."""
-    values: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in (base or {}).items()}
-    if path is not None:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"the recipe {path} cannot be read", [str(error)]) from error
-        parsed = parse_yaml(text, f"the recipe {path}") or {}
-        if not isinstance(parsed, dict):
-            raise ConfigError(f"the recipe {path} is not a table of settings", [f"found {type(parsed).__name__}"])
-        for key, value in parsed.items():
-            if isinstance(value, dict) and isinstance(values.get(key), dict):
-                values[key] = {**values[key], **value}
-            else:
-                values[key] = value
+    values = _join({}, {} if base is None else base)
+    values = _join(values, {} if path is None else _read_yaml(Path(path)))
     for assignment in overrides:
         _set_path(values, assignment)
     return values

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from auricle.data.forms import read_manifest
 from auricle.data.manifest import Clip, Manifest
-from auricle.data.splits import check_trainable, crossval_folds, make_split, without_test
+from auricle.data.splits import check_trainable, crossval_folds, make_split, without_systems, without_test
 from auricle.data.stratify import deal_groups, group_counts
 from auricle.errors import DataError, UsageError
 from auricle.results import Flag
@@ -256,3 +256,58 @@ class TestWithoutTest:
             without_test(make(clips))
         with pytest.raises(UsageError, match="the data has no column 'fold'"):
             without_test(make(clips), "1")
+
+
+class TestSystems:
+    """Data like ASVspoof's: people a to f; systems S1 (voices v, w) and S2, which makes the people's clips again."""
+
+    @staticmethod
+    def manifest() -> Manifest:
+        clips = []
+        for i, person in enumerate("abcdef"):
+            clips += [
+                clip(10 * i + n, ("bonafide",), group=person, split="train", extra={"system": "-"}) for n in range(4)
+            ]
+            clips.append(clip(10 * i + 5, ("spoof",), group=person, split="train", extra={"system": "S2"}))
+        for i, voice in enumerate("vwxy"):
+            clips += [
+                clip(100 + 10 * i + n, ("spoof",), group=voice, split="train", extra={"system": "S1"}) for n in range(3)
+            ]
+        clips += [clip(200 + n, ("spoof",), group="z", split="dev", extra={"system": "S3"}) for n in range(3)]
+        return make(clips, ("bonafide", "spoof"))
+
+    def test_a_given_dev_can_be_left_alone(self):
+        manifest = self.manifest()
+        inside = make_split(manifest, dev="inside", dev_fraction=0.3)
+        none = make_split(manifest, dev="none")
+        given = {i for i, c in enumerate(manifest.clips) if c.split == "dev"}
+        assert len(none.dev) == 0
+        assert set(none.train) == set(range(len(manifest))) - given
+        assert len(inside.dev)
+        assert not given & {*inside.train, *inside.dev}
+        assert set(make_split(manifest).dev) == given
+        assert "the given dev (3 clips) is left alone" in none.notes
+
+    def test_held_systems_and_their_speakers_are_in_dev_alone(self):
+        manifest = self.manifest()
+        split = make_split(manifest, dev="inside", dev_fraction=0.34, dev_systems=["S2"], seed=1)
+        systems = [{manifest.clips[i].extra["system"] for i in part} for part in (split.train, split.dev)]
+        groups = [{manifest.clips[i].group for i in part} for part in (split.train, split.dev)]
+        assert systems == [{"-", "S1"}, {"-", "S1", "S2"}]
+        assert not groups[0] & groups[1]
+        used = {*split.train, *split.dev}
+        left = [c for i, c in enumerate(manifest.clips) if i not in used and c.split == "train"]
+        assert left
+        assert all(c.extra["system"] == "S2" and c.group in groups[0] for c in left)
+        assert any(f"only dev has S2; {len(left)} clips of them are of speakers in train" in n for n in split.notes)
+
+    def test_systems_are_left_out(self):
+        rest = without_systems(self.manifest(), ["S1", "S3"])
+        assert {c.extra["system"] for c in rest.clips} == {"-", "S2"}
+
+    @pytest.mark.parametrize("wrong", ["S9", "-"])
+    def test_an_unknown_system_is_named_with_the_known_ones(self, wrong):
+        with pytest.raises(UsageError, match=f"unknown spoofing system '{wrong}'.*; known: S1, S2, S3"):
+            without_systems(self.manifest(), [wrong])
+        with pytest.raises(UsageError, match="the data names no systems"):
+            without_systems(make(even(8)), ["S1"])

@@ -81,7 +81,8 @@ def test_the_runtime_says_what_training_saw(model, recordings, tmp_path):
         windows = torch.from_numpy(training_windows(model, path, tmp_path))
         with torch.inference_mode():
             scores = clip_scores(network(windows).clip_logits, spec.task, negatives=spec.negatives).numpy()
-        expected = apply_calibration(aggregate(scores, spec.task), spec.calibration, spec.task, none=spec.negatives)
+        joined = aggregate(scores, spec.aggregate, spec.task, negatives=spec.negatives)
+        expected = apply_calibration(joined, spec.calibration, spec.task, none=spec.negatives)
         found = scores_of(model.detector.tag(path), spec.labels)
         np.testing.assert_allclose(found, expected, atol=TOLERANCE, err_msg=path.name)
 

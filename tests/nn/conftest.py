@@ -28,9 +28,10 @@ def small_recipe():
     ) -> Recipe:
         base = recipe_base(name) if name in NETWORKS else {"model": {"name": name}}
         small = {"sample_rate": sample_rate, "n_mels": n_mels, "f_max": None}
+        raw = {**base["model"].get("raw", {}), "kernel": 64, "stride": 32, "filter_mask": 1}
         return make_recipe(
             {
-                "model": {"time_stride": 4, **base["model"], "width": 0.125, **model},
+                "model": {"time_stride": 4, **base["model"], "raw": raw, "width": 0.125, **model},
                 "frontend": {"window_ms": 25, "hop_ms": 10, **base.get("frontend", {}), **small},
                 "augment": {"freq_mask_mels": 4},
                 "data": {"clip_s": clip_s},

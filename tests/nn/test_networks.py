@@ -21,6 +21,13 @@ CASES = [
     for head in NETWORKS.get(name).choices["model.head"]
     for causal in NETWORKS.get(name).choices.get("model.causal", (False, True))
     if not (causal and head == "concat_mlp")  # a recipe refuses that
+] + [
+    pytest.param({"name": "rawnet", "head": head, "causal": False, "raw": raw}, id=f"rawnet-{raw['first']}")
+    for head, raw in (
+        ("final_state", {"first": "conv", "rectify": "none"}),
+        ("state_attention", {"first": "sinc", "rectify": "abs", "kernel": 63, "stride": 16, "pools": [3, 2, 2]}),
+        ("final_state", {"first": "fourier", "rectify": "log", "level": True, "filter_mask": 1}),
+    )
 ]
 
 

@@ -52,8 +52,8 @@ def spec(trained):
 
 def test_windows_become_a_recording_by_the_tasks_rule():
     windows = np.array([[0.2, 0.9], [0.6, 0.1]], np.float32)
-    np.testing.assert_allclose(aggregate(windows, "single"), [0.4, 0.5])
-    np.testing.assert_allclose(aggregate(windows, "multi"), [0.6, 0.9])
+    np.testing.assert_allclose(aggregate(windows, "mean", "single"), [0.4, 0.5])
+    np.testing.assert_allclose(aggregate(windows, "max", "multi"), [0.6, 0.9])
 
 
 def test_a_clip_is_scored_by_its_windows(trained):

@@ -332,9 +332,7 @@ def test_without_averaging_the_average_is_the_network(material_of, tmp_path):
 
 def test_micro_batches_are_the_batch_in_parts(material_of, tmp_path):
     loop = make_loop(material_of(), tmp_path / "run")
-    from auricle.training.loop import _first_batch
-
-    batch = _first_batch(loop)
+    batch = next(loop._loader(0, 1, workers=0))
     assert _micro_batches(batch, 1) == [(batch, 1.0)]
     for count in (2, 3, 4, 9):
         parts = _micro_batches(batch, count)

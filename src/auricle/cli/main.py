@@ -18,7 +18,22 @@ import typer.core
 import typer.main
 
 from auricle import __version__
-from auricle.cli import crossval, data, demo, detect, doctor, embed, evaluate, export, models, report, sweep, tag, train
+from auricle.cli import (
+    bench,
+    crossval,
+    data,
+    demo,
+    detect,
+    doctor,
+    embed,
+    evaluate,
+    export,
+    models,
+    report,
+    sweep,
+    tag,
+    train,
+)
 from auricle.cli.guard import forget_stdout, terminate_cleanly
 
 HELP_NAMES = ("--help", "-h")
@@ -45,6 +60,7 @@ app.command(short_help="Make a model smaller, or a site out of it.")(export.expo
 app.command(short_help="Write a page about a model.")(report.report)
 app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
 app.add_typer(data.app, name="data", short_help="Check, import, fetch or synthesise a data set.")
+app.add_typer(bench.app, name="bench", short_help="Measure speed on this machine.")
 app.command(short_help="Check this machine, or a model.")(doctor.doctor)
 app.command(short_help="Train and use a detector in minutes, to see the whole way.")(demo.demo)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -60,6 +61,12 @@ def train(
     epochs: Annotated[
         int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data (as optim.epochs).")
     ] = None,
+    exclude_system: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude-system", metavar="ID", help="Leave this spoofing system out of everything; may be repeated."
+        ),
+    ] = None,
     device: TrainDevice = None,
     form: ReportFormat = "table",
     debug: Debug = False,
@@ -83,7 +90,7 @@ def train(
             out=out,
             model=model,
             recipe=recipe,
-            overrides=all_overrides(overrides, epochs, device),
+            overrides=all_overrides(overrides, epochs, device, exclude_system),
             soft=soft,
             data_format=data_format,
             sample_rate=sample_rate,
@@ -99,11 +106,15 @@ def train(
         print_run(result, form, sys.stdout)
 
 
-def all_overrides(overrides: list[str] | None, epochs: int | None, device: str | None) -> list[str]:
+def all_overrides(
+    overrides: list[str] | None, epochs: int | None, device: str | None, exclude_systems: list[str] | None = None
+) -> list[str]:
     """Return ``--set`` values followed by what the short options say, which win."""
     values = [] if overrides is None else list(overrides)
     if epochs is not None:
         values.append(f"optim.epochs={epochs}")
     if device is not None:
         values.append(f"run.device={device}")
+    if exclude_systems is not None:
+        values.append(f"data.exclude_systems={json.dumps(exclude_systems)}")
     return values

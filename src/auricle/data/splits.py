@@ -24,6 +24,8 @@ from auricle.results import Flag
 PARTS = ("train", "dev", "test")
 DEV_FRACTION = 0.15
 DEFAULT_FOLDS = 5
+#: What a protocol writes where a clip comes from no spoofing system: a person speaks.
+NO_SYSTEM = "-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +122,38 @@ def hold_out(manifest: Manifest, indices: IntArray, fraction: float, seed: int) 
     return indices[parts == 0], indices[parts == 1]
 
 
+def hold_out_systems(
+    manifest: Manifest, indices: IntArray, systems: Sequence[str], fraction: float, seed: int
+) -> tuple[IntArray, IntArray]:
+    """Deal clips so that dev alone has some spoofing systems, and shares no speaker with the rest.
+
+    About ``fraction`` of the other clips goes to dev too, by group. Of the held systems, clips whose group stays in
+    the rest (a recording of a speaker there, made again by a vocoder) are in neither part.
+    """
+    check_systems(manifest, systems)
+    held = np.array([manifest.clips[i].extra.get("system") in systems for i in indices])
+    rest, others = hold_out(manifest, indices[~held], fraction, seed)
+    groups = manifest.groups()
+    known = {groups[i] for i in rest}
+    unheard = np.array([i for i in indices[held] if groups[i] not in known], np.int64)
+    return rest, np.sort(np.concatenate([others, unheard]))
+
+
+def check_systems(manifest: Manifest, systems: Sequence[str]) -> None:
+    """Raise ``UsageError`` for a spoofing system that the data does not have."""
+    known = sorted({clip.extra.get("system", NO_SYSTEM) for clip in manifest.clips} - {NO_SYSTEM})
+    for system in systems:
+        if system not in known:
+            listed = f"known: {', '.join(known)}" if known else "the data names no systems"
+            raise UsageError(f"unknown spoofing system {system!r}{nearest(system, known)}; {listed}")
+
+
+def without_systems(manifest: Manifest, systems: Sequence[str]) -> Manifest:
+    """Return the manifest without some spoofing systems; raises ``UsageError`` for one that it does not have."""
+    check_systems(manifest, systems)
+    return manifest.select([i for i, clip in enumerate(manifest.clips) if clip.extra.get("system") not in systems])
+
+
 def _where(values: Sequence[str | None], wanted: str) -> IntArray:
     return np.array([i for i, value in enumerate(values) if value == wanted], np.int64)
 
@@ -143,14 +177,23 @@ def _fold_parts(manifest: Manifest, test_fold: str) -> dict[str, IntArray]:
 
 
 def make_split(
-    manifest: Manifest, *, test_fold: str | int | None = None, dev_fraction: float = DEV_FRACTION, seed: int = 0
+    manifest: Manifest,
+    *,
+    test_fold: str | int | None = None,
+    dev: str = "given",
+    dev_fraction: float = DEV_FRACTION,
+    dev_systems: Sequence[str] = (),
+    seed: int = 0,
 ) -> Split:
     """Return which clips train, select and test.
 
     Args:
         manifest: the data.
         test_fold: this fold is test and the other folds are the rest; goes before given parts.
-        dev_fraction: share of the rest that becomes dev, by group, where the data gives no dev.
+        dev: ``given`` takes the data's dev, else a share of the rest; ``inside`` always takes such a share, and leaves
+            a given dev alone; ``none`` makes no dev.
+        dev_fraction: share of the rest that becomes dev, by group.
+        dev_systems: with ``inside``, spoofing systems that only dev has, see ``hold_out_systems``.
         seed: of the drawing; equal seeds give equal parts.
 
     Raises:
@@ -174,10 +217,17 @@ def make_split(
     if len(parts["train"]) == 0:
         _require_parts(manifest, {"train": parts["train"]})
     check_leaks(manifest, parts)  # drawing dev by group cannot make another one
-    if len(parts["dev"]) == 0:
-        parts["train"], parts["dev"] = hold_out(manifest, parts["train"], dev_fraction, seed)
+    if dev != "given" and len(parts["dev"]):
+        notes.append(f"the given dev ({len(parts['dev'])} clips) is left alone")
+        parts["dev"] = parts["dev"][:0]
+    if dev != "none" and len(parts["dev"]) == 0:
+        held = hold_out_systems(manifest, parts["train"], dev_systems, dev_fraction, seed)
+        left_out = len(parts["train"]) - sum(map(len, held))
+        parts["train"], parts["dev"] = held
         notes.append(f"{dev_fraction:.0%} of the rest, by group, is dev (seed {seed})")
-    _require_parts(manifest, {name: parts[name] for name in ("train", "dev")})
+        if dev_systems:
+            notes.append(f"only dev has {', '.join(dev_systems)}; {left_out} clips of them are of speakers in train")
+    _require_parts(manifest, {name: parts[name] for name in ("train", *(() if dev == "none" else ("dev",)))})
     return Split(parts["train"], parts["dev"], parts["test"], missing_classes(manifest, parts), tuple(notes))
 
 

@@ -16,7 +16,7 @@ class NetworkOutput(NamedTuple):
     Shape:
         clip_logits: ``(batch, label)``.
         frame_logits: ``(batch, frame, label)``, or None where the head has no frames.
-        embedding: ``(batch, dimension)``, the mean of the hidden states over time.
+        embedding: ``(batch, dimension)``, the hidden states over time as one vector (mostly their mean).
     """
 
     clip_logits: Tensor

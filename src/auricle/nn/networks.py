@@ -15,6 +15,8 @@ from auricle.nn.efficientat import TIME_STRIDE, EfficientAt
 from auricle.nn.kaldimel import KaldiMelSpec
 from auricle.nn.logmel import LogMelSpec
 from auricle.nn.network import Network
+from auricle.nn.rawfront import FirstLayer
+from auricle.nn.rawnet import RawNet
 from auricle.registry import Registry
 from auricle.timeline import seconds_to_samples
 
@@ -60,6 +62,33 @@ def _efficientat(recipe: Recipe, labels: int) -> EfficientAt:
     return EfficientAt(spec, labels, width=m.width, dropout=m.dropout)
 
 
+def _rawnet(recipe: Recipe, labels: int) -> RawNet:
+    m, raw, rate = recipe.model, recipe.model.raw, recipe.frontend.sample_rate
+    channels = [max(1, round(count * m.width)) for count in raw.channels]
+    first = FirstLayer(
+        raw.first,
+        channels[0],
+        raw.kernel,
+        raw.stride,
+        rectify=raw.rectify,
+        pool=raw.pools[0],
+        level=raw.level,
+    )
+    return RawNet(
+        first,
+        labels,
+        channels=channels,
+        pools=raw.pools[1:],
+        block_kernel=raw.block_kernel,
+        hidden=max(1, round(raw.hidden * m.width)),
+        head=m.head,
+        filter_mask=min(raw.filter_mask, channels[0]),
+        dropout=m.dropout,
+        clip_samples=seconds_to_samples(recipe.data.clip_s, rate),
+        sample_rate=rate,
+    )
+
+
 NETWORKS.add(
     "crnn",
     NetworkKind(
@@ -84,6 +113,35 @@ NETWORKS.add(
         defaults={
             "model": {"head": "mean_mlp", "time_stride": TIME_STRIDE, "width": 0.4},
             "frontend": {"name": "kaldimel", "sample_rate": 32_000, "n_mels": 128, "f_min": 0.0, "f_max": 15_000.0},
+        },
+    ),
+)
+NETWORKS.add(
+    "rawnet",
+    NetworkKind(
+        _rawnet,
+        choices={
+            "model.head": ("final_state", "state_attention"),
+            "model.causal": (False,),
+            "frontend.name": ("waveform",),
+        },
+        # The window rule of the anti-spoofing field (64,600 samples at 16 kHz, a short clip repeated), and no
+        # changes to the sound that would hide what gives synthetic speech away.
+        defaults={
+            "model": {
+                "head": "final_state",
+                "raw": {
+                    "first": "fourier",
+                    "kernel": 256,
+                    "stride": 128,
+                    "rectify": "log",
+                    "level": True,
+                    "filter_mask": 8,
+                },
+            },
+            "frontend": {"name": "waveform"},
+            "data": {"clip_s": 4.0375, "pad": "repeat", "aggregate": "mean_logit", "batch_size": 32, "dev": "none"},
+            "augment": {"mixup_alpha": 0, "shift": False, "masks": 0, "gain_db": 6, "noise_snr_db": None},
         },
     ),
 )

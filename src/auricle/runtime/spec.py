@@ -27,6 +27,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Share = Annotated[float, Field(ge=0, le=1)]
+AggregateRule = Literal["mean", "max", "mean_logit"]
 Labels = Annotated[tuple[str, ...], Field(min_length=1, max_length=100_000, strict=False)]
 
 
@@ -45,6 +46,7 @@ class ModelPart(_Part):
     time_stride: int = 4
     width: float = 1.0
     dropout: float = 0.0
+    raw: dict[str, JsonValue] | None = None
 
 
 class FrontendPart(_Part):
@@ -143,7 +145,7 @@ class BundleSpec(_Part):
     window_s: float = Field(gt=0, le=3600)
     hop_s: float = Field(ge=0.01, le=3600)
     pad: Literal["zero", "repeat"] = "zero"
-    aggregate: Literal["mean", "max", "mean_logit"] = "mean"
+    aggregate: AggregateRule = "mean"
     min_samples: int = Field(default=1, ge=1)
     fixed_length: bool = False
     frames: FramesPart | None = None

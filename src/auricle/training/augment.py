@@ -120,12 +120,16 @@ def augment_waveform(clip: FloatArray, plan: Plan) -> FloatArray:
 def mask_features(features: Tensor, masks: Tensor) -> Tensor:
     """Blank time and frequency spans (SpecAugment, Park et al. 2019) to the mean of each clip.
 
+    Waveforms have no frequencies to blank, and their mean is silence.
+
     Args:
-        features: ``(batch, mel, frame)``.
+        features: ``(batch, mel, frame)``, or waveforms ``(batch, sample)``.
         masks: ``(batch, 2, mask, 2)``: for time and frequency the (start, width) as shares.
     """
     if masks.shape[2] == 0:
         return features
+    if features.dim() == 2:
+        return features.masked_fill(_spans(masks[:, 0], features.shape[1]), 0)
     mels, frames = features.shape[1:]
     mean = features.mean(dim=(1, 2), keepdim=True)
     in_time = _spans(masks[:, 0], frames)[:, None, :]

@@ -34,8 +34,9 @@ def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], t
         "",
         f"# {spec.name}",
         "",
-        f"A sound detector made by auricle {provenance.versions.get('auricle', '')}: network `{spec.model.name}`, head "
-        f"`{spec.model.head}`, {provenance.parameters:,} parameters, {spec.sample_rate} Hz, "
+        f"A sound detector made by auricle {provenance.versions.get('auricle', '')}: network `{spec.model.name}`, "
+        + (f"head `{spec.model.head}`, " if spec.model.head is not None else "")
+        + f"{provenance.parameters:,} parameters, {spec.sample_rate} Hz, "
         f"windows of {spec.window_s:g} s every {spec.hop_s:g} s.",
         "",
         f"Classes ({spec.task}): {', '.join(spec.labels)}.",

@@ -7,6 +7,7 @@ both, time is the last axis. A crop's randomness is a function of (seed, epoch, 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -170,6 +171,9 @@ def pad_features(values: FloatArray, length: int, rule: str) -> FloatArray:
 
 def frame_samples(recipe: Recipe) -> int:
     """Return the samples that one output frame of the network stands for."""
+    if recipe.frontend.name == "waveform":
+        raw = recipe.model.raw
+        return raw.stride * math.prod(raw.pools)
     hop = seconds_to_samples(recipe.frontend.hop_ms / 1000, recipe.frontend.sample_rate)
     return hop * recipe.model.time_stride
 
@@ -211,6 +215,21 @@ def make_loader(
         dataset,
         batch_sampler=_Walk(share, first_step, last_step),
         collate_fn=_Collate(targets, weights),
+        num_workers=workers,
+        worker_init_fn=_leave_signals,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)
+
+
+def make_batch_loader(
+    dataset: Dataset[Batch], share: Share, *, first_step: int, last_step: int, workers: int
+) -> Iterator[Batch]:
+    """Return the batches of a data set that makes whole ones, as ``make_loader``."""
+    loader: DataLoader[Batch] = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=_Walk(share, first_step, last_step),
         num_workers=workers,
         worker_init_fn=_leave_signals,
         prefetch_factor=4 if workers else None,

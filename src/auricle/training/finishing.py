@@ -18,6 +18,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from auricle import __version__
+from auricle.config import Recipe
 from auricle.data.manifest import Clip
 from auricle.evaluation.evaluate import score_manifest
 from auricle.evaluation.tuning import fit_thresholds, peak_scores
@@ -27,8 +28,8 @@ from auricle.nn.networks import Network, build_network
 from auricle.results import FloatArray
 from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
 from auricle.runtime.detector import load
-from auricle.runtime.scoring import FrameOverlap
-from auricle.runtime.spec import FramesPart, FrontendPart, ModelPart, PostprocessPart, ProvenancePart
+from auricle.runtime.scoring import ClipAggregate, FrameOverlap
+from auricle.runtime.spec import AggregateRule, FramesPart, FrontendPart, ModelPart, PostprocessPart, ProvenancePart
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 from auricle.training.card import model_card
 from auricle.training.dataset import frame_samples, scoring_hop_samples, scoring_windows
@@ -87,9 +88,26 @@ def score_clips(network: Network, material: Material, clips: Sequence[Clip]) -> 
     return results
 
 
-def aggregate(windows: FloatArray, task: str) -> FloatArray:
-    """Return the clip scores of a recording from those of its windows, by the task's rule."""
-    return np.asarray(windows.mean(0) if task == "single" else windows.max(0), dtype=np.float32)
+def aggregation_rule(recipe: Recipe) -> AggregateRule:
+    """Return how the scores of windows become that of a recording."""
+    if recipe.data.aggregate != "auto":
+        return recipe.data.aggregate
+    return "mean" if recipe.task == "single" else "max"
+
+
+def aggregate(windows: FloatArray, rule: str, task: str, *, negatives: bool = False) -> FloatArray:
+    """Return the clip scores of a recording from those of its windows, as the runtime does."""
+    scores = ClipAggregate(rule, task, windows.shape[1], negatives=negatives)
+    for window in windows:
+        scores.add(window)
+    return scores.result(windows.shape[1])
+
+
+def clip_rows(network: Network, material: Material, clips: Sequence[Clip]) -> list[FloatArray]:
+    """Return the clip scores of some clips by a network, each of shape ``(label,)``."""
+    rule, task, negatives = aggregation_rule(material.recipe), material.recipe.task, material.target.negatives
+    scored = score_clips(network, material, clips)
+    return [aggregate(windows, rule, task, negatives=negatives) for windows, _ in scored]
 
 
 def score_held_out(folder: Path, trained: Trained, indices: IntArray) -> FloatArray:
@@ -101,9 +119,7 @@ def score_held_out(folder: Path, trained: Trained, indices: IntArray) -> FloatAr
     material = trained.material
     if not material.reader.is_logmel:
         return score_manifest(load(folder), material.manifest.select(indices))
-    clips = [material.manifest.clips[i] for i in indices]
-    scored = score_clips(trained.network(), material, clips)
-    return np.stack([aggregate(windows, material.recipe.task) for windows, _ in scored])
+    return np.stack(clip_rows(trained.network(), material, [material.manifest.clips[i] for i in indices]))
 
 
 def tune_thresholds(network: Network, material: Material, dev: IntArray) -> dict[str, float]:
@@ -148,13 +164,13 @@ def make_spec(name: str, trained: Trained, network: Network, thresholds: dict[st
         task=recipe.task if recipe.task != "auto" else manifest.task,
         labels=manifest.labels,
         negatives=trained.material.target.negatives,
-        model=ModelPart(**recipe.model.model_dump()),
+        model=_model_part(recipe),
         frontend=FrontendPart(**recipe.frontend.model_dump()),
         sample_rate=recipe.frontend.sample_rate,
         window_s=recipe.data.clip_s,
         hop_s=samples_to_seconds(scoring_hop_samples(recipe), recipe.frontend.sample_rate),
         pad=recipe.data.pad,
-        aggregate="mean" if recipe.task == "single" else "max",
+        aggregate=aggregation_rule(recipe),
         min_samples=network.min_samples,
         fixed_length=network.fixed_length is not None,
         frames=frames if network.has_frames else None,
@@ -171,6 +187,14 @@ def make_spec(name: str, trained: Trained, network: Network, thresholds: dict[st
             parameters=sum(p.numel() for p in network.parameters()),
         ),
     )
+
+
+def _model_part(recipe: Recipe) -> ModelPart:
+    """Return what the recipe says of the network, without what this network does not look at."""
+    values = recipe.model.model_dump(mode="json")
+    if recipe.frontend.name == "waveform":
+        return ModelPart(name=values["name"], width=values["width"], dropout=values["dropout"], raw=values["raw"])
+    return ModelPart(**{key: value for key, value in values.items() if key != "raw"})
 
 
 def _versions() -> dict[str, str]:

@@ -33,14 +33,19 @@ from auricle.nn.networks import Network
 from auricle.results import FloatArray
 from auricle.training.batches import STEP, BatchPlan, generator
 from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, restore_optimizer, save_checkpoint
-from auricle.training.dataset import Batch, ClipReader, CropDataset, make_loader
+from auricle.training.dataset import Batch, ClipReader, CropDataset, make_batch_loader, make_loader
 from auricle.training.devices import make_fabric
 from auricle.training.group import ALONE, Group
 from auricle.training.logs import RunLog
 from auricle.training.objective import Objective, Target, mix
+from auricle.training.phases import Phases
 from auricle.training.progress import Progress
 from auricle.training.sharing import Share
 from auricle.training.stopping import STOP_FILE, StopRequest, stop_on_signals
+from auricle.training.waves import WaveDataset
+
+#: Where a step takes longer, one is enough to say how long the run will take.
+SLOW_STEP_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Loop:
         state: to go on from; a fresh one starts at step 0.
         progress: listens, in the process that leads.
         group: the processes that train together; each computes its part of every step.
+        phases: adds up where the time goes.
     """
 
     recipe: Recipe
@@ -87,6 +93,7 @@ class Loop:
     state: State
     progress: Progress = field(default_factory=Progress)
     group: Group = ALONE
+    phases: Phases = field(default_factory=Phases)
 
     def __post_init__(self) -> None:
         recipe = self.recipe
@@ -103,6 +110,7 @@ class Loop:
         self.module, self.optimizer = self.fabric.setup(self.objective, self.optimizer)
         self.log = RunLog(self.folder, self.state.history) if self.group.leads else None
         self._saved_at = time.monotonic()
+        self._dataset: CropDataset | WaveDataset | None = None
 
     def fit(self) -> State:
         """Train to the end, or to the recipe's early stop; returns the final state.
@@ -121,22 +129,16 @@ class Loop:
         return self.state
 
     def _walk(self, stop: StopRequest) -> None:
-        dataset = CropDataset(self.data.clips, self.reader, self.recipe)
-        loader = make_loader(
-            dataset,
-            self.share,
-            self.data.targets,
-            self.data.weights,
-            first_step=self.state.step,
-            last_step=self.total_steps,
-            workers=self.recipe.data.workers,
-        )
+        loader = self._loader(self.state.step, self.total_steps, self.recipe.data.workers)
+        self.phases.mark("start")
         for batch in _batches(loader, stop):
+            self.phases.mark("data")
             if self._agreed(stop) is not None or batch is None:
                 break
             loss = self._step(batch)
             self.state.losses.append(loss)
             self.state.step += 1
+            self.phases.mark("optimiser")
             self.progress.step_done(self.state.step, loss)
             if self.state.step % self.plan.steps == 0:
                 self._end_epoch()
@@ -144,6 +146,7 @@ class Loop:
                 break
             if self._is_due():
                 self.save()
+            self.phases.mark("other")
         self.save()
         exit_code = self._agreed(stop)
         if exit_code is not None:
@@ -153,6 +156,20 @@ class Loop:
         """Return the exit code if any process was asked to stop: all leave at the same step, or some would wait."""
         code = int(self.group.gather([0 if stop.exit_code is None else stop.exit_code]).max())
         return code if code else None
+
+    def _loader(self, first_step: int, last_step: int, workers: int) -> Iterator[Batch]:
+        """Return this process's part of the batches of some steps."""
+        data = self.data
+        if self._dataset is None:
+            self._dataset = (
+                WaveDataset(data.clips, self.reader, self.recipe, data.targets, data.weights)
+                if self.recipe.frontend.name == "waveform"
+                else CropDataset(data.clips, self.reader, self.recipe)
+            )
+        steps = {"first_step": first_step, "last_step": last_step, "workers": workers}
+        if isinstance(self._dataset, WaveDataset):
+            return make_batch_loader(self._dataset, self.share, **steps)
+        return make_loader(self._dataset, self.share, data.targets, data.weights, **steps)
 
     def _step(self, batch: Batch) -> float:
         """Do one optimiser step; returns the loss."""
@@ -169,8 +186,10 @@ class Loop:
             with self.fabric.no_backward_sync(self.module, enabled=number < len(parts)):
                 value = self.module(part)["loss"]
                 loss += float(value.detach()) * weight
+                self.phases.mark("forward")
                 # DDP averages over processes; what is wanted is the mean over clips.
                 self.fabric.backward(value * (weight * self.group.size))
+                self.phases.mark("backward")
         loss = float(self.group.gather([loss]).sum())
         self._require_finite("loss", loss)
         most = math.inf if optim.clip_norm is None else optim.clip_norm
@@ -243,7 +262,7 @@ class Loop:
 
     def _seconds_a_step(self) -> float:
         """Time steps on a copy, so that the estimate changes nothing; the first ones compile kernels."""
-        batch = mix(_first_batch(self), self.share.mixture(0))
+        batch = mix(Batch(*self.fabric.to_device(next(self._loader(0, 1, 0)))), self.share.mixture(0))
         trial = copy.deepcopy(self.objective)  # not the module: other processes would have to take part
         times = []
         for _ in range(3):
@@ -254,6 +273,8 @@ class Loop:
                 loss = trial(batch)["loss"]
             self.fabric.backward(loss)
             times.append(time.perf_counter() - start)
+            if times[-1] > SLOW_STEP_S:
+                break
         return min(times)
 
 
@@ -265,14 +286,6 @@ def _batches(loader: Iterator[Batch], stop: StopRequest) -> Iterator[Batch | Non
         if stop.exit_code is None:
             raise
         yield None
-
-
-def _first_batch(loop: Loop) -> Batch:
-    """Return the run's first batch, read in this process."""
-    dataset = CropDataset(loop.data.clips, loop.reader, loop.recipe)
-    targets, weights = loop.data.targets, loop.data.weights
-    loader = make_loader(dataset, loop.share, targets, weights, first_step=0, last_step=1, workers=0)
-    return Batch(*loop.fabric.to_device(next(loader)))
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:

@@ -15,7 +15,7 @@ from auricle.data.balance import class_weights, sampler_weights
 from auricle.data.forms import read_manifest
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.softlabels import attach_soft_labels, read_soft_labels
-from auricle.data.splits import check_trainable
+from auricle.data.splits import check_trainable, without_systems
 from auricle.errors import ConfigError, DataError, InputError
 from auricle.results import FloatArray
 from auricle.training.cache import CacheReport, WaveformCache, default_cache_dir
@@ -64,6 +64,8 @@ def read_training_data(
 ) -> Manifest:
     """Read a data set of any form and join soft labels to it; decodes nothing."""
     manifest = read_manifest(data, data_format=data_format, sample_rate=sample_rate, task=recipe.task)
+    if recipe.data.exclude_systems:
+        manifest = without_systems(manifest, recipe.data.exclude_systems)
     soft = recipe.teacher.labels if soft is None else soft
     if soft is not None:
         manifest = attach_soft_labels(manifest, read_soft_labels(Path(soft), task=manifest.task))
@@ -71,15 +73,22 @@ def read_training_data(
     return manifest
 
 
-def prepare(manifest: Manifest, recipe: Recipe, progress: Progress) -> Material:
+def prepare(manifest: Manifest, recipe: Recipe, progress: Progress, *, cache_folder: Path | None = None) -> Material:
     """Decode everything once, leave out what cannot be used, and join the targets.
+
+    Args:
+        manifest: what to train on.
+        recipe: every choice of the run.
+        progress: hears of it.
+        cache_folder: where decoded waveforms are kept; the user's if None.
 
     Raises:
         DataError: if more than ``MAX_FAILED`` of the files cannot be decoded, or the front ends differ.
     """
     recipe = _settle(manifest, recipe)
     manifest = _without_ignored(manifest, recipe)
-    reader, skipped = _prepare_reader(manifest, recipe, progress)
+    folder = default_cache_dir() if cache_folder is None else cache_folder
+    reader, skipped = _prepare_reader(manifest, recipe, progress, folder)
     manifest = manifest.select([i for i, clip in enumerate(manifest.clips) if clip.segment not in skipped])
     check_trainable(manifest)
     target = Target(recipe.task, negatives=manifest.negatives > 0, temperature=recipe.teacher.temperature)
@@ -110,10 +119,12 @@ def _without_ignored(manifest: Manifest, recipe: Recipe) -> Manifest:
     return manifest.select([i for i, clip in enumerate(manifest.clips) if not clip.negative])
 
 
-def _prepare_reader(manifest: Manifest, recipe: Recipe, progress: Progress) -> tuple[ClipReader, dict[Segment, str]]:
+def _prepare_reader(
+    manifest: Manifest, recipe: Recipe, progress: Progress, cache_folder: Path
+) -> tuple[ClipReader, dict[Segment, str]]:
     """Fill the cache; returns the reader and the clips that cannot be used, with the reasons."""
     rate = recipe.frontend.sample_rate
-    cache = WaveformCache(default_cache_dir(), rate)
+    cache = WaveformCache(cache_folder, rate)
     files = sorted({clip.path for clip in manifest.clips if not clip.is_array})
     progress.preparing(len(files))
     report = cache.prepare(files, progress.file_prepared)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from auricle import __version__
-from auricle.config import Recipe, dump_recipe, load_recipe
+from auricle.config import Recipe, dump_recipe, load_recipe, read_values
 from auricle.data.splits import Split, make_split
 from auricle.errors import RunError
 from auricle.evaluation.report import make_report, selection_figures
@@ -24,7 +24,7 @@ from auricle.results import Report, RunResult
 from auricle.runtime.bundle import load_bundle
 from auricle.training.card import model_card
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
-from auricle.training.finishing import Trained, aggregate, finish, score_clips, score_held_out
+from auricle.training.finishing import Trained, clip_rows, finish, score_held_out
 from auricle.training.group import ALONE, Group, join_group
 from auricle.training.initial import initial_weights
 from auricle.training.loop import Loop, final_weights
@@ -61,10 +61,9 @@ def make_request_recipe(model: str, recipe: str | Path | None, overrides: Iterab
     Where file or overrides name another network than ``model``, theirs counts, with its defaults.
     """
     settings = [*overrides, *([] if seed is None else [f"seed={seed}"])]
-    found = load_recipe(recipe, settings, base=recipe_base(model))
-    if found.model.name == model:
-        return found
-    return load_recipe(recipe, settings, base=recipe_base(found.model.name))
+    section = read_values(recipe, settings).get("model")
+    name = section.get("name", model) if isinstance(section, dict) else model
+    return load_recipe(recipe, settings, base=recipe_base(str(name)))
 
 
 def run_training(request: Request, progress: Progress) -> RunResult:
@@ -117,9 +116,13 @@ def _begin(request: Request, progress: Progress) -> RunResult | tuple[Material, 
     split = make_split(
         material.manifest,
         test_fold=request.test_fold,
+        dev=material.recipe.data.dev,
         dev_fraction=material.recipe.data.dev_fraction,
+        dev_systems=material.recipe.data.dev_systems,
         seed=material.recipe.seed,
     )
+    for note in split.notes:
+        progress.notice(note)
     progress.notice(
         f"{len(split.train)} clips to train, {len(split.dev)} dev, {len(split.test)} test; "
         f"{len(material.manifest.labels)} classes, task {material.recipe.task}"
@@ -151,7 +154,7 @@ def fit(
 
     def score_dev(candidate: Network) -> dict[str, float]:
         clips = group.deal([material.manifest.clips[i] for i in split.dev])
-        scores = group.undeal([aggregate(w, recipe.task) for w, _ in score_clips(candidate, material, clips)])
+        scores = group.undeal(clip_rows(candidate, material, clips))
         return group.first(lambda: selection_figures(np.stack(scores), material.targets[split.dev], recipe.task))
 
     loop = Loop(
