@@ -60,10 +60,10 @@ $(VENV)/.installed-demo: $(PINS) | $(VENV)/.made
 
 $(VENV)/.installed-dev: $(PINS) | $(VENV)/.made
 	@echo "installing auricle with the tools for tests (torch is the large part; the first time takes minutes)"
-	$(PIP) -e ".[train,reports,dev]"
+	$(PIP) -e ".[train,reports,serve,dev]"
 	@touch $@ $(VENV)/.installed-demo
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev
 	@echo "installing what the benchmarks compare with"
-	$(PIP) -e ".[train,reports,dev,teachers]"
+	$(PIP) -e ".[train,reports,serve,dev,teachers]"
 	@touch $@

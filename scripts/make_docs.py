@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from auricle.cli.main import app
 from auricle.config import Recipe
-from auricle.errors import FAILURE_CODES, FLAG_CODES
+from auricle.errors import FAILURE_CODES, FLAG_CODES, REQUEST_CODES
 
 DOCS = Path(__file__).parents[1] / "docs"
 MARK = "<!-- Written by scripts/make_docs.py (make docs): change the code, not this page. -->\n\n"
@@ -123,7 +123,12 @@ def codes_page() -> str:
     )
     flags = table(("code", "meaning"), [(f"`{code}`", text) for code, text in FLAG_CODES.items()])
     failures = table(("code", "meaning"), [(f"`{code}`", text) for code, text in FAILURE_CODES.items()])
-    return MARK + head + flags + "\n## Failures\n\nThe input was not used; the others go on.\n\n" + failures
+    requests = table(("code", "meaning"), [(f"`{code}`", text) for code, text in REQUEST_CODES.items()])
+    parts = [
+        *(head, flags, "\n## Failures\n\nThe input was not used; the others go on.\n\n", failures),
+        *("\n## Refusals\n\nOf requests to `auricle serve`, beside the failures.\n\n", requests),
+    ]
+    return MARK + "".join(parts)
 
 
 PAGES = {"cli.md": cli_page, "hyperparameters.md": hyperparameters_page, "codes.md": codes_page}

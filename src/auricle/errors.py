@@ -73,6 +73,27 @@ FAILURE_CODES: dict[str, str] = {
 }
 
 
+#: Codes of refusals over HTTP: the request was not carried out, whatever it was about. Beside them, a recording that
+#: cannot be used gives its code of ``FAILURE_CODES``, and wrong use ``usage``.
+REQUEST_CODES: dict[str, str] = {
+    "bad_request": "the request is malformed",
+    "unauthorized": "the token is missing or wrong",
+    "forbidden": "the request comes from a page or for a host that this server does not serve",
+    "unknown_path": "nothing is served under this path",
+    "unknown_model": "no model of this name is served",
+    "wrong_method": "the path does not know this method",
+    "timeout": "the request came too slowly, or its work took too long",
+    "too_large": "the body is larger than the limit",
+    "wrong_type": "the body is of a type that is not accepted",
+    "encoded": "the body is compressed",
+    "wrong_range": "more than one range was asked for",
+    "busy": "as many requests or streams as allowed are at work; try again",
+    "starting": "the models are being loaded; try again",
+    "stopping": "the server is shutting down",
+    "storage_full": "there is no room left to keep the upload",
+}
+
+
 class AuricleError(Exception):
     """Base of all errors that auricle raises on purpose."""
 

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import socket
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -231,3 +232,16 @@ def _is_alive(holder: dict[str, Any]) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def printable(text: str) -> str:
+    r"""Escape control characters and undecodable bytes, so that a file name cannot steer a terminal.
+
+    >>> printable("a\x1b[2J\nb")
+    'a\\x1b[2J\\nb'
+    """
+    return "".join(c.encode("unicode_escape").decode() if _unsafe(c) else c for c in text)
+
+
+def _unsafe(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp", "Cf"}

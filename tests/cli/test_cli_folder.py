@@ -10,6 +10,7 @@ import pytest
 from auricle.cli.folder import write_results
 from auricle.cli.views import detect_view, tag_view
 from auricle.results import DetectResult, Event, Failure, Flag, LabelScore, TagResult
+from auricle.runtime.thresholds import Thresholds
 
 DOG = TagResult("a.wav", 5.0, (Flag("silent"),), (LabelScore("dog", 0.75), LabelScore("rain", 0.2)))
 GONE = TagResult("=b.wav", None, (Flag("name_collision"),), error=Failure("not_found", "no such file: =b.wav"))
@@ -18,7 +19,7 @@ LOST = DetectResult("b.wav", None, error=Failure("not_found", "no such file: b.w
 
 
 def one_tag():
-    return tag_view(1, lambda label: 0.0)
+    return tag_view(1, Thresholds())
 
 
 def fill(folder, view, form, *results):

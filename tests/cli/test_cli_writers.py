@@ -14,6 +14,7 @@ from auricle.cli.writers import open_stream
 from auricle.errors import UsageError
 from auricle.events.formats import parse_csv, parse_raven
 from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, TagResult
+from auricle.runtime.thresholds import Thresholds
 
 DOG = TagResult(
     "a.wav", 5.0, (Flag("silent"),), (LabelScore("dog", 0.75), LabelScore("rain", 0.2), LabelScore("sea", 0.1))
@@ -23,9 +24,7 @@ BARK = DetectResult("a.wav", 5.0, events=(Event("dog", 0.5, 1.25, 0.9), Event("r
 QUIET = DetectResult("c.wav", 5.0)
 LOST = DetectResult("b.wav", None, error=Failure("not_found", "no such file: b.wav"))
 
-
-def all_scores(label: str) -> float:
-    return 0.0
+ALL = Thresholds()
 
 
 def written(view, form, *results):
@@ -38,7 +37,7 @@ def written(view, form, *results):
 
 
 def test_json_has_a_line_for_each_input_failed_or_not():
-    lines = [json.loads(line) for line in written(tag_view(2, all_scores), "json", DOG, GONE).splitlines()]
+    lines = [json.loads(line) for line in written(tag_view(2, ALL), "json", DOG, GONE).splitlines()]
     assert lines == [
         {
             "path": "a.wav",
@@ -59,19 +58,19 @@ def test_json_has_a_line_for_each_input_failed_or_not():
 
 def test_json_lines_are_visible_at_once():
     stream = io.StringIO()
-    open_stream(tag_view(1, all_scores), "json", stream).write(DOG)
+    open_stream(tag_view(1, ALL), "json", stream).write(DOG)
     assert stream.getvalue().endswith("\n")
 
 
 def test_top_and_threshold_choose_the_scores():
-    only_dog = tag_view(5, lambda label: 0.5 if label == "dog" else 1.0)
+    only_dog = tag_view(5, Thresholds(1.0, {"dog": 0.5}))
     assert [s["label"] for s in only_dog.to_dict(DOG)["scores"]] == ["dog"]
-    none = tag_view(5, lambda label: 1.0)
+    none = tag_view(5, Thresholds(1.0))
     assert list(none.rows(DOG)) == [("a.wav", 5.0, None, None)]
 
 
 def test_csv_of_tags_has_flags_and_failures_and_disarms_formulas():
-    assert written(tag_view(2, all_scores), "csv", DOG, GONE) == (
+    assert written(tag_view(2, ALL), "csv", DOG, GONE) == (
         "path,duration,label,score,flags,error,message\n"
         "a.wav,5,dog,0.75,silent,,\n"
         "a.wav,5,rain,0.2,silent,,\n"
@@ -80,7 +79,7 @@ def test_csv_of_tags_has_flags_and_failures_and_disarms_formulas():
 
 
 def test_the_table_shows_flags_and_says_failures_on_stderr(capsys):
-    assert written(tag_view(1, all_scores), "table", DOG, GONE) == (
+    assert written(tag_view(1, ALL), "table", DOG, GONE) == (
         "path   duration  label  score  flags\na.wav         5  dog     0.75  silent\n"
     )
     assert capsys.readouterr().err == "auricle: =b.wav: no such file: =b.wav [not_found]\n"

@@ -90,6 +90,12 @@ def models(tmp_path_factory, clips):
     return get
 
 
+@pytest.fixture(scope="session")
+def all_models(models) -> list[Model]:
+    """Every trained model."""
+    return [models(case) for case in CASES]
+
+
 @pytest.fixture(params=CASES)
 def model(request, models) -> Model:
     """Each trained model in turn."""

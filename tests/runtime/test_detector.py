@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from tinybundle import LABELS, RATE, loudness_graph, make_bundle
 
+from auricle.audio.decode import Limits
 from auricle.errors import InputError, UsageError
 from auricle.runtime.bundle import add_files
 from auricle.runtime.detector import Detector, load
@@ -340,3 +341,20 @@ def test_int8_is_taken_when_asked_for(tmp_path):
     clip = steps(*[0.4] * 10)
     assert as_dict(load(tmp_path / "m").tag(clip, RATE))["loud"] == pytest.approx(0.4)
     assert as_dict(load(tmp_path / "m", precision="int8").tag(clip, RATE))["loud"] == pytest.approx(0.2)
+
+
+def test_a_detector_refuses_what_its_limits_refuse(tiny, encode):
+    detector = tiny()
+    limited = Detector(detector.bundle, open_network(detector.bundle), limits=Limits(max_duration_s=2.0))
+    assert limited.tag(io.BytesIO(encode(steps(*[0.5] * 20), RATE))).duration == 2.0
+    with pytest.raises(InputError, match="longer than the limit") as caught:
+        limited.tag(io.BytesIO(encode(steps(*[0.5] * 21), RATE)))
+    assert caught.value.code == "too_long"
+
+
+def test_the_scores_behind_events_can_be_had_with_them(tiny):
+    detector, samples, parts = tiny(), steps(0.1, 0.9, 0.9, 0.2, 0.4), []
+    events = detector.detect(samples, RATE, on_frames=parts.append)
+    assert events == detector.detect(samples, RATE)
+    assert np.array_equal(np.concatenate(parts), detector.frames(samples, RATE).values)
+    assert np.array_equal(detector.scores(np.concatenate(parts)).times, detector.frames(samples, RATE).times)

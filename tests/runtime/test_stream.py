@@ -174,3 +174,15 @@ def test_streams_of_one_detector_do_not_disturb_each_other(detectors):
         items_b += b.push(second[start : start + 100])
     np.testing.assert_array_equal(joined(items_a + a.flush())[1], detectors[0].frames(first, RATE).values)
     np.testing.assert_array_equal(joined(items_b + b.flush())[1], detectors[0].frames(second, RATE).values)
+
+
+@pytest.mark.parametrize("rate", [RATE, 1_470, 8_000])
+def test_fewer_samples_than_a_stream_asks_for_give_nothing(detectors, rate):
+    """And a little after as many as it asks for, something comes: the resampler holds back some milliseconds."""
+    stream, found, late = detectors[0].stream(rate), 0, 0
+    while found < 4:
+        ahead = stream.samples_to_next
+        assert stream.push(np.zeros(ahead - 1, np.float32)) == []
+        found += bool(stream.push(np.zeros(max(1, rate // 20), np.float32)))
+        late += ahead == 1
+    assert late <= (0 if rate == RATE else 60)

@@ -50,3 +50,12 @@ def test_a_cutter_without_samples_gives_nothing():
     cutter = WindowCutter(4, 2, "zero")
     assert cutter.push(np.zeros(0, np.float32)) == []
     assert cutter.flush() == []
+
+
+def test_the_cutter_says_when_its_next_window_is_complete():
+    cutter = WindowCutter(4, 3, "zero")
+    assert cutter.samples_to_next == 4
+    assert cutter.push(np.zeros(3, np.float32)) == []
+    assert cutter.samples_to_next == 1
+    assert len(cutter.push(np.zeros(1, np.float32))) == 1
+    assert cutter.samples_to_next == 3

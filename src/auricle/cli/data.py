@@ -45,8 +45,8 @@ def check(
     """
     from auricle.cli.progress import Meter
     from auricle.cli.reporting import print_object
-    from auricle.cli.tables import printable
     from auricle.data.check import check as check_data
+    from auricle.files import printable
 
     with Meter("check", quiet=quiet) as meter:
         report = check_data(
@@ -85,9 +85,9 @@ def import_(
     """
     from auricle.cli.progress import Meter
     from auricle.cli.reporting import print_object
-    from auricle.cli.tables import printable
     from auricle.data.forms import read_manifest
     from auricle.data.importing import import_dataset
+    from auricle.files import printable
 
     manifest = read_manifest(data, data_format=data_format, sample_rate=sample_rate)
     with Meter("import", quiet=quiet) as meter:

@@ -9,7 +9,7 @@ import typer
 
 from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
-from auricle.cli.options import Inputs, ScoringOptions, Threshold, parse_thresholds
+from auricle.cli.options import Inputs, ScoringOptions, Threshold
 from auricle.runtime.locate import DEFAULT_MODEL
 
 
@@ -36,6 +36,7 @@ def detect(
     """
     from auricle.cli.scoring import score
     from auricle.cli.views import detect_view
+    from auricle.runtime.thresholds import parse_thresholds
     from auricle.scanning.task import Task
 
     thresholds = parse_thresholds(threshold)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from auricle.cli.tables import printable
 from auricle.cli.views import View
 from auricle.cli.writers import open_stream
-from auricle.files import atomic_write
+from auricle.files import atomic_write, printable
 
 
 class Tally:

@@ -3,17 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from auricle.errors import UsageError
-from auricle.registry import nearest
 from auricle.runtime.locate import DEFAULT_MODEL
-from auricle.runtime.thresholds import Thresholds
 
 Inputs = Annotated[
     list[str],
@@ -115,38 +111,3 @@ class ScoringOptions:
     precision: Precision = "float32"
     debug: Debug = False
     quiet: Quiet = False
-
-
-def parse_thresholds(values: Sequence[str] | None) -> Thresholds:
-    """Read ``X`` and ``LABEL=X``; the last one of each kind wins.
-
-    Raises:
-        UsageError: if a value is no number from 0 to 1.
-    """
-    default: float | None = None
-    labels: dict[str, float] = {}
-    for text in values if values is not None else ():
-        label, equals, number = text.rpartition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            value = float("nan")
-        if not 0 <= value <= 1 or (equals and not label):
-            raise UsageError(
-                f"--threshold {text}: expected a number from 0 to 1, or LABEL=number, such as 0.5 or dog=0.7"
-            )
-        if equals:
-            labels[label] = value
-        else:
-            default = value
-    return Thresholds(default, labels)
-
-
-def check_labels(thresholds: Thresholds, labels: Sequence[str]) -> None:
-    """Refuse a threshold for a label that the model does not have."""
-    for label in thresholds.labels:
-        if label not in labels:
-            known = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
-            raise UsageError(
-                f"--threshold {label}=...: the model has no such label{nearest(label, labels)}; it has: {known}"
-            )

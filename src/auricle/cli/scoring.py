@@ -87,7 +87,7 @@ def find_entries(inputs: Sequence[str], *, follow_links: bool, quiet: bool) -> l
 def open_model(name: str | None, task: Task, *, quiet: bool) -> Detector:
     """Load the model, saying once on stderr which one when none was named; refuse thresholds it has no labels for."""
     from auricle.api import load
-    from auricle.cli.options import check_labels
+    from auricle.runtime.thresholds import check_labels
 
     if name is None and not quiet:
         say(f"auricle: no --model given, using {DEFAULT_MODEL}")

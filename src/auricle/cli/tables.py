@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from auricle.events.formats import escape_cell
+from auricle.files import printable
 
 
 def as_text(value: object) -> str:
@@ -28,19 +28,6 @@ def for_people(value: object) -> str:
     if not isinstance(value, float):
         return as_text(value)
     return f"{value:.3f}".rstrip("0").rstrip(".") if abs(value) >= 1 else f"{value:.4g}"
-
-
-def printable(text: str) -> str:
-    r"""Escape control characters and undecodable bytes, so that a file name cannot steer a terminal.
-
-    >>> printable("a\x1b[2J\nb")
-    'a\\x1b[2J\\nb'
-    """
-    return "".join(c.encode("unicode_escape").decode() if _unsafe(c) else c for c in text)
-
-
-def _unsafe(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp", "Cf"}
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], stream: TextIO) -> None:

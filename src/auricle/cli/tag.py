@@ -9,7 +9,7 @@ import typer
 
 from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
-from auricle.cli.options import Inputs, ScoringOptions, Threshold, parse_thresholds
+from auricle.cli.options import Inputs, ScoringOptions, Threshold
 from auricle.runtime.locate import DEFAULT_MODEL
 
 
@@ -33,10 +33,11 @@ def tag(
     """
     from auricle.cli.scoring import score
     from auricle.cli.views import tag_view
+    from auricle.runtime.thresholds import parse_thresholds
     from auricle.scanning.task import Task
 
     thresholds = parse_thresholds(threshold)
     name = DEFAULT_MODEL if options.model is None else options.model
     task = Task("tag", name, options.precision, top, thresholds)
-    view = tag_view(top, lambda label: thresholds.of(label, 0.0))
+    view = tag_view(top, thresholds)
     score(inputs, task, options, form, lambda _: view, lambda detector, x: detector.tag_many(x, jobs=options.jobs))

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from auricle.events.formats import EVENT_FORMATS, EventFormat
 from auricle.results import DetectResult, EmbedResult, TagResult
+from auricle.runtime.thresholds import Thresholds, strongest
 
 Row: TypeAlias = tuple[object, ...]
 
@@ -37,12 +38,11 @@ def flag_codes(result: Any) -> str:
     return ";".join(flag.code for flag in result.flags)
 
 
-def tag_view(top: int, threshold: Callable[[str], float]) -> View:
+def tag_view(top: int, thresholds: Thresholds) -> View:
     """Show the ``top`` highest scores that reach their label's threshold."""
 
     def shown(result: TagResult) -> TagResult:
-        kept = tuple(score for score in result.scores if score.score >= threshold(score.label))
-        return replace(result, scores=kept[:top])
+        return strongest(result, top, thresholds)
 
     def rows(result: TagResult) -> Iterator[Row]:
         scores = shown(result).scores

@@ -7,9 +7,10 @@ import json
 from typing import Any, Protocol, TextIO
 
 from auricle.cli.guard import say
-from auricle.cli.tables import csv_line, print_table, printable
+from auricle.cli.tables import csv_line, print_table
 from auricle.cli.views import Row, View, flag_codes
 from auricle.events.formats import EventFormat
+from auricle.files import printable
 from auricle.results import DetectResult
 
 

@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from auricle.runtime.scoring import Scorer
 from auricle.runtime.session import EMBEDDING, Network, open_network
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.stream import EventTracker, Stream, Threshold, length_flags
+
+if TYPE_CHECKING:
+    from auricle.audio.decode import Limits
 
 R = TypeVar("R")
 
@@ -60,9 +63,10 @@ class Detector:
     ``sample_rate``, and raises ``InputError`` if that cannot be used; the ``..._many`` forms put it into the result.
     """
 
-    def __init__(self, bundle: Bundle, network: Network) -> None:
+    def __init__(self, bundle: Bundle, network: Network, *, limits: Limits | None = None) -> None:
         self.bundle = bundle
         self._network = network
+        self._limits = limits
 
     @property
     def spec(self) -> BundleSpec:
@@ -92,7 +96,12 @@ class Detector:
         return TagResult(input_name(x), duration, flags, ranked)
 
     def detect(
-        self, x: AudioInput, sample_rate: int | None = None, *, threshold: Threshold | None = None
+        self,
+        x: AudioInput,
+        sample_rate: int | None = None,
+        *,
+        threshold: Threshold | None = None,
+        on_frames: Callable[[FloatArray], object] | None = None,
     ) -> DetectResult:
         """Say when sounds happen: events in the order of their onsets.
 
@@ -100,11 +109,14 @@ class Detector:
             x: the recording.
             sample_rate: of an array, in Hz.
             threshold: score at which an event begins: the model's own if None, one number, or one for some labels.
+            on_frames: is given the raw scores behind the events, ``(frame, label)``, in blocks as they come.
         """
         tracker = EventTracker(self.spec, threshold)
         events: list[Event] = []
 
         def keep(frames: FloatArray) -> None:
+            if on_frames is not None:
+                on_frames(frames)
             events.extend(item for item in tracker.push(frames) if isinstance(item, Event))
 
         _, duration, flags = self._run(x, sample_rate, keep)
@@ -119,9 +131,12 @@ class Detector:
         """Return the scores over time, raw: neither smoothed nor compared with thresholds."""
         parts: list[FloatArray] = [np.zeros((0, len(self.labels)), np.float32)]
         self._run(x, sample_rate, parts.append)
-        values = np.concatenate(parts)
+        return self.scores(np.concatenate(parts))
+
+    def scores(self, frames: FloatArray) -> Scores:
+        """Return the frame scores of a whole recording, shape ``(frame, label)``, with their times."""
         grid, rate = self.spec.grid, self.spec.sample_rate
-        return Scores(grid.times(len(values), rate), values, self.labels, grid.step_s(rate))
+        return Scores(grid.times(len(frames), rate), frames, self.labels, grid.step_s(rate))
 
     def embed(self, x: AudioInput, sample_rate: int | None = None) -> EmbedResult:
         """Return one vector: the mean of the network's embeddings over the windows."""
@@ -184,7 +199,7 @@ class Detector:
         """Score one recording; returns the finished scorer, the duration in seconds and the flags."""
         spec = self.spec
         scorer = Scorer(spec, self._network, frames=on_frames is not None, embedding=embedding)
-        with open_input(x, sample_rate, spec.sample_rate) as reader:
+        with open_input(x, sample_rate, spec.sample_rate, self._limits) as reader:
             for block in reader:
                 frames = scorer.push(block)
                 if on_frames is not None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from auricle.audio.resample import Resampler
 from auricle.errors import InputError, UsageError
 from auricle.results import Flag, FloatArray
 from auricle.timeline import samples_to_seconds, seconds_to_samples
+
+if TYPE_CHECKING:
+    from auricle.audio.decode import Limits
 
 Samples = npt.NDArray[np.floating[Any]]
 AudioInput = str | bytes | os.PathLike[str] | BinaryIO | Samples
@@ -43,13 +46,16 @@ class Reader(Protocol):
     def __iter__(self) -> Iterator[FloatArray]: ...
 
 
-def open_input(x: AudioInput, sample_rate: int | None, model_rate: int) -> AbstractContextManager[Reader]:
+def open_input(
+    x: AudioInput, sample_rate: int | None, model_rate: int, limits: Limits | None = None
+) -> AbstractContextManager[Reader]:
     """Open an input for reading at ``model_rate``.
 
     Args:
         x: a path, a binary file object, or an array of shape ``(time,)`` or ``(time, channel)``.
         sample_rate: rate of the array in Hz; files know theirs.
         model_rate: rate of the blocks in Hz.
+        limits: what is refused in files; the usual limits if None.
 
     Raises:
         UsageError: an array without a sample rate, or a file with one.
@@ -63,9 +69,9 @@ def open_input(x: AudioInput, sample_rate: int | None, model_rate: int) -> Abstr
         raise UsageError(f"got {type(x).__name__}; expected a path, a binary file object or a NumPy array")
     if sample_rate is not None:
         raise UsageError("sample_rate is for arrays; a file states its own rate")
-    from auricle.audio.decode import open_audio  # noqa: PLC0415 (decoders load libraries that arrays do not need)
+    from auricle.audio.decode import Limits, open_audio  # noqa: PLC0415 (decoders load libraries that arrays do not need)
 
-    return open_audio(x, sample_rate=model_rate, block_s=_BLOCK_S)
+    return open_audio(x, sample_rate=model_rate, block_s=_BLOCK_S, limits=Limits() if limits is None else limits)
 
 
 def input_name(x: object) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from auricle.results import FloatArray
-from auricle.runtime.session import EMBEDDING, FRAMES, Network
+from auricle.runtime.session import EMBEDDING, FRAMES, WindowNetwork
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.windows import WindowCutter
 from auricle.timeline import FrameGrid
@@ -115,7 +115,9 @@ class Scorer:
         embedding: whether the embedding is wanted.
     """
 
-    def __init__(self, spec: BundleSpec, network: Network, *, frames: bool = False, embedding: bool = False) -> None:
+    def __init__(
+        self, spec: BundleSpec, network: WindowNetwork, *, frames: bool = False, embedding: bool = False
+    ) -> None:
         self._spec = spec
         self._network = network
         self._cutter = WindowCutter(spec.window_samples, spec.hop_samples, spec.pad, spec.slack_samples)
@@ -131,6 +133,11 @@ class Scorer:
     def samples_seen(self) -> int:
         """Samples taken so far."""
         return self._cutter.samples_seen
+
+    @property
+    def samples_to_next(self) -> int:
+        """Samples until the next window is complete."""
+        return self._cutter.samples_to_next
 
     def push(self, samples: FloatArray) -> FloatArray:
         """Take samples of shape ``(time,)``; return the frame scores that are final now, ``(frame, label)``."""

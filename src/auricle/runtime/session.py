@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,14 @@ class Outputs:
     clip: FloatArray
     frames: FloatArray | None = None
     embedding: FloatArray | None = None
+
+
+class WindowNetwork(Protocol):
+    """Whatever turns windows into scores: a network of this process, or one of another."""
+
+    def run(self, windows: FloatArray, wanted: frozenset[str] = frozenset()) -> Outputs:
+        """Score windows of shape ``(batch, sample)``; ``wanted`` names outputs beside ``clip``."""
+        ...
 
 
 class Network:

@@ -31,7 +31,7 @@ from auricle.registry import nearest
 from auricle.results import Event, EventStart, Flag, FloatArray, Scores
 from auricle.runtime.inputs import Samples, check_rate, check_samples
 from auricle.runtime.scoring import Scorer
-from auricle.runtime.session import Network
+from auricle.runtime.session import WindowNetwork
 from auricle.runtime.spec import BundleSpec
 from auricle.timeline import samples_to_seconds
 
@@ -117,7 +117,7 @@ class Stream:
     """
 
     def __init__(
-        self, spec: BundleSpec, network: Network, sample_rate: int, threshold: Threshold | None = None
+        self, spec: BundleSpec, network: WindowNetwork, sample_rate: int, threshold: Threshold | None = None
     ) -> None:
         self._spec = spec
         self.sample_rate = check_rate(sample_rate)
@@ -143,6 +143,12 @@ class Stream:
         delay = 0.0 if same else samples_to_seconds(_RESAMPLER_DELAY_SAMPLES, lower)
         post = self._spec.postprocess
         return self._spec.window_s + self._tracker.lookahead_s + post.min_event_s + delay
+
+    @property
+    def samples_to_next(self) -> int:
+        """How many samples at least must be pushed before anything new can come out; fewer pushes save work."""
+        needed = self._scorer.samples_seen + self._scorer.samples_to_next
+        return max(1, needed * self.sample_rate // self._spec.sample_rate - self._samples)
 
     @property
     def duration(self) -> float:

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thresholds as a user gives them: one for all labels, others for single ones."""
+"""Thresholds as people write them, ``0.5`` or ``dog=0.7``: the same on the command line and over HTTP."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from auricle.errors import UsageError
+from auricle.registry import nearest
+from auricle.results import TagResult
 
 
 @dataclass(frozen=True)
@@ -30,3 +34,42 @@ class Thresholds:
         if self.default is not None and self.labels:
             return {label: self.of(label, self.default) for label in labels}
         return dict(self.labels) if self.labels else self.default
+
+
+def parse_thresholds(values: Sequence[str] | None, name: str = "--threshold") -> Thresholds:
+    """Read ``X`` and ``LABEL=X``; the last one of each kind wins. ``name`` is what the user typed, for errors.
+
+    Raises:
+        UsageError: if a value is no number from 0 to 1.
+    """
+    default: float | None = None
+    labels: dict[str, float] = {}
+    for text in values if values is not None else ():
+        label, equals, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = float("nan")
+        if not 0 <= value <= 1 or (equals and not label):
+            raise UsageError(f"{name} {text}: expected a number from 0 to 1, or LABEL=number, such as 0.5 or dog=0.7")
+        if equals:
+            labels[label] = value
+        else:
+            default = value
+    return Thresholds(default, labels)
+
+
+def check_labels(thresholds: Thresholds, labels: Sequence[str], name: str = "--threshold") -> None:
+    """Refuse a threshold for a label that the model does not have."""
+    for label in thresholds.labels:
+        if label not in labels:
+            known = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
+            raise UsageError(
+                f"{name} {label}=...: the model has no such label{nearest(label, labels)}; it has: {known}"
+            )
+
+
+def strongest(result: TagResult, top: int | None, thresholds: Thresholds) -> TagResult:
+    """Return a result with its ``top`` highest scores that reach their label's threshold (0 where none was given)."""
+    kept = tuple(score for score in result.scores if score.score >= thresholds.of(score.label, 0.0))
+    return replace(result, scores=kept[:top])

@@ -53,6 +53,11 @@ class WindowCutter:
         self._cut = 0
         self.samples_seen = 0
 
+    @property
+    def samples_to_next(self) -> int:
+        """Samples until the next window is complete, at least 1."""
+        return self._window - len(self._kept)
+
     def push(self, block: FloatArray) -> list[FloatArray]:
         """Take samples of shape ``(time,)`` and return the windows that are complete, each ``(sample,)``."""
         self.samples_seen += len(block)

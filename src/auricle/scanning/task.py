@@ -18,7 +18,7 @@ import numpy as np
 from auricle.audio.listing import Entry
 from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, TagResult
 from auricle.runtime.detector import Detector, load
-from auricle.runtime.thresholds import Thresholds
+from auricle.runtime.thresholds import Thresholds, strongest
 
 Command = Literal["tag", "detect", "embed"]
 Result = TagResult | DetectResult | EmbedResult
@@ -75,8 +75,7 @@ class Task:
 
     def kept(self, result: TagResult) -> TagResult:
         """Return a result with the scores that are wanted: the highest ``top`` of those that reach their threshold."""
-        scores = tuple(score for score in result.scores if score.score >= self.thresholds.of(score.label, 0.0))
-        return replace(result, scores=scores[: self.top])
+        return strongest(result, self.top, self.thresholds)
 
 
 def completed(result: R, entry: Entry) -> R:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shared options."""
+"""Thresholds as people write them."""
 
 from __future__ import annotations
 
 import pytest
 
-from auricle.cli.options import check_labels, parse_thresholds
 from auricle.errors import UsageError
-from auricle.runtime.thresholds import Thresholds
+from auricle.results import LabelScore, TagResult
+from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds, strongest
 
 
 def test_no_threshold_changes_nothing():
@@ -42,3 +42,21 @@ def test_a_label_that_the_model_lacks_is_refused_with_the_nearest():
 
 def test_a_label_of_the_model_passes():
     check_labels(Thresholds(0.1, {"dog": 0.5}), ("cat", "dog"))
+
+
+def test_an_error_uses_the_name_that_the_user_typed():
+    with pytest.raises(UsageError, match=r"^threshold 7: expected"):
+        parse_thresholds(["7"], "threshold")
+    with pytest.raises(UsageError, match=r"^threshold sea=\.\.\.: the model has no such label"):
+        check_labels(Thresholds(None, {"sea": 0.5}), ("cat",), "threshold")
+
+
+def test_the_strongest_scores_are_those_that_reach_their_threshold():
+    result = TagResult("a.wav", 1.0, scores=(LabelScore("dog", 0.9), LabelScore("cat", 0.5), LabelScore("sea", 0.1)))
+
+    def kept(top, **labels):
+        return [score.label for score in strongest(result, top, Thresholds(None, labels)).scores]
+
+    assert kept(None) == ["dog", "cat", "sea"]
+    assert kept(1) == ["dog"]
+    assert kept(2, dog=0.95, cat=0.5) == ["cat", "sea"]

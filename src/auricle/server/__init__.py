@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models over HTTP: requests with recordings, live streams, and a page for people."""

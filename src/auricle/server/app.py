@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The routes. Everything that protects them is in ``gate`` and ``protocol``, everything that computes in ``engine``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib import resources
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response, WebSocket
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp
+
+from auricle import __version__
+from auricle.errors import AuricleError
+from auricle.results import Scores, rounded
+from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds, strongest
+from auricle.server.engine import Engine
+from auricle.server.gate import Gate
+from auricle.server.meters import CONTENT_TYPE, Meters
+from auricle.server.replies import CODE_OF_STATUS, Refusal, dump, refusal_of
+from auricle.server.settings import Settings
+from auricle.server.streams import Streams
+from auricle.server.uploads import receive_upload
+from auricle.server.workers import Job
+
+ModelName = Annotated[str | None, Query(description="A name from /v1/models; the first one by default.")]
+Top = Annotated[int, Query(ge=1, description="Labels to return.")]
+ThresholdTexts = Annotated[list[str] | None, Query(description="X for all labels or LABEL=X for one; may be repeated.")]
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
+    "media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+            },
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+class Service:
+    """A server's parts together: what it holds, its state, and the ASGI application.
+
+    Attributes:
+        app: give this to uvicorn.
+        failure: the error that kept the models from being loaded, or None.
+    """
+
+    def __init__(self, models: list[str], settings: Settings, *, precision: str = "float32") -> None:
+        self.settings = settings
+        self.meters = Meters()
+        self.engine = Engine(models, settings, precision=precision, on_restart=self.meters.restarts.inc)
+        self.streams = Streams(self.engine, settings, self.meters)
+        self.state: str | None = "starting"
+        self.failure: Exception | None = None
+        self.gate = Gate(_routes(self), settings, lambda: self.state, self.meters.reply)
+        self.meters.spooled.set_function(lambda: self.gate.spooled_bytes)
+        self.app: ASGIApp = self.gate
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        """Load the models while the server answers already, and end the workers when it stops."""
+        tasks = [asyncio.create_task(self._load()), asyncio.create_task(self.streams.watch())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.engine.close()
+
+    async def drain(self) -> None:
+        """Take nothing new, and end the streams; requests at work are left to uvicorn's own patience."""
+        self.state = "stopping"
+        await self.streams.drain(self.settings.drain_s)
+
+    async def _load(self) -> None:
+        try:
+            await self.engine.start()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the server cannot serve)
+            self.failure = error
+        else:
+            if self.state == "starting":
+                self.state = None
+
+    async def tag(self, request: Request, model: str | None, top: int, thresholds: Thresholds) -> dict[str, Any]:
+        """Answer ``POST /v1/tag``."""
+        spec = self.engine.spec(model)
+        check_labels(thresholds, spec.labels, "threshold")
+        async with receive_upload(request) as upload:
+            result = await self.engine.score(Job("tag", spec.name, upload.name), upload)
+        self.meters.audio_s.labels("tag").inc(result.duration)
+        found: dict[str, Any] = strongest(result, top, thresholds).to_dict()
+        return found
+
+    async def detect(self, request: Request, model: str | None, thresholds: Thresholds, scores: bool) -> dict[str, Any]:
+        """Answer ``POST /v1/detect``."""
+        spec = self.engine.spec(model)
+        check_labels(thresholds, spec.labels, "threshold")
+        job = Job("detect", spec.name, threshold=thresholds.as_argument(spec.labels), scores=scores)
+        async with receive_upload(request) as upload:
+            result, behind = await self.engine.score(_named(job, upload.name), upload)
+        self.meters.audio_s.labels("detect").inc(result.duration)
+        return {**result.to_dict(), **({} if behind is None else {"scores": _scores(behind)})}
+
+    def models(self) -> dict[str, Any]:
+        """Answer ``GET /v1/models``."""
+        keys = ("name", "task", "labels", "sample_rate", "window_s", "hop_s", "thresholds")
+        found = [spec.model_dump(mode="json", include=set(keys)) for spec in self.engine.specs.values()]
+        return {"default": self.engine.default, "models": [{key: values[key] for key in keys} for values in found]}
+
+
+def _named(job: Job, name: str) -> Job:
+    return Job(job.kind, job.model, name, threshold=job.threshold, scores=job.scores)
+
+
+def _scores(scores: Scores) -> dict[str, Any]:
+    return {
+        "labels": list(scores.labels),
+        "step_s": rounded(scores.step_s),
+        "times": [rounded(t) for t in scores.times.tolist()],
+        "values": [[rounded(v) for v in row] for row in scores.values.tolist()],
+    }
+
+
+def _json(value: Any) -> Response:
+    return Response(dump(value), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _routes(service: Service) -> FastAPI:
+    """Return the application without its gate."""
+    app = FastAPI(title="auricle", version=__version__, docs_url=None, redoc_url=None, lifespan=service.lifespan)
+
+    @app.post("/v1/tag", openapi_extra=_BODY)
+    async def tag(
+        request: Request, model: ModelName = None, top: Top = 5, threshold: ThresholdTexts = None
+    ) -> Response:
+        """Say what is in a recording."""
+        return _json(await service.tag(request, model, top, parse_thresholds(threshold, "threshold")))
+
+    @app.post("/v1/detect", openapi_extra=_BODY)
+    async def detect(
+        request: Request,
+        model: ModelName = None,
+        threshold: ThresholdTexts = None,
+        scores: Annotated[bool, Query(description="Also return the scores behind the events.")] = False,
+    ) -> Response:
+        """Say when sounds happen in a recording."""
+        return _json(await service.detect(request, model, parse_thresholds(threshold, "threshold"), scores))
+
+    @app.get("/v1/models")
+    async def models() -> Response:
+        """List the models."""
+        return _json(service.models())
+
+    @app.get("/health")
+    async def health() -> Response:
+        """Say whether requests can be served."""
+        status = "ok" if service.state is None else service.state
+        reply = _json({"status": status, "version": __version__})
+        reply.status_code = 200 if service.state is None else 503
+        return reply
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Give the meters in the form of Prometheus."""
+        return Response(service.meters.text(), headers={"content-type": CONTENT_TYPE})
+
+    @app.websocket("/v1/stream")
+    async def stream(socket: WebSocket) -> None:
+        await service.streams.serve(socket)
+
+    _page(app)
+    _handlers(app)
+    return app
+
+
+def _page(app: FastAPI) -> None:
+    """Serve the page and what it loads, read once: no request can name any other file."""
+    folder = resources.files("auricle.server") / "static"
+    contents = {item.name: item.read_bytes() for item in folder.iterdir() if item.is_file()}
+
+    def reply(name: str) -> Response:
+        if name not in contents:
+            raise Refusal("unknown_path", "nothing is served under this path")
+        kind = _TYPES.get(name[name.rfind(".") :], "application/octet-stream")
+        headers = {"content-security-policy": _POLICY, "cache-control": "no-cache"}
+        return Response(contents[name], media_type=kind, headers=headers)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return reply("index.html")
+
+    @app.get("/static/{name}", include_in_schema=False)
+    async def static(name: str) -> Response:
+        return reply(name)
+
+
+def _handlers(app: FastAPI) -> None:
+    """Turn every error into a coded refusal."""
+
+    def refused(refusal: Refusal) -> Response:
+        return Response(refusal.body, refusal.status, refusal.headers)
+
+    async def expected(_request: Request, error: Exception) -> Response:
+        return refused(refusal_of(error))
+
+    async def http(_request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 400
+        code = CODE_OF_STATUS.get(status, "bad_request")
+        texts = {"unknown_path": "nothing is served under this path", "wrong_method": "this path has another method"}
+        return refused(Refusal(code, texts.get(code, "the request is malformed")))
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        found = error.errors() if isinstance(error, RequestValidationError) else []
+        problems = [f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg'].lower()}" for item in found]
+        return refused(Refusal("bad_request", "; ".join(problems) if problems else "the request is malformed"))
+
+    handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+        **dict.fromkeys((Refusal, AuricleError, ClientDisconnect, Exception), expected),
+        HTTPException: http,
+        RequestValidationError: invalid,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)

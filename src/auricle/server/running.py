@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a server: it listens at once, loads its models, and on SIGTERM or Ctrl-C finishes what it has begun."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from auricle.errors import UsageError
+from auricle.server.app import Service
+from auricle.server.protocol import MAX_HEAD_BYTES, protocols
+from auricle.server.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """Uvicorn with our protocols, that drains streams before it closes connections.
+
+    Args:
+        service: what to serve.
+        on_ready: is called once, when the models are loaded.
+    """
+
+    def __init__(self, service: Service, on_ready: Callable[[], None] = lambda: None) -> None:
+        settings = service.settings
+        http, ws = protocols(settings)
+        super().__init__(
+            uvicorn.Config(
+                service.app,
+                host=settings.host,
+                port=settings.port,
+                http=http,
+                ws=ws,
+                ws_max_size=settings.max_message_bytes,
+                ws_ping_interval=settings.ping_s,
+                ws_ping_timeout=settings.ping_s,
+                ws_per_message_deflate=False,
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+                lifespan="on",
+                proxy_headers=False,
+                server_header=False,
+                access_log=False,
+                log_config=None,
+            )
+        )
+        self.service = service
+        self._on_ready = on_ready
+        self._announced = False
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look ten times a second whether the models are loaded, or cannot be."""
+        if self.service.failure is not None:
+            self.should_exit = True
+        elif self.service.state is None and not self._announced:
+            self._announced = True
+            self._on_ready()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take nothing new, end the streams, then the rest."""
+        for server in self.servers:
+            server.close()
+        await self.service.drain()
+        await super().shutdown(sockets)
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Listen on an address; raises ``UsageError`` if that is impossible."""
+    listener = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        if listener is not None:
+            listener.close()
+        reason = error.strerror or str(error)
+        raise UsageError(f"cannot listen on {host} port {port}: {reason}; choose another --host or --port") from error
+    listener.set_inheritable(False)
+    return listener
+
+
+def serve(service: Service, listener: socket.socket, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Serve until a signal comes; raises what kept the models from being loaded."""
+    raise_file_limit(service.settings)
+    Server(service, on_ready).run([listener])
+    if service.failure is not None:
+        raise service.failure
+
+
+def raise_file_limit(settings: Settings) -> None:
+    """Allow this process as many open files as its streams need, where the system lets it: the usual 1,024 are few."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 (not there on Windows)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * (settings.max_sessions + settings.max_requests) + 512
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The microphone as a stream to the server, and what the server says to it.
+
+const MOST_WAITING_S = 5; // of sound that the network has not taken yet; more becomes a gap
+const MOST_KEPT_S = 600; // of sound, to play events from afterwards
+
+export class Live {
+  // on: {ready, block, message, problem, end}
+  constructor(on) {
+    this.on = on;
+    this.kept = [];
+    this.keptSamples = 0;
+    this.droppedS = 0;
+  }
+
+  async start(model, token) {
+    if (!navigator.mediaDevices) throw new Error("The browser gives the microphone only to pages on localhost or over https.");
+    const plain = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    this.media = await navigator.mediaDevices.getUserMedia({ audio: plain });
+    this.context = new AudioContext();
+    this.rate = this.context.sampleRate;
+    await this.context.audioWorklet.addModule("/static/capture.js");
+    await this.connect(model, token);
+    const source = this.context.createMediaStreamSource(this.media);
+    this.worklet = new AudioWorkletNode(this.context, "capture", { numberOfOutputs: 0 });
+    this.worklet.port.onmessage = ({ data }) => this.send(data);
+    source.connect(this.worklet);
+    this.media.getAudioTracks()[0].addEventListener("ended", () => this.stop());
+  }
+
+  connect(model, token) {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const protocols = token ? ["auricle", `auricle.token.${token}`] : ["auricle"];
+    this.socket = new WebSocket(`${scheme}://${location.host}/v1/stream`, protocols);
+    return new Promise((resolve, reject) => {
+      this.socket.onopen = () => this.socket.send(JSON.stringify({ model, sample_rate: this.rate, format: "s16le" }));
+      this.socket.onmessage = ({ data }) => {
+        const message = JSON.parse(data);
+        if (message.ready) {
+          this.on.ready(message.ready);
+          resolve();
+        } else this.on.message(message);
+      };
+      this.socket.onclose = ({ code, reason }) => {
+        const text = reason || "The connection to the server was lost.";
+        reject(new Error(text));
+        this.release();
+        if (code !== 1000) this.on.problem(text);
+        this.on.end();
+      };
+    });
+  }
+
+  send(block) {
+    this.on.block(block);
+    const samples = Int16Array.from(block, (x) => Math.round(32767 * Math.max(-1, Math.min(1, x))));
+    if (this.keptSamples < MOST_KEPT_S * this.rate) {
+      this.kept.push(samples);
+      this.keptSamples += samples.length;
+    }
+    if (this.socket.readyState !== WebSocket.OPEN) return;
+    if (this.socket.bufferedAmount > 2 * this.rate * MOST_WAITING_S) {
+      this.droppedS += block.length / this.rate;
+      return;
+    }
+    if (this.droppedS) {
+      this.socket.send(JSON.stringify({ gap_s: this.droppedS }));
+      this.droppedS = 0;
+    }
+    this.socket.send(samples);
+  }
+
+  // What is still to be scored arrives before the end.
+  stop() {
+    this.release();
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ end: true }));
+  }
+
+  release() {
+    this.media?.getTracks().forEach((track) => track.stop());
+    if (this.context && this.context.state !== "closed") this.context.close();
+    if (this.worklet) this.worklet.port.onmessage = null;
+  }
+
+  // The recording so far as a WAV file.
+  recording() {
+    const bytes = 2 * this.keptSamples;
+    const view = new DataView(new ArrayBuffer(44));
+    const text = (at, word) => [...word].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
+    text(0, "RIFF");
+    view.setUint32(4, 36 + bytes, true);
+    text(8, "WAVEfmt ");
+    [16, 1 | (1 << 16), this.rate, 2 * this.rate, 2 | (16 << 16)].forEach((value, i) => view.setUint32(16 + 4 * i, value, true));
+    text(36, "data");
+    view.setUint32(40, bytes, true);
+    return new Blob([view, ...this.kept], { type: "audio/wav" });
+  }
+}

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A live recording without any socket."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tinybundle import RATE
+
+from auricle.runtime.detector import load
+from auricle.runtime.session import open_network
+from auricle.server.live import Close, Hello, Live, parse_hello
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Counting:
+    """A network that counts its windows."""
+
+    def __init__(self, network) -> None:
+        self.network, self.windows = network, 0
+
+    def run(self, windows, wanted=frozenset()):
+        self.windows += len(windows)
+        return self.network.run(windows, wanted)
+
+
+@pytest.fixture
+def make(bundle):
+    def live(clock=None, **hello) -> Live:
+        wanted = Hello(**{"model": "tiny", "sample_rate": RATE, **hello})
+        return Live(wanted, bundle.spec, Counting(open_network(bundle)), Clock() if clock is None else clock)
+
+    return live
+
+
+def test_the_first_answer_says_what_comes(make):
+    assert make(threshold={"loud": 0.25}).ready() == {
+        "ready": {
+            **{"model": "tiny", "labels": ["loud", "quiet"], "thresholds": [0.25, 0.5]},
+            **{"sample_rate": RATE, "step_s": 0.1, "latency_s": 1.0},
+        }
+    }
+
+
+def test_work_is_due_only_when_a_window_is_complete(make, buzz):
+    live = make()
+    live.feed(buzz[:999].tobytes())
+    assert not live.busy
+    live.feed(buzz[999:1000].tobytes()[:3])
+    assert not live.busy
+    live.feed(buzz[999:1000].tobytes()[3:])
+    assert live.busy
+    assert [list(message) for message in live.work()] == [["times", "scores"], ["label", "onset"]]
+    assert not live.busy
+
+
+def test_events_are_those_of_the_whole_recording(make, bundle, buzz):
+    live = make(scores=False)
+    live.feed(buzz.tobytes())
+    found = [message for message in live.finish() if "offset" in message]
+    assert found == load(bundle.path).detect(buzz, RATE).to_dict()["events"]
+
+
+def test_scores_are_sent_only_where_they_are_wanted(make, buzz):
+    live = make(scores=False)
+    live.feed(buzz.tobytes())
+    assert not any("scores" in message for message in live.finish())
+
+
+def test_long_messages_are_worked_on_in_pieces(make):
+    live = make()
+    live.feed(np.zeros(60 * RATE, "<f4").tobytes())
+    assert sum(len(message.get("times", [])) for message in live.finish()) == 600
+
+
+def test_nothing_at_all_has_an_end(make):
+    assert make().finish() == [{"end": {"duration": 0.0, "wall_s": 0.0, "drift_s": 0.0, "flags": []}}]
+
+
+def test_drift_is_the_clients_clock_against_ours(make):
+    clock = Clock()
+    live = make(clock)
+    for second in range(5):
+        clock.now = 100.0 + 1.01 * second
+        live.feed(np.zeros(RATE, "<f4").tobytes())
+    assert live.finish()[-1]["end"]["drift_s"] == pytest.approx(4.04 - 5.0)
+
+
+def test_an_event_that_is_over_before_a_gap_is_not_cut(make, buzz):
+    live = make()
+    live.feed(buzz[:1_500].tobytes())
+    found = live.control('{"gap_s": 1}')
+    ends = [(message["label"], message.get("cut")) for message in found if "offset" in message]
+    assert ends == [("quiet", None), ("loud", None), ("quiet", True)]
+
+
+def test_flags_behind_a_gap_stay_in_the_last_report(make, buzz):
+    live = make()
+    live.feed(np.full(10, np.nan, "<f4").tobytes())
+    live.control('{"gap_s": 0}')
+    live.feed(buzz.tobytes())
+    assert live.control('{"end": true}')[-1]["end"]["flags"][0] == {"code": "nonfinite", "count": 10}
+    assert live.ended
+
+
+def test_a_hello_may_leave_out_what_has_a_default(bundle):
+    specs = {"tiny": bundle.spec}
+    assert parse_hello('{"sample_rate": 8000}', specs) == Hello("tiny", 8000, "f32le", None, True)
+    text = json.dumps({"sample_rate": 8000, "format": "s16le", "threshold": 1, "scores": False})
+    assert parse_hello(text, specs) == Hello("tiny", 8000, "s16le", 1.0, False)
+
+
+def test_a_reason_fits_into_a_close_frame():
+    assert len(Close(1008, "ä" * 500).reason.encode()) <= 123

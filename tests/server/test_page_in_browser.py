@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page in a real browser: a real clip is uploaded, a microphone is heard, labels are downloaded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from serving import running, wait_for
+
+from auricle.audio.decode import read_audio
+from auricle.events.formats import parse_audacity, parse_csv, parse_jsonl
+from auricle.runtime.detector import load
+
+pytestmark = pytest.mark.browser
+
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream"),
+    "--use-fake-device-for-media-stream",
+]
+WAIT_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def clip(shared):
+    """A dog that the built-in model did not learn from: fold 5."""
+    return shared / "data" / "esc10" / "dog" / "5-203128-A.ogg"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running(["esc10"], idle_s=60.0, hello_timeout_s=30.0, max_message_bytes=1 << 24, max_audio_s=600.0) as found:
+        wait_for(lambda: found.service.state is None, 300)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser(clip, tmp_path_factory):
+    """Debian's Chromium, whose microphone plays two seconds of silence, the clip, and silence again."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed; apt install chromium")
+    heard = read_audio(clip, sample_rate=48_000).samples
+    quiet = np.zeros(2 * 48_000, np.float32)
+    microphone = tmp_path_factory.mktemp("microphone") / "dog.wav"
+    soundfile.write(microphone, np.concatenate([quiet, heard, quiet, quiet]), 48_000, subtype="PCM_16")
+    flags = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags, timeout=WAIT_MS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The page, freshly loaded; any error of its scripts, and any request to elsewhere, fails the test."""
+    context = browser.new_context(permissions=["microphone"], viewport={"width": 1100, "height": 900})
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if complains(message) else None)
+    own = (server.url, server.url.replace("http", "ws"), "blob:", "data:")
+    page.on("request", lambda request: None if request.url.startswith(own) else wrong.append(request.url))
+    page.goto(server.url)
+    page.wait_for_selector("#model option", state="attached")
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def complains(message) -> bool:
+    """Tell whether a line of the console is an error; that a request was refused is none of the page."""
+    return message.type == "error" and "the server responded with a status of 4" not in message.text
+
+
+def until(page, expression: str) -> None:
+    """Wait for an expression; the page's policy forbids the usual way, which evaluates it inside."""
+    for _ in range(WAIT_MS // 50):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never true: {expression}")
+
+
+def upload(page, clip) -> None:
+    page.set_input_files("#file", str(clip))
+    page.wait_for_selector("#work[hidden]", state="attached")
+
+
+def test_an_uploaded_clip_shows_its_events_and_plays_them(page, clip):
+    upload(page, clip)
+    expected = load("esc10").detect(clip).events
+    assert any(event.label == "dog" for event in expected)
+    assert page.inner_text("#title") == clip.name
+    rows = page.locator("#events tbody tr")
+    found = [row.split("\t") for row in rows.all_inner_texts()]
+    assert [(cells[1], cells[2], cells[3], cells[4]) for cells in found] == [
+        (e.label, f"{e.onset:.2f}", f"{e.offset:.2f}", f"{e.score:.2f}") for e in expected
+    ]
+    assert page.locator("#tags li").first.inner_text().startswith("dog ")
+    assert page.locator(".lane .found").count() == len(expected)
+    assert page.evaluate("document.getElementById('picture').width") > 500
+    rows.first.locator("button").click()
+    until(page, f"document.getElementById('audio').currentTime > {expected[0].onset}")
+    until(page, "document.getElementById('audio').paused")
+    assert page.evaluate("document.getElementById('audio').currentTime") < expected[0].offset + 1
+
+
+def test_labels_are_downloaded_in_three_forms(page, clip, tmp_path):
+    upload(page, clip)
+    expected = load("esc10").detect(clip)
+    for form, parse in (("audacity", parse_audacity), ("csv", parse_csv), ("json", parse_jsonl)):
+        with page.expect_download() as download:
+            page.click(f"[data-form={form}]")
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        assert path.stem == clip.stem
+        (found,) = parse(path.read_text(encoding="utf-8").splitlines(), "the download")
+        pairs = zip(found.events, expected.events, strict=True)
+        for event, event_there in pairs:
+            assert event.label == event_there.label
+            assert event.onset == pytest.approx(event_there.onset, abs=1e-5)
+            assert event.offset == pytest.approx(event_there.offset, abs=1e-5)
+            assert form == "audacity" or event.score == pytest.approx(event_there.score, abs=1e-5)
+
+
+def test_a_microphone_is_heard_live(page):
+    page.click("#listen")
+    page.wait_for_selector("#live:not([hidden])")
+    page.locator("#events tbody tr", has_text="dog").first.wait_for()
+    assert page.is_visible("#stop"), "the event came while the microphone was on"
+    assert "dog" in page.inner_text("#said")
+    assert page.evaluate("Number(document.getElementById('level').getAttribute('aria-valuenow'))") >= -60
+    page.click("#stop")
+    page.wait_for_selector("#live", state="hidden")
+    assert page.inner_text("#title") == "What was heard"
+    assert page.evaluate("document.getElementById('audio').src").startswith("blob:")
+    with page.expect_download() as download:
+        page.click("[data-form=csv]")
+    assert "dog" in Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def test_the_keyboard_reaches_everything(page, clip):
+    upload(page, clip)
+    until(page, "document.getElementById('audio').readyState >= 2")
+    page.focus("#track")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert float(page.get_attribute("#track", "aria-valuenow")) == 2.0
+    page.keyboard.press("Home")
+    assert float(page.get_attribute("#track", "aria-valuenow")) == 0.0
+    page.focus("body")
+    reached = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.dataset.form"))
+    assert {"model", "choose", "listen", "play", "track", "audacity", "csv", "json"} <= reached
+
+
+def test_what_is_no_recording_is_said_aloud(page):
+    page.set_input_files("#file", {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"<html>404</html>"})
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "not_audio" in page.inner_text("[role=alert]")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_both_schemes(page, clip, scheme):
+    page.emulate_media(color_scheme=scheme)
+    upload(page, clip)
+    contrasts = page.evaluate(
+        """() => {
+          const luminance = (c) => c.match(/[\\d.]+/g).slice(0, 3).map((v) => v / 255)
+            .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+            .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+          const background = (node) => {
+            for (; node; node = node.parentElement) {
+              const colour = getComputedStyle(node).backgroundColor;
+              if (!/, 0\\)$/.test(colour) && colour !== "transparent") return colour;
+            }
+            return "rgb(255, 255, 255)";
+          };
+          const names = ["h1", ".hint", ".summary", "th", "td", "#choose", "#listen", ".choice", "footer"];
+          return names.map((name) => {
+            const node = document.querySelector(name);
+            const [a, b] = [luminance(getComputedStyle(node).color), luminance(background(node))].sort((x, y) => y - x);
+            return [name, (a + 0.05) / (b + 0.05)];
+          });
+        }"""
+    )
+    assert [name for name, contrast in contrasts if contrast < 4.5] == []
+    folder = os.environ.get("AURICLE_SCREENSHOTS")
+    if folder is not None:
+        page.screenshot(path=f"{folder}/page-{scheme}.png")

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parsing in slices, with others in between and no more than one read ahead."""
+
+from __future__ import annotations
+
+import asyncio
+
+from auricle.server.protocol import SLICE_BYTES, _Feed, _Valve
+
+
+class Transport:
+    """Remembers whether it may read."""
+
+    def __init__(self) -> None:
+        self.reading = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def test_a_flood_is_parsed_in_slices_in_order_while_others_have_their_turn():
+    data = bytes(range(256)) * (4 * SLICE_BYTES // 256) + b"end"
+    transport, parsed, others = Transport(), [], []
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        feed = _Feed(loop, parsed.append, pause=transport.pause_reading, resume=transport.resume_reading)
+        feed.push(b"small")
+        assert parsed == [b"small"]
+        feed.push(data)
+        assert not transport.reading
+        while not transport.reading:
+            others.append(len(parsed))
+            await asyncio.sleep(0)
+        feed.push(b"later")
+
+    asyncio.run(run())
+    assert b"".join(parsed) == b"small" + data + b"later"
+    assert max(map(len, parsed)) <= SLICE_BYTES
+    assert len(others) >= 4
+
+
+def test_parsing_waits_for_the_application_and_ends_with_the_connection():
+    parsed, held = [], [False]
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        transport = Transport()
+
+        def parse(part):
+            parsed.append(part)
+            held[0] = True
+
+        feed = _Feed(loop, parse, pause=transport.pause_reading, resume=transport.resume_reading, hold=lambda: held[0])
+        feed.push(bytes(3 * SLICE_BYTES))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(parsed) == 1
+        held[0] = False
+        feed.go_on()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(parsed) == 2
+        assert not transport.reading
+        held[0], feed.closed = False, True
+        feed.go_on()
+        await asyncio.sleep(0)
+        assert len(parsed) == 2
+
+    asyncio.run(run())
+
+
+def test_reading_goes_on_when_nobody_wants_it_paused():
+    transport = Transport()
+    valve = _Valve(transport)
+    valve.pause_reading("feed")
+    valve.pause_reading()
+    valve.resume_reading("feed")
+    assert not transport.reading
+    valve.resume_reading()
+    assert transport.reading

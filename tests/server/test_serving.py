@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the server gives: the results of Python, the list of models, meters, the page."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+import pytest
+from serving import running, wait_for
+
+from auricle.errors import UsageError
+from auricle.runtime.detector import load
+from auricle.server.app import Service
+from auricle.server.settings import Settings
+
+
+@pytest.fixture
+def detector(bundle):
+    return load(bundle.path)
+
+
+@pytest.fixture
+def clip(tmp_path, wav):
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav)
+    return path
+
+
+def as_python(result: dict) -> dict:
+    return {**result, "path": "a.wav"}
+
+
+def test_tag_is_that_of_python(tiny, detector, wav, clip):
+    expected = as_python(detector.tag(clip).to_dict(top=5))
+    assert tiny.upload("/v1/tag", wav).json() == expected
+    assert tiny.post("/v1/tag", wav).json() == {**expected, "path": ""}
+    assert tiny.upload("/v1/tag", wav, params={"model": "tiny", "top": 1}).json()["scores"] == expected["scores"][:1]
+
+
+def test_thresholds_choose_the_scores_of_tag(tiny, wav):
+    found = tiny.upload("/v1/tag", wav, params={"threshold": ["0.5", "loud=0.3"]}).json()
+    assert {score["label"] for score in found["scores"]} == {"loud", "quiet"}
+    assert [s["label"] for s in tiny.upload("/v1/tag", wav, params={"threshold": "0.5"}).json()["scores"]] == ["quiet"]
+
+
+def test_detect_is_that_of_python_and_gives_its_scores_on_request(tiny, detector, wav, clip):
+    expected = as_python(detector.detect(clip, threshold=0.3).to_dict())
+    assert tiny.upload("/v1/detect", wav, params={"threshold": "0.3"}).json() == expected
+    found = tiny.upload("/v1/detect", wav, params={"threshold": "0.3", "scores": "true"}).json()
+    scores = found.pop("scores")
+    assert found == expected
+    assert scores["labels"] == ["loud", "quiet"]
+    assert scores["step_s"] == 0.1
+    assert scores["times"][:2] == [0.05, 0.15]
+    assert scores["values"][7] == [0.75, 0.25]
+
+
+def test_a_large_upload_goes_through_a_file(tiny, detector, encode, buzz, tmp_path):
+    import numpy as np
+
+    large = encode(np.tile(buzz, 15), 16_000, subtype="DOUBLE") + b"\0" * 2_000_000
+    assert 2_000_000 < len(large) < 3_000_000
+    (tmp_path / "b.wav").write_bytes(large)
+    expected = detector.tag(tmp_path / "b.wav").to_dict(top=5)
+    assert expected["flags"] != []
+    assert tiny.upload("/v1/tag", large, "b.wav").json() == {**expected, "path": "b.wav"}
+    assert tiny.post("/v1/tag", large).json() == {**expected, "path": ""}
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("threshold=2", "threshold 2: expected a number from 0 to 1"),
+        ("threshold=dog=0.5", "threshold dog=...: the model has no such label"),
+        ("top=0", "top: input should be greater than or equal to 1"),
+        ("top=x", "top: input should be a valid integer"),
+    ],
+)
+def test_wrong_parameters_are_400_and_say_what_is_right(tiny, wav, query, text):
+    response = tiny.post(f"/v1/tag?{query}", wav)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"].startswith(text)
+
+
+def test_a_name_that_is_nearly_right_is_suggested(tiny, wav):
+    message = tiny.post("/v1/tag?model=tinny", wav).json()["error"]["message"]
+    assert message == "no model of this name (did you mean 'tiny'?); GET /v1/models lists them"
+
+
+def test_models_are_listed(tiny):
+    assert tiny.get("/v1/models").json() == {
+        "default": "tiny",
+        "models": [
+            {
+                **{"name": "tiny", "task": "multi", "labels": ["loud", "quiet"]},
+                **{"sample_rate": 1000, "window_s": 1.0, "hop_s": 0.5, "thresholds": {"loud": 0.5, "quiet": 0.5}},
+            }
+        ],
+    }
+
+
+def test_health_is_ok(tiny):
+    assert tiny.get("/health").json()["status"] == "ok"
+
+
+def test_meters_count(tiny, wav):
+    def value(name: str) -> float:
+        found = re.search(rf"^{re.escape(name)} (.*)$", tiny.get("/metrics").text, re.M)
+        return 0.0 if found is None else float(found[1])
+
+    tagged, requests = 'auricle_audio_seconds_total{how="tag"}', 'auricle_requests_total{path="/v1/tag",status="200"}'
+    seconds, count = value(tagged), value(requests)
+    tiny.post("/v1/tag", wav)
+    wait_for(lambda: value(requests) == count + 1)
+    assert value(tagged) == seconds + 2
+    tiny.get("/a/path/that/someone/made/up")
+    assert "made" not in tiny.get("/metrics").text
+
+
+def test_the_page_and_all_it_loads_are_served_and_it_may_load_nothing_else(tiny):
+    page = tiny.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    names = {item.name for item in (resources.files("auricle.server") / "static").iterdir()}
+    needed = set(re.findall(r'"/static/([\w.]+)"', page.text))
+    for name in names:
+        response = tiny.get(f"/static/{name}")
+        assert response.status_code == 200
+        assert "http://" not in response.text.replace("http://www.w3.org/", "")
+        assert "https://" not in response.text
+        needed |= set(re.findall(r'"/static/([\w.]+)"', response.text))
+    assert needed == names - {"index.html"}
+
+
+@pytest.mark.parametrize("name", ["../app.py", "%2e%2e%2fapp.py", "nothing.js", ""])
+def test_no_other_file_is_served(tiny, name):
+    assert tiny.get(f"/static/{name}").status_code == 404
+
+
+def test_the_description_for_machines_names_the_routes(tiny):
+    paths = tiny.get("/openapi.json").json()["paths"]
+    assert {"/v1/tag", "/v1/detect", "/v1/models", "/health", "/metrics"} <= set(paths)
+
+
+def test_two_models_of_one_name_are_refused(bundle):
+    with pytest.raises(UsageError, match="two of the models have the same name: tiny, tiny"):
+        Service([str(bundle.path)] * 2, Settings())
+
+
+def test_a_model_that_is_not_there_is_refused_before_anything_listens():
+    with pytest.raises(UsageError, match="unknown model 'nothing'"):
+        Service(["nothing"], Settings())
+
+
+def test_a_stopped_server_takes_nothing_and_leaves_no_process(bundle, wav):
+    with running([str(bundle.path)]) as server:
+        wait_for(lambda: server.service.state is None)
+        pids = [*server.service.engine.files.pids, *server.service.engine.windows.pids]
+        assert len(pids) == 2
+        assert server.post("/v1/tag", wav).status_code == 200
+    assert server.service.engine.files.pids == []
+    assert server.service.state == "stopping"
