@@ -54,3 +54,11 @@ def test_steps_that_move_weights_are_done_and_steps_that_compute_stay():
     parts = take_apart(model)
     assert [node.op_type for node in parts.nodes] == ["Reshape", "Transpose", "GRU", "Cos"]
     assert parts.constants["both"].shape == (2, 18, 4)
+
+
+def test_a_step_that_makes_more_bytes_stays():
+    cast = helper.make_node("Cast", ["half"], ["whole"], to=onnx.TensorProto.FLOAT)
+    nodes = [cast, helper.make_node("MatMul", ["waveform", "whole"], ["clip"])]
+    content = graph(nodes, {"half": np.ones((24, 2), np.float16)})
+    parts = take_apart(onnx.load_from_string(content))
+    assert [node.op_type for node in parts.nodes] == ["Cast", "MatMul"]

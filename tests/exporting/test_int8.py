@@ -58,11 +58,20 @@ def test_gru_weights_have_a_scale_for_each_direction_and_row():
     np.testing.assert_allclose(run(quantise(large), noise()), run(large, noise()), atol=0.02)
 
 
-def test_the_front_end_stays_float():
+@pytest.mark.parametrize("windows", [[], list(noise(8))], ids=["weights", "arithmetic"])
+def test_the_front_end_stays_float_in_half_the_bytes(windows):
     weight = np.random.default_rng(0).standard_normal((SAMPLES, 16)).astype(np.float32)
-    for name, expected in (("network.frontend.bank", set()), ("network.mix.weight", {"INT8"})):
-        content = graph([helper.make_node("MatMul", ["waveform", name], ["clip"])], {name: weight})
-        assert set(stored(quantise(content))) & {"INT8"} == expected
+    product = np.random.default_rng(1).standard_normal((16, 20)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["waveform", "network.frontend.bank"], ["heard"]),
+        helper.make_node("MatMul", ["heard", "network.mix.weight"], ["clip"]),
+    ]
+    content = graph(nodes, {"network.frontend.bank": weight, "network.mix.weight": product})
+    shapes = stored(quantise(content, windows))
+    assert shapes["FLOAT16"] == [(SAMPLES, 16)]
+    assert (16, 20) in shapes["INT8"]
+    before, after = run(content, noise()), run(quantise(content, windows), noise())
+    assert 0 < np.abs(after - before).max() / np.abs(before).max() < 0.03
 
 
 @pytest.mark.parametrize("turned", [0, 1])

@@ -19,7 +19,7 @@ from onnx.reference import ReferenceEvaluator
 
 AnyArray = npt.NDArray[np.generic]
 
-#: Operators that only move numbers about: of constants they are constants themselves, and no larger.
+#: Operators that only move numbers about, or change their type: of constants they make constants.
 _MOVES = frozenset(
     [
         "Cast",
@@ -62,13 +62,23 @@ def take_apart(model: onnx.ModelProto) -> Parts:
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     nodes = []
     for node in model.graph.node:
-        inputs = [name for name in node.input if name]
-        if node.op_type in _MOVES and all(name in constants for name in inputs):
-            values = ReferenceEvaluator(node).run(None, {name: constants[name] for name in inputs})
-            constants.update(zip(node.output, map(np.asarray, values), strict=True))
-        else:
+        values = _move(node, constants) if node.op_type in _MOVES else None
+        if values is None:
             nodes.append(node)
+        else:
+            constants.update(zip(node.output, values, strict=True))
     return Parts(nodes, constants)
+
+
+def _move(node: onnx.NodeProto, constants: dict[str, AnyArray]) -> list[AnyArray] | None:
+    """Return what a node makes of constants; None if it takes something else too, or makes more bytes of them."""
+    names = [name for name in node.input if name]
+    if not all(name in constants for name in names):
+        return None
+    taken = {name: constants[name] for name in names}
+    values = [np.asarray(value) for value in ReferenceEvaluator(node).run(None, taken)]
+    grows = bool(names) and sum(v.nbytes for v in values) > sum(v.nbytes for v in taken.values())
+    return None if grows else values
 
 
 def merge_norms(parts: Parts) -> None:

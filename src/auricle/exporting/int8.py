@@ -3,7 +3,8 @@
 
 A weight ``w`` becomes ``scale * q`` with ``q`` a whole number from -127 to 127 and ``scale`` the largest magnitude of
 its channel over 127, as in Jacob et al., "Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference", CVPR 2018. The front end stays float32: its products span ten decades.
+Integer-Arithmetic-Only Inference", CVPR 2018. The front end stays float, because its products span ten decades: its
+weights are stored in half precision and computed with in float32.
 
 The arithmetic of the result is either
 
@@ -49,6 +50,12 @@ def quantise(content: bytes, windows: Sequence[FloatArray] = ()) -> bytes:
     model = onnx.load_from_string(content)
     parts = take_apart(model)
     merge_norms(parts)
+    halved = _Restored(parts)
+    for node in parts.nodes:
+        for place, name in enumerate(node.input):
+            if _is_large(parts, name) and _is_front_end(name):
+                node.input[place] = halved.take_half(name)
+    parts.nodes = halved.nodes + parts.nodes
     axes = {number: axis for number, node in enumerate(parts.nodes) if (axis := _product_axis(parts, node)) is not None}
     if len(windows):
         names = [NODE_NAME.format(number) for number in axes]
@@ -64,24 +71,26 @@ def quantise(content: bytes, windows: Sequence[FloatArray] = ()) -> bytes:
     return bytes(put_together(parts, model).SerializeToString())
 
 
-def _is_weight(parts: Parts, name: str) -> bool:
-    """Tell whether a value is worth 8 bits: constant floats, enough of them, and not the front end's."""
+def _is_large(parts: Parts, name: str) -> bool:
+    """Tell whether a value is worth fewer bits: constant floats, and enough of them."""
     value = parts.constants.get(name)
-    if value is None or value.dtype != np.float32 or value.size < FEWEST:
-        return False
-    return not any(part in name for part in _FRONT_END)
+    return value is not None and value.dtype == np.float32 and value.size >= FEWEST
+
+
+def _is_front_end(name: str) -> bool:
+    return any(part in name for part in _FRONT_END)
 
 
 def _product_axis(parts: Parts, node: onnx.NodeProto) -> int | None:
     """Return the weight's axis of output channels, if ``node`` is a product with a weight worth 8 bits."""
-    if node.op_type not in ("Conv", "MatMul", "Gemm") or not _is_weight(parts, node.input[1]):
+    if node.op_type not in ("Conv", "MatMul", "Gemm") or not _is_large(parts, node.input[1]):
         return None
     turned = any(a.name == "transB" and a.i for a in node.attribute)
     return 0 if node.op_type == "Conv" or turned else 1
 
 
 class _Restored:
-    """Weights in 8 bits, and the nodes that restore them."""
+    """Weights in fewer bits, and the nodes that restore them."""
 
     def __init__(self, parts: Parts) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -90,9 +99,17 @@ class _Restored:
     def take(self, name: str, axis: int) -> str:
         """Store a constant in 8 bits; returns the name of its restored form."""
         stored, scale, restored = f"{name}.q", f"{name}.scale", f"{name}.restored"
-        if restored not in {output for node in self.nodes for output in node.output}:
+        if stored not in self._constants:
             self._constants[stored], self._constants[scale] = round_to_int8(self._constants[name], axis)
             self.nodes.append(helper.make_node("DequantizeLinear", [stored, scale], [restored], axis=axis))
+        return restored
+
+    def take_half(self, name: str) -> str:
+        """Store a constant in half precision; returns the name of its restored form."""
+        stored, restored = f"{name}.half", f"{name}.restored"
+        if stored not in self._constants:
+            self._constants[stored] = self._constants[name].astype(np.float16)
+            self.nodes.append(helper.make_node("Cast", [stored], [restored], to=onnx.TensorProto.FLOAT))
         return restored
 
     def reshape(self, name: str, shape: Sequence[int]) -> str:
@@ -107,7 +124,7 @@ def _shrink_gru(parts: Parts, gru: onnx.NodeProto, restored: _Restored) -> None:
     """Store input and recurrent weights, ``(direction, gate * hidden, input)``, with a scale for each row."""
     for place in (1, 2):
         name = gru.input[place]
-        if _is_weight(parts, name):
+        if _is_large(parts, name):
             weight = parts.constants[name]
             parts.constants[f"{name}.rows"] = weight.reshape(-1, weight.shape[-1])
             gru.input[place] = restored.reshape(restored.take(f"{name}.rows", 0), weight.shape)
