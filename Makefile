@@ -60,7 +60,7 @@ $(VENV)/.installed-demo: $(PINS) | $(VENV)/.made
 
 $(VENV)/.installed-dev: $(PINS) | $(VENV)/.made
 	@echo "installing auricle with the tools for tests (torch is the large part; the first time takes minutes)"
-	$(PIP) -e ".[train,reports,serve,dev]"
+	$(PIP) -e ".[train,reports,serve,dev,teachers]"
 	@touch $@ $(VENV)/.installed-demo
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev

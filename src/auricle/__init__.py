@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auricle.api import crossval, evaluate, export_int8, export_site, load, report, sweep, train
+    from auricle.api import crossval, evaluate, export_int8, export_site, load, report, sweep, teach, train
     from auricle.errors import (
         AuricleError,
         BundleError,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "auricle.api": ("crossval", "evaluate", "export_int8", "export_site", "load", "report", "sweep", "train"),
+    "auricle.api": ("crossval", "evaluate", "export_int8", "export_site", "load", "report", "sweep", "teach", "train"),
     "auricle.errors": (
         "AuricleError",
         "BundleError",
@@ -115,6 +115,7 @@ __all__ = [
     "load",
     "report",
     "sweep",
+    "teach",
     "train",
 ]
 

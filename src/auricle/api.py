@@ -25,8 +25,20 @@ if TYPE_CHECKING:
     from auricle.training.benching import TrainingBench
     from auricle.training.crossval import CrossvalResult
     from auricle.training.progress import Progress
+    from auricle.training.teaching import TeachResult
 
-__all__ = ["bench_train", "crossval", "evaluate", "export_int8", "export_site", "load", "report", "sweep", "train"]
+__all__ = [
+    "bench_train",
+    "crossval",
+    "evaluate",
+    "export_int8",
+    "export_site",
+    "load",
+    "report",
+    "sweep",
+    "teach",
+    "train",
+]
 
 PathLike = str | os.PathLike[str]
 
@@ -57,7 +69,7 @@ def train(
         model: network by name.
         recipe: YAML file; None takes the defaults.
         overrides: ``a.b=c`` assignments over the recipe.
-        soft: CSV of a teacher's soft labels for the same files.
+        soft: folder of soft labels that ``teach`` wrote, or a CSV of them for the same files.
         data_format: form of the data; ``auto`` recognises it.
         sample_rate: of waveform arrays that do not say theirs, in Hz.
         test_fold: fold to hold out and score once at the end.
@@ -102,6 +114,8 @@ def crossval(
     out: PathLike | None = None,
     jobs: int = 1,
     soft: PathLike | None = None,
+    init: str | None = None,
+    new_head: bool = False,
     data_format: str = "auto",
     sample_rate: int | None = None,
     progress: Progress | None = None,
@@ -116,17 +130,20 @@ def crossval(
         seeds: how many repetitions; they use the seeds 0, 1, 2, ...
         out: folder that keeps every fold's model; None keeps nothing.
         jobs: folds trained at once.
-        soft: CSV of a teacher's soft labels.
+        soft: folder of soft labels that ``teach`` wrote, or a CSV of them.
+        init: model whose weights every fold starts from; it must not have heard any of its clips.
+        new_head: with ``init``, for other classes.
         data_format: form of the data; ``auto`` recognises it.
         sample_rate: of waveform arrays that do not say theirs, in Hz.
         progress: listener.
     """
     from auricle.training.crossval import run_crossval
-    from auricle.training.preparing import read_training_data
+    from auricle.training.preparing import read_training_data, with_soft
     from auricle.training.progress import Progress as Silent
-    from auricle.training.run import make_request_recipe
+    from auricle.training.run import Start, make_request_recipe
 
     settings = make_request_recipe(model, None if recipe is None else Path(recipe), overrides, None)
+    settings = with_soft(settings, soft)
     manifest = read_training_data(
         Path(data),
         settings,
@@ -137,7 +154,91 @@ def crossval(
     listener = Silent() if progress is None else progress
     with tempfile.TemporaryDirectory(prefix="auricle-crossval-") as temporary:
         folder = Path(temporary) if out is None else Path(out)
-        return run_crossval(manifest, settings, seeds=range(seeds), out=folder, jobs=jobs, progress=listener)
+        start = None if init is None else Start(init, new_head)
+        return run_crossval(
+            manifest, settings, seeds=range(seeds), out=folder, jobs=jobs, progress=listener, start=start
+        )
+
+
+def teach(
+    audio: PathLike,
+    *,
+    teacher: str,
+    out: PathLike,
+    pool: PathLike | None = None,
+    leave_out: Iterable[str] = (),
+    mixtures: int = 0,
+    mixture_s: float | None = None,
+    window_s: float = 5.0,
+    hop_s: float | None = None,
+    label_map: PathLike | None = None,
+    fit: bool = False,
+    embeddings: bool = True,
+    unlabelled: bool = False,
+    data_format: str = "auto",
+    sample_rate: int | None = None,
+    seed: int = 0,
+    bf16: bool = False,
+    download: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> TeachResult:
+    """Let a large model label recordings, and mixtures of them, for a small one to learn from.
+
+    Args:
+        audio: a data set of any form, or with ``unlabelled`` a folder or table of audio.
+        teacher: ``hf:org/name`` or a folder of transformers, a ``.pt`` checkpoint of EfficientAT, an ``.onnx`` tagger
+            with its ``.json``, or a model of auricle; several joined with commas are averaged.
+        out: folder of soft labels; must be new or empty, unless ``resume`` or ``overwrite``.
+        pool: folder or table of unlabelled audio to go with it.
+        leave_out: ``COLUMN=VALUE``: rows of the pool's table that are not taken.
+        mixtures: how many new sounds to make of the recordings and the pool, and label too.
+        mixture_s: length of a mixture in seconds; about 5 s if None.
+        window_s: length of a window in seconds; the student's crops must be a whole number of them.
+        hop_s: step between windows; the window itself if None.
+        label_map: table ``label,teacher`` from the teacher's classes to the user's.
+        fit: write labels of the user's classes, by a head fitted on the teacher's embeddings.
+        embeddings: keep the teacher's embeddings.
+        unlabelled: look for no labels in ``audio``.
+        data_format: form of the data; ``auto`` recognises it.
+        sample_rate: of waveform arrays that do not say theirs, in Hz.
+        seed: of the mixtures.
+        bf16: compute in bf16: faster on some machines, and not the same bits.
+        download: fetch ``hf:org/name`` if it is not on this machine.
+        resume: go on with the run in ``out``.
+        overwrite: throw away what ``out`` holds.
+        progress: listener.
+
+    Raises:
+        UsageError: and its kinds, for an unknown teacher, wrong data or maps, or the folder.
+    """
+    from auricle.training.progress import Progress as Silent
+    from auricle.training.teaching import TeachRequest, run_teaching
+
+    request = TeachRequest(
+        audio=Path(audio),
+        teacher=teacher,
+        out=Path(out),
+        pool=None if pool is None else Path(pool),
+        leave_out=tuple(leave_out),
+        mixtures=mixtures,
+        mixture_s=mixture_s,
+        window_s=window_s,
+        hop_s=hop_s,
+        label_map=None if label_map is None else Path(label_map),
+        fit=fit,
+        embeddings=embeddings,
+        unlabelled=unlabelled,
+        data_format=data_format,
+        sample_rate=sample_rate,
+        seed=seed,
+        bf16=bf16,
+        download=download,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    return run_teaching(request, Silent() if progress is None else progress)
 
 
 def export_int8(

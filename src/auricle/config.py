@@ -169,9 +169,30 @@ class AugmentSection(_Section):
 class TeacherSection(_Section):
     """Soft labels."""
 
-    labels: str | None = Field(None, description="CSV of soft labels: `filename` and one column a class.")
+    labels: str | None = Field(
+        None,
+        description="Soft labels: the folder that `auricle teach` wrote, or a CSV: `filename`, one column a class.",
+    )
     soft_weight: Fraction = Field(0.9, description="Weight of the soft labels where a clip has both kinds.")
     temperature: Positive = Field(1.0, description="Softens one-of-n targets and scores before they are compared.")
+    head: Literal["auto", "none"] = Field(
+        "auto",
+        description="Where the teacher does not speak the classes: fit a head on its embeddings of the training clips.",
+    )
+    clip_share: float = Field(
+        0.15, ge=0, lt=1, description="Share of the crops that are labelled clips, where there are mixtures or a pool."
+    )
+    pool: str | None = Field(None, description="Where the pool lies, if not where the teacher heard it.")
+    pool_weight: Fraction = Field(0.3, description="Weight of the classes on sound that is of the pool alone.")
+    classes_weight: float = Field(
+        0.1, ge=0, description="Weight of matching all of the teacher's classes, by a layer that is dropped at export."
+    )
+    embedding_weight: float = Field(
+        5.0, ge=0, description="Weight of matching the teacher's embedding, by a layer that is dropped at export."
+    )
+    window_weight: float = Field(
+        1.0, ge=0, description="Weight of matching frame scores to window labels, where several windows fill a crop."
+    )
 
 
 class OptimSection(_Section):
@@ -181,6 +202,7 @@ class OptimSection(_Section):
     lr: float = Field(0.0015, gt=0, le=1, description="Peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay (not on norms and biases).")
     epochs: int = Field(100, ge=1, le=100_000, description="Passes over the training part.")
+    steps: int | None = Field(None, ge=1, description="Steps in all, in place of epochs; null lets epochs decide.")
     warmup_steps: int = Field(100, ge=0, description="Steps of linear warm-up.")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="What the learning rate does after warm-up.")
     clip_norm: float | None = Field(5.0, gt=0, description="Largest norm of the gradient; null is off.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load as load_tensors
@@ -17,7 +18,7 @@ from auricle.nn.efficientat import EfficientAt, to_checkpoint
 from auricle.nn.kaldimel import KaldiMelSpec
 from auricle.nn.networks import build_network, recipe_base
 from auricle.runtime.bundle import load_bundle, write_bundle
-from auricle.training.initial import initial_weights
+from auricle.training.initial import begin_at_prior, initial_weights
 from auricle.training.preparing import prepare, read_training_data
 from auricle.training.progress import Progress
 
@@ -140,3 +141,13 @@ def test_a_published_checkpoint_gives_all_but_its_last_layer(published, clips):
         initial_weights(wider, str(path), material, new_head=True)
     with pytest.raises(BundleError, match=r"is a checkpoint of EfficientAT: train it with --model efficientat"):
         initial_weights(build_network(tiny(), 2), str(path), material, new_head=True)
+
+
+def test_a_head_may_begin_at_how_often_classes_are_there():
+    head = build_network(tiny(), 3).head
+    begin_at_prior(head, np.array([[1, 0, 0.5], [0, 0, 0]], np.float32))
+    assert torch.sigmoid(head.frame.bias).tolist() == pytest.approx([0.5, 0.001, 0.25], abs=1e-6)
+    other = build_network(tiny("model.head=concat_mlp"), 3).head
+    before = {k: v.clone() for k, v in other.state_dict().items()}
+    begin_at_prior(other, np.zeros((1, 3), np.float32))
+    assert all(torch.equal(v, before[k]) for k, v in other.state_dict().items())

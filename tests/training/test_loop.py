@@ -338,7 +338,7 @@ def test_micro_batches_are_the_batch_in_parts(material_of, tmp_path):
         parts = _micro_batches(batch, count)
         assert len(parts) == min(count, 4)
         assert sum(share for _, share in parts) == pytest.approx(1)
-        for i, whole_field in enumerate(batch):
+        for i, whole_field in enumerate(batch[:-1]):
             assert torch.equal(torch.cat([part[i] for part, _ in parts]), whole_field)
 
 

@@ -11,6 +11,7 @@ from toydata import tiny
 from auricle.nn.losses import training_loss
 from auricle.nn.networks import build_network
 from auricle.training.dataset import Batch
+from auricle.training.lessons import Taught, nothing_taught
 from auricle.training.objective import Objective, Target, mix
 from auricle.training.sharing import Mixture
 
@@ -27,7 +28,7 @@ def make_batch(inputs: torch.Tensor, masks: torch.Tensor | None = None) -> Batch
     size = len(inputs)
     if masks is None:
         masks = torch.zeros(size, 2, 0, 2)
-    return Batch(inputs, masks, torch.eye(size, 2), torch.ones(size), torch.arange(size))
+    return Batch(inputs, masks, torch.eye(size, 2), torch.ones(size), torch.arange(size), nothing_taught(size))
 
 
 def mixture(partner: list[int], share: list[float]) -> Mixture:
@@ -65,7 +66,7 @@ def test_partners_that_belong_to_another_process_lie_behind(network):
     assert torch.equal(mixed.inputs[1], batch.inputs[1])
     assert mixed.targets.tolist() == [[0.5, 0.0], [0.0, 1.0]]  # the third item has no class
     assert mixed.clips.tolist() == [0, 1]
-    assert {len(part) for part in mixed} == {2}
+    assert {len(part) for part in [*mixed[:-1], *mixed.taught]} == {2}
 
 
 def test_masks_are_laid_over_the_features(network):
@@ -97,3 +98,14 @@ def test_the_target_says_how_scores_are_meant(network, target):
         temperature=target.temperature,
     )
     torch.testing.assert_close(parts["loss"], expected["loss"])
+
+
+def test_what_a_teacher_says_is_mixed_too_and_unheard_where_a_partner_was(network):
+    batch = make_batch(torch.stack([noise()[0], noise()[1], noise(1)[0]]))
+    said = torch.tensor([[1.0], [0.0], [0.5]])
+    batch = batch._replace(taught=Taught(said, 2 * said, said[:, None], torch.tensor([1.0, 1.0, 0.0])))
+    taught = mix(batch, mixture([1, 2, 0], [0.75, 0.75, 1.0])).taught
+    assert taught.scores[:, 0].tolist() == [0.75, 0.125, 0.5]
+    assert taught.embedding[:, 0].tolist() == [1.5, 0.25, 1.0]
+    assert taught.windows[:, 0, 0].tolist() == [0.75, 0.125, 0.5]
+    assert taught.heard.tolist() == [1, 0, 0]

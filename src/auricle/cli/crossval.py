@@ -42,6 +42,15 @@ def crossval(
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Keep the models (fold1/, ...) and results.json here."),
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            "--init", metavar="MODEL", help="Start every fold from these weights, which heard none of its clips."
+        ),
+    ] = None,
+    new_head: Annotated[
+        bool, typer.Option("--new-head", help="With --init: other classes, so the last layer starts anew.")
+    ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Folds trained at the same time.")] = 1,
     epochs: Annotated[
         int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data (as optim.epochs).")
@@ -74,6 +83,8 @@ def crossval(
             out=out,
             jobs=jobs,
             soft=soft,
+            init=init,
+            new_head=new_head,
             data_format=data_format,
             sample_rate=sample_rate,
             progress=progress,

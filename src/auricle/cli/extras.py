@@ -3,6 +3,7 @@
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("torch", "lightning_fabric", "safetensors", "onnx", "sklearn", "tensorboard", "optuna"),
+    "teachers": ("transformers", "huggingface_hub"),
     "reports": ("jinja2",),
     "codecs": ("av",),
     "serve": ("fastapi", "starlette", "uvicorn", "h11", "websockets", "python_multipart", "prometheus_client"),

@@ -33,6 +33,7 @@ from auricle.cli import (
     serve,
     sweep,
     tag,
+    teach,
     train,
 )
 from auricle.cli.guard import forget_stdout, terminate_cleanly
@@ -54,6 +55,7 @@ app.command(short_help="Say what is in recordings.")(tag.tag)
 app.command(short_help="Say when sounds happen in recordings.")(detect.detect)
 app.command(short_help="Give one vector for each recording.")(embed.embed)
 app.command(short_help="Train a detector on labelled recordings.")(train.train)
+app.command(short_help="Let a large model label audio for a small one to learn from.")(teach.teach)
 app.command(short_help="Measure a recipe over all folds of a data set.")(crossval.crossval)
 app.command(short_help="Search over the choices of a recipe.")(sweep.sweep)
 app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)

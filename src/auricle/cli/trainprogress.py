@@ -15,10 +15,10 @@ from auricle.training.progress import Progress
 class TrainingProgress(Progress):
     """Tells people what a run does, as a context manager; says nothing if ``quiet``."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool = False, what: str = "prepare") -> None:
+        self._quiet, self._what = quiet, what
         self._files = self._ready = self._steps = 0
-        self._meter = Meter("prepare", quiet=quiet)
+        self._meter = Meter(what, quiet=quiet)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -37,7 +37,7 @@ class TrainingProgress(Progress):
 
     def preparing(self, files: int) -> None:
         """Begin to count files."""
-        self._begin("prepare")
+        self._begin(self._what)
         self._files, self._ready = files, 0
 
     def file_prepared(self) -> None:

@@ -28,6 +28,7 @@ class Network(nn.Module):
     """Base of all networks. Training calls ``features`` and ``classify`` apart, to mask what lies between.
 
     Attributes:
+        head: maps what the network has heard to logits.
         frontend: maps waveforms to features; it is swapped for another form at export.
         grid: how output frames lie over input samples.
         embedding_size: length of the embedding.
@@ -35,6 +36,7 @@ class Network(nn.Module):
         fixed_length: the one length in samples that the network takes; None if it takes any.
     """
 
+    head: nn.Module
     frontend: nn.Module
     grid: FrameGrid
     embedding_size: int

@@ -112,7 +112,15 @@ NETWORKS.add(
         },
         defaults={
             "model": {"head": "mean_mlp", "time_stride": TIME_STRIDE, "width": 0.4},
-            "frontend": {"name": "kaldimel", "sample_rate": 32_000, "n_mels": 128, "f_min": 0.0, "f_max": 15_000.0},
+            "frontend": {
+                "name": "kaldimel",
+                "sample_rate": 32_000,
+                "n_mels": 128,
+                "window_ms": 25.0,
+                "hop_ms": 10.0,
+                "f_min": 0.0,
+                "f_max": 15_000.0,
+            },
         },
     ),
 )

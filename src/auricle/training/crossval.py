@@ -32,7 +32,7 @@ from auricle.training.finishing import Trained, finish, score_held_out
 from auricle.training.loop import final_weights
 from auricle.training.preparing import prepare
 from auricle.training.progress import Progress
-from auricle.training.run import fit
+from auricle.training.run import Start, fit
 
 NO_DEV = np.zeros(0, np.int64)
 
@@ -82,7 +82,14 @@ class _Job:
 
 
 def run_crossval(
-    manifest: Manifest, recipe: Recipe, *, seeds: Sequence[int], out: Path, jobs: int, progress: Progress
+    manifest: Manifest,
+    recipe: Recipe,
+    *,
+    seeds: Sequence[int],
+    out: Path,
+    jobs: int,
+    progress: Progress,
+    start: Start | None = None,
 ) -> CrossvalResult:
     """Cross-validate a recipe; what is finished in ``out`` is kept and not trained again.
 
@@ -93,9 +100,10 @@ def run_crossval(
         out: gets ``fold<K>/`` (``seed<S>/fold<K>/`` for several seeds) and ``results.json``.
         jobs: folds trained at once, each with an equal share of the cores.
         progress: listener; with several jobs it hears of folds only.
+        start: weights that every fold begins with; they must not have heard any of its clips.
     """
     with FolderLock(out):
-        _claim(out, manifest, recipe)
+        _claim(out, manifest, recipe, start)
         material = prepare(manifest, recipe, progress)  # decodes once, for all jobs
         folds = crossval_folds(material.manifest)
         todo = [
@@ -103,7 +111,8 @@ def run_crossval(
             for seed in seeds
             for fold in folds
         ]
-        _run_all([job for job in todo if not (job.folder / "scores.npz").is_file()], manifest, recipe, jobs, progress)
+        waiting = [job for job in todo if not (job.folder / "scores.npz").is_file()]
+        _run_all(waiting, manifest, recipe, jobs, progress, start)
         result = _pool(todo, material.manifest, material.targets, material.recipe, seeds)
         write_json(out / "results.json", result.to_dict())
     return result
@@ -114,20 +123,24 @@ def _file_name(fold: str) -> str:
     return re.sub(r"[^\w.-]", "_", fold)
 
 
-def _claim(out: Path, manifest: Manifest, recipe: Recipe) -> None:
+def _claim(out: Path, manifest: Manifest, recipe: Recipe, start: Start | None) -> None:
     """Refuse to mix the folds of two recipes or data sets in one folder."""
     identity = {"recipe": recipe.model_dump(mode="json"), "data_hash": manifest.data_hash}
+    if start is not None:
+        identity["start"] = {"model": start.model, "new_head": start.new_head}
     path = out / "crossval.json"
     if path.is_file() and read_json(path) != identity:
         raise RunError(f"{out} holds a cross-validation of other data or another recipe; choose another folder")
     write_json(path, identity)
 
 
-def _run_all(jobs: Sequence[_Job], manifest: Manifest, recipe: Recipe, workers: int, progress: Progress) -> None:
+def _run_all(
+    jobs: Sequence[_Job], manifest: Manifest, recipe: Recipe, workers: int, progress: Progress, start: Start | None
+) -> None:
     if workers <= 1 or len(jobs) <= 1:
         for number, job in enumerate(jobs, 1):
             progress.notice(f"fold {job.fold.name}, seed {job.seed} ({number} of {len(jobs)})")
-            _train_fold(job, manifest, recipe, progress)
+            _train_fold(job, manifest, recipe, progress, start)
         return
     # Side by side, each fold has its share of the cores: more threads than cores make all of them slower.
     threads = max(1, _cores() // workers)
@@ -136,7 +149,7 @@ def _run_all(jobs: Sequence[_Job], manifest: Manifest, recipe: Recipe, workers: 
     values["data"]["workers"] = 0
     share = make_recipe(values)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(_train_fold, job, manifest, share, Progress()): job for job in jobs}
+        waiting = {pool.submit(_train_fold, job, manifest, share, Progress(), start): job for job in jobs}
         try:
             for number, future in enumerate(as_completed(waiting), 1):
                 job = waiting[future]
@@ -163,7 +176,7 @@ def _cores() -> int:
     return 1 if count is None else count
 
 
-def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progress) -> str:
+def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progress, start: Start | None = None) -> str:
     """Train one fold into its folder and store the scores of its test clips; returns the figure as text."""
     recipe = make_recipe({**recipe.model_dump(), "seed": job.seed})
     material = prepare(manifest, recipe, Progress())
@@ -172,7 +185,7 @@ def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progres
     atomic_write(run_folder / "recipe.yaml", dump_recipe(material.recipe).encode())
     split = Split(job.fold.train, NO_DEV, job.fold.test)
     saved = find_checkpoints(run_folder / "checkpoints")  # of an interrupted call: crossval.json says the recipe is one
-    state = fit(material, split, run_folder, load_checkpoint(saved[-1]) if saved else State(), progress)
+    state = fit(material, split, run_folder, load_checkpoint(saved[-1]) if saved else State(), progress, start)
     trained = Trained(final_weights(state, selected=False), material, job.seed)
     finish(job.folder, trained, NO_DEV, {})
     scores = score_held_out(job.folder, trained, job.fold.test)

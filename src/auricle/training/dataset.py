@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from auricle.config import Recipe
 from auricle.data.arrays import load_array
 from auricle.data.manifest import ArraySpec, Clip
+from auricle.data.mixing import Mixture, MixtureSources
 from auricle.errors import InputError
 from auricle.nn.logmel import LOG_FLOOR
 from auricle.results import FloatArray
@@ -30,6 +31,7 @@ from auricle.timeline import pad_window, seconds_to_samples, window_starts
 from auricle.training.augment import Plan, augment_waveform, draw_plan, take_crop
 from auricle.training.batches import CROP, generator
 from auricle.training.cache import WaveformCache
+from auricle.training.lessons import Lessons, Taught, nothing_taught
 from auricle.training.sharing import Share
 
 
@@ -39,6 +41,7 @@ class Batch(NamedTuple):
     Shape:
         inputs: ``(batch, sample)`` or ``(batch, mel, frame)``; masks: ``(batch, 2, mask, 2)``;
         targets: ``(batch, label)``; weights and clips: ``(batch,)``.
+        taught: what the teacher says; without one, tensors with an axis of length 0.
     """
 
     inputs: Tensor
@@ -46,12 +49,15 @@ class Batch(NamedTuple):
     targets: Tensor
     weights: Tensor
     clips: Tensor
+    taught: Taught
 
 
 class _Crop(NamedTuple):
     inputs: FloatArray
     masks: FloatArray
     clip: int
+    block: int = 0
+    roll: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class ClipReader:
         sample_rate: of the model in Hz.
         steps_per_s: entries of the last axis a second: samples, or log-mel frames.
         n_mels: that log-mels must have; None for waveforms.
+        mixtures: what mixtures are made of, if there are any.
     """
 
     cache: WaveformCache
@@ -71,14 +78,19 @@ class ClipReader:
     sample_rate: int
     steps_per_s: float
     n_mels: int | None = None
+    mixtures: MixtureSources | None = None
 
     @property
     def is_logmel(self) -> bool:
         """Whether the inputs are features already."""
         return self.arrays is not None and self.arrays.kind == "logmel"
 
-    def read(self, clip: Clip) -> FloatArray:
-        """Return the clip, or its segment, whole; raises ``InputError`` if there is nothing to read."""
+    def read(self, clip: Clip | Mixture) -> FloatArray:
+        """Return the clip, its segment, or the mixture, whole; raises ``InputError`` if there is nothing to read."""
+        if isinstance(clip, Mixture):
+            if self.mixtures is None:
+                raise InputError("internal", f"{clip.key}: nothing says what it is made of")
+            return self.mixtures.make(clip, self.read, self.sample_rate)
         if not clip.is_array:
             values: FloatArray = self.cache.load(clip.path)
         elif self.arrays is None:
@@ -111,15 +123,23 @@ class CropDataset(Dataset[_Crop]):
     """Augmented crops by ``(epoch, clip)``.
 
     Args:
-        clips: of the training part.
+        clips: of the training part, and mixtures.
         reader: reads them.
         recipe: crop length, padding and augmentation.
+        lessons: of a teacher: crops begin where its windows begin, and are rolled by whole windows.
     """
 
-    def __init__(self, clips: Sequence[Clip], reader: ClipReader, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        clips: Sequence[Clip | Mixture],
+        reader: ClipReader,
+        recipe: Recipe,
+        lessons: Lessons | None = None,
+    ) -> None:
         self.clips = clips
         self.reader = reader
         self.recipe = recipe
+        self.lessons = lessons
         self.length = crop_length(recipe, reader)
 
     def plan(self, epoch: int, clip: int) -> Plan:
@@ -132,8 +152,13 @@ class CropDataset(Dataset[_Crop]):
         epoch, clip = position
         plan = self.plan(epoch, clip)
         values = self.reader.read(self.clips[clip])
+        block, roll = 0, 0
+        if self.lessons is not None:
+            block, roll, plan = self.lessons.place(clip, plan)
+            first = round(block * self.lessons.hop_share * self.length / self.lessons.per_crop)
+            values = values[..., first:]
         crop = _feature_crop if self.reader.is_logmel else _waveform_crop
-        return _Crop(crop(values, self.length, plan, self.recipe.data.pad), plan.masks, clip)
+        return _Crop(crop(values, self.length, plan, self.recipe.data.pad), plan.masks, clip, block, roll)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -200,8 +225,7 @@ def scoring_windows(values: FloatArray, recipe: Recipe, reader: ClipReader) -> F
 def make_loader(
     dataset: CropDataset,
     share: Share,
-    targets: FloatArray,
-    weights: FloatArray,
+    collate: Callable[[list[_Crop]], Batch],
     *,
     first_step: int,
     last_step: int,
@@ -214,7 +238,7 @@ def make_loader(
     loader: DataLoader[_Crop] = DataLoader(
         dataset,
         batch_sampler=_Walk(share, first_step, last_step),
-        collate_fn=_Collate(targets, weights),
+        collate_fn=collate,
         num_workers=workers,
         worker_init_fn=_leave_signals,
         prefetch_factor=4 if workers else None,
@@ -237,21 +261,33 @@ def make_batch_loader(
     return iter(loader)
 
 
-@dataclass(frozen=True)
-class _Collate:
-    """Crops to a batch; a class and no closure, because loader processes may have to be sent it."""
+@dataclass(frozen=True, eq=False)
+class Collate:
+    """Crops to a batch; a class and no closure, because loader processes may have to be sent it.
+
+    Attributes:
+        targets: ``(clip, label)``.
+        weights: ``(clip,)``.
+        lessons: of a teacher, who may also speak of the classes.
+    """
 
     targets: FloatArray
     weights: FloatArray
+    lessons: Lessons | None = None
 
     def __call__(self, crops: list[_Crop]) -> Batch:
+        """Stack the crops and look up what is known of them."""
         clips = np.array([crop.clip for crop in crops])
+        targets, taught = self.targets[clips], nothing_taught(len(crops))
+        if self.lessons is not None:
+            targets, taught = self.lessons.teach(targets, [(crop.clip, crop.block, crop.roll) for crop in crops])
         return Batch(
             torch.from_numpy(np.stack([crop.inputs for crop in crops])),
             torch.from_numpy(np.stack([crop.masks for crop in crops])),
-            torch.from_numpy(self.targets[clips]),
+            torch.from_numpy(targets),
             torch.from_numpy(self.weights[clips]),
             torch.from_numpy(clips),
+            taught,
         )
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import torch
 from safetensors.torch import load as load_tensors
+from torch import nn
 
 from auricle.errors import BundleError
 from auricle.nn.efficientat import CHECKPOINT_SUFFIXES, EfficientAt, load_checkpoint
 from auricle.nn.networks import Network
+from auricle.results import FloatArray
 from auricle.runtime.bundle import load_bundle, resolve_model
 from auricle.training.preparing import Material
 
 WEIGHTS_FILE = "model.safetensors"
+#: No class is taken to be rarer than this before anything is learnt.
+LEAST_PRIOR = 1e-3
 
 
 def initial_weights(network: Network, name: str, material: Material, *, new_head: bool) -> None:
@@ -56,6 +62,16 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
             "give the recipe that it was trained with (its run/recipe.yaml, or auricle.json)"
         )
     network.load_state_dict({**own, **{k: weights[k] for k in wanted}})
+
+
+def begin_at_prior(head: nn.Module, targets: FloatArray) -> None:
+    """Let frame scores begin at how often each class is there (Lin et al. 2017, "Focal Loss", section 4.1).
+
+    Of hundreds of classes nearly all are absent nearly always: from 0.5 a bias would take thousands of steps to there.
+    """
+    if isinstance(frame := getattr(head, "frame", None), nn.Linear):
+        share = np.clip(np.asarray(targets, np.float32).mean(0), LEAST_PRIOR, 1 - LEAST_PRIOR)
+        frame.bias.data = torch.from_numpy(np.log(share / (1 - share)))
 
 
 def _take_published(network: Network, name: str, material: Material, *, new_head: bool) -> None:

@@ -27,15 +27,18 @@ from torch import Tensor, nn
 
 from auricle.config import Recipe
 from auricle.data.manifest import Clip
+from auricle.data.mixing import Mixture
 from auricle.errors import Interrupted, TrainingError
 from auricle.files import write_json
 from auricle.nn.networks import Network
 from auricle.results import FloatArray
+from auricle.training.apprentice import make_apprentice
 from auricle.training.batches import STEP, BatchPlan, generator
 from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, restore_optimizer, save_checkpoint
-from auricle.training.dataset import Batch, ClipReader, CropDataset, make_batch_loader, make_loader
+from auricle.training.dataset import Batch, ClipReader, Collate, CropDataset, make_batch_loader, make_loader
 from auricle.training.devices import make_fabric
 from auricle.training.group import ALONE, Group
+from auricle.training.lessons import Lessons, Taught
 from auricle.training.logs import RunLog
 from auricle.training.objective import Objective, Target, mix
 from auricle.training.phases import Phases
@@ -57,12 +60,22 @@ class TrainingSet:
         targets: ``(clip, label)`` in [0, 1].
         weights: ``(clip,)``, weight of each clip's loss.
         draws: ``(clip,)``, how often to draw each clip; None is once an epoch.
+        lessons: what a teacher says about them; None without one.
     """
 
-    clips: Sequence[Clip]
+    clips: Sequence[Clip | Mixture]
     targets: FloatArray
     weights: FloatArray
     draws: npt.NDArray[np.floating] | None = None
+    lessons: Lessons | None = None
+
+    def dataset(self, reader: ClipReader, recipe: Recipe) -> CropDataset:
+        """Return the augmented crops of these clips."""
+        return CropDataset(self.clips, reader, recipe, self.lessons)
+
+    def collate(self) -> Collate:
+        """Return what makes batches of crops."""
+        return Collate(self.targets, self.weights, self.lessons)
 
 
 @dataclass
@@ -99,14 +112,18 @@ class Loop:
         recipe = self.recipe
         self.plan = BatchPlan(len(self.data.clips), recipe.data.batch_size, recipe.seed, self.data.draws)
         self.share = Share(self.plan, recipe.augment.mixup_alpha, self.group.rank, self.group.size)
-        self.total_steps = recipe.optim.epochs * self.plan.steps
+        steps = recipe.optim.steps
+        self.total_steps = recipe.optim.epochs * self.plan.steps if steps is None else steps
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on each run
         self.fabric = make_fabric(recipe.run, self.group)
         self.network = self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(requires_grad=False)
-        self.optimizer: Any = _make_optimizer(self.network, recipe)
-        _restore(self.state, self.network, self.averaged, self.optimizer)
-        self.objective = Objective(self.network, self.target, is_logmel=self.reader.is_logmel)
+        self.apprentice = make_apprentice(self.network.embedding_size, self.data.lessons, recipe.teacher)
+        self.optimizer: Any = _make_optimizer([self.network, self.apprentice], recipe)
+        _restore(self.state, self.network, self.averaged, self.apprentice, self.optimizer)
+        self.objective = Objective(
+            self.network, self.target, is_logmel=self.reader.is_logmel, apprentice=self.apprentice
+        )
         self.module, self.optimizer = self.fabric.setup(self.objective, self.optimizer)
         self.log = RunLog(self.folder, self.state.history) if self.group.leads else None
         self._saved_at = time.monotonic()
@@ -164,12 +181,12 @@ class Loop:
             self._dataset = (
                 WaveDataset(data.clips, self.reader, self.recipe, data.targets, data.weights)
                 if self.recipe.frontend.name == "waveform"
-                else CropDataset(data.clips, self.reader, self.recipe)
+                else data.dataset(self.reader, self.recipe)
             )
         steps = {"first_step": first_step, "last_step": last_step, "workers": workers}
         if isinstance(self._dataset, WaveDataset):
             return make_batch_loader(self._dataset, self.share, **steps)
-        return make_loader(self._dataset, self.share, data.targets, data.weights, **steps)
+        return make_loader(self._dataset, self.share, data.collate(), **steps)
 
     def _step(self, batch: Batch) -> float:
         """Do one optimiser step; returns the loss."""
@@ -239,6 +256,7 @@ class Loop:
         now = {
             **{f"model.{k}": v for k, v in self.network.state_dict().items()},
             **{f"ema.{k}": v for k, v in self.averaged.state_dict().items()},
+            **({} if self.apprentice is None else {f"aux.{k}": v for k, v in self.apprentice.state_dict().items()}),
             **{f"optim.{k}": v for k, v in optimizer_tensors(self.optimizer).items()},
         }
         self.state.tensors = now | best
@@ -307,9 +325,14 @@ def _micro_batches(batch: Batch, count: int) -> list[tuple[Batch, float]]:
     if count == 1:
         return [(batch, 1.0)]
     bounds = np.linspace(0, size, min(count, size) + 1).astype(int)
-    return [
-        (Batch(*(value[low:high] for value in batch)), (high - low) / size) for low, high in itertools.pairwise(bounds)
-    ]
+    return [(_part(batch, low, high), (high - low) / size) for low, high in itertools.pairwise(bounds)]
+
+
+def _part(batch: Batch, low: int, high: int) -> Batch:
+    """Return some items of a batch."""
+    taught = Taught(*(value[low:high] for value in batch.taught))
+    tensors = {name: value[low:high] for name, value in batch._asdict().items() if name != "taught"}
+    return Batch(**tensors, taught=taught)
 
 
 @torch.no_grad()
@@ -322,9 +345,9 @@ def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
             mean.copy_(value)
 
 
-def _make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _make_optimizer(modules: Sequence[nn.Module | None], recipe: Recipe) -> torch.optim.Optimizer:
     """Return AdamW that decays matrices and spares biases and norms."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
+    parameters = [p for m in modules if m is not None for p in m.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.optim.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -332,12 +355,20 @@ def _make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer
     return torch.optim.AdamW(groups, lr=recipe.optim.lr, fused=True)
 
 
-def _restore(state: State, network: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def _restore(
+    state: State,
+    network: nn.Module,
+    averaged: nn.Module,
+    apprentice: nn.Module | None,
+    optimizer: torch.optim.Optimizer,
+) -> None:
     """Put a checkpoint's tensors where they belong; a fresh state changes nothing."""
     if state.step == 0:
         return
     network.load_state_dict(state.part("model"))
     averaged.load_state_dict(state.part("ema"))
+    if apprentice is not None:
+        apprentice.load_state_dict(state.part("aux"))
     restore_optimizer(optimizer, state.part("optim"))
 
 

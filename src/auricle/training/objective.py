@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from auricle.nn.losses import training_loss
 from auricle.nn.networks import Network
+from auricle.training.apprentice import Apprentice
 from auricle.training.augment import mask_features
 from auricle.training.dataset import Batch
+from auricle.training.lessons import Taught
 from auricle.training.sharing import Mixture
 
 
@@ -42,7 +44,19 @@ def mix(batch: Batch, mixture: Mixture) -> Batch:
         torch.lerp(batch.targets[partner], batch.targets[:own], share[:, None]),
         batch.weights[:own],
         batch.clips[:own],
+        _mix_taught(batch.taught, partner, share),
     )
+
+
+def _mix_taught(taught: Taught, partner: Tensor, share: Tensor) -> Taught:
+    """Mix what a teacher says by the same shares; a mix is unheard if one of its two was."""
+
+    def blend(values: Tensor) -> Tensor:
+        return torch.lerp(values[partner], values[: len(share)], share.view(-1, *[1] * (values.dim() - 1)))
+
+    alone = (share == 1).to(taught.heard.dtype)
+    heard = taught.heard[: len(share)] * torch.maximum(taught.heard[partner], alone)
+    return Taught(blend(taught.scores), blend(taught.embedding), blend(taught.windows), heard)
 
 
 class Objective(nn.Module):
@@ -52,11 +66,15 @@ class Objective(nn.Module):
         network: maps waveforms to ``NetworkOutput``.
         target: what is learnt.
         is_logmel: inputs are log-mels already.
+        apprentice: what is learnt from a teacher beside the targets.
     """
 
-    def __init__(self, network: Network, target: Target, *, is_logmel: bool) -> None:
+    def __init__(
+        self, network: Network, target: Target, *, is_logmel: bool, apprentice: Apprentice | None = None
+    ) -> None:
         super().__init__()
         self.network = network
+        self.apprentice = apprentice
         self.target = target
         self.is_logmel = is_logmel
 
@@ -65,12 +83,16 @@ class Objective(nn.Module):
         with torch.no_grad():
             features = batch.inputs if self.is_logmel else self.network.features(batch.inputs)
             features = mask_features(features, batch.masks)
-        target = self.target
-        return training_loss(
-            self.network.classify(features),
+        target, output = self.target, self.network.classify(features)
+        parts = training_loss(
+            output,
             batch.targets,
             batch.weights,
             task=target.task,
             negatives=target.negatives,
             temperature=target.temperature,
         )
+        if self.apprentice is None:
+            return parts
+        extra = self.apprentice(output, batch.taught)
+        return {**parts, **extra, "loss": parts["loss"] + torch.stack(list(extra.values())).sum()}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,12 +16,14 @@ from auricle.data.balance import class_weights, sampler_weights
 from auricle.data.forms import read_manifest
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.softlabels import attach_soft_labels, read_soft_labels
+from auricle.data.softstore import open_store
 from auricle.data.splits import check_trainable, without_systems
 from auricle.errors import ConfigError, DataError, InputError
 from auricle.results import FloatArray
 from auricle.training.cache import CacheReport, WaveformCache, default_cache_dir
 from auricle.training.dataset import ClipReader, frame_samples, scoring_hop_samples
 from auricle.training.group import Group
+from auricle.training.lessons import Course, make_syllabus, read_course, taught_manifest
 from auricle.training.loop import TrainingSet
 from auricle.training.objective import Target
 from auricle.training.progress import Progress
@@ -44,6 +47,7 @@ class Material:
         target: what is learnt.
         targets: ``(clip, label)``, hard and soft labels joined as the recipe weighs them.
         skipped: ``Clip.segment`` of what is not used, to the reason.
+        course: what a teacher said, where the recipe names a folder of soft labels.
     """
 
     manifest: Manifest
@@ -52,6 +56,7 @@ class Material:
     target: Target
     targets: FloatArray
     skipped: dict[Segment, str]
+    course: Course | None = None
 
 
 def read_training_data(
@@ -62,12 +67,18 @@ def read_training_data(
     sample_rate: int | None = None,
     soft: str | Path | None = None,
 ) -> Manifest:
-    """Read a data set of any form and join soft labels to it; decodes nothing."""
+    """Read a data set of any form and join soft labels of a table to it; decodes nothing.
+
+    The soft labels of a folder are joined in ``prepare``; here they only make a data set of unlabelled recordings.
+    """
+    soft = recipe.teacher.labels if soft is None else soft
+    folder = Path(soft) if soft is not None and Path(soft).is_dir() else None
+    if folder is not None and not open_store(folder).index.parts:
+        return taught_manifest(folder, Path(data))
     manifest = read_manifest(data, data_format=data_format, sample_rate=sample_rate, task=recipe.task)
     if recipe.data.exclude_systems:
         manifest = without_systems(manifest, recipe.data.exclude_systems)
-    soft = recipe.teacher.labels if soft is None else soft
-    if soft is not None:
+    if soft is not None and folder is None:
         manifest = attach_soft_labels(manifest, read_soft_labels(Path(soft), task=manifest.task))
     check_trainable(manifest)
     return manifest
@@ -87,12 +98,36 @@ def prepare(manifest: Manifest, recipe: Recipe, progress: Progress, *, cache_fol
     """
     recipe = _settle(manifest, recipe)
     manifest = _without_ignored(manifest, recipe)
+    course = _read_course(manifest, recipe)
     folder = default_cache_dir() if cache_folder is None else cache_folder
-    reader, skipped = _prepare_reader(manifest, recipe, progress, folder)
+    reader, skipped = _prepare_reader(manifest, recipe, course, progress, folder)
     manifest = manifest.select([i for i, clip in enumerate(manifest.clips) if clip.segment not in skipped])
     check_trainable(manifest)
     target = Target(recipe.task, negatives=manifest.negatives > 0, temperature=recipe.teacher.temperature)
-    return Material(manifest, recipe, reader, target, _join_targets(manifest, recipe.teacher.soft_weight), skipped)
+    targets = _join_targets(manifest, recipe.teacher.soft_weight)
+    course = None if course is None else replace(course, manifest=manifest)
+    return Material(manifest, recipe, reader, target, targets, skipped, course)
+
+
+def with_soft(recipe: Recipe, soft: str | os.PathLike[str] | None) -> Recipe:
+    """Return the recipe with the folder of soft labels that a caller named; tables are joined to the data instead."""
+    if soft is None or not Path(soft).is_dir():
+        return recipe
+    values = recipe.model_dump()
+    return make_recipe({**values, "teacher": {**values["teacher"], "labels": str(soft)}})
+
+
+def _read_course(manifest: Manifest, recipe: Recipe) -> Course | None:
+    labels = recipe.teacher.labels
+    if labels is None or not Path(labels).is_dir():
+        return None
+    if recipe.frontend.name == "waveform":
+        text = f"network {recipe.model.name} learns from labels; for a folder of soft labels take crnn or efficientat"
+        raise ConfigError("the recipe has settings that cannot be used", [text])
+    if recipe.data.balance != "none":
+        text = f"data.balance {recipe.data.balance} is for labelled clips alone; with a folder of soft labels use none"
+        raise ConfigError("the recipe has settings that cannot be used", [text])
+    return read_course(Path(labels), manifest, recipe.teacher.pool)
 
 
 def _settle(manifest: Manifest, recipe: Recipe) -> Recipe:
@@ -120,17 +155,29 @@ def _without_ignored(manifest: Manifest, recipe: Recipe) -> Manifest:
 
 
 def _prepare_reader(
-    manifest: Manifest, recipe: Recipe, progress: Progress, cache_folder: Path
+    manifest: Manifest, recipe: Recipe, course: Course | None, progress: Progress, cache_folder: Path
 ) -> tuple[ClipReader, dict[Segment, str]]:
     """Fill the cache; returns the reader and the clips that cannot be used, with the reasons."""
     rate = recipe.frontend.sample_rate
     cache = WaveformCache(cache_folder, rate)
     files = sorted({clip.path for clip in manifest.clips if not clip.is_array})
-    progress.preparing(len(files))
+    pool = (
+        []
+        if course is None
+        else sorted({clip.path for clip in map(course.clip_of.__getitem__, course.pool_rows) if clip})
+    )
+    progress.preparing(len(files) + len(pool))
     report = cache.prepare(files, progress.file_prepared)
+    absent = cache.prepare(pool, progress.file_prepared).failures
+    if absent:
+        raise DataError(
+            f"{len(absent)} of {len(pool)} recordings of the pool cannot be read",
+            [f"{next(iter(absent.values())).message}; say where the pool lies: --set teacher.pool=FOLDER"],
+        )
     logmel = manifest.arrays is not None and manifest.arrays.kind == "logmel"
     mels, steps_per_s = (recipe.frontend.n_mels, 1000 / recipe.frontend.hop_ms) if logmel else (None, float(rate))
-    reader = ClipReader(cache, manifest.arrays, rate, steps_per_s, mels)
+    mixtures = None if course is None else course.sources
+    reader = ClipReader(cache, manifest.arrays, rate, steps_per_s, mels, mixtures)
     skipped = _unusable(manifest, reader, report.failures)
     _report(report, skipped, manifest, progress)
     return reader, skipped
@@ -197,10 +244,18 @@ def _join_targets(manifest: Manifest, soft_weight: float) -> FloatArray:
     return targets
 
 
-def training_set(material: Material, indices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> TrainingSet:
-    """Return the clips that a loop trains on, balanced as the recipe says."""
+def training_set(
+    material: Material, indices: np.ndarray[tuple[int], np.dtype[np.int64]], progress: Progress | None = None
+) -> TrainingSet:
+    """Return the clips that a loop trains on, balanced as the recipe says, and what a teacher adds to them."""
     chosen: list[Clip] = [material.manifest.clips[i] for i in indices]
     targets = material.targets[indices]
+    if material.course is not None:
+        syllabus = make_syllabus(material.course, indices, material.recipe, targets)
+        if progress is not None:
+            progress.notice(syllabus.summary())
+        padded = np.concatenate([targets, np.zeros((1, targets.shape[1]), np.float32)])  # -1: no label of people
+        return TrainingSet(syllabus.items, padded[syllabus.clip], syllabus.weights, lessons=syllabus.lessons)
     ones = np.ones(len(chosen), np.float32)
     balance = material.recipe.data.balance
     if balance == "sampler":

@@ -26,9 +26,9 @@ from auricle.training.card import model_card
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
 from auricle.training.finishing import Trained, clip_rows, finish, score_held_out
 from auricle.training.group import ALONE, Group, join_group
-from auricle.training.initial import initial_weights
+from auricle.training.initial import begin_at_prior, initial_weights
 from auricle.training.loop import Loop, final_weights
-from auricle.training.preparing import Material, prepare, read_training_data, settle_in, training_set
+from auricle.training.preparing import Material, prepare, read_training_data, settle_in, training_set, with_soft
 from auricle.training.progress import Progress
 
 RUN_FOLDER = "run"
@@ -52,6 +52,14 @@ class Request:
     resume: bool = False
     overwrite: bool = False
     init: str | None = None
+    new_head: bool = False
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to begin with: of which model, and whether its last layer starts anew."""
+
+    model: str
     new_head: bool = False
 
 
@@ -93,7 +101,8 @@ def train_in_claimed(request: Request, progress: Progress, group: Group) -> RunR
     if not group.leads:
         material = settle_in(material, group)
     group.wait()
-    state = fit(material, split, request.out / RUN_FOLDER, state, listener, request, group)
+    start = None if request.init is None else Start(request.init, request.new_head)
+    state = fit(material, split, request.out / RUN_FOLDER, state, listener, start, group)
     return group.first(lambda: _conclude(request, material, split, state))
 
 
@@ -112,7 +121,7 @@ def _begin(request: Request, progress: Progress) -> RunResult | tuple[Material, 
     )
     for note in manifest.notes:
         progress.notice(note)
-    material = prepare(manifest, request.recipe, progress)
+    material = prepare(manifest, with_soft(request.recipe, request.soft), progress)
     split = make_split(
         material.manifest,
         test_fold=request.test_fold,
@@ -140,7 +149,7 @@ def fit(
     folder: Path,
     state: State,
     progress: Progress,
-    request: Request | None = None,
+    start: Start | None = None,
     group: Group = ALONE,
 ) -> State:
     """Run the loop over a prepared data set; returns the final state."""
@@ -149,8 +158,10 @@ def fit(
         torch.set_num_threads(recipe.run.threads)
     torch.manual_seed(recipe.seed)
     network = build_network(recipe, len(material.manifest.labels))
-    if request is not None and request.init is not None and state.step == 0:
-        initial_weights(network, request.init, material, new_head=request.new_head)
+    if material.course is not None and not material.course.has_labels:
+        begin_at_prior(network.head, material.targets[split.train])
+    if start is not None and state.step == 0:
+        initial_weights(network, start.model, material, new_head=start.new_head)
 
     def score_dev(candidate: Network) -> dict[str, float]:
         clips = group.deal([material.manifest.clips[i] for i in split.dev])
@@ -161,7 +172,7 @@ def fit(
         recipe=recipe,
         network=network,
         target=material.target,
-        data=training_set(material, split.train),
+        data=training_set(material, split.train, progress),
         reader=material.reader,
         score_dev=score_dev if len(split.dev) else None,
         folder=folder,
@@ -230,7 +241,8 @@ def _fingerprint(material: Material) -> dict[str, Any]:
     recipe["run"] = {"precision": recipe["run"]["precision"], "early_stop": recipe["run"]["early_stop"]}
     recipe["data"].pop("workers")
     recipe.pop("export")
-    return {"recipe": recipe, "data_hash": material.manifest.data_hash, "version": __version__}
+    taught = {} if material.course is None else {"soft_labels": material.course.store.sha256}
+    return {"recipe": recipe, "data_hash": material.manifest.data_hash, "version": __version__, **taught}
 
 
 def _find_state(request: Request, material: Material, run_folder: Path, progress: Progress) -> State:

@@ -21,10 +21,12 @@ from torch.utils.data import Dataset
 
 from auricle.config import Recipe
 from auricle.data.manifest import Clip
+from auricle.data.mixing import Mixture
 from auricle.results import FloatArray
 from auricle.timeline import pad_window
 from auricle.training.copies import draw_copy, make_copy
 from auricle.training.dataset import Batch, ClipReader, crop_length
+from auricle.training.lessons import nothing_taught
 from auricle.training.waveaugment import WavePlan, apply_waves, draw_waves
 
 IntArray = npt.NDArray[np.int64]
@@ -82,7 +84,12 @@ class WaveDataset(Dataset[Batch]):
     """
 
     def __init__(
-        self, clips: Sequence[Clip], reader: ClipReader, recipe: Recipe, targets: FloatArray, weights: FloatArray
+        self,
+        clips: Sequence[Clip | Mixture],
+        reader: ClipReader,
+        recipe: Recipe,
+        targets: FloatArray,
+        weights: FloatArray,
     ) -> None:
         self.recipe = recipe
         self.targets, self.weights = targets, weights
@@ -111,6 +118,7 @@ class WaveDataset(Dataset[Batch]):
             torch.from_numpy(self.targets[clips]),
             torch.from_numpy(self.weights[clips]),
             torch.from_numpy(clips),
+            nothing_taught(len(clips)),
         )
 
     def __len__(self) -> int:
@@ -123,7 +131,7 @@ class _Wave:
 
     reader: ClipReader
     recipe: Recipe
-    clip: Clip
+    clip: Clip | Mixture
     number: int
     version: int
 

@@ -1,0 +1,475 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a teacher buys: students of at most 0.3 M weights on ESC-10, five official folds, with and without mn04.
+
+    python -m benchmarks.distillation teach SHARED RUNS               soft labels of all rows, once
+    python -m benchmarks.distillation run SHARED RUNS ROW [SEED ...]  trains what is missing of one row
+    python -m benchmarks.distillation trial SHARED RUNS ROW FOLD SEED [KEY=VALUE ...]   design: folds 1 to 4 only
+    python -m benchmarks.distillation agree SHARED RUNS               students of the pool on the kept-out packages
+    python -m benchmarks.distillation cost SHARED RUNS                weights and time for 10 s, one thread
+    python -m benchmarks.distillation detect SHARED RUNS              with and without window labels, on scenes
+    python -m benchmarks.distillation table SHARED RUNS               writes docs/results/distillation.md
+
+Every step is resumable: a fold that is done is not trained again, a killed fold goes on from its checkpoint. All
+students of a table take the same number of steps. No fold hears its test clips: mixtures are made within folds, those
+with a source outside the training folds are left out, and the head on the embedding is fitted on the training folds.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from auricle import api
+from auricle.config import Recipe, load_recipe
+from auricle.data.forms import read_manifest
+from auricle.data.manifest import Manifest
+from auricle.data.softstore import SoftStore, open_store
+from auricle.evaluation.intervals import bootstrap_interval
+from auricle.evaluation.report import pooled_metrics
+from auricle.files import atomic_write, read_json, write_json
+from auricle.results import FloatArray
+from auricle.training.progress import Progress
+from benchmarks.machine import commit, describe, one_thread
+
+PAGE = Path(__file__).parents[1] / "docs/results/distillation.md"
+SEEDS = (0, 1, 2)
+#: Packages of the pool that no teacher labels for a student: the check of agreement.
+KEPT_OUT = ("klettres-data", "ufoai-sound")
+#: Steps of 32 crops that every student of the table takes.
+STEPS = 2_400
+STUDENT = (
+    "run.threads=1",
+    "data.workers=0",
+    "data.batch_size=32",
+    "optim.lr=0.002",
+    f"optim.steps={STEPS}",
+    "run.early_stop=null",
+    "model.dropout=0.1",
+)
+MIXTURES = 8_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: as it stands there.
+        soft: folder of soft labels under RUNS; None without a teacher.
+        overrides: of the recipe, after those of all students.
+        start: row of the pool that is trained first, once a seed, and fine-tuned.
+        model: network.
+    """
+
+    what: str
+    soft: str | None = None
+    overrides: tuple[str, ...] = ()
+    start: str | None = None
+    model: str = "crnn"
+
+
+ROWS: Mapping[str, Row] = {
+    "alone": Row("student alone"),
+    "clips": Row("+ labels of the clips (classes and embedding)", "clips"),
+    "windows": Row("+ labels of windows of 1 s", "windows"),
+    "pool": Row("+ pre-training on the pool", None, (f"optim.steps={STEPS // 2}",), start="pretrained"),
+    "mixtures": Row("+ labels of mixtures", "mixtures", ("augment.mixup_alpha=0", "teacher.clip_share=0.12")),
+    "teacher": Row(
+        "mn04, fine-tuned",
+        None,
+        ("optim.steps=200", "optim.lr=0.0003", "data.batch_size=16", "optim.warmup_steps=20", "model.dropout=0.2"),
+        model="efficientat",
+    ),
+}
+#: Recordings, mixtures and windows of each folder of soft labels.
+LESSONS: Mapping[str, dict[str, object]] = {
+    "clips": {"window_s": 5.0},
+    "windows": {"window_s": 1.0},
+    "mixtures": {"window_s": 5.0, "mixtures": MIXTURES, "pool": True},
+    "pretraining": {"window_s": 5.0, "mixtures": MIXTURES // 2, "unlabelled": True},
+}
+
+
+class Say(Progress):
+    """Prints what a run decides, and how far it is once a minute."""
+
+    def __init__(self) -> None:
+        self._last, self._total = time.monotonic(), 0
+
+    def notice(self, text: str) -> None:
+        print(text, flush=True)
+
+    def training_starts(self, total_steps: int, done_steps: int, seconds_a_step: float) -> None:
+        self._total = total_steps
+        print(f"{total_steps} steps, {done_steps} done, {seconds_a_step:.2f} s each", flush=True)
+
+    def step_done(self, step: int, loss: float) -> None:
+        if time.monotonic() - self._last > 60:
+            self._last = time.monotonic()
+            print(f"step {step} of {self._total}, loss {loss:.3f}", flush=True)
+
+
+def teacher_of(shared: Path) -> Path:
+    return shared / "models/mn04_as_mAP_432.pt"
+
+
+def teach(shared: Path, runs: Path) -> None:
+    """Make every folder of soft labels; goes on where it stopped."""
+    for name, settings in LESSONS.items():
+        unlabelled = bool(settings.get("unlabelled"))
+        options = {k: v for k, v in settings.items() if k != "pool"}
+        pool = shared / "data/pool/pool.csv"
+        kept_out = [f"package={package}" for package in KEPT_OUT]
+        out = runs / "soft" / name
+        print(f"== {name}", flush=True)
+        api.teach(
+            pool if unlabelled else shared / "data/esc10",
+            teacher=str(teacher_of(shared)),
+            out=out,
+            pool=pool if settings.get("pool") else None,
+            leave_out=kept_out if unlabelled or settings.get("pool") else (),
+            resume=out.exists(),
+            progress=Say(),
+            **options,
+        )
+
+
+def recipe_of(row: Row, extra: Sequence[str] = ()) -> Recipe:
+    from auricle.nn.networks import recipe_base
+
+    return load_recipe(None, [*STUDENT, *row.overrides, *extra], base=recipe_base(row.model))
+
+
+def manifest_of(shared: Path) -> Manifest:
+    return read_manifest(shared / "data/esc10")
+
+
+def pretrained(shared: Path, runs: Path, seed: int) -> Path:
+    """Train the student of the pool for one seed, or find it."""
+    out = runs / "pretrained" / f"seed{seed}"
+    api.train(
+        shared / "data/pool/pool.csv",
+        out=out,
+        soft=runs / "soft/pretraining",
+        overrides=[*STUDENT, f"optim.steps={STEPS // 2}"],
+        seed=seed,
+        resume=out.exists(),
+        progress=Say(),
+    )
+    return out
+
+
+def start_of(row: Row, shared: Path, runs: Path, seed: int) -> object:
+    from auricle.training.run import Start
+
+    if row.model == "efficientat":
+        return Start(str(teacher_of(shared)), new_head=True)
+    return None if row.start is None else Start(str(pretrained(shared, runs, seed)), new_head=True)
+
+
+def run(shared: Path, runs: Path, name: str, seeds: Sequence[int]) -> None:
+    """Cross-validate one row, one seed after the other."""
+    from auricle.training.crossval import run_crossval
+    from auricle.training.preparing import with_soft
+
+    row = ROWS[name]
+    recipe = with_soft(recipe_of(row), None if row.soft is None else runs / "soft" / row.soft)
+    for seed in seeds:
+        out = runs / name / f"seed{seed}"
+        start = start_of(row, shared, runs, seed)
+        began = time.process_time()
+        result = run_crossval(manifest_of(shared), recipe, seeds=[seed], out=out, jobs=1, progress=Say(), start=start)
+        accuracy = result.metrics["accuracy"].value
+        minutes = (time.process_time() - began) / 60
+        write_json(out / "row.json", {"parameters": result.parameters, "commit": commit(), "data": result.data_hash})
+        print(f"{name}, seed {seed}: accuracy {accuracy:.4f}, {minutes:.1f} CPU minutes now", flush=True)
+
+
+def trial(shared: Path, runs: Path, name: str, fold: str, seed: int, extra: Sequence[str]) -> None:
+    """Train on folds 1 to 4 but one, score that one: fold 5 is neither heard nor scored."""
+    from auricle.data.splits import Split
+    from auricle.evaluation.report import selection_figures
+    from auricle.training.checkpoint import State
+    from auricle.training.finishing import Trained, aggregate, score_clips
+    from auricle.training.loop import final_weights
+    from auricle.training.preparing import prepare, with_soft
+    from auricle.training.run import fit
+
+    row = ROWS[name]
+    recipe = with_soft(recipe_of(row, extra), None if row.soft is None else runs / "soft" / row.soft)
+    recipe = recipe.model_copy(update={"seed": seed})
+    manifest = manifest_of(shared)
+    manifest = manifest.select([i for i, clip in enumerate(manifest.clips) if clip.fold != "5"])
+    material = prepare(manifest, recipe, Progress())
+    folds = np.array([clip.fold for clip in material.manifest.clips])
+    train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+    out = runs / "trials" / f"{name}-{fold}-{seed}-{time.strftime('%H%M%S')}"
+    out.mkdir(parents=True)
+    began = time.process_time()
+    start = start_of(row, shared, runs, seed)
+    state = fit(material, Split(train, train[:0], test), out, State(), Say(), start)
+    network = Trained(final_weights(state, selected=False), material, seed).network()
+    clips = [material.manifest.clips[i] for i in test]
+    scores = np.stack([aggregate(w, material.recipe.task) for w, _ in score_clips(network, material, clips)])
+    figures = selection_figures(scores, material.targets[test], material.recipe.task)
+    cpu_s = round(time.process_time() - began)
+    line = {"row": name, "fold": fold, "seed": seed, "set": list(extra), **figures, "cpu_s": cpu_s}
+    with (runs / "trials.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(line, flush=True)
+
+
+def probe_scores(store: SoftStore, manifest: Manifest) -> FloatArray:
+    """Return out-of-fold scores of the teacher's linear probe."""
+    from auricle.teachers.heads import fit_head
+
+    row = [store.rows[store.row_of[clip.key]] for clip in manifest.clips]
+    vectors = np.stack([np.asarray(store.embeddings[r.first_window : r.first_window + r.windows]).mean(0) for r in row])
+    folds, targets = np.array([clip.fold for clip in manifest.clips]), manifest.targets()
+    scores = np.zeros_like(targets)
+    for fold in manifest.folds:
+        head = fit_head(vectors[folds != fold], targets[folds != fold], manifest.task)
+        scores[folds == fold] = head(vectors[folds == fold])
+    return scores
+
+
+def row_scores(runs: Path, name: str, manifest: Manifest) -> dict[int, FloatArray]:
+    """Return the pooled out-of-fold scores of each seed that is complete."""
+    found = {}
+    folds = np.array([clip.fold for clip in manifest.clips])
+    for seed in SEEDS:
+        files = {fold: runs / name / f"seed{seed}" / f"fold{fold}" / "scores.npz" for fold in manifest.folds}
+        if all(path.is_file() for path in files.values()):
+            scores = np.zeros_like(manifest.targets())
+            for fold, path in files.items():
+                with np.load(path, allow_pickle=False) as stored:
+                    scores[folds == fold] = stored["scores"]
+            found[seed] = scores
+    return found
+
+
+def paired_gain(row: Mapping[int, FloatArray], alone: Mapping[int, FloatArray], manifest: Manifest) -> str:
+    """Return the gain in accuracy over the student alone on the same clips and seeds, with its interval."""
+    truth = manifest.targets().argmax(1)
+    seeds = sorted(set(row) & set(alone))
+    if not seeds:
+        return ""
+    better = [(row[s].argmax(1) == truth).astype(float) - (alone[s].argmax(1) == truth) for s in seeds]
+    statistics = [lambda items, b=b: float(b[items].mean()) for b in better]
+    gain = bootstrap_interval(statistics, manifest.groups())
+    return "" if gain is None else f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+
+
+def agree(shared: Path, runs: Path) -> None:
+    """Score the students of the pool on what was kept out: do they say what their teacher says?"""
+    from auricle.audio.decode import read_audio
+    from auricle.evaluation.metrics import average_precisions
+    from auricle.teachers.opening import open_teacher
+
+    with (shared / "data/pool/pool.csv").open(newline="") as file:
+        kept = [row["filename"] for row in csv.DictReader(file) if row["package"] in KEPT_OUT]
+    teacher = open_teacher(str(teacher_of(shared)))
+    paths = [str(shared / "data/pool" / name) for name in kept]
+    said = []
+    for path in paths:
+        samples = read_audio(path, sample_rate=teacher.sample_rate).samples
+        said.append(teacher.score(np.array(samples)[None]).scores[0])
+    truth = np.stack(said)
+    present = truth >= 0.3
+    often = np.flatnonzero(present.sum(0) >= 5)
+    report = {"clips": len(kept), "classes": len(often)}
+    for seed in SEEDS:
+        folder = runs / "pretrained" / f"seed{seed}"
+        if not (folder / "auricle.json").is_file():
+            continue
+        detector = api.load(folder)
+        order = [detector.labels.index(label) for label in teacher.labels]
+        found = []
+        for path in paths:
+            scores = {s.label: s.score for s in detector.tag(path).scores}
+            found.append([scores[detector.labels[i]] for i in order])
+        scores = np.array(found)
+        precisions = average_precisions(present[:, often], scores[:, often])
+        top = float((scores.argmax(1) == truth.argmax(1)).mean())
+        report[f"seed{seed}"] = {"mAP": float(np.mean([p for p in precisions if p is not None])), "top1": top}
+    write_json(runs / "agree.json", report)
+    print(json.dumps(report))
+
+
+def cost(shared: Path, runs: Path) -> None:
+    """Measure weights and time for 10 s on one thread, in turns."""
+    import torch
+
+    from auricle.nn.efficientat import load_checkpoint
+    from benchmarks.tag import ast_tagger
+    from benchmarks.timing import Candidate, take_turns
+
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    sound = {rate: rng.normal(0, 0.1, 10 * rate).astype(np.float32) for rate in (16_000, 32_000)}
+    student = api.load(runs / "mixtures/seed0/fold1")
+    mn04 = load_checkpoint(teacher_of(shared)).to(memory_format=torch.channels_last)
+    ast, ast_weights = ast_tagger()
+
+    def hear() -> None:
+        with torch.inference_mode():
+            mn04(torch.from_numpy(sound[32_000])[None])
+
+    timings = take_turns(
+        {
+            "student": Candidate(lambda: student.tag(sound[16_000], 16_000), 10),
+            "mn04": Candidate(hear, 3),
+            "AST base": Candidate(lambda: ast(sound[16_000])),
+        },
+        rounds=8,
+    )
+    weights = {
+        "student": student.spec.provenance.parameters,
+        "mn04": sum(p.numel() for p in mn04.parameters()),
+        "AST base": ast_weights,
+    }
+    report = {n: {"weights": weights[n], **t.to_dict()} for n, t in timings.items()}
+    write_json(runs / "cost.json", {"costs": report, "machine": describe()})
+    print(json.dumps(report))
+
+
+def detect(shared: Path, runs: Path) -> None:
+    """Train on folds 1 to 4 with and without window labels; count events and segments of the scenes of fold 5."""
+    from auricle.evaluation.event_metrics import event_counts, segment_counts
+    from auricle.results import Event
+
+    with (shared / "data/strong/events.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    true: dict[str, list[Event]] = {}
+    for r in rows:
+        true.setdefault(r["filename"], []).append(Event(r["event_label"], float(r["onset"]), float(r["offset"]), 1.0))
+    report = {}
+    for name in ("alone", "windows"):
+        out = runs / "detect" / name
+        row = ROWS[name]
+        api.train(
+            shared / "data/esc10",
+            out=out,
+            soft=None if row.soft is None else runs / "soft" / row.soft,
+            overrides=[*STUDENT, *row.overrides],
+            test_fold="5",
+            resume=out.exists(),
+            progress=Say(),
+        )
+        detector = api.load(out)
+        events, segments = np.zeros(3), np.zeros(3)
+        for filename, expected in true.items():
+            found = detector.detect(str(shared / "data/strong" / filename)).events
+            events += event_counts(expected, found, detector.labels).sum(0)
+            segments += segment_counts(expected, found, detector.labels).sum(0)
+        report[name] = {k: 2 * c[0] / (2 * c[0] + c[1] + c[2]) for k, c in (("event", events), ("segment", segments))}
+    write_json(runs / "detect.json", report)
+    print(json.dumps(report))
+
+
+HEAD = """# What a teacher buys
+
+ESC-10, 400 clips, five official folds; students of the default CRNN, the same number of steps in every row, nothing
+selected, the last averaged weights scored once. Teacher: mn04 (EfficientAT, 0.98 M weights), zero-shot 96.25 %. No fold
+hears its test clips, neither through the student nor through the teacher's head (`tests/training/test_lessons.py`).
+Interval: 95 % bootstrap over source recordings, averaged over seeds. Gain: paired, on the same clips and seeds.
+
+| row | weights | seeds | accuracy % [95 %] | each seed | gain over alone | log loss | calibration error | commit |
+|---|--:|--:|--:|---|--:|--:|--:|---|
+"""
+
+
+def table(runs: Path, shared: Path) -> str:
+    manifest = manifest_of(shared)
+    targets, groups = manifest.targets(), manifest.groups()
+    alone = row_scores(runs, "alone", manifest)
+    lines = [HEAD.rstrip("\n")]
+    for name, row in ROWS.items():
+        found = row_scores(runs, name, manifest)
+        if not found:
+            continue
+        facts = read_json(runs / name / f"seed{min(found)}" / "row.json")
+        gain = "" if name == "alone" else paired_gain(found, alone, manifest)
+        lines.append(_line(row.what, f"{facts['parameters']:,}", found, targets, groups, gain, facts["commit"]))
+    store = runs / "soft/clips"
+    if (store / "index.json").is_file():
+        probe = {0: probe_scores(open_store(store), manifest)}
+        lines.append(_line("mn04, linear probe", "983,599", probe, targets, groups, "", commit()))
+    lines += _extra(runs)
+    lines += ["", "Machine: " + ", ".join(f"{k} {v}" for k, v in describe().items()), ""]
+    return "\n".join(lines)
+
+
+def _line(
+    what: str,
+    weights: str,
+    found: Mapping[int, FloatArray],
+    targets: FloatArray,
+    groups: Sequence[object],
+    gain: str,
+    where: str,
+) -> str:
+    m = pooled_metrics(list(found.values()), targets, groups, "single")
+    a, truth = m["accuracy"], targets.argmax(1)
+    each = ", ".join(f"{100 * float((s.argmax(1) == truth).mean()):.2f}" for s in found.values())
+    accuracy = f"**{100 * a.value:.1f}** [{100 * a.low:.1f}, {100 * a.high:.1f}]"
+    figures = f"{m['log_loss'].value:.3f} | {m['calibration_error'].value:.3f}"
+    return f"| {what} | {weights} | {len(found)} | {accuracy} | {each} | {gain} | {figures} | `{where}` |"
+
+
+def _extra(runs: Path) -> list[str]:
+    """Return the tables of cost, agreement and detection, where they were measured."""
+    lines = []
+    if (runs / "cost.json").is_file():
+        costs = read_json(runs / "cost.json")["costs"]
+        base = costs["student"]["median_s"]
+        lines += ["", "## Cost: 10 s of sound, one thread, front end included", ""]
+        lines += ["| network | weights | milliseconds | times the student |", "|---|--:|--:|--:|"]
+        lines += [
+            f"| {n} | {c['weights']:,} | {1000 * c['median_s']:.1f} | {c['median_s'] / base:.1f} |"
+            for n, c in costs.items()
+        ]
+    if (runs / "detect.json").is_file():
+        lines += ["", "## When: 80 scenes of fold 5, students of folds 1 to 4", ""]
+        lines += ["| student | event F1 % | segment F1 % |", "|---|--:|--:|"]
+        found = read_json(runs / "detect.json")
+        lines += [f"| {ROWS[n].what} | {100 * f['event']:.1f} | {100 * f['segment']:.1f} |" for n, f in found.items()]
+    if (runs / "agree.json").is_file():
+        found = read_json(runs / "agree.json")
+        lines += ["", "## Agreement with mn04 on the packages that were kept out", ""]
+        lines += [
+            f"{found['clips']} clips of {', '.join(KEPT_OUT)}; {found['classes']} classes with at least 5 positives."
+        ]
+        lines += ["", "| student of the pool | mAP | same first class % |", "|---|--:|--:|"]
+        seeds = {k: v for k, v in found.items() if k.startswith("seed")}
+        lines += [f"| {k} | {v['mAP']:.3f} | {100 * v['top1']:.1f} |" for k, v in seeds.items()]
+    return lines
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    known = {"teach", "run", "trial", "agree", "cost", "detect", "table"}
+    if len(words) < 3 or words[0] not in known or (words[0] in ("run", "trial") and words[3:4] == []):
+        sys.exit(__doc__)
+    one_thread("benchmarks.distillation")
+    shared, runs = Path(words[1]).resolve(), Path(words[2]).resolve()
+    if words[0] == "run":
+        run(shared, runs, words[3], [int(s) for s in words[4:]] if words[4:] else SEEDS)
+    elif words[0] == "trial":
+        trial(shared, runs, words[3], words[4], int(words[5]), words[6:])
+    elif words[0] == "table":
+        atomic_write(PAGE, table(runs, shared).encode())
+        print(f"wrote {PAGE}")
+    else:
+        {"teach": teach, "agree": agree, "cost": cost, "detect": detect}[words[0]](shared, runs)
+
+
+if __name__ == "__main__":
+    main()

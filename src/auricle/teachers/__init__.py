@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Large models that label audio for small ones to learn from."""

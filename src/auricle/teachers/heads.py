@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small head on a teacher's embedding, so that it speaks the user's classes: logistic regression, nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from auricle.errors import DataError
+from auricle.results import FloatArray
+
+Float64 = npt.NDArray[np.float64]
+
+#: Weight of the squared weights beside the summed loss; embeddings are standardised, so one value fits all teachers.
+PENALTY = 0.5
+_STEPS = 200
+_LEAST_SPREAD = 1e-3
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """Standardise, multiply, squash.
+
+    Attributes:
+        task: ``single`` (softmax) or ``multi`` (sigmoid).
+        mean: of the embeddings it was fitted on, ``(dimension,)``.
+        scale: their spread, ``(dimension,)``.
+        weight: ``(dimension, label)``.
+        bias: ``(label,)``.
+    """
+
+    task: str
+    mean: Float64
+    scale: Float64
+    weight: Float64
+    bias: Float64
+
+    def __call__(self, embeddings: FloatArray) -> FloatArray:
+        """Return scores ``(..., label)`` of embeddings ``(..., dimension)``."""
+        z = (np.asarray(embeddings, np.float64) - self.mean) / self.scale @ self.weight + self.bias
+        if self.task == "multi":
+            return np.asarray(0.5 * (1 + np.tanh(0.5 * z)), np.float32)
+        shares = np.exp(z - z.max(-1, keepdims=True))
+        return np.asarray(shares / shares.sum(-1, keepdims=True), np.float32)
+
+
+def fit_head(embeddings: FloatArray, targets: FloatArray, task: str) -> LinearHead:
+    """Fit a head by penalised maximum likelihood (L-BFGS in float64; convex, so the start does not matter).
+
+    Args:
+        embeddings: ``(clip, dimension)``.
+        targets: ``(clip, label)`` in [0, 1].
+        task: ``single`` or ``multi``.
+
+    Raises:
+        DataError: there are no embeddings, or not one clip of a class.
+    """
+    if embeddings.shape[1] == 0:
+        raise DataError("no head can be fitted", ["the teacher has no embedding; use --map to translate its classes"])
+    absent = np.flatnonzero(targets.sum(0) == 0)
+    if len(absent):
+        raise DataError("no head can be fitted", [f"no clip of {len(absent)} of {targets.shape[1]} classes"])
+    x = np.asarray(embeddings, np.float64)
+    mean, scale = x.mean(0), np.maximum(x.std(0), _LEAST_SPREAD)
+    inputs, wanted = torch.from_numpy((x - mean) / scale), torch.from_numpy(np.asarray(targets, np.float64))
+    weight = torch.zeros(x.shape[1], targets.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(targets.shape[1], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [weight, bias], max_iter=_STEPS, tolerance_change=1e-12, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        logits = inputs @ weight + bias
+        if task == "single":
+            loss = -(wanted * torch.log_softmax(logits, -1)).sum()
+        else:
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
+        loss = loss + PENALTY * weight.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return LinearHead(task, mean, scale, weight.detach().numpy(), bias.detach().numpy())

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learning from a teacher: which items, which targets, and that nothing held out is heard."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load as load_tensors
+from toydata import TINY, Listener, signal_at, tiny, write_folders
+
+from auricle import api
+from auricle.config import load_recipe
+from auricle.data.mixing import Mixture
+from auricle.errors import ConfigError, DataError, Interrupted
+from auricle.files import sha256_file
+from auricle.nn.networks import recipe_base
+from auricle.runtime.detector import load
+from auricle.training.augment import Plan
+from auricle.training.lessons import Lessons, make_syllabus
+from auricle.training.preparing import prepare, read_training_data, training_set, with_soft
+from auricle.training.progress import Progress
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "teachers"))
+
+from tinyteachers import write_efficientat
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("AURICLE_CACHE", str(tmp_path_factory.getbasetemp() / "lessons-cache"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Clips in two folds, a pool, and soft labels of both with 40 mixtures; ``tenths`` has windows of 0.1 s."""
+    folder = tmp_path_factory.mktemp("lessons")
+    write_folders(folder / "clips", clips=6)
+    write_folders(folder / "pool", clips=3, labels=("other",))
+    lines = [f"clips/{label}/{i}.wav,{label},{1 + i % 2}" for label in ("low", "high") for i in range(6)]
+    (folder / "folds.csv").write_text("\n".join(["filename,label,fold", *lines]))
+    teacher = str(write_efficientat(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AURICLE_CACHE", str(folder / "cache"))
+        settings = {"teacher": teacher, "mixture_s": 0.5, "pool": folder / "pool"}
+        api.teach(folder / "folds.csv", out=folder / "soft", window_s=0.5, mixtures=40, **settings)
+        api.teach(folder / "folds.csv", out=folder / "tenths", window_s=0.1, mixtures=10, **settings)
+        api.teach(folder / "pool", teacher=teacher, out=folder / "pooled", window_s=0.5, unlabelled=True, mixtures=9)
+    return folder
+
+
+def material_of(place, soft="soft", *overrides):
+    recipe = with_soft(tiny(*overrides), place / soft)
+    return prepare(read_training_data(place / "folds.csv", recipe), recipe, Progress())
+
+
+def in_fold(material, fold):
+    return np.array([i for i, clip in enumerate(material.manifest.clips) if clip.fold == fold])
+
+
+def test_no_mixture_of_a_held_out_clip_takes_part(place):
+    material = material_of(place)
+    course = material.course
+    for fold, other in (("1", "2"), ("2", "1")):
+        items = training_set(material, in_fold(material, fold)).clips
+        mixtures = [item for item in items if isinstance(item, Mixture)]
+        paths = {course.clip_of[course.usable[s]].path for m in mixtures for s in m.sources}
+        paths |= {item.path for item in items if not isinstance(item, Mixture)}
+        held_out = {clip.path for clip in material.manifest.clips if clip.fold == other}
+        assert len(mixtures) > 5
+        assert not {sha256_file(path) for path in paths} & {sha256_file(path) for path in held_out}
+        assert any("/pool/" in path for path in paths)
+
+
+def test_the_head_hears_training_clips_only(place):
+    """Other labels of the held-out fold change nothing that is learnt."""
+    material = material_of(place)
+    train = in_fold(material, "1")
+    first = training_set(material, train).lessons.class_scores
+    targets = material.targets.copy()
+    targets[in_fold(material, "2")] = targets[in_fold(material, "2")][:, ::-1]
+    swapped = make_syllabus(material.course, train, material.recipe, targets[train]).lessons.class_scores
+    assert np.array_equal(first, swapped)
+    targets[train] = targets[train][:, ::-1]
+    changed = make_syllabus(material.course, train, material.recipe, targets[train]).lessons.class_scores
+    assert not np.array_equal(first, changed)
+
+
+def test_an_epoch_holds_clips_as_often_as_the_recipe_says(place):
+    material = material_of(place, "soft", "teacher.clip_share=0.5")
+    data = training_set(material, in_fold(material, "1"))
+    mixtures = sum(isinstance(item, Mixture) for item in data.clips)
+    clips = sum(not isinstance(item, Mixture) and "clips/" in item.key for item in data.clips)
+    assert clips % 6 == 0
+    assert clips == pytest.approx(mixtures + 3, abs=3)
+    assert data.targets[:clips].sum(1).tolist() == [1] * clips
+    assert data.targets[clips:].sum() == 0
+
+
+def test_sound_of_the_pool_alone_weighs_less(place):
+    data = training_set(material_of(place, "soft", "teacher.pool_weight=0.25"), np.arange(12))
+    of_pool = [
+        item.parts[0].source >= 12 if isinstance(item, Mixture) else item.key.startswith("other/")
+        for item in data.clips
+    ]
+    assert {(bool(p), float(w)) for p, w in zip(of_pool, data.weights, strict=True)} == {(True, 0.25), (False, 1.0)}
+    silent = training_set(material_of(place, "soft", "teacher.head=none"), np.arange(12))
+    labelled = [not isinstance(i, Mixture) and "clips/" in i.key for i in silent.clips]
+    assert silent.lessons.class_scores is None
+    assert silent.weights.tolist() == [1.0 if known else 0.0 for known in labelled]
+
+
+LESSONS = Lessons(
+    scores=np.arange(12, dtype=np.float16).reshape(6, 2) / 16,
+    embeddings=np.arange(6, dtype=np.float16)[:, None],
+    class_scores=np.array([[1, 0], [0.5, 0.5], [0, 1], [0, 1], [0.25, 0.75], [1, 0]], np.float32),
+    first=np.array([0, 4, -1]),
+    count=np.array([4, 1, 0]),
+    labelled=np.array([True, False, True]),
+    per_crop=2,
+    hop_share=1.0,
+    soft_weight=0.5,
+    task="multi",
+)
+PLAN = Plan(start=0.7, shift=0.6, speed=1.0, gain=1.0, noise=None, masks=np.zeros((2, 0, 2), np.float32))
+
+
+def test_crops_begin_and_roll_by_whole_windows():
+    block, roll, plan = LESSONS.place(0, PLAN)
+    assert (block, roll, plan.start, plan.shift) == (2, 1, 0.0, 0.5)
+    assert LESSONS.place(1, PLAN)[0] == 0
+    assert LESSONS.place(2, PLAN) == (0, 0, PLAN)
+
+
+def test_targets_by_hand():
+    hard = np.array([[0, 1], [0, 0], [1, 0]], np.float32)
+    targets, taught = LESSONS.teach(hard, [(0, 1, 1), (1, 0, 0), (2, 0, 0)])
+    assert targets.tolist() == [[0.25, 1.0], [0.25, 0.75], [1, 0]]  # half people, half teacher; teacher; people
+    assert taught.windows[0].tolist() == [[0, 1], [0.5, 0.5]]  # rolled by one
+    assert taught.windows[1].tolist() == [[0.25, 0.75], [0.25, 0.75]]  # the only window stands for the missing one
+    assert taught.scores[0].tolist() == [4 / 16, 5 / 16]
+    assert taught.embedding.tolist() == [[1.5], [4], [0]]
+    assert taught.heard.tolist() == [1, 1, 0]
+
+
+def test_several_windows_a_crop_teach_frames(place, tmp_path):
+    material = material_of(place, "tenths")
+    assert training_set(material, np.arange(12)).lessons.per_crop == 5
+    heard = Listener()
+    api.train(place / "folds.csv", out=tmp_path / "m", soft=place / "tenths", overrides=TINY, progress=heard)
+    assert heard.losses[-1] < heard.losses[0]
+
+
+def test_windows_that_do_not_fill_a_crop_are_refused(place):
+    with pytest.raises(
+        ConfigError, match=r"windows of 0\.5 s every 0\.5 s do not fill crops of 0\.7 s; set data\.clip_s"
+    ):
+        training_set(material_of(place, "soft", "data.clip_s=0.7"), np.arange(12))
+
+
+def test_other_data_and_a_moved_pool_are_refused(place, tmp_path):
+    other = write_folders(tmp_path / "clips", clips=2)
+    recipe = with_soft(tiny(), place / "soft")
+    with pytest.raises(
+        DataError, match=r"no file of the data was heard by mn01; heard: clips/low/0\.wav, \.\.\.; data"
+    ):
+        prepare(read_training_data(other, recipe), recipe, Progress())
+    with pytest.raises(DataError, match=r"3 of 3 recordings of the pool cannot be read\n.*--set teacher\.pool=FOLDER"):
+        material_of(place, "soft", f"teacher.pool={tmp_path}")
+    raw = with_soft(load_recipe(None, [], base=recipe_base("rawnet")), place / "soft")
+    with pytest.raises(
+        ConfigError, match=r"network rawnet learns from labels; for a folder of soft labels take crnn or"
+    ):
+        prepare(read_training_data(place / "folds.csv", raw), raw, Progress())
+    with pytest.raises(ConfigError, match=r"data\.balance sampler is for labelled clips alone"):
+        material_of(place, "soft", "data.balance=sampler")
+
+
+def test_the_teachers_layers_are_not_in_the_model(place, tmp_path):
+    api.train(place / "folds.csv", out=tmp_path / "m", soft=place / "soft", overrides=[*TINY, "optim.epochs=1"])
+    stored = load_tensors((tmp_path / "m" / "model.safetensors").read_bytes())
+    assert not [name for name in stored if name.startswith(("classes", "embedding", "apprentice", "aux"))]
+    assert load(tmp_path / "m").labels == ("high", "low")
+
+
+def test_a_run_with_a_teacher_resumes_to_the_same_bits(place, tmp_path):
+    settings = {"soft": place / "soft", "overrides": [*TINY, "augment.mixup_alpha=0.5", "optim.accumulate=2"]}
+    api.train(place / "folds.csv", out=tmp_path / "whole", **settings)
+    with pytest.raises(Interrupted):
+        api.train(place / "folds.csv", out=tmp_path / "parts", **settings, progress=signal_at(5, 2))
+    api.train(place / "folds.csv", out=tmp_path / "parts", **settings, resume=True)
+    first, second = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("whole", "parts"))
+    assert first == second
+
+
+def test_unlabelled_audio_gives_a_model_to_start_from(place, tmp_path):
+    """A student of the pool knows the teacher's classes; fine-tuned, it knows the user's."""
+    overrides = [*TINY, "optim.epochs=1"]
+    api.train(place / "pool", out=tmp_path / "pre", soft=place / "pooled", overrides=overrides)
+    assert load(tmp_path / "pre").labels == ("Speech", "Whistle", "Hum", "Music", "Bark, dog")
+    api.train(
+        place / "folds.csv", out=tmp_path / "m", init=str(tmp_path / "pre"), new_head=True, overrides=overrides,
+        test_fold="2",
+    )  # fmt: skip
+    assert load(tmp_path / "m").labels == ("high", "low")
+
+
+def test_cross_validation_learns_from_a_teacher(place, tmp_path):
+    result = api.crossval(
+        place / "folds.csv", soft=place / "soft", overrides=[*TINY, "optim.epochs=1"], out=tmp_path / "cv"
+    )
+    assert result.n == 12
+    assert result.recipe["teacher"]["labels"] == str(place / "soft")
