@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a teacher buys: students of at most 0.3 M weights on ESC-10, five official folds, with and without mn04.
 
-    python -m benchmarks.distillation teach SHARED RUNS               soft labels of all rows, once
+    python -m benchmarks.distillation teach SHARED RUNS [NAME ...]    soft labels of all rows, once
     python -m benchmarks.distillation run SHARED RUNS ROW [SEED ...]  trains what is missing of one row
     python -m benchmarks.distillation trial SHARED RUNS ROW FOLD SEED [KEY=VALUE ...]   design: folds 1 to 4 only
     python -m benchmarks.distillation agree SHARED RUNS               students of the pool on the kept-out packages
@@ -120,9 +120,11 @@ def teacher_of(shared: Path) -> Path:
     return shared / "models/mn04_as_mAP_432.pt"
 
 
-def teach(shared: Path, runs: Path) -> None:
-    """Make every folder of soft labels; goes on where it stopped."""
+def teach(shared: Path, runs: Path, names: Sequence[str] = ()) -> None:
+    """Make every folder of soft labels, or those named; goes on where it stopped."""
     for name, settings in LESSONS.items():
+        if names and name not in names:
+            continue
         unlabelled = bool(settings.get("unlabelled"))
         options = {k: v for k, v in settings.items() if k != "pool"}
         pool = shared / "data/pool/pool.csv"
@@ -135,6 +137,7 @@ def teach(shared: Path, runs: Path) -> None:
             out=out,
             pool=pool if settings.get("pool") else None,
             leave_out=kept_out if unlabelled or settings.get("pool") else (),
+            bf16=True,
             resume=out.exists(),
             progress=Say(),
             **options,
@@ -467,8 +470,10 @@ def main() -> None:
     elif words[0] == "table":
         atomic_write(PAGE, table(runs, shared).encode())
         print(f"wrote {PAGE}")
+    elif words[0] == "teach":
+        teach(shared, runs, words[3:])
     else:
-        {"teach": teach, "agree": agree, "cost": cost, "detect": detect}[words[0]](shared, runs)
+        {"agree": agree, "cost": cost, "detect": detect}[words[0]](shared, runs)
 
 
 if __name__ == "__main__":
