@@ -99,7 +99,8 @@ def test_interrupted_at_any_moment_it_goes_on_to_the_same_bytes(place, tmp_path,
 
 
 def test_the_pool_and_mixtures_follow_the_recordings(place, tmp_path):
-    (place / "pool.csv").write_text("filename,package\npool/other/0.wav,a\npool/other/1.wav,b\npool/other/2.wav,a\n")
+    rows = [f"pool/other/{i}.wav,{package},usr/share/{i}.ogg" for i, package in enumerate("aba")]
+    (place / "pool.csv").write_text("\n".join(["filename,package,path", *rows]))
     heard = Listener()
     result = teach(
         place, tmp_path / "soft", pool=place / "pool.csv", leave_out=["package=b"], mixtures=7, progress=heard
@@ -218,7 +219,10 @@ def test_tables_of_a_pool(place, tmp_path):
     with pytest.raises(UsageError, match=r"--leave-out kind=a: expected COLUMN=VALUE with one of filename, package"):
         teach(place, tmp_path / "out", pool=tmp_path / "pool.csv", leave_out=["kind=a"])
     (tmp_path / "pool.csv").write_text("name\ngone.wav\n")
-    with pytest.raises(DataError, match="no column path or filename"):
+    with pytest.raises(DataError, match="no column filename or path"):
+        teach(place, tmp_path / "out", pool=tmp_path / "pool.csv")
+    (tmp_path / "pool.csv").write_text("filename\n../../secret.wav\n")
+    with pytest.raises(DataError, match=r"leads outside the data folder"):
         teach(place, tmp_path / "out", pool=tmp_path / "pool.csv")
     with pytest.raises(DataError, match="expected a folder of audio, or a table of files"):
         teach(place, tmp_path / "out", pool=tmp_path / "nowhere")

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auricle.audio.listing import Listing
-from auricle.data.csvform import PATH_COLUMNS
 from auricle.data.forms import read_manifest
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import regular_size, resolve_listed, search_roots
 from auricle.data.tables import TABLE_SUFFIXES, read_table
 from auricle.errors import DataError, UsageError
+
+#: Where a pool's table names its files: the first of these that it has.
+POOL_COLUMNS = ("filename", "path")
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,18 @@ def read_pool(path: Path, leave_out: Sequence[str] = ()) -> tuple[Clip, ...]:
 
 def _read_table(path: Path, leave_out: Sequence[str]) -> tuple[Clip, ...]:
     table = read_table(path)
-    column = next((c for c in PATH_COLUMNS if c in table.columns), None)
+    column = next((c for c in POOL_COLUMNS if c in table.columns), None)
     if column is None:
-        raise DataError(f"{path.name} cannot be read as a pool", [f"no column {' or '.join(PATH_COLUMNS)}"])
+        raise DataError(f"{path.name} cannot be read as a pool", [f"no column {' or '.join(POOL_COLUMNS)}"])
     skip = [_condition(text, table.columns) for text in leave_out]
     clips = []
     for row, listed in zip(table.rows, table.column(column), strict=True):
         if any(row[table.columns.index(name)] == value for name, value in skip):
             continue
-        found = resolve_listed(listed, search_roots(path.parent))
+        try:
+            found = resolve_listed(listed, search_roots(path.parent))
+        except ValueError as error:
+            raise DataError(f"{path.name} cannot be read as a pool", [str(error)]) from error
         if found.size_bytes is not None:
             clips.append(Clip(found.key, found.path, size_bytes=found.size_bytes))
     if not clips:
