@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auricle.errors import UsageError
-from auricle.results import Int8Result, Report, RunResult
+from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
 from auricle.runtime.detector import load
 
 if TYPE_CHECKING:
@@ -382,9 +382,20 @@ def sweep(
 
 
 def evaluate(
-    data: PathLike, *, model: str, split: str | None = None, fold: str | None = None, precision: str = "float32"
+    data: PathLike,
+    *,
+    model: str | None = None,
+    split: str | None = None,
+    fold: str | None = None,
+    precision: str = "float32",
+    scores: PathLike | None = None,
+    from_scores: PathLike | None = None,
+    against: PathLike | None = None,
+    asv_scores: PathLike | None = None,
 ) -> Report:
     """Score a model on labelled recordings.
+
+    The last four are for models that tell bona fide from spoofed speech.
 
     Args:
         data: of any form; its classes must be the model's.
@@ -392,15 +403,33 @@ def evaluate(
         split: score only this part, such as ``test``.
         fold: score only this fold.
         precision: ``float32`` or ``int8``.
+        scores: write a score file of ASVspoof here.
+        from_scores: report on this score file instead of scoring a model.
+        against: score file of another detector of the same recordings; the report has the differences.
+        asv_scores: score file of a speaker verifier; the report has the t-DCF.
 
     Raises:
         UsageError: no such part or fold, or classes that the model does not know.
+        DataError: score files that do not fit the recordings.
     """
     from auricle.data.forms import read_manifest
     from auricle.evaluation.evaluate import choose_clips, evaluate_clips
+    from auricle.evaluation.spoof_evaluate import ScoreFiles, evaluate_spoof
 
+    files = ScoreFiles(*(None if path is None else Path(path) for path in (scores, from_scores, against, asv_scores)))
+    if (model is None) == (from_scores is None):
+        raise UsageError("give --model, or --from-scores with a score file: scores come from one of them")
+    if model is None:
+        return evaluate_spoof(
+            read_manifest(Path(data), labels=SPOOF_LABELS, task="single"), files, split=split, fold=fold
+        )
     detector = load(model, precision=precision)
     manifest = read_manifest(Path(data), labels=detector.labels, task=detector.spec.task)
+    if detector.spec.is_spoof:
+        heard = detector.spec.provenance.systems
+        return evaluate_spoof(manifest, files, split=split, fold=fold, detector=detector, heard=heard)
+    if (option := files.first_given()) is not None:
+        raise UsageError(f"{option} is for models with the labels bonafide and spoof; {model} has others")
     return evaluate_clips(detector, choose_clips(manifest, split=split, fold=fold))
 
 

@@ -18,6 +18,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 
 SIGNIFICANT_DIGITS = 6
+#: What a model of synthetic voices tells apart: a person speaks, or a machine does.
+SPOOF_LABELS = ("bonafide", "spoof")
 
 
 def rounded(value: float) -> float:
@@ -135,16 +137,28 @@ class _Result:
 
 @dataclass(frozen=True)
 class TagResult(_Result):
-    """What is in a recording: every label with its clip score, from high to low."""
+    """What is in a recording: every label with its clip score, from high to low.
+
+    Attributes:
+        scores: labels with scores.
+        error: why there are none.
+        llr: of models that tell bona fide from spoofed speech: natural logarithm of how much likelier the recording is
+            if it is bona fide; no prior enters it. None for other models.
+        prior_spoof: the share of spoofed recordings that the scores, then probabilities, take for granted.
+    """
 
     scores: tuple[LabelScore, ...] = ()
     error: Failure | None = None
+    llr: float | None = None
+    prior_spoof: float | None = None
 
     def to_dict(self, top: int | None = None) -> dict[str, Any]:
         """Return the JSON object of ``auricle tag``, with the ``top`` highest scores (all if None)."""
+        named = {"llr": self.llr, "prior_spoof": self.prior_spoof}
         return {
             **self._head(),
             "scores": [s.to_dict() for s in self.scores[:top]],
+            **{name: rounded(value) for name, value in named.items() if value is not None},
             "error": None if self.error is None else self.error.to_dict(),
         }
 

@@ -209,6 +209,12 @@ CASES = {
         "calibration": {"method": "temperature", "temperature": 0.6},
     },
     "logistic": {"calibration": {"method": "logistic", "scale": [0.8, 1.3], "bias": [0.2, -0.4]}},
+    "likelihood ratio": {
+        "task": "single",
+        "labels": ("bonafide", "spoof"),
+        "thresholds": {"bonafide": 0.5, "spoof": 0.5},
+        "calibration": {"method": "llr", "scale": 0.7, "offset": -0.4, "prior_spoof": 0.2},
+    },
     "post-processing": {
         "postprocess": {"median_s": 0.5, "off_ratio": 0.6, "min_event_s": 0.2, "max_gap_s": 0.1},
         "thresholds": {"loud": 0.4, "quiet": 0.6},

@@ -109,7 +109,7 @@ def test_no_model_is_written_if_the_graph_differs(trained, spec, tmp_path, monke
         {k: v + 0.1 if v.is_floating_point() else v for k, v in trained.weights.items()}, trained.material, 0
     )
     with pytest.raises(TrainingError, match="the exported graph's scores differ from torch's by"):
-        finish(tmp_path / "m", shifted, NOBODY, {})
+        finish(tmp_path / "m", shifted, NOBODY, NOBODY, {})
     assert not (tmp_path / "m" / "auricle.json").exists()
 
 
@@ -125,7 +125,7 @@ def test_golden_scores_are_made_by_the_graph(trained, spec):
 
 
 def test_held_out_clips_are_scored_by_the_finished_model(trained, tmp_path):
-    finish(tmp_path / "m", trained, NOBODY, {})
+    finish(tmp_path / "m", trained, NOBODY, NOBODY, {})
     indices = np.array([0, 5, 11])
     found = score_held_out(tmp_path / "m", trained, indices)
     clips = [trained.material.manifest.clips[i] for i in indices]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from auricle.cli.tables import as_text, print_table
+from auricle.files import printable
 
 if TYPE_CHECKING:
     from auricle.results import Int8Result, Interval, Report, RunResult
@@ -46,12 +47,56 @@ def print_report(report: Report, form: str, stream: TextIO) -> None:
     if form == "json":
         print_object(report.to_dict(), stream)
         return
+    if "per_system" in report.details:
+        print_spoof(report, stream)
+        return
     print_metrics(report.metrics, stream)
     if report.per_class:
         names = list(dict.fromkeys(name for row in report.per_class.values() for name in row))
         rows = [(label, *(row.get(name) for name in names)) for label, row in report.per_class.items()]
         stream.write("\n")
         print_table(("class", *names), rows, stream)
+
+
+SPOOF_COLUMNS = ("eer", "min_dcf", "act_dcf", "cllr")
+
+
+def print_spoof(report: Report, stream: TextIO) -> None:
+    """Print the figures of a detector of synthetic voices: a row for all, for seen and unseen systems, and for each."""
+    details, spoof, human = report.details, report.per_class["spoof"], report.per_class["bonafide"]
+    everything = {name: m.to_dict() for name, m in report.metrics.items()}
+    rows = [_spoof_row("all", {**spoof, "metrics": everything})]
+    rows += [_spoof_row(f"{name} systems", details[name]) for name in ("seen", "unseen") if name in details]
+    known = {True: " (seen)", False: " (unseen)", None: ""}
+    rows += [_spoof_row(name + known[part["seen"]], part) for name, part in details["per_system"].items()]
+    print_table(("spoofed by", "n", "speakers", "EER % [95 %]", "minDCF", "actDCF", "Cllr"), rows, stream)
+    stream.write(
+        f"\nagainst {human['n']} bona fide recordings of {human['speakers']} speakers; intervals over speakers; "
+        f"min Cllr {details['min_cllr']:.3f}\n"
+    )
+    if "min_tdcf" in details:
+        stream.write(f"min t-DCF (2019) {details['min_tdcf']:.4f}\n")
+    for part, metrics in details.get("difference", {}).items():
+        text = ", ".join(f"{name} {_figure(name, metrics)}" for name in metrics)
+        stream.write(f"difference to the other scores, {part}: {text}\n")
+    for code, count in details["flags"].items():
+        stream.write(f"flag {code}: {count} of {report.n} recordings\n")
+    for flag in details["data_flags"]:
+        stream.write(f"flag {flag['code']}: {flag['count']} (first: {printable(str(flag['first']))})\n")
+    stream.flush()
+
+
+def _spoof_row(name: str, part: Mapping[str, Any]) -> tuple[object, ...]:
+    return name, part["n"], part["speakers"], *(_figure(column, part["metrics"]) for column in SPOOF_COLUMNS)
+
+
+def _figure(name: str, metrics: Mapping[str, Any]) -> str:
+    """Return a figure with its interval as text, the EER in percent; empty where it is undefined."""
+    if name not in metrics:
+        return ""
+    m, factor, digits = metrics[name], 100 if name == "eer" else 1, 1 if name == "eer" else 3
+    value, low, high = (f"{factor * m[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def print_run(result: RunResult, form: str, stream: TextIO) -> None:

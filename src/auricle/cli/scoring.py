@@ -93,6 +93,7 @@ def open_model(name: str | None, task: Task, *, quiet: bool) -> Detector:
         say(f"auricle: no --model given, using {DEFAULT_MODEL}")
     detector = load(task.model, precision=task.precision)
     check_labels(task.thresholds, detector.labels)
+    detector.check_prior(task.prior_spoof)
     return detector
 
 

@@ -21,6 +21,14 @@ def tag(
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Form of results.")] = "table",
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Labels to show for each recording.")] = 5,
     threshold: Threshold = None,
+    prior_spoof: Annotated[
+        float | None,
+        typer.Option(
+            "--prior-spoof",
+            metavar="X",
+            help="Models of synthetic voices: share of spoofed recordings that probabilities take for granted.",
+        ),
+    ] = None,
     options: ScoringOptions,
 ) -> None:
     """Say what is in each recording: labels with their scores.
@@ -38,6 +46,12 @@ def tag(
 
     thresholds = parse_thresholds(threshold)
     name = DEFAULT_MODEL if options.model is None else options.model
-    task = Task("tag", name, options.precision, top, thresholds)
-    view = tag_view(top, thresholds)
-    score(inputs, task, options, form, lambda _: view, lambda detector, x: detector.tag_many(x, jobs=options.jobs))
+    task = Task("tag", name, options.precision, top, thresholds, prior_spoof)
+    score(
+        inputs,
+        task,
+        options,
+        form,
+        lambda detector: tag_view(top, thresholds, llr=detector.spec.is_spoof),
+        lambda detector, x: detector.tag_many(x, prior_spoof=prior_spoof, jobs=options.jobs),
+    )

@@ -89,8 +89,8 @@ def teach(
     """
     from auricle import api
     from auricle.cli.reporting import print_object
-    from auricle.cli.tables import printable
     from auricle.cli.trainprogress import TrainingProgress
+    from auricle.files import printable
 
     with TrainingProgress(quiet=quiet, what="teach") as progress:
         result = api.teach(

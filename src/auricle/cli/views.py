@@ -38,20 +38,22 @@ def flag_codes(result: Any) -> str:
     return ";".join(flag.code for flag in result.flags)
 
 
-def tag_view(top: int, thresholds: Thresholds) -> View:
-    """Show the ``top`` highest scores that reach their label's threshold."""
+def tag_view(top: int, thresholds: Thresholds, *, llr: bool = False) -> View:
+    """Show the ``top`` highest scores that reach their label's threshold, with the likelihood ratio if ``llr``."""
 
     def shown(result: TagResult) -> TagResult:
         return strongest(result, top, thresholds)
 
     def rows(result: TagResult) -> Iterator[Row]:
         scores = shown(result).scores
+        ratio = (result.llr, result.prior_spoof) if llr else ()
         for score in scores:
-            yield result.path, result.duration, score.label, score.score
+            yield result.path, result.duration, score.label, score.score, *ratio
         if not scores:
-            yield result.path, result.duration, None, None
+            yield result.path, result.duration, None, None, *ratio
 
-    return View("scores", ("path", "duration", "label", "score"), lambda result: shown(result).to_dict(), rows)
+    columns = ("path", "duration", "label", "score", *(("llr", "prior_spoof") if llr else ()))
+    return View("scores", columns, lambda result: shown(result).to_dict(), rows)
 
 
 def detect_view() -> View:

@@ -190,9 +190,10 @@ def _says(clip: Clip) -> dict[str, Any]:
         "fold": clip.fold,
         "split": clip.split,
         "group": clip.group,
+        **clip.extra,
     }
 
 
 def _difference(a: Clip, b: Clip) -> str:
     says_a, says_b = _says(a), _says(b)
-    return ", ".join(key for key in says_a if says_a[key] != says_b[key])
+    return ", ".join(key for key in {**says_a, **says_b} if says_a.get(key) != says_b.get(key))

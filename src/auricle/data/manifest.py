@@ -25,6 +25,9 @@ from auricle.results import Flag, FloatArray, rounded
 LabelKind = Literal["hard", "soft", "both"]
 BoolArray = npt.NDArray[np.bool_]
 
+#: What a protocol writes for ``extra["system"]`` where no spoofing system made the clip: a person speaks.
+NO_SYSTEM = "-"
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Clip:

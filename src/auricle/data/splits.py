@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from auricle.data.labels import natural_key
-from auricle.data.manifest import Manifest
+from auricle.data.manifest import NO_SYSTEM, Manifest
 from auricle.data.problems import Problems, shorten
 from auricle.data.stratify import DoubleArray, IntArray, deal_groups, group_counts
 from auricle.errors import DataError, UsageError
@@ -24,8 +24,6 @@ from auricle.results import Flag
 PARTS = ("train", "dev", "test")
 DEV_FRACTION = 0.15
 DEFAULT_FOLDS = 5
-#: What a protocol writes where a clip comes from no spoofing system: a person speaks.
-NO_SYSTEM = "-"
 
 
 @dataclass(frozen=True, eq=False)

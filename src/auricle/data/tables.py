@@ -237,3 +237,20 @@ def read_table(path: Path, *, encoding: str | None = None, delimiter: str | None
         problems.add("empty", "the table has a header and no rows")
     problems.stop_if_any(f"{path.name} cannot be used")
     return Table(path, columns, tuple(rows), tuple(lines), used, _note_delimiter(path, used))
+
+
+def read_fields(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the fields of each line that is not blank, of a text whose fields white space separates.
+
+    Raises:
+        DataError: the file cannot be read, or is no UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as handle:
+            number = 0
+            while line := handle.readline(MAX_LINE_CHARS):
+                number += 1
+                if line.split():
+                    yield number, line.split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path.name} cannot be read", [str(error)]) from error

@@ -55,7 +55,7 @@ def bootstrap_interval(
     known = [figure for figure in drawn if figure is not None]
     if len(known) < (1 - _MAX_UNDEFINED) * repeats:
         return None
-    return _interval(value, np.array(known), len(groups))
+    return percentile_interval(value, np.array(known), len(groups))
 
 
 def bootstrap_mean(
@@ -81,7 +81,7 @@ def bootstrap_mean(
     for start in range(0, repeats, step):
         block = drawn[start : start + step]
         means.append(sums[block].sum(axis=1) / sizes[block].sum(axis=1))
-    return _interval(float(table.mean()), np.concatenate(means), len(table))
+    return percentile_interval(float(table.mean()), np.concatenate(means), len(table))
 
 
 def seed_spread(values: Sequence[float]) -> float | None:
@@ -112,7 +112,8 @@ def _mean(functions: Sequence[Statistic], index: IndexArray) -> float | None:
     return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
-def _interval(value: float, drawn: Array, n: int) -> Interval:
+def percentile_interval(value: float, drawn: Array, n: int) -> Interval:
+    """Return a figure of ``n`` items with the 95 % interval of its values in the draws."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(value, float(low), float(high), n)

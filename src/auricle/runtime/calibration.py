@@ -124,34 +124,45 @@ def fit_logistic(scores: FloatArray, targets: npt.ArrayLike) -> tuple[Array, Arr
 
 
 def _fit_platt(z: Array, y: Array) -> tuple[float, float]:
-    """Fit one label by damped Newton steps on the two parameters."""
+    """Fit one label."""
     positives = int(y.sum())
     negatives = len(y) - positives
     if positives == 0 or negatives == 0:
         return 1.0, 0.0
     target = np.where(y > 0.5, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    return fit_weighted_logistic(z, target, np.ones_like(z))
+
+
+def fit_weighted_logistic(z: Array, targets: Array, weights: Array) -> tuple[float, float]:
+    """Return scale and bias of the logistic map with the least weighted log loss, by damped Newton steps.
+
+    Args:
+        z: scores, shape ``(item,)``.
+        targets: probabilities, strictly between 0 and 1, same shape.
+        weights: of the items, same shape.
+    """
     design = np.column_stack([z, np.ones_like(z)])
 
     def loss(w: Array) -> float:
         x = design @ w
-        return float((np.logaddexp(0, x) - target * x).sum())
+        return float((weights * (np.logaddexp(0, x) - targets * x)).sum())
 
-    weights, value = np.array([1.0, 0.0]), np.inf
-    value = loss(weights)
+    fitted = np.array([1.0, 0.0])
+    value = loss(fitted)
     for _ in range(_STEPS):
-        p = sigmoid(design @ weights)
-        gradient = design.T @ (p - target)
-        hessian = (design.T * (p * (1 - p))) @ design + 1e-12 * np.eye(2)
+        p = sigmoid(design @ fitted)
+        gradient = design.T @ (weights * (p - targets))
+        hessian = (design.T * (weights * p * (1 - p))) @ design + 1e-12 * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
-        while loss(weights - size * step) > value and size > 1e-8:
+        while loss(fitted - size * step) > value and size > 1e-8:
             size /= 2
-        weights = weights - size * step
-        new = loss(weights)
+        fitted = fitted - size * step
+        new = loss(fitted)
         if value - new < _TOLERANCE:
             break
         value = new
-    return float(weights[0]), float(weights[1])
+    return float(fitted[0]), float(fitted[1])
 
 
 def _log_shares(scores: FloatArray, *, none: bool) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,8 +28,9 @@ from auricle.results import (
     TagResult,
 )
 from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
-from auricle.runtime.calibration import apply_calibration
+from auricle.runtime.domain import DomainCheck
 from auricle.runtime.inputs import AudioInput, input_name, open_input
+from auricle.runtime.llr import calibrated_scores, verdict
 from auricle.runtime.scoring import Scorer
 from auricle.runtime.session import EMBEDDING, Network, open_network
 from auricle.runtime.spec import BundleSpec
@@ -86,14 +87,34 @@ class Detector:
         found = self._network.run(silence, frozenset({EMBEDDING})).embedding
         return 0 if found is None else found.shape[1]
 
-    def tag(self, x: AudioInput, sample_rate: int | None = None) -> TagResult:
-        """Say what is in a recording: every label with its score, from high to low."""
+    def tag(self, x: AudioInput, sample_rate: int | None = None, *, prior_spoof: float | None = None) -> TagResult:
+        """Say what is in a recording: every label with its score, from high to low.
+
+        Args:
+            x: the recording.
+            sample_rate: of an array, in Hz.
+            prior_spoof: for models that tell bona fide from spoofed speech: the share of spoofed recordings that
+                probabilities take for granted, instead of the model's own.
+        """
+        self.check_prior(prior_spoof)
         scorer, duration, flags = self._run(x, sample_rate)
         spec = self.spec
-        scores = apply_calibration(scorer.clip_scores(), spec.calibration, spec.task, none=spec.negatives)
-        order = np.argsort(-scores, kind="stable").tolist()
-        ranked = tuple(LabelScore(spec.labels[i], float(scores[i])) for i in order)
-        return TagResult(input_name(x), duration, flags, ranked)
+        if not spec.is_spoof:
+            scores = calibrated_scores(scorer.clip_scores(), spec)
+            return TagResult(input_name(x), duration, flags, _ranked(spec.labels, scores))
+        shares, llr, prior = verdict(scorer.clip_scores(), spec, prior_spoof)
+        return TagResult(input_name(x), duration, flags, _ranked(spec.labels, shares), llr=llr, prior_spoof=prior)
+
+    def check_prior(self, prior_spoof: float | None) -> None:
+        """Raise ``UsageError`` for a prior that the model cannot use; None is the model's own."""
+        if prior_spoof is None:
+            return
+        if not self.spec.is_spoof:
+            raise UsageError(f"{self.spec.name} does not tell bona fide from spoofed speech: it takes no prior")
+        if not 0 < prior_spoof < 1:
+            raise UsageError(
+                f"the prior of spoofed recordings is {prior_spoof:g}; it lies between 0 and 1, without them"
+            )
 
     def detect(
         self,
@@ -149,17 +170,27 @@ class Detector:
         return Stream(self.spec, self._network, sample_rate, threshold)
 
     def tag_many(
-        self, inputs: Iterable[AudioInput], sample_rate: int | None = None, *, jobs: int = 1
+        self,
+        inputs: Iterable[AudioInput],
+        sample_rate: int | None = None,
+        *,
+        prior_spoof: float | None = None,
+        jobs: int = 1,
     ) -> Iterator[TagResult]:
         """Tag any number of recordings; one that fails gives a result with its ``error``, and the others go on.
 
         Args:
             inputs: the recordings.
             sample_rate: of arrays, in Hz.
+            prior_spoof: see ``tag``.
             jobs: recordings worked on at once. Results keep the order of the inputs.
         """
+        self.check_prior(prior_spoof)  # a wrong prior is no fault of the recordings
         return _each(
-            inputs, lambda x: self.tag(x, sample_rate), lambda name, error: TagResult(name, None, error=error), jobs
+            inputs,
+            lambda x: self.tag(x, sample_rate, prior_spoof=prior_spoof),
+            lambda name, error: TagResult(name, None, error=error),
+            jobs,
         )
 
     def detect_many(
@@ -198,7 +229,9 @@ class Detector:
     ) -> tuple[Scorer, float, tuple[Flag, ...]]:
         """Score one recording; returns the finished scorer, the duration in seconds and the flags."""
         spec = self.spec
-        scorer = Scorer(spec, self._network, frames=on_frames is not None, embedding=embedding)
+        check = None if spec.domain is None else DomainCheck(spec.domain, spec.sample_rate)
+        watch = None if check is None else check.add
+        scorer = Scorer(spec, self._network, frames=on_frames is not None, embedding=embedding, watch=watch)
         with open_input(x, sample_rate, spec.sample_rate, self._limits) as reader:
             for block in reader:
                 frames = scorer.push(block)
@@ -208,11 +241,20 @@ class Detector:
         frames = scorer.finish()
         if on_frames is not None:
             on_frames(frames)
-        return scorer, duration, (*flags, *length_flags(spec, scorer.samples_seen))
+        seen = scorer.samples_seen
+        domain_flags = () if check is None else check.flags(seen)
+        short = any(flag.code == "too_short" for flag in domain_flags)
+        return scorer, duration, (*flags, *(() if short else length_flags(spec, seen)), *domain_flags)
 
     def _require_embedding(self) -> None:
         if EMBEDDING not in self._network.outputs:
             raise UsageError(f"{self.spec.name} has no output {EMBEDDING!r}; export it again to get one")
+
+
+def _ranked(labels: Sequence[str], scores: FloatArray) -> tuple[LabelScore, ...]:
+    """Return labels with their scores, from high to low."""
+    order = np.argsort(-scores, kind="stable").tolist()
+    return tuple(LabelScore(labels[i], float(scores[i])) for i in order)
 
 
 def _each(

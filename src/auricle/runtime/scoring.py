@@ -7,6 +7,8 @@ batches of 32 slower; and one at a time, scores cannot depend on how the sound w
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -113,10 +115,17 @@ class Scorer:
         network: its network.
         frames: whether frame scores are wanted (window scores spread over cells of ``hop_s`` if it has none).
         embedding: whether the embedding is wanted.
+        watch: gets every window that is scored.
     """
 
     def __init__(
-        self, spec: BundleSpec, network: WindowNetwork, *, frames: bool = False, embedding: bool = False
+        self,
+        spec: BundleSpec,
+        network: WindowNetwork,
+        *,
+        frames: bool = False,
+        embedding: bool = False,
+        watch: Callable[[FloatArray], None] | None = None,
     ) -> None:
         self._spec = spec
         self._network = network
@@ -125,6 +134,7 @@ class Scorer:
         self._overlap = FrameOverlap(len(spec.labels)) if frames else None
         self._embedding: npt.NDArray[np.float64] | None = None
         self._windows = 0
+        self._watch = watch
         wanted = {FRAMES} if frames and spec.frames is not None else set()
         self._wanted = frozenset(wanted | ({EMBEDDING} if embedding else set()))
         self.grid: FrameGrid = spec.grid
@@ -162,6 +172,8 @@ class Scorer:
         return (self._embedding / self._windows).astype(np.float32)
 
     def _score(self, window: FloatArray) -> None:
+        if self._watch is not None:
+            self._watch(window)
         outputs = self._network.run(window[None], self._wanted)
         self._clip.add(outputs.clip[0])
         if self._overlap is not None:

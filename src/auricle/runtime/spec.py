@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from auricle import __version__
 from auricle.errors import BundleError
+from auricle.results import SPOOF_LABELS
 from auricle.timeline import FrameGrid, seconds_to_samples
 
 SCHEMA_VERSION = 1
@@ -116,8 +117,50 @@ class Int8Part(_Part):
     data_hash: str = ""
 
 
+class LlrPart(_Part):
+    """How scores of a model of synthetic voices become log-likelihood ratios, see ``runtime.llr``.
+
+    ``scale * (log score of bonafide - log score of spoof) + offset``. ``prior_spoof`` is the share of spoofed
+    recordings that probabilities take for granted unless a user states another.
+    """
+
+    method: Literal["llr"]
+    scale: float = Field(gt=0)
+    offset: float
+    prior_spoof: float = Field(default=0.5, gt=0, lt=1)
+
+
+class DomainPart(_Part):
+    """What the training recordings were like, so that others can be flagged, see ``runtime.domain``.
+
+    Attributes:
+        shortest_s: length of the shortest training recording in seconds.
+        features: names of what is measured in each window.
+        mean: of each feature over the training windows.
+        whitening: rows of a matrix after which the centred features have unit variance and no correlation.
+        limit: distance from the mean beyond which a window is unlike the training windows.
+    """
+
+    shortest_s: float = Field(gt=0)
+    features: Annotated[tuple[str, ...], Field(min_length=1, max_length=100, strict=False)]
+    mean: Annotated[tuple[float, ...], Field(strict=False)]
+    whitening: Annotated[tuple[Annotated[tuple[float, ...], Field(strict=False)], ...], Field(strict=False)]
+    limit: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _square(self) -> DomainPart:
+        n = len(self.features)
+        if len(self.mean) != n or len(self.whitening) != n or any(len(row) != n for row in self.whitening):
+            raise ValueError(f"domain: {n} features need as many means and a square matrix of that size")
+        return self
+
+
 class ProvenancePart(_Part):
-    """Where the model comes from."""
+    """Where the model comes from.
+
+    ``systems`` and ``speakers`` are those of all recordings that shaped it, of models that tell bona fide from spoofed
+    speech: figures for others are figures for what it never heard.
+    """
 
     data_hash: str = ""
     data_form: str = ""
@@ -129,6 +172,8 @@ class ProvenancePart(_Part):
     parameters: int = Field(default=0, ge=0)
     license: str = ""
     attribution: str = ""
+    systems: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    speakers: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class BundleSpec(_Part):
@@ -151,10 +196,16 @@ class BundleSpec(_Part):
     frames: FramesPart | None = None
     postprocess: PostprocessPart = PostprocessPart()
     thresholds: dict[str, Share]
-    calibration: CalibrationPart | None = None
     int8: Int8Part | None = None
+    calibration: Annotated[CalibrationPart | LlrPart, Field(discriminator="method")] | None = None
+    domain: DomainPart | None = None
     provenance: ProvenancePart = ProvenancePart()
     sha256: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_spoof(self) -> bool:
+        """Whether the model tells bona fide from spoofed speech and nothing else, and so gives likelihood ratios."""
+        return self.task == "single" and not self.negatives and tuple(sorted(self.labels)) == SPOOF_LABELS
 
     @property
     def window_samples(self) -> int:
@@ -201,7 +252,9 @@ class BundleSpec(_Part):
             odd = sorted(set(self.thresholds) ^ set(self.labels))
             problems.append(f"thresholds and labels differ in {', '.join(map(repr, odd[:5]))}")
         parts = self.calibration
-        if parts is not None and parts.scale is not None and parts.bias is not None:
+        if parts is not None and self.is_spoof != isinstance(parts, LlrPart):
+            problems.append("calibration by method llr goes with the labels bonafide and spoof in task single")
+        if isinstance(parts, CalibrationPart) and parts.scale is not None and parts.bias is not None:
             if not len(parts.scale) == len(parts.bias) == len(self.labels):
                 problems.append(f"calibration needs {len(self.labels)} values of scale and bias, one a label")
             if self.task == "single":

@@ -71,6 +71,7 @@ def plan_of(scan: Scan, bundle: Bundle) -> dict[str, Any]:
         "precision": task.precision,
         "top": task.top,
         "threshold": {"default": task.thresholds.default, **task.thresholds.labels},
+        "prior_spoof": task.prior_spoof,
         "format": scan.form,
         "inputs": list(scan.inputs),
         "follow_links": scan.follow_links,

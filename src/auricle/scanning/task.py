@@ -40,6 +40,7 @@ class Task:
         precision: ``float32`` or ``int8``.
         top: for ``tag``: how many of the highest scores to keep; None keeps all.
         thresholds: for ``tag``: scores below are not kept; for ``detect``: where an event begins.
+        prior_spoof: for ``tag``, see ``Detector.tag``.
     """
 
     command: Command
@@ -47,6 +48,7 @@ class Task:
     precision: str = "float32"
     top: int | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
+    prior_spoof: float | None = None
 
     def open(self) -> Work:
         """Load the model and return the work."""
@@ -67,7 +69,7 @@ class Task:
         if entry.error is not None:
             return decode_result(self.command, failed_record(entry, entry.error))
         if self.command == "tag":
-            return completed(self.kept(next(detector.tag_many([entry.path]))), entry)
+            return completed(self.kept(next(detector.tag_many([entry.path], prior_spoof=self.prior_spoof))), entry)
         if self.command == "embed":
             return completed(next(detector.embed_many([entry.path])), entry)
         threshold = self.thresholds.as_argument(detector.labels)
@@ -103,6 +105,8 @@ def encode_result(result: Result) -> Record:
     }
     if isinstance(result, TagResult):
         record["scores"] = [[s.label, s.score] for s in result.scores]
+        if result.llr is not None:
+            record |= {"llr": result.llr, "prior_spoof": result.prior_spoof}
     elif isinstance(result, DetectResult):
         record["events"] = [[e.label, e.onset, e.offset, e.score] for e in result.events]
     elif result.embedding is not None:
@@ -117,7 +121,7 @@ def decode_result(command: Command, record: Record) -> Result:
     path, duration = record["path"], record["duration"]
     if command == "tag":
         scores = tuple(LabelScore(label, score) for label, score in record.get("scores", ()))
-        return TagResult(path, duration, flags, scores, error)
+        return TagResult(path, duration, flags, scores, error, record.get("llr"), record.get("prior_spoof"))
     if command == "detect":
         events = tuple(Event(*values) for values in record.get("events", ()))
         return DetectResult(path, duration, flags, events, error)

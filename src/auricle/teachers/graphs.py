@@ -13,7 +13,7 @@ from auricle.errors import UsageError
 from auricle.files import sha256_bytes
 from auricle.results import FloatArray
 from auricle.runtime.bundle import load_bundle
-from auricle.runtime.calibration import apply_calibration
+from auricle.runtime.llr import calibrated_scores
 from auricle.runtime.onnxscan import check_onnx
 from auricle.runtime.session import EMBEDDING, Network, open_network
 from auricle.runtime.spec import BundleSpec
@@ -37,8 +37,7 @@ class BundleTeacher:
     def score(self, waveforms: FloatArray) -> Answer:
         """See ``teacher.Teacher.score``."""
         outputs = self._network.run(np.ascontiguousarray(waveforms), self._wanted)
-        spec = self._spec
-        rows = [apply_calibration(row, spec.calibration, spec.task, none=spec.negatives) for row in outputs.clip]
+        rows = [calibrated_scores(row, self._spec) for row in outputs.clip]
         return Answer(np.stack(rows).astype(np.float32), outputs.embedding)
 
 

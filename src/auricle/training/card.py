@@ -14,7 +14,7 @@ import yaml
 
 from auricle.data.manifest import Manifest
 from auricle.results import Report, rounded
-from auricle.runtime.spec import BundleSpec
+from auricle.runtime.spec import BundleSpec, LlrPart
 
 
 def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], test: Report | None = None) -> str:
@@ -51,6 +51,7 @@ def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], t
         f"negatives, data hash `{provenance.data_hash[:16]}`), seed {', '.join(map(str, provenance.seeds))}.",
         f"Licence of the data: {provenance.license or 'not stated'}. {provenance.attribution}".rstrip(),
         "",
+        *_voice_lines(spec),
         "## Limits",
         "",
         "It knows the sounds and recording conditions of its data. "
@@ -86,6 +87,29 @@ def front_matter(spec: BundleSpec, manifest: Manifest, test: Report | None) -> s
         }
         values["model-index"] = [{"name": spec.name, "results": [result]}]
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _voice_lines(spec: BundleSpec) -> list[str]:
+    """Return what the numbers of a model of synthetic voices mean; nothing for other models."""
+    if not spec.is_spoof:
+        return []
+    part, known = spec.calibration, spec.provenance
+    meaning = (
+        f"`llr` is calibrated on recordings that the weights did not learn from; probabilities assume that "
+        f"{part.prior_spoof:.0%} of the recordings are spoofed (`--prior-spoof` states another share)."
+        if isinstance(part, LlrPart)
+        else "`llr` is **not calibrated**: no part of the data was held out. It ranks recordings, no more."
+    )
+    return [
+        "## What the numbers mean",
+        "",
+        meaning,
+        "",
+        f"It was shaped by {len(known.speakers)} speakers and the spoofing systems "
+        f"{', '.join(known.systems) or 'not named'}. "
+        "Figures for other systems are what to expect of synthesisers it has never heard.",
+        "",
+    ]
 
 
 def _figures(dev: Mapping[str, float], test: Report | None) -> list[str]:

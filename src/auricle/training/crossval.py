@@ -187,7 +187,7 @@ def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progres
     saved = find_checkpoints(run_folder / "checkpoints")  # of an interrupted call: crossval.json says the recipe is one
     state = fit(material, split, run_folder, load_checkpoint(saved[-1]) if saved else State(), progress, start)
     trained = Trained(final_weights(state, selected=False), material, job.seed)
-    finish(job.folder, trained, NO_DEV, {})
+    finish(job.folder, trained, job.fold.train, NO_DEV, {})
     scores = score_held_out(job.folder, trained, job.fold.test)
     atomic_write(job.folder / "scores.npz", lambda file: np.savez(file, scores=scores))
     figures = selection_figures(scores, material.targets[job.fold.test], material.recipe.task)

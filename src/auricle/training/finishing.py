@@ -34,6 +34,7 @@ from auricle.timeline import samples_to_seconds, seconds_to_samples
 from auricle.training.card import model_card
 from auricle.training.dataset import frame_samples, scoring_hop_samples, scoring_windows
 from auricle.training.preparing import Material
+from auricle.training.spoofing import describe_spoof
 
 IntArray = npt.NDArray[np.int64]
 
@@ -207,19 +208,23 @@ def _versions() -> dict[str, str]:
     }
 
 
-def finish(folder: Path, trained: Trained, dev: IntArray, dev_figures: dict[str, float]) -> Bundle:
+def finish(folder: Path, trained: Trained, train: IntArray, dev: IntArray, dev_figures: dict[str, float]) -> Bundle:
     """Write the model folder around a run.
 
     Args:
         folder: of the model; its ``run/`` is left alone.
         trained: weights and material.
-        dev: clips that thresholds are fitted on.
+        train: clips that the weights learnt from.
+        dev: clips that thresholds and calibration are fitted on.
         dev_figures: best figures on dev, for the model card.
     """
     material = trained.material
     network = trained.network()
     thresholds = tune_thresholds(network, material, dev)
     spec = make_spec(folder.resolve().name, trained, network, thresholds)
+    if spec.is_spoof:
+        learnt, held = ([material.manifest.clips[i] for i in part] for part in (train, dev))
+        spec = describe_spoof(spec, material, learnt, clip_rows(network, material, held), held)
     content = export_checked(network, spec)
     weights = save_tensors({k: v.contiguous() for k, v in network.state_dict().items()})
     files: dict[str, bytes] = {

@@ -270,7 +270,7 @@ def _conclude(request: Request, material: Material, split: Split, state: State) 
     selected = len(split.dev) > 0
     trained = Trained(final_weights(state, selected=selected), material, material.recipe.seed)
     dev = best_figures(state)
-    bundle = finish(request.out, trained, split.dev, dev)
+    bundle = finish(request.out, trained, split.train, split.dev, dev)
     report: Report | None = None
     if len(split.test):
         report = make_report([score_held_out(request.out, trained, split.test)], material.manifest.select(split.test))

@@ -55,10 +55,19 @@ export function aggregate(windows, spec) {
   return softmax(rows[0].map((_, i) => mean(rows.map((row) => row[i])))).slice(0, spec.labels.length);
 }
 
+// Bona fide or spoofed: the calibrated likelihood ratio at the stated share of spoofed recordings.
+function verdict(scores, spec) {
+  const { scale, offset, prior_spoof: prior } = spec.calibration;
+  const [human, fake] = ["bonafide", "spoof"].map((name) => Math.log(Math.max(scores[spec.labels.indexOf(name)], 1e-37)));
+  const share = sigmoid(scale * (human - fake) + offset + Math.log((1 - prior) / prior));
+  return spec.labels.map((name) => (name === "bonafide" ? share : 1 - share));
+}
+
 // Clip scores that mean what they say.
 export function calibrate(scores, spec) {
   const parts = spec.calibration;
   if (!parts) return scores;
+  if (parts.method === "llr") return verdict(scores, spec);
   if (parts.method === "logistic") return scores.map((p, i) => sigmoid(logit(p) * parts.scale[i] + parts.bias[i]));
   if (spec.task === "multi") return scores.map((p) => sigmoid(logit(p) / parts.temperature));
   return softmax(logShares(scores, spec.negatives).map((v) => v / parts.temperature)).slice(0, scores.length);

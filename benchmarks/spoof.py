@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of synthetic voices: raw waveform, log-mel and the classical baseline on the same data, three seeds each.
+
+    python -m benchmarks.spoof folds SHARED OUT ROW [SETTING ...]   leaves systems and speakers out, inside train
+    python -m benchmarks.spoof run SHARED OUT ROW [SETTING ...]     trains on train, seeds 0, 1, 2, and calibrates
+    python -m benchmarks.spoof score SHARED OUT ROW                 scores dev; refuses to do so again
+    python -m benchmarks.spoof table SHARED OUT                     writes docs/results/spoof.md from what is there
+
+ROW is rawnet, crnn or lfcc_gmm; a SETTING such as optim.epochs=40 goes over the row's own and is kept with its results.
+Everything is resumable: what is finished in OUT is kept. Only `score` touches dev. Training never sees system S04,
+whose voices are licensed for non-commercial use only. The calibration comes from the folds, where neither the system
+nor the speaker was heard; without them a row's ratios stay as they are, and the table says so.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from auricle import api
+from auricle.data.forms import read_manifest
+from auricle.data.manifest import Manifest
+from auricle.evaluation.evaluate import choose_clips
+from auricle.evaluation.score_files import read_scores, write_scores
+from auricle.evaluation.spoof_evaluate import score_trials
+from auricle.evaluation.spoof_intervals import Trials, figures, paired_difference
+from auricle.evaluation.spoof_report import trials_of
+from auricle.files import atomic_write, read_json, write_json
+from auricle.runtime.llr import calibrated_llr, fit_llr
+from auricle.runtime.spec import LlrPart
+from auricle.training.progress import Progress
+from auricle.training.spoofing import calibrate
+from benchmarks import lfcc
+from benchmarks.machine import describe
+
+PAGE = Path(__file__).parents[1] / "docs/results/spoof.md"
+SEEDS = (0, 1, 2)
+EXCLUDED = "S04"
+#: Each fold holds two systems, so that every kind (concatenation, statistics, vocoder, neural) is once unheard.
+FOLDS = (("S01", "S07"), ("S02", "S08"), ("S03", "S09"), ("S05", "S06"))
+
+
+@dataclass(frozen=True)
+class Row:
+    what: str
+    model: str | None = None
+    settings: tuple[str, ...] = ()
+
+
+ROWS = {
+    "rawnet": Row("raw waveform: `rawnet`, default recipe", "rawnet"),
+    "crnn": Row(
+        "log-mel: `crnn`, same windows, no selection",
+        "crnn",
+        ("data.clip_s=4.0375", "data.pad=repeat", "data.aggregate=mean_logit", "data.dev=none", "data.batch_size=32"),
+    ),
+    "lfcc_gmm": Row(f"LFCC and two Gaussian mixtures of {lfcc.COMPONENTS}"),
+}
+
+
+class Say(Progress):
+    def notice(self, text):
+        print(text, flush=True)
+
+    def epoch_done(self, row):
+        print({k: round(v, 4) for k, v in row.items()}, flush=True)
+
+
+# --- data: views that hold only what may be heard
+
+
+def lines_of(shared: Path, part: str) -> list[list[str]]:
+    rows = [line.split() for line in (shared / f"data/spoof/protocols/{part}.txt").read_text().splitlines()]
+    return [row for row in rows if row[3] != EXCLUDED or part != "train"]
+
+
+def make_view(shared: Path, folder: Path, parts: dict[str, list[list[str]]]) -> Path:
+    """Lay out a corpus of some protocol lines; nothing else can be found there."""
+    if folder.is_dir():
+        return folder
+    part_folder = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part_folder, ignore_errors=True)
+    for name in ("flac", "protocols"):
+        (part_folder / name).mkdir(parents=True)
+    for part, rows in parts.items():
+        (part_folder / "protocols" / f"{part}.txt").write_text("\n".join(" ".join(row) for row in rows) + "\n")
+        for row in rows:
+            shutil.copyfile(shared / f"data/spoof/flac/{row[1]}.flac", part_folder / "flac" / f"{row[1]}.flac")
+    part_folder.rename(folder)
+    return folder
+
+
+def fold_parts(rows: list[list[str]], fold: int) -> dict[str, list[list[str]]]:
+    """Return who trains and who is scored in a fold: systems and people of one side are never on the other.
+
+    Clips of a held system made from the voice of a person in train, and the reverse, are in neither part.
+    """
+    humans = Counter(row[0] for row in rows if row[4] == "bonafide")
+    load, held = [0] * len(FOLDS), [set() for _ in FOLDS]
+    for speaker, count in sorted(humans.items(), key=lambda item: (-item[1], item[0])):
+        lightest = load.index(min(load))
+        load[lightest] += count
+        held[lightest].add(speaker)
+    people = held[fold]
+    vocoded_only = {row[0] for row in rows if row[0].startswith("h_")} - set(humans)
+    held_people = people | {s for i, s in enumerate(sorted(vocoded_only)) if i % len(FOLDS) == fold}
+    everybody = set(humans) | vocoded_only
+
+    def is_held(row: list[str]) -> tuple[bool, bool | None]:
+        return row[3] in FOLDS[fold], row[0] in held_people if row[0] in everybody else None
+
+    train = [row for row in rows if is_held(row) in ((False, False), (False, None))]
+    test = [row for row in rows if is_held(row) in ((True, True), (True, None)) or (row[3] == "-" and row[0] in people)]
+    return {"train": train, "eval": test}
+
+
+# --- training and scoring
+
+
+def fit(row: Row, view: Path, out: Path, seed: int, settings: list[str]) -> None:
+    """Train one model of a row, or go on with it."""
+    if row.model is None:
+        if not (out / "mixtures.npz").is_file():
+            manifest = read_manifest(view)
+            kinds = [[c.path for c in manifest.clips if c.label == (k,)] for k in ("bonafide", "spoof")]
+            out.mkdir(parents=True, exist_ok=True)
+            lfcc.save(out / "mixtures.npz", lfcc.train(*map(lfcc.features_of, kinds), seed))
+        return
+    overrides = [*row.settings, *settings]
+    resume = (out / "model").is_dir()
+    api.train(view, out=out / "model", model=row.model, overrides=overrides, seed=seed, resume=resume, progress=Say())
+
+
+def raw_scores(row: Row, out: Path, manifest: Manifest) -> np.ndarray:
+    """Return scores as the model gives them, before any calibration of this script."""
+    if row.model is None:
+        mixtures = lfcc.load(out / "mixtures.npz")
+        return np.array([lfcc.score(mixtures, x) for x in lfcc.features_of([c.path for c in manifest.clips])])
+    detector = api.load(out / "model")
+    scores, _ = score_trials(detector, manifest)
+    part = detector.spec.calibration
+    return (scores - part.offset) / part.scale if isinstance(part, LlrPart) else scores
+
+
+def kept_settings(folder: Path, settings: list[str]) -> None:
+    """Keep the settings of a row with its results; others for the same folder are refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "settings.json"
+    if path.is_file() and read_json(path) != settings:
+        sys.exit(f"{folder} was begun with the settings {read_json(path)}; choose another OUT")
+    write_json(path, settings)
+
+
+def folds(shared: Path, out: Path, name: str, settings: list[str]) -> None:
+    """Score every clip of train by a model that heard neither its system nor its speaker."""
+    kept_settings(out / name, settings)
+    folder = out / name / "folds"
+    rows = lines_of(shared, "train")
+    for fold in range(len(FOLDS)):
+        target = folder / str(fold) / "scores.txt"
+        if target.is_file():
+            continue
+        parts = fold_parts(rows, fold)
+        view = make_view(shared, out / f"fold{fold}" / "train", {"train": parts["train"]})
+        fit(ROWS[name], view, folder / str(fold), 0, settings)
+        manifest = read_manifest(make_view(shared, out / f"fold{fold}" / "held", {"eval": parts["eval"]}))
+        write_scores(target, trials_of(manifest), raw_scores(ROWS[name], folder / str(fold), manifest))
+    trials, scores = pooled(out, name)
+    part = fit_llr(scores, trials.bonafide)
+    print(f"{name}, systems and speakers held out, {len(trials)} clips of train:")
+    for system in ("all", *trials.attacks):
+        mask = trials.against(trials.attacks if system == "all" else [system])
+        found = figures(trials.select(mask), calibrated_llr(scores[mask], part))
+        print(system, {k: f"{v.value:.3f} [{v.low:.3f}, {v.high:.3f}]" for k, v in found.items()})
+
+
+def pooled(out: Path, name: str) -> tuple[Trials, np.ndarray]:
+    """Return all out-of-fold scores of a row."""
+    parts = []
+    for fold in range(len(FOLDS)):
+        trials = trials_of(read_manifest(out / f"fold{fold}" / "held"))
+        parts.append((trials, read_scores(out / name / "folds" / str(fold) / "scores.txt", trials)))
+    columns = [sum((getattr(t, field) for t, _ in parts), ()) for field in ("utterances", "speakers", "systems")]
+    bonafide = np.concatenate([t.bonafide for t, _ in parts])
+    return Trials(*columns, bonafide), np.concatenate([scores for _, scores in parts])
+
+
+def run(shared: Path, out: Path, name: str, settings: list[str]) -> None:
+    """Train the three seeds of a row on all of train, and calibrate them."""
+    kept_settings(out / name, settings)
+    view = make_view(shared, out / "train", {"train": lines_of(shared, "train")})
+    part = None
+    if (out / name / "folds" / str(len(FOLDS) - 1) / "scores.txt").is_file():
+        trials, scores = pooled(out, name)
+        part = fit_llr(scores, trials.bonafide)
+        print(f"calibrated on {len(trials)} out-of-fold scores: {part}")
+    for seed in SEEDS:
+        folder = out / name / "final" / f"seed{seed}"
+        if (folder / "run.json").is_file():
+            continue
+        start = time.monotonic()
+        fit(ROWS[name], view, folder, seed, settings)
+        minutes = (time.monotonic() - start) / 60
+        if part is not None and ROWS[name].model is not None:
+            calibrate(folder / "model", scores, trials.bonafide)
+        facts: dict[str, Any] = {
+            "minutes": round(minutes, 2),
+            "calibration": None if part is None else part.model_dump(),
+            "parameters": parameters(ROWS[name], folder),
+            "data_hash": read_manifest(view).data_hash,
+            "machine": describe(),
+        }
+        write_json(folder / "run.json", facts)
+
+
+def parameters(row: Row, folder: Path) -> int:
+    if row.model is None:
+        return sum(v.size for v in lfcc.load(folder / "mixtures.npz").values())
+    return api.load(folder / "model").spec.provenance.parameters
+
+
+def score(shared: Path, out: Path, name: str) -> None:
+    """Score dev with the trained seeds of a row: once."""
+    everything = read_manifest(shared / "data/spoof")
+    manifest = choose_clips(everything, split="dev", fold=None)
+    trials = trials_of(manifest)
+    for seed in SEEDS:
+        folder = out / name / "final" / f"seed{seed}"
+        if (folder / "dev.txt").is_file():
+            sys.exit(f"{folder}/dev.txt is there: dev is scored once; `table` shows it")
+        facts = read_json(folder / "run.json")
+        part = None if facts["calibration"] is None else LlrPart(**facts["calibration"])
+        if ROWS[name].model is None:
+            values = calibrated_llr(raw_scores(ROWS[name], folder, manifest), part)
+        else:
+            values, _ = score_trials(api.load(folder / "model"), manifest)
+        write_scores(folder / "dev.txt", trials, values)
+
+
+# --- the page
+
+
+def scores_of(out: Path, name: str, trials: Trials) -> np.ndarray | None:
+    """Return the dev scores of a row, shape ``(seed, trial)``; None if not all seeds were scored."""
+    paths = [out / name / "final" / f"seed{seed}" / "dev.txt" for seed in SEEDS]
+    return np.stack([read_scores(p, trials) for p in paths]) if all(p.is_file() for p in paths) else None
+
+
+def cell(interval: Any, percent: bool = False) -> str:
+    if interval is None:
+        return ""
+    factor, digits = (100, 1) if percent else (1, 3)
+    value, low, high = (f"{factor * v:.{digits}f}" for v in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"
+
+
+def markdown(columns: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def table(shared: Path, out: Path) -> str:
+    everything = read_manifest(shared / "data/spoof")
+    trials = trials_of(choose_clips(everything, split="dev", fold=None))
+    heard = sorted({row[3] for row in lines_of(shared, "train")} - {"-"})
+    unseen = [s for s in trials.attacks if s not in heard]
+    seen = [s for s in trials.attacks if s in heard]
+    found = {name: s for name in ROWS if (s := scores_of(out, name, trials)) is not None}
+    main, systems, hows = [], [], []
+    for name, scores in found.items():
+        parts = {p: trials.against(g) for p, g in (("all", trials.attacks), ("seen", seen), ("unseen", unseen))}
+        cut = {p: figures(trials.select(m), scores[:, m]) for p, m in parts.items()}
+        each = [figures(trials, row)["eer"].value for row in scores]
+        facts = [read_json(out / name / "final" / f"seed{seed}" / "run.json") for seed in SEEDS]
+        eers = [f"**{cell(cut[p]['eer'], percent=True)}**" for p in ("all", "seen", "unseen")]
+        rest = [cell(cut["all"][k]) for k in ("min_dcf", "act_dcf", "cllr")]
+        spread = ", ".join(f"{100 * v:.1f}" for v in each)
+        main.append([ROWS[name].what, f"{facts[0]['parameters']:,}", *eers, *rest, spread])
+        rates = [trials.against([s]) for s in trials.attacks]
+        systems.append([name, *(cell(figures(trials.select(m), scores[:, m])["eer"], percent=True) for m in rates)])
+        settings = read_json(out / name / "settings.json")
+        hows.append(
+            [
+                name,
+                " ".join([*ROWS[name].settings, *settings]) or "none",
+                "out-of-fold scores of train" if facts[0]["calibration"] else "**none**",
+                ", ".join(f"{f['minutes']:.0f}" for f in facts),
+                f"`{facts[0]['data_hash'][:16]}`",
+                f"`{facts[0]['machine']['commit']}`",
+            ]
+        )
+    return "\n".join(
+        [
+            "# Synthetic voices",
+            "",
+            *head(len(trials), unseen),
+            *markdown(
+                [
+                    "row",
+                    "parameters",
+                    "EER % all",
+                    "EER % seen",
+                    "EER % unseen",
+                    "minDCF",
+                    "actDCF",
+                    "Cllr",
+                    "EER % each seed",
+                ],
+                main,
+            ),
+            "",
+            "EER % of each system against all bona fide clips (of a system with one voice: interval over people only):",
+            "",
+            *markdown(["row", *(f"{s} ({'unseen' if s in unseen else 'seen'})" for s in trials.attacks)], systems),
+            "",
+            "## Does the raw waveform win where the system was never heard?",
+            "",
+            *differences(trials, found, unseen),
+            "",
+            "## How",
+            "",
+            *markdown(
+                ["row", "settings over the defaults", "calibration", "minutes of each seed", "data", "commit"], hows
+            ),
+            "",
+            "Machine: " + ", ".join(f"{k} {v}" for k, v in describe().items() if isinstance(v, str | int)),
+            "",
+        ]
+    )
+
+
+def head(clips: int, unseen: list[str]) -> list[str]:
+    return [
+        f"Trained on the train part without {EXCLUDED} (non-commercial voices); the dev part scored once, at the end,",
+        "and used for nothing else. Equal error rate (EER), minDCF and actDCF (ASVspoof 5) and Cllr, mean over three",
+        "seeds; 95 % bootstrap over speakers (people and synthetic voices drawn apart).",
+        f"{clips} clips; the systems {', '.join(unseen)} are in no training, and no speaker of dev is in train.",
+        "Written by `python -m benchmarks.spoof`.",
+        "",
+    ]
+
+
+def differences(trials: Trials, found: dict[str, np.ndarray], unseen: list[str]) -> list[str]:
+    """Paired bootstrap over the unseen systems: `rawnet` minus each other row."""
+    if "rawnet" not in found or len(found) < 2:
+        return ["Not measured yet."]
+    mask = trials.against(unseen)
+    rows = []
+    for name, scores in found.items():
+        if name == "rawnet":
+            continue
+        apart = paired_difference(trials.select(mask), found["rawnet"][:, mask], scores[:, mask])
+        eer = apart["eer"]
+        verdict = "yes" if eer.high < 0 else "no: it loses" if eer.low > 0 else "no: not beyond chance"
+        rows.append([name, cell(eer, percent=True), cell(apart["min_dcf"]), cell(apart["cllr"]), f"**{verdict}**"])
+    return markdown(["rawnet minus", "EER, points", "minDCF", "Cllr", "does it win?"], rows)
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    paths = [Path(word).resolve() for word in words[1:3]]
+    if len(words) >= 4 and words[0] in ("folds", "run", "score") and words[3] in ROWS:
+        {"folds": folds, "run": run}.get(words[0], lambda *a: score(*a[:3]))(*paths, words[3], words[4:])
+    elif len(words) == 3 and words[0] == "table":
+        atomic_write(PAGE, table(*paths).encode())
+        print(f"wrote {PAGE}")
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
