@@ -9,13 +9,24 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from auricle import files
 from auricle.errors import RunError, UsageError
-from auricle.files import FolderLock, atomic_write, read_json, sha256_bytes, sha256_file, write_json
+from auricle.files import (
+    FolderLock,
+    atomic_write,
+    read_json,
+    require_space,
+    sha256_bytes,
+    sha256_file,
+    sweep_orphans,
+    write_json,
+)
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -155,6 +166,83 @@ def test_stale_lock_is_taken_over(tmp_path, changes):
     assert names_in(tmp_path) == []
 
 
+def test_r16_a_number_that_was_given_to_another_process_is_stale(tmp_path):
+    """A container that starts again has the same host, boot and numbers of processes."""
+    lock_of(tmp_path, pid=os.getpid(), started="1")
+    with FolderLock(tmp_path):
+        assert json.loads((tmp_path / "lock").read_text())["started"] not in ("", "1")
+
+
+def test_r16_a_process_that_waits_to_be_buried_holds_no_lock(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet buried
+    lock_of(tmp_path, pid=process.pid, started="")
+    with FolderLock(tmp_path):
+        pass
+    process.wait()
+
+
+# --- orphans and space
+
+
+def orphan(folder, name: str, age_s: float = 0.0):
+    path = folder / name
+    path.write_bytes(b"half")
+    os.utime(path, (time.time() - age_s, time.time() - age_s))
+    return path
+
+
+def test_r22_what_killed_writers_left_is_swept(tmp_path):
+    code = (
+        "import os, signal, sys; from auricle.files import atomic_write\n"
+        "def write(file): file.write(b'new'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "atomic_write(sys.argv[1], write)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.bin")], check=False)
+    assert len(names_in(tmp_path)) == 1, "the kill left its temporary file"
+    assert sweep_orphans(tmp_path) == 1
+    assert names_in(tmp_path) == []
+
+
+def test_r22_the_temporary_of_a_live_writer_stays(tmp_path):
+    inside = []
+    atomic_write(tmp_path / "a", lambda _: inside.append(sweep_orphans(tmp_path)))
+    assert inside == [0]
+    assert names_in(tmp_path) == ["a"]
+
+
+def test_r22_temporaries_from_elsewhere_are_swept_when_they_are_old(tmp_path):
+    young = orphan(tmp_path, ".auricle-1-00000000-0123456789abcdef.tmp")
+    orphan(tmp_path, ".auricle-1-00000000-0123456789abcdee.tmp", age_s=90_000)
+    orphan(tmp_path, ".auricle-0123456789abcdef.tmp", age_s=90_000)
+    (tmp_path / ".auricle-notes.txt").write_text("of the user")
+    assert sweep_orphans(tmp_path) == 2
+    assert names_in(tmp_path) == sorted([young.name, ".auricle-notes.txt"])
+
+
+def test_r22_half_made_folders_are_swept_too(tmp_path):
+    name = f".auricle-{dead_pid()}-{files._machine()}-0123456789abcdef.tmp"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "model.onnx").write_bytes(b"")
+    assert sweep_orphans(tmp_path) == 1
+    assert names_in(tmp_path) == []
+
+
+def test_a_folder_that_is_not_there_has_no_orphans(tmp_path):
+    assert sweep_orphans(tmp_path / "none") == 0
+
+
+def test_r1_too_little_space_is_refused_with_both_figures(tmp_path, monkeypatch):
+    require_space(tmp_path, 1, "a checkpoint")
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=2_500_000))
+    with pytest.raises(RunError) as caught:
+        require_space(tmp_path, 7_000_000, "a run with its checkpoints")
+    assert str(caught.value) == (
+        f"{tmp_path} has 2.5 MB of free disk space, and a run with its checkpoints needs 7.0 MB; "
+        "free some space or choose another folder"
+    )
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{"])
 def test_damaged_lock_is_taken_over(tmp_path, content):
     (tmp_path / "lock").write_text(content)
@@ -172,7 +260,7 @@ def test_lock_of_another_host_is_respected(tmp_path):
 def test_lock_of_a_live_process_is_respected_and_survives(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        lock_of(tmp_path, pid=process.pid)
+        lock_of(tmp_path, pid=process.pid, started="")
         with pytest.raises(RunError, match=f"by process {process.pid}"):
             FolderLock(tmp_path).__enter__()
         assert (tmp_path / "lock").exists()

@@ -56,6 +56,7 @@ def train(
     test_fold: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    fork: PathLike | None = None,
     init: str | None = None,
     new_head: bool = False,
     seed: int | None = None,
@@ -75,6 +76,7 @@ def train(
         test_fold: fold to hold out and score once at the end.
         resume: go on with the run in ``out``.
         overwrite: throw away what ``out`` holds.
+        fork: new folder in which to go on with the run in ``out``, with other data, recipe or code.
         init: model whose weights to start from.
         new_head: with ``init``, for other classes.
         seed: of everything random; over the recipe's.
@@ -90,7 +92,7 @@ def train(
 
     request = Request(
         data=Path(data),
-        out=Path(out),
+        out=Path(out if fork is None else fork),
         recipe=make_request_recipe(model, None if recipe is None else Path(recipe), overrides, seed),
         data_format=data_format,
         sample_rate=sample_rate,
@@ -98,6 +100,7 @@ def train(
         test_fold=test_fold,
         resume=resume,
         overwrite=overwrite,
+        source=None if fork is None else Path(out),
         init=init,
         new_head=new_head,
     )

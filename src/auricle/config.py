@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from auricle.errors import ConfigError
 from auricle.registry import nearest
@@ -28,6 +36,14 @@ class _Section(BaseModel):
     """Base of all sections: frozen, strict about unknown keys, numbers must be finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``yes`` where a number belongs, which would silently be 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("input should be a number or text, not yes or no")
+        return value
 
 
 class RawSection(_Section):
@@ -228,6 +244,12 @@ class RunSection(_Section):
     checkpoint_every_steps: int | None = Field(
         None, ge=1, description="Steps between checkpoints, in addition; null is off."
     )
+    keep_checkpoints: int = Field(
+        2, ge=1, le=1_000, description="Last checkpoints that stay; each holds the best weights."
+    )
+    worker_timeout_s: float = Field(
+        300.0, gt=0, description="Seconds that loader processes may take for a batch before its files are blamed."
+    )
     early_stop: int | None = Field(
         20, ge=1, description="Stop after this many epochs without a dev score as good as the best; null is off."
     )
@@ -371,7 +393,8 @@ def _explain(error: ValidationError) -> list[str]:
         elif not path:
             lines.extend(str(item["msg"]).removeprefix("Value error, ").splitlines())
         else:
-            lines.append(f"{name} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}")
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{name} = {item['input']!r}: {message[0].lower()}{message[1:]}")
     return lines
 
 

@@ -2,17 +2,22 @@
 """Files: atomic writes, hashes, JSON, the folder lock, and what the names of recordings end with.
 
 Whatever auricle writes, it writes beside its target and renames it there, so that a killed process, a full disk
-or a power cut leaves the old file or the new one, never half of one.
+or a power cut leaves the old file or the new one, never half of one. What killed writers left is swept up later:
+the name of a temporary file says whose it is.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import re
 import secrets
+import shutil
 import socket
+import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,7 +56,9 @@ AUDIO_EXTENSIONS = frozenset(
         ".wma",
     ]
 )
-_TEMP_PREFIX = ".auricle-"
+_TEMP_NAME = re.compile(r"\.auricle-(?:(\d+)-([0-9a-f]{8})-)?[0-9a-f]{16}\.tmp")
+#: A temporary file whose writer cannot be judged from here is left alone for this long.
+_ORPHAN_AGE_S = 24 * 3600
 _HASH_BLOCK_BYTES = 1 << 20
 
 PathLike = str | bytes | os.PathLike[str]
@@ -65,7 +72,7 @@ def atomic_write(path: PathLike, data: bytes | Callable[[BinaryIO], None]) -> No
         data: the bytes, or a function that writes them to the open binary file it is given.
     """
     target = Path(os.fsdecode(path))
-    temporary = _temporary_beside(target)
+    temporary = temporary_beside(target)
     try:
         with temporary.open("xb") as file:
             if callable(data):
@@ -78,21 +85,60 @@ def atomic_write(path: PathLike, data: bytes | Callable[[BinaryIO], None]) -> No
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
-def _temporary_beside(target: Path) -> Path:
-    """Return a new name in the folder of ``target``: only there is a rename atomic."""
-    return target.with_name(f"{_TEMP_PREFIX}{secrets.token_hex(8)}.tmp")
+def temporary_beside(target: Path) -> Path:
+    """Return a new name in the folder of ``target``, for there alone is a rename atomic; it tells the writer."""
+    return target.with_name(f".auricle-{os.getpid()}-{_machine()}-{secrets.token_hex(8)}.tmp")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename durable: its place is the folder, which has to reach the disk too."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sweep_orphans(folder: PathLike) -> int:
+    """Remove what killed writers left in ``folder`` (not below it); returns how many files and folders.
+
+    The temporary of a live process is never touched. One from another machine, or from before its restart, cannot
+    be judged: it goes when it is a day old.
+    """
+    with contextlib.suppress(FileNotFoundError), os.scandir(os.fsdecode(folder)) as entries:
+        return sum(_sweep(Path(entry.path)) for entry in entries if _TEMP_NAME.fullmatch(entry.name))
+    return 0
+
+
+def _sweep(path: Path) -> bool:
+    """Remove a temporary if its writer is surely gone."""
+    match = cast("re.Match[str]", _TEMP_NAME.fullmatch(path.name))
+    try:
+        ours = match[2] == _machine()
+        if ours and _runs(int(match[1])):
+            return False
+        if not ours and time.time() - path.lstat().st_mtime < _ORPHAN_AGE_S:
+            return False
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except FileNotFoundError:  # somebody else swept it
+        return False
+    return True
+
+
+def require_space(folder: PathLike, needed_bytes: int, what: str) -> None:
+    """Refuse to begin what cannot be saved; raises ``RunError`` if the disk of ``folder`` has less room than needed."""
+    free = shutil.disk_usage(os.fsdecode(folder)).free
+    if free < needed_bytes:
+        raise RunError(
+            f"{os.fsdecode(folder)} has {free / 1e6:.1f} MB of free disk space, and {what} needs "
+            f"{needed_bytes / 1e6:.1f} MB; free some space or choose another folder"
+        )
 
 
 def write_json(path: PathLike, obj: Any) -> None:
@@ -140,7 +186,8 @@ class FolderLock:
     """Hold a folder for one process: ``with FolderLock("models/yard"): ...``.
 
     The lock is a file ``lock`` that names process, boot and host. One left behind by a process that has died, or by
-    another boot of this host, is taken over; a live one, or one of another host, raises ``RunError``.
+    another boot of this host, is taken over, also where its number has been given to another process since; a live
+    one, or one of another host, raises ``RunError``.
     """
 
     def __init__(self, folder: PathLike) -> None:
@@ -162,7 +209,7 @@ class FolderLock:
 
     def _create(self) -> bool:
         """Make the lock file with its content in one step, by linking a finished one; False if there is one."""
-        temporary = _temporary_beside(self.path)
+        temporary = temporary_beside(self.path)
         temporary.write_text(json.dumps(_identity()))
         try:
             self.path.hardlink_to(temporary)
@@ -178,7 +225,7 @@ class FolderLock:
         The file is moved away before it is judged, so that of two processes that take over at once only one can
         remove it, and neither removes the lock that the other has just made.
         """
-        moved = _temporary_beside(self.path)
+        moved = temporary_beside(self.path)
         try:
             self.path.replace(moved)
         except FileNotFoundError:
@@ -206,7 +253,18 @@ def _read_holder(path: Path) -> dict[str, Any]:
 
 def _identity() -> dict[str, Any]:
     """Return what tells this process from all others, now and after a restart of the machine."""
-    return {"pid": os.getpid(), "boot": _boot_id(), "host": socket.gethostname()}
+    pid = os.getpid()
+    return {"pid": pid, "boot": _boot_id(), "host": socket.gethostname(), "started": _started(pid)}
+
+
+@functools.cache
+def _machine() -> str:
+    """Return eight digits that stand for this boot of this host, as its processes are numbered here."""
+    try:
+        numbering = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no real path; containers number for themselves
+    except OSError:
+        numbering = ""
+    return sha256_bytes(f"{socket.gethostname()} {_boot_id()} {numbering}".encode())[:8]
 
 
 def _boot_id() -> str:
@@ -216,6 +274,20 @@ def _boot_id() -> str:
         return ""
 
 
+def _process_status(pid: int) -> list[str]:
+    """Return the fields of ``/proc/PID/stat`` from the state on; nothing where there is no such file."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _started(pid: int) -> str:
+    """Return when a process began, in ticks since the boot; nothing where that cannot be known."""
+    status = _process_status(pid)
+    return status[19] if len(status) > 19 else ""
+
+
 def _is_alive(holder: dict[str, Any]) -> bool:
     """Tell whether the process that a lock names may still run."""
     pid = holder.get("pid")
@@ -223,15 +295,20 @@ def _is_alive(holder: dict[str, Any]) -> bool:
         return False
     if holder.get("host") != socket.gethostname():
         return True  # cannot be known from here
-    if holder.get("boot") != _boot_id():
+    if holder.get("boot") != _boot_id() or not _runs(pid):
         return False
+    return holder.get("started") in (None, "", _started(pid))
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process of this number does anything still; one that only waits to be buried does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    return _process_status(pid)[:1] != ["Z"]
 
 
 def printable(text: str) -> str:

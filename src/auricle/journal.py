@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from auricle.errors import AuricleError, RunError
-from auricle.files import atomic_write, json_differences, read_json, write_json
+from auricle.files import atomic_write, json_differences, read_json, sweep_orphans, write_json
 
 #: Records are forced to the disk this often: a power cut costs no more work than that, a kill costs none.
 SYNC_EVERY_S = 2.0
@@ -49,6 +49,7 @@ def start_journal(folder: Path, plan: dict[str, Any], items: Iterable[Any]) -> N
         items: taken one by one and never held together.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    sweep_orphans(folder)
     (folder / _PLAN).unlink(missing_ok=True)
     total = 0
 

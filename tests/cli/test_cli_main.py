@@ -17,7 +17,6 @@ from auricle import __version__
 from auricle.cli.main import help_of
 from auricle.cli.options import DataFormat
 from auricle.data.forms import FORMS
-from auricle.files import atomic_write, sha256_bytes
 
 
 def test_version(auricle):
@@ -126,7 +125,7 @@ def test_doctor_says_what_is_installed(auricle):
 def with_golden(model, folder, change=0.0):
     """Copy a model and give it golden scores, which ``change`` makes wrong."""
     from auricle import load
-    from auricle.runtime.bundle import SPEC_FILE
+    from auricle.runtime.bundle import add_files
     from auricle.runtime.session import FRAMES, open_network
 
     shutil.copytree(model, folder)
@@ -134,10 +133,7 @@ def with_golden(model, folder, change=0.0):
     found = open_network(load(model).bundle).run(waveform, frozenset({FRAMES}))
     buffer = io.BytesIO()
     np.savez(buffer, waveform=waveform, clip=found.clip + np.float32(change), frames=found.frames)
-    atomic_write(folder / "golden.npz", buffer.getvalue())
-    spec = json.loads((folder / SPEC_FILE).read_text())
-    spec["sha256"]["golden.npz"] = sha256_bytes(buffer.getvalue())
-    (folder / SPEC_FILE).write_text(json.dumps(spec))
+    add_files(folder, {"golden.npz": buffer.getvalue()})
     return folder
 
 

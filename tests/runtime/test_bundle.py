@@ -4,7 +4,9 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import random
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from tinybundle import LABELS, loudness_graph, make_bundle, spec_values
@@ -12,6 +14,7 @@ from tinybundle import LABELS, loudness_graph, make_bundle, spec_values
 from auricle.errors import BundleError
 from auricle.files import sha256_bytes
 from auricle.runtime.bundle import BundleSpec, add_files, load_bundle, write_bundle
+from auricle.runtime.exchange import settle
 from auricle.runtime.spec import parse_spec
 
 
@@ -21,9 +24,11 @@ def folder(tmp_path):
 
 
 def edit(folder, **changes) -> None:
-    """Change fields of auricle.json behind auricle's back."""
+    """Change fields of auricle.json behind auricle's back, as people do: without the hash of the file itself."""
     path = folder / "auricle.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    values = json.loads(path.read_text())
+    values.pop("own_sha256", None)
+    path.write_text(json.dumps(values | changes))
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -117,6 +122,84 @@ def test_c2_every_flipped_bit_is_seen(folder):
                 load_bundle(folder)
         (folder / name).write_bytes(data)
     assert load_bundle(folder)
+
+
+def damaged_variants(data: bytes, rng: random.Random, cuts: int, flips: int) -> Iterator[bytes]:
+    """Yield the file cut at places and with flipped bits, both drawn at random: all places if there are so few."""
+    for size in range(len(data)) if cuts >= len(data) else rng.sample(range(len(data)), cuts):
+        yield data[:size]
+    for _ in range(flips):
+        place = rng.randrange(len(data))
+        yield data[:place] + bytes([data[place] ^ 1 << rng.randrange(8)]) + data[place + 1 :]
+
+
+def assert_every_damage_is_seen(folder, cuts: int, flips: int) -> None:
+    add_files(folder, {"model.safetensors": b"weights" * 20, "golden.npz": b"scores" * 20})
+    files = ["auricle.json", *load_bundle(folder).spec.sha256]
+    sizes = {name: (folder / name).stat().st_size for name in files}
+    assert sum(sizes.values()) <= 20_000
+    rng = random.Random(0)
+    for name in files:
+        data = (folder / name).read_bytes()
+        for damaged in damaged_variants(data, rng, cuts, flips * sizes[name] // sum(sizes.values())):
+            (folder / name).write_bytes(damaged)
+            with pytest.raises(BundleError):
+                load_bundle(folder)
+        (folder / name).write_bytes(data)
+    assert load_bundle(folder)
+
+
+def test_c1_c2_cuts_and_flipped_bits_are_seen(folder):
+    assert_every_damage_is_seen(folder, cuts=100, flips=500)
+
+
+@pytest.mark.slow
+def test_c1_c2_every_cut_and_ten_thousand_flipped_bits_are_seen(folder):
+    assert_every_damage_is_seen(folder, cuts=20_000, flips=10_000)
+
+
+def test_c2_damage_of_the_specification_is_told_with_a_way_out(folder):
+    path = folder / "auricle.json"
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"loud": 0.5', b'"loud": 0.7'))
+    with pytest.raises(BundleError) as caught:
+        load_bundle(folder)
+    assert str(caught.value) == (
+        f"{folder}: auricle.json is damaged or was changed: its {len(data)} bytes do not have the SHA-256 that it "
+        "states (own_sha256); get the model folder again, or drop that line if you changed the file yourself"
+    )
+    values = json.loads(path.read_text())
+    del values["own_sha256"]
+    path.write_text(json.dumps(values))
+    assert load_bundle(folder).spec.thresholds["loud"] == 0.7
+
+
+def test_a_bundle_without_a_hash_of_its_own_specification_is_read(folder):
+    edit(folder)
+    assert "own_sha256" not in json.loads((folder / "auricle.json").read_text())
+    assert load_bundle(folder).spec.labels == LABELS
+
+
+def test_r2_a_model_that_was_committed_is_read_and_settled(folder):
+    """A kill after the commit: all files lie in .incoming, or some of them still do."""
+    before = load_bundle(folder)
+    incoming = folder / ".incoming"
+    for moved in (["auricle.json", "model.onnx"], ["auricle.json"]):
+        incoming.mkdir()
+        for name in moved:
+            (folder / name).rename(incoming / name)
+        assert load_bundle(folder).spec == before.spec
+        settle(folder)
+        assert not incoming.exists()
+        assert load_bundle(folder).spec == before.spec
+
+
+def test_c12_a_linked_folder_of_new_files_is_not_followed(folder, tmp_path):
+    other = make_bundle(tmp_path / "other", name="other").path
+    (folder / ".incoming").symlink_to(other)
+    assert load_bundle(folder).spec.name == "tiny"
+    settle(folder)
+    assert (other / "auricle.json").exists()
 
 
 def test_a_change_after_loading_is_seen_when_the_file_is_read(folder):

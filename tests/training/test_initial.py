@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 from toydata import TINY, tiny, write_folders
 
 from auricle import api
@@ -91,6 +92,17 @@ def test_another_architecture_is_refused(model, clips):
     expected = r"is of another architecture: \d+ weights differ, the first is blocks\.1\.conv\.weight; give the recipe"
     with pytest.raises(BundleError, match=expected):
         begin(model, clips, "model.width=0.5")
+
+
+def test_c5_weights_that_are_not_finite_are_refused(model, clips, tmp_path):
+    bundle = load_bundle(model)
+    weights = load_tensors(bundle.read("model.safetensors"))
+    weights["gru.weight_hh_l0"][0, 0] = torch.nan
+    files = {"model.onnx": bundle.read("model.onnx"), "model.safetensors": save_tensors(weights)}
+    write_bundle(tmp_path / "bad", bundle.spec, files)
+    expected = r"bad holds weights that are not finite, the first is gru\.weight_hh_l0; take another model$"
+    with pytest.raises(BundleError, match=expected):
+        begin(tmp_path / "bad", clips)
 
 
 def test_a_model_without_weights_cannot_be_trained_further(model, clips, tmp_path):

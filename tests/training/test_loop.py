@@ -9,19 +9,22 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from toydata import Listener, make_loop, signal_at, tiny, write_folders
 
-from auricle.errors import Interrupted, TrainingError
+from auricle import files
+from auricle.errors import Interrupted, RunError, TrainingError
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
-from auricle.training.loop import _batches, _micro_batches, final_weights, learning_rate_factor
+from auricle.training.loop import _micro_batches, final_weights
+from auricle.training.optimising import learning_rate_factor
 from auricle.training.preparing import prepare, read_training_data
 from auricle.training.progress import Progress
-from auricle.training.stopping import StopRequest
 
 
 @pytest.fixture(scope="module")
@@ -160,16 +163,46 @@ def test_a_signal_to_the_loader_processes_too_still_saves(material_of, whole, tm
     assert load_checkpoint(find_checkpoints(folder / "checkpoints")[-1]).step == 3
 
 
-def test_lost_loader_processes_are_an_error_unless_a_signal_took_them():
-    def loader():
-        yield 1
-        raise RuntimeError("DataLoader worker exited unexpectedly")
+def test_r6_stopped_while_it_scores_an_epoch_it_scores_it_again(material_of, whole, tmp_path):
+    """A dev part may take longer to score than a batch system waits; nothing is lost by leaving at once."""
+    material, folder = material_of(), tmp_path / "run"
+    loop = make_loop(material, folder)
+    score, scored = loop.score_dev, []
 
-    stop = StopRequest()
-    with pytest.raises(RuntimeError, match="DataLoader worker"):
-        list(_batches(loader(), stop))
-    stop.ask(signal.SIGTERM)
-    assert list(_batches(loader(), stop)) == [1, None]
+    def slow(candidate):
+        if len(scored) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        scored.append(1)
+        return score(candidate)
+
+    loop.score_dev = slow
+    start = time.monotonic()
+    with pytest.raises(Interrupted, match=r"^stopped at step 8; go on with --resume$"):
+        loop.fit()
+    assert time.monotonic() - start < 30
+    saved = load_checkpoint(find_checkpoints(folder / "checkpoints")[-1])
+    assert (saved.step, len(saved.history), len(saved.losses)) == (8, 1, 4)
+    listener = Listener()
+    assert_same(resume(material, folder, progress=listener), whole)
+    assert (listener.losses, [row["epoch"] for row in listener.rows]) == ([], [2])
+
+
+def test_r3_a_signal_while_it_waits_for_a_batch_is_heard_at_once(material_of, tmp_path, monkeypatch):
+    from auricle.training import loop as loop_module
+
+    def never(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+        yield
+
+    loop = make_loop(material_of(), tmp_path / "run")
+    monkeypatch.setattr(loop, "_seconds_a_step", lambda: 1.0)
+    monkeypatch.setattr(loop_module, "make_loader", never)
+    start = time.monotonic()
+    with pytest.raises(Interrupted, match="stopped at step 0"):
+        loop.fit()
+    assert time.monotonic() - start < 30
 
 
 def test_after_a_crash_the_last_checkpoint_counts(material_of, whole, tmp_path):
@@ -276,6 +309,133 @@ def test_gradients_that_are_not_finite_stop_the_run_before_the_weights_are_lost(
     ):
         loop.fit()
     assert all(torch.isfinite(v).all() for v in loop.network.state_dict().values())
+
+
+# --- faults
+
+
+@pytest.fixture
+def out_of_memory(monkeypatch):
+    """Let memory run out while a step's loss is computed, after the norms have seen it: ``fails(part size) -> bool``.
+
+    Returns the sizes of the parts that were tried.
+    """
+
+    def at(fails: Callable[[int], bool]) -> list[int]:
+        from auricle.training import objective
+
+        sizes, training_loss = [], objective.training_loss
+
+        def limited(output, targets, *args, **kwargs):
+            sizes.append(len(targets))
+            if fails(len(targets)):
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+            return training_loss(output, targets, *args, **kwargs)
+
+        monkeypatch.setattr(objective, "training_loss", limited)
+        return sizes
+
+    return at
+
+
+STILL = ("augment.mixup_alpha=0", "model.dropout=0")
+
+
+def test_r10_too_little_memory_halves_the_parts_and_keeps_the_batch(material_of, tmp_path, monkeypatch, out_of_memory):
+    divided = make_loop(material_of(*STILL, "optim.epochs=1", "optim.accumulate=4"), tmp_path / "other").fit()
+    loop = make_loop(material_of(*STILL, "optim.epochs=1"), tmp_path / "run")
+    monkeypatch.setattr(loop, "_seconds_a_step", lambda: 1.0)
+    sizes = out_of_memory(lambda size: size > 1)
+    state = loop.fit()
+    assert sizes == [4, 2, *[1] * 16]
+    assert (state.step, state.micro_batches) == (4, 4)
+    assert loop.progress.notices == [
+        f"a step does not fit into the memory of cpu; computing it in {parts} parts from now on: "
+        "the same batch of 4 clips, a little slower"
+        for parts in (2, 4)
+    ]
+    assert_same_tensors(state, divided)
+
+
+def assert_same_tensors(found: State, expected: State) -> None:
+    assert [k for k, v in expected.tensors.items() if not torch.equal(found.tensors[k], v)] == []
+
+
+def test_r10_parts_that_were_done_before_memory_ran_out_leave_no_trace(
+    material_of, tmp_path, monkeypatch, out_of_memory
+):
+    """The second of two parts fails: the norms have seen both by then."""
+    divided = make_loop(material_of(*STILL, "optim.epochs=1", "optim.accumulate=4"), tmp_path / "other").fit()
+    loop = make_loop(material_of(*STILL, "optim.epochs=1", "optim.accumulate=2"), tmp_path / "run")
+    monkeypatch.setattr(loop, "_seconds_a_step", lambda: 1.0)
+    sizes = out_of_memory(lambda _: len(sizes) == 2)
+    state = loop.fit()
+    assert sizes == [2, 2, *[1] * 16]
+    assert_same_tensors(state, divided)
+
+
+def test_r10_a_resumed_run_knows_its_parts(material_of, tmp_path, monkeypatch, out_of_memory):
+    material, folder = material_of(*STILL), tmp_path / "run"
+    divided = make_loop(material_of(*STILL, "optim.accumulate=2"), tmp_path / "other").fit()
+    loop = make_loop(material, folder, progress=signal_at(3, signal.SIGTERM))
+    monkeypatch.setattr(loop, "_seconds_a_step", lambda: 1.0)
+    out_of_memory(lambda size: size > 2)
+    with pytest.raises(Interrupted):
+        loop.fit()
+    assert_same_tensors(resume(material, folder), divided)
+
+
+def test_r10_the_first_estimate_may_run_out_of_memory_too(material_of, tmp_path, monkeypatch):
+    loop = make_loop(material_of("optim.epochs=1"), tmp_path / "run")
+    seconds, failed = loop._time_steps, []
+
+    def first_time():
+        if not failed:
+            failed.append(1)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return seconds()
+
+    monkeypatch.setattr(loop, "_time_steps", first_time)
+    assert loop.fit().micro_batches == 2
+
+
+def test_r10_one_clip_too_large_is_an_error_with_advice(material_of, tmp_path, monkeypatch, out_of_memory):
+    loop = make_loop(material_of("run.checkpoint_every_steps=1"), tmp_path / "run")
+    monkeypatch.setattr(loop, "_seconds_a_step", lambda: 1.0)
+    out_of_memory(lambda _: True)
+    with pytest.raises(
+        TrainingError, match=r"^one clip at a time is too much for the memory of cpu: lower data.clip_s"
+    ):
+        loop.fit()
+
+
+def test_r1_a_run_does_not_begin_where_it_could_not_save(material_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000))
+    with pytest.raises(
+        RunError, match=r"run has 0.0 MB of free disk space, and a run with 3 checkpoints needs 0\.\d MB"
+    ):
+        make_loop(material_of(), tmp_path / "run").fit()
+
+
+def test_r18_a_batch_of_one_clip_trains(material_of, tmp_path):
+    state = make_loop(material_of("data.batch_size=1", "optim.epochs=1"), tmp_path / "run").fit()
+    assert state.step == 16
+    assert all(torch.isfinite(v).all() for v in state.tensors.values())
+
+
+def test_as_many_checkpoints_stay_as_the_recipe_says(material_of, tmp_path):
+    make_loop(material_of("run.keep_checkpoints=3", "run.checkpoint_every_steps=1"), tmp_path / "run").fit()
+    assert [load_checkpoint(p).step for p in find_checkpoints(tmp_path / "run" / "checkpoints")] == [6, 7, 8]
+
+
+def test_r9_a_spike_of_the_loss_is_said(material_of, tmp_path, poison):
+    loop = make_loop(material_of("data.batch_size=2", "optim.epochs=1"), tmp_path / "run")
+    poison(loop, 5, 100.0)
+    loop.fit()
+    (said,) = loop.progress.notices
+    assert said.startswith("epoch 1: the loss rose to ")
+    assert said.endswith(" times the median; look at the data, or lower optim.lr")
+    assert " in its step 6, " in said
 
 
 # --- parts of a step

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from auricle.errors import ConfigError
 from auricle.training.precision import fabric_precision, has_bf16_units
 
 
@@ -31,3 +32,13 @@ def test_auto_without_cuda_is_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     assert fabric_precision("auto", "auto") == "bf16-mixed"
+
+
+def test_r14_a_device_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError) as caught:
+        fabric_precision("auto", "cuda")
+    assert str(caught.value).splitlines() == [
+        "the recipe cannot be carried out on this machine",
+        "  - run.device = 'cuda': torch sees no CUDA device here; check the driver, or choose auto or cpu",
+    ]

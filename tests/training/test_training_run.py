@@ -24,6 +24,7 @@ from auricle.files import FolderLock, read_json
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.training import finishing
+from auricle.training.fingerprint import differences
 from auricle.training.run import make_request_recipe
 
 
@@ -178,8 +179,9 @@ def test_a_run_does_not_go_on_with_other_settings(clips, stopped):
     with pytest.raises(RunError) as caught:
         train(clips, stopped, "optim.epochs=3", "optim.lr=0.01", "model.dropout=0", resume=True)
     assert str(caught.value) == (
-        f"{stopped} cannot go on: it was started with other settings or data: model.dropout was 0.2, is 0.0; "
-        "optim.lr was 0.002, is 0.01; give the same ones, or train anew with --overwrite or into another folder"
+        f"{stopped} cannot go on: it was started with other settings, data or code: model.dropout was 0.2, is 0.0; "
+        "optim.lr was 0.002, is 0.01; give the same ones, go on with these in another folder with --fork, "
+        "or train anew with --overwrite"
     )
     assert (stopped / "run" / "recipe.yaml").read_text() == kept
 
@@ -187,8 +189,136 @@ def test_a_run_does_not_go_on_with_other_settings(clips, stopped):
 def test_a_run_does_not_go_on_with_other_data(clips, stopped, tmp_path):
     other = shutil.copytree(clips, tmp_path / "other")
     (other / "low" / "7.wav").unlink()
-    with pytest.raises(RunError, match=r"cannot go on: .* data: data_hash was '[0-9a-f]{64}', is '[0-9a-f]{64}'; give"):
+    with pytest.raises(
+        RunError, match=r"cannot go on: .* code: .*data_hash was '[0-9a-f]{64}', is '[0-9a-f]{64}'; give"
+    ):
         train(other, stopped, "optim.epochs=3", resume=True)
+
+
+def test_r7_a_file_of_the_same_size_with_other_content_is_other_data(clips, stopped, tmp_path):
+    other = shutil.copytree(clips, tmp_path / "other")
+    content = (other / "low" / "7.wav").read_bytes()
+    (other / "low" / "7.wav").write_bytes(content[:-4] + bytes(4))
+    with pytest.raises(RunError, match=r"code: content was '[0-9a-f]{16}', is '[0-9a-f]{16}'; give the same ones"):
+        train(other, stopped, "optim.epochs=3", resume=True)
+
+
+@pytest.mark.parametrize("name", ["code", "torch", "version"])
+def test_r7_a_run_does_not_go_on_with_other_code(clips, stopped, monkeypatch, name):
+    from auricle.training import run
+
+    original = run.fingerprint
+    monkeypatch.setattr(run, "fingerprint", lambda *given: {**original(*given), name: "9.9"})
+    with pytest.raises(RunError, match=rf"other settings, data or code: {name} was '[\w.+]+', is '9.9'; give the same"):
+        train(clips, stopped, "optim.epochs=3", resume=True)
+
+
+def test_c9_what_an_earlier_version_did_not_note_is_no_difference():
+    before, now = {"recipe": {"seed": 0}}, {"recipe": {"seed": 1}, "code": "x"}
+    assert differences(before, now) == ["seed was 0, is 1"]
+    assert differences(now, now) == []
+
+
+# --- forks
+
+
+def test_r7_a_run_is_forked_with_other_settings(clips, stopped, tmp_path):
+    kept = {p.name: p.read_bytes() for p in (stopped / "run" / "checkpoints").iterdir()}
+    listener = Listener()
+    result = train(clips, stopped, "optim.epochs=3", "optim.lr=0.01", fork=tmp_path / "fork", progress=listener)
+    assert "fork: optim.lr was 0.002, is 0.01" in listener.notices
+    assert f"forked from {stopped}, going on from step 7" in listener.notices
+    assert (listener.starts, len(listener.losses)) == ([(15, 7)], 8)
+    assert (result.path, result.epochs) == (str(tmp_path / "fork"), 3)
+    assert load_bundle(tmp_path / "fork").spec.provenance.recipe["optim"]["lr"] == 0.01
+    assert read_json(tmp_path / "fork" / "run" / "fork.json") == {
+        "from": str(stopped),
+        "step": 7,
+        "epochs": 1,
+        "differences": ["optim.lr was 0.002, is 0.01"],
+    }
+    assert {p.name: p.read_bytes() for p in (stopped / "run" / "checkpoints").iterdir()} == kept
+
+
+def test_a_fork_without_a_difference_ends_in_the_same_model(clips, result, stopped, tmp_path):
+    train(clips, stopped, "optim.epochs=3", fork=tmp_path / "fork")
+    assert weights_of(tmp_path / "fork") == weights_of(Path(result.path))
+
+
+def test_a_fork_with_other_data_begins_its_epoch_again_and_forgets_the_best(clips, stopped, tmp_path):
+    other = shutil.copytree(clips, tmp_path / "other")
+    (other / "low" / "7.wav").unlink()
+    listener = Listener()
+    train(other, stopped, "optim.epochs=3", "data.batch_size=5", fork=tmp_path / "fork", progress=listener)
+    assert listener.starts == [(12, 4)]
+    assert [row["epoch"] for row in listener.rows] == [2, 3]
+
+
+def test_a_fork_goes_on_as_the_run_that_it_is(clips, stopped, tmp_path):
+    words = ("optim.epochs=3", "optim.lr=0.01")
+    train(clips, stopped, *words, fork=tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(clips, stopped, *words, fork=tmp_path / "again", progress=signal_at(9, signal.SIGTERM))
+    train(clips, tmp_path / "again", *words, resume=True)
+    assert weights_of(tmp_path / "again") == weights_of(tmp_path / "whole")
+
+
+def test_c6_c7_a_fork_must_fit(clips, stopped, tmp_path):
+    with pytest.raises(RunError, match=r"cannot be forked: \d+ of its weights have other names or shapes .* keep the"):
+        train(clips, stopped, "model.width=0.25", fork=tmp_path / "fork")
+    other = shutil.copytree(clips, tmp_path / "other")
+    (other / "low").rename(other / "deep")
+    with pytest.raises(RunError, match=r"it learns the classes high, low; the data has deep, high: start from its"):
+        train(other, stopped, fork=tmp_path / "third")
+
+
+def test_a_fork_needs_a_run_and_a_new_folder(clips, stopped, model, tmp_path):
+    with pytest.raises(RunError, match=r"--fork goes on with the run of --out in a new folder: leave out --resume"):
+        train(clips, stopped, fork=tmp_path / "fork", resume=True)
+    with pytest.raises(
+        RunError, match=r"none holds no run; --fork takes the folder of a new one, --out that of the old"
+    ):
+        train(clips, tmp_path / "none", fork=tmp_path / "fork")
+    with pytest.raises(RunError, match=r"toy is not empty"):
+        train(clips, stopped, fork=model)
+    shutil.rmtree(stopped / "run" / "checkpoints")
+    with pytest.raises(RunError, match=r"stopped has no checkpoint to fork from; train into the new folder without"):
+        train(clips, stopped, fork=tmp_path / "fork")
+
+
+# --- faults
+
+
+def test_c1_a_run_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before(clips, result, tmp_path):
+    out = tmp_path / "m"
+    with pytest.raises(Interrupted):
+        train(clips, out, "optim.epochs=3", "run.checkpoint_every_steps=3", progress=signal_at(7, signal.SIGTERM))
+    last = sorted((out / "run" / "checkpoints").iterdir())[-1]
+    last.write_bytes(last.read_bytes()[:-100])
+    listener = Listener()
+    train(clips, out, "optim.epochs=3", resume=True, progress=listener)
+    assert f"the checkpoint {last.name} is damaged (truncated, " in "\n".join(listener.notices)
+    assert "going on from step 6" in listener.notices
+    assert weights_of(out) == weights_of(Path(result.path))
+
+
+def test_r22_a_run_sweeps_what_a_killed_one_left(clips, stopped):
+    left = [stopped / "run" / "checkpoints", stopped / "run", stopped]
+    paths = [folder / ".auricle-0123456789abcdef.tmp" for folder in left]
+    for path in paths:
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    train(clips, stopped, "optim.epochs=3", resume=True)
+    assert not any(path.exists() for path in paths)
+
+
+def test_r9_a_network_that_does_not_listen_is_said(clips, tmp_path, monkeypatch):
+    from auricle.training import run
+
+    monkeypatch.setattr(run, "clip_rows", lambda n, m, clips: [np.full(2, 0.5, np.float32) for _ in clips])
+    listener = Listener()
+    train(clips, tmp_path / "m", "optim.epochs=1", progress=listener)
+    assert "all 3 dev clips get the same scores: the network does not listen; lower optim.lr" in listener.notices
 
 
 # --- output folders
@@ -282,6 +412,9 @@ def test_the_held_out_fold_is_scored_once_by_the_model_itself(folds, tmp_path, m
     assert "| test, scored once | accuracy | " in card
     assert "| dev, which selected the weights | accuracy | " in card
     assert read_json(tmp_path / "m" / "run" / "result.json")["test"]["n"] == 6
+    again = train(folds, tmp_path / "m", test_fold="2", resume=True)
+    assert again.to_dict() == result.to_dict(), "a finished run gives its report again"
+    assert len(scored) == 1
 
 
 def test_an_unknown_fold_is_refused(folds, tmp_path):

@@ -12,8 +12,16 @@ import pytest
 import soundfile
 
 from auricle.audio.decode import read_audio
-from auricle.errors import RunError
-from auricle.training.cache import HEADER_BYTES, WaveformCache, default_cache_dir
+from auricle.errors import DataError, InputError, RunError
+from auricle.training import cache as cache_module
+from auricle.training.cache import (
+    HEADER_BYTES,
+    HOPELESS_AFTER,
+    WaveformCache,
+    default_cache_dir,
+    entry_version,
+    is_sound,
+)
 
 RATE = 8_000
 
@@ -32,6 +40,10 @@ def folder(tmp_path):
 
 def entries(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.f32"))
+
+
+def at_rate(folder: Path) -> Path:
+    return folder / f"{RATE}-{entry_version()}"
 
 
 def counts(report) -> tuple[int, int, int, int]:
@@ -53,7 +65,7 @@ def test_entries_are_resampled_and_kept_for_each_rate(recording, folder):
         cache = WaveformCache(folder, rate)
         assert counts(cache.prepare([str(recording)])) == (1, 0, 0, 0)
         assert np.array_equal(cache.load(str(recording)), read_audio(recording, sample_rate=rate).samples)
-    assert [entry.parts[-3] for entry in entries(folder)] == ["16000", "8000"]
+    assert [entry.parts[-3].split("-")[0] for entry in entries(folder)] == ["16000", "8000"]
 
 
 def test_a_second_run_and_a_copy_reuse_the_entry(recording, folder):
@@ -140,16 +152,16 @@ def test_flags_of_files_decoded_now_are_reported(folder, tmp_path):
 
 def test_the_folder_is_private(folder):
     WaveformCache(folder, RATE)
-    assert (folder / str(RATE)).stat().st_mode & 0o077 == 0
+    assert (at_rate(folder)).stat().st_mode & 0o077 == 0
 
 
 def test_a_folder_that_others_may_write_into_is_refused(folder):
-    (folder / str(RATE)).mkdir(parents=True)
-    (folder / str(RATE)).chmod(0o777)
+    (at_rate(folder)).mkdir(parents=True)
+    (at_rate(folder)).chmod(0o777)
     with pytest.raises(RunError) as caught:
         WaveformCache(folder, RATE)
     assert str(caught.value) == (
-        f"the cache folder {folder / str(RATE)} belongs to another user or others may write into it; "
+        f"the cache folder {at_rate(folder)} belongs to another user or others may write into it; "
         "set AURICLE_CACHE to a folder of your own"
     )
 
@@ -165,6 +177,100 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"the cache folder .*file cannot be made \(.*\); set AURICLE_CACHE to another"):
         WaveformCache(tmp_path / "file", RATE)
+
+
+def test_n9_every_cut_and_flipped_bit_is_seen(recording, folder):
+    WaveformCache(folder, RATE).prepare([str(recording)])
+    (entry,) = entries(folder)
+    content = entry.read_bytes()
+    assert len(content) <= 20_000
+    assert is_sound(content)
+    assert not [size for size in range(len(content)) if is_sound(content[:size])]
+    rng = np.random.default_rng(0)
+    damaged = bytearray(content)
+    for place, bit in zip(rng.integers(len(content), size=10_000), rng.integers(8, size=10_000), strict=True):
+        damaged[place] ^= 1 << bit
+        assert not is_sound(bytes(damaged)), (place, bit)
+        damaged[place] ^= 1 << bit
+
+
+@pytest.mark.parametrize("name", ["DECODING", "MAGIC"])
+def test_n10_entries_of_another_code_are_not_used(recording, folder, monkeypatch, name):
+    WaveformCache(folder, RATE).prepare([str(recording)])
+    monkeypatch.setattr(cache_module, name, {"DECODING": 2, "MAGIC": b"auricle waveform 2\n"}[name])
+    assert counts(WaveformCache(folder, RATE).prepare([str(recording)])) == (1, 0, 0, 0)
+    assert len(entries(folder)) == 2
+
+
+def test_n10_entries_of_another_decoder_are_not_used(recording, folder, monkeypatch):
+    WaveformCache(folder, RATE).prepare([str(recording)])
+    monkeypatch.setattr(cache_module.soundfile, "__libsndfile_version__", "9.9.9")
+    assert counts(WaveformCache(folder, RATE).prepare([str(recording)])) == (1, 0, 0, 0)
+
+
+def test_n12_two_processes_build_one_entry(recording, folder):
+    children = []
+    for _ in range(2):
+        pid = os.fork()
+        if pid == 0:
+            report = WaveformCache(folder, RATE).prepare([str(recording)])
+            os._exit(len(report.failures))
+        children.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0]
+    assert counts(WaveformCache(folder, RATE).prepare([str(recording)])) == (0, 1, 0, 0)
+    assert [path.name for path in entries(folder)[0].parent.iterdir()] == [entries(folder)[0].name]
+
+
+def test_n13_an_entry_that_is_gone_is_built_again(recording, folder):
+    cache = WaveformCache(folder, RATE)
+    cache.prepare([str(recording)])
+    before = np.array(cache.load(str(recording)))
+    shutil.rmtree(folder)
+    assert np.array_equal(cache.load(str(recording)), before)
+    shutil.rmtree(folder)
+    recording.unlink()
+    with pytest.raises(InputError, match=r"a\.wav: no such file"):
+        cache.load(str(recording))
+
+
+def test_r22_what_a_killed_run_left_in_the_cache_is_swept(recording, folder):
+    WaveformCache(folder, RATE).prepare([str(recording)])
+    (entry,) = entries(folder)
+    left = entry.with_name(".auricle-0123456789abcdef.tmp")
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    entry.unlink()
+    WaveformCache(folder, RATE).prepare([str(recording)])
+    assert not left.exists()
+
+
+def test_r1_a_full_disk_is_no_fault_of_the_recording(recording, folder, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache_module, "atomic_write", full)
+    with pytest.raises(
+        RunError, match=r"the cache cannot write .*f32: No space left on device \(8064 bytes\); free some"
+    ):
+        WaveformCache(folder, RATE).prepare([str(recording)])
+
+
+def test_r20_data_of_which_nothing_can_be_used_stops_early_with_its_causes(folder, tmp_path):
+    paths = []
+    for number in range(2 * HOPELESS_AFTER):
+        path = tmp_path / f"{number}.wav"
+        path.write_bytes(b"" if number % 5 else b"<html>404</html>")
+        paths.append(str(path))
+    tried = []
+    with pytest.raises(DataError) as caught:
+        WaveformCache(folder, RATE).prepare(paths, lambda: tried.append(1))
+    assert len(tried) < HOPELESS_AFTER
+    summary, first, second = str(caught.value).splitlines()
+    assert (
+        summary == f"none of the first {HOPELESS_AFTER} recordings can be decoded; training needs recordings that can"
+    )
+    assert first.startswith(f"  - empty_file, {HOPELESS_AFTER * 4 // 5} times, such as ")
+    assert second.startswith(f"  - not_audio, {HOPELESS_AFTER // 5} times, such as ")
 
 
 def test_where_the_cache_lives(monkeypatch):

@@ -44,6 +44,12 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")] = False,
+    fork: Annotated[
+        Path | None,
+        typer.Option(
+            "--fork", metavar="NEWDIR", help="Go on with the run in --out in a new folder, whatever has changed."
+        ),
+    ] = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -97,6 +103,7 @@ def train(
             test_fold=test_fold,
             resume=resume,
             overwrite=overwrite,
+            fork=fork,
             init=init,
             new_head=new_head,
             seed=seed,

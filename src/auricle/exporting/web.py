@@ -22,6 +22,7 @@ from auricle import __version__
 from auricle.errors import RunError, UsageError
 from auricle.files import atomic_write
 from auricle.runtime.bundle import SPEC_FILE, Bundle
+from auricle.runtime.exchange import find_file
 from auricle.runtime.spec import ONNX_FILES
 
 RUNTIME_VERSION = "1.30.0"
@@ -79,7 +80,7 @@ def export_site(bundle: Bundle, folder: Path, *, precision: str = "float32", tar
         "ort/LICENSE.txt": _LICENSE.encode(),
         "site.json": json.dumps(site, indent=2).encode(),
         network: bundle.read(network),
-        SPEC_FILE: (bundle.path / SPEC_FILE).read_bytes(),
+        SPEC_FILE: find_file(bundle.path, SPEC_FILE).read_bytes(),
     }
     (folder / "ort").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

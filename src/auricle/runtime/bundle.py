@@ -9,17 +9,19 @@ README.md, run/     for people and for training: neither hashed nor read here
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from auricle.errors import BundleError
-from auricle.files import atomic_write, sha256_bytes, sha256_file, write_json
+from auricle.files import sha256_bytes, sha256_file
+from auricle.runtime.exchange import find_file, replace_files
 from auricle.runtime.locate import DEFAULT_MODEL, builtin_models, resolve_model
 from auricle.runtime.onnxscan import check_onnx
-from auricle.runtime.spec import ONNX_FILES, SCHEMA_VERSION, BundleSpec, is_file_name, parse_spec
+from auricle.runtime.spec import ONNX_FILES, SCHEMA_VERSION, BundleSpec, is_file_name, parse_spec, seal_spec
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -72,7 +74,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     if not folder.is_dir():
         what = "is a file, not a model folder" if folder.exists() else "does not exist"
         raise BundleError(f"the model {folder} {what}; give the folder that holds {SPEC_FILE}")
-    if not (folder / SPEC_FILE).exists():
+    if not find_file(folder, SPEC_FILE).exists():
         raise BundleError(f"{folder} is no model folder: it has no {SPEC_FILE}; `auricle train --out` makes one")
     spec = parse_spec(_require_file(folder, SPEC_FILE).read_bytes(), str(folder))
     if ONNX_FILES["float32"] not in spec.sha256:
@@ -90,7 +92,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
 def write_bundle(
     path: str | os.PathLike[str], spec: BundleSpec, files: Mapping[str, bytes | Path | Callable[[], bytes]]
 ) -> Bundle:
-    """Write a model folder: every file atomically, the specification with all hashes last.
+    """Write a model folder: all its files at once, so that a kill leaves the old model or the new one.
 
     Args:
         path: the folder; made if absent. Other files in it stay.
@@ -100,20 +102,26 @@ def write_bundle(
     Returns:
         The bundle, read back and checked.
     """
-    folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    hashes = {}
-    for name, content in files.items():
+    for name in files:
         if not is_file_name(name) or name == SPEC_FILE:
             raise BundleError(f"a bundle cannot hold a file {name!r}: only plain names in the folder itself")
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_files(folder, _contents(spec, files))
+    return load_bundle(folder)
+
+
+def _contents(spec: BundleSpec, files: Mapping[str, bytes | Path | Callable[[], bytes]]) -> Iterator[tuple[str, bytes]]:
+    """Yield the files one by one, and after them the specification with their hashes."""
+    hashes = {}
+    for name, content in files.items():
         data = (
             content if isinstance(content, bytes) else content.read_bytes() if isinstance(content, Path) else content()
         )
-        atomic_write(folder / name, data)
         if name not in UNHASHED:
             hashes[name] = sha256_bytes(data)
-    write_json(folder / SPEC_FILE, spec.model_copy(update={"sha256": hashes}).model_dump(mode="json"))
-    return load_bundle(folder)
+        yield name, data
+    yield SPEC_FILE, seal_spec(spec.model_copy(update={"sha256": hashes}))
 
 
 def add_files(path: str | os.PathLike[str], files: Mapping[str, bytes], spec: BundleSpec | None = None) -> Bundle:
@@ -125,13 +133,13 @@ def add_files(path: str | os.PathLike[str], files: Mapping[str, bytes], spec: Bu
         spec: its new specification; None keeps the old one.
     """
     bundle = load_bundle(path)
-    kept = {name: bundle.path / name for name in bundle.spec.sha256 if name not in files}
+    kept = {name: functools.partial(bundle.read, name) for name in bundle.spec.sha256 if name not in files}
     return write_bundle(path, bundle.spec if spec is None else spec, {**kept, **files})
 
 
 def _require_file(folder: Path, name: str) -> Path:
     """Return the path of a regular file of the folder; links are refused, they may lead anywhere."""
-    path = folder / name
+    path = find_file(folder, name)
     try:
         mode = path.lstat().st_mode
     except OSError as error:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from auricle import __version__
 from auricle.errors import BundleError
+from auricle.files import sha256_bytes
 from auricle.results import SPOOF_LABELS
 from auricle.timeline import FrameGrid, seconds_to_samples
 
@@ -26,6 +27,8 @@ ONNX_FILES = {"float32": "model.onnx", "int8": "model.int8.onnx"}
 _MAX_JSON_BYTES = 16_000_000
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+#: The hash of the file itself, taken with zeros in its own place. It stands last.
+_SEAL = re.compile(rb'"own_sha256": "([0-9a-f]{64})"\s*\}\s*$')
 
 Share = Annotated[float, Field(ge=0, le=1)]
 AggregateRule = Literal["mean", "max", "mean_logit"]
@@ -296,10 +299,39 @@ def parse_spec(data: bytes, where: str) -> BundleSpec:
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: auricle.json is not valid JSON ({error}); get the model folder again") from error
     _check_version(values, where)
+    if "own_sha256" in values:
+        _check_seal(data, where)
+        del values["own_sha256"]
+        data = json.dumps(values).encode()
     try:
         return BundleSpec.model_validate_json(data)
     except ValidationError as error:
         raise BundleError(f"{where}: auricle.json cannot be used: {'; '.join(_explain(error))}") from error
+
+
+def seal_spec(spec: BundleSpec) -> bytes:
+    """Return the content of ``auricle.json``, which tells by ``own_sha256`` whether it was damaged."""
+    values = {**spec.model_dump(mode="json"), "own_sha256": "0" * 64}
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    data = (text + "\n").encode("utf-8", "surrogateescape")
+    start, end = _seal_place(data)
+    return data[:start] + sha256_bytes(data).encode() + data[end:]
+
+
+def _seal_place(data: bytes) -> tuple[int, int]:
+    """Return where the digits of ``own_sha256`` stand; ``(0, 0)`` if they are damaged."""
+    match = _SEAL.search(data)
+    return (0, 0) if match is None else match.span(1)
+
+
+def _check_seal(data: bytes, where: str) -> None:
+    """Refuse a specification that is not as it was written."""
+    start, end = _seal_place(data)
+    if sha256_bytes(data[:start] + b"0" * 64 + data[end:]) != data[start:end].decode():
+        raise BundleError(
+            f"{where}: auricle.json is damaged or was changed: its {len(data)} bytes do not have the SHA-256 that it "
+            "states (own_sha256); get the model folder again, or drop that line if you changed the file yourself"
+        )
 
 
 def _check_version(values: Any, where: str) -> None:

@@ -229,7 +229,7 @@ class _Search:
         import optuna  # noqa: PLC0415 (with what follows, the extra `train`)
 
         from auricle.data.splits import make_split  # noqa: PLC0415
-        from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint  # noqa: PLC0415
+        from auricle.training.checkpoint import State, last_good_state  # noqa: PLC0415
         from auricle.training.preparing import prepare  # noqa: PLC0415
         from auricle.training.progress import Relay  # noqa: PLC0415
         from auricle.training.run import fit  # noqa: PLC0415
@@ -240,8 +240,9 @@ class _Search:
             raise UsageError(f"a sweep compares trials on dev clips, and {self.manifest.root} has none; add a dev part")
         self.study.set_user_attr("n_dev", len(split.dev))
         folder.mkdir(parents=True, exist_ok=True)
-        saved = find_checkpoints(folder / "checkpoints")  # sweep.json says that recipe and data are the same
-        state = load_checkpoint(saved[-1]) if saved else State()
+        # sweep.json says that recipe and data are the same
+        saved = last_good_state(folder / "checkpoints", self.progress.notice)
+        state = State() if saved is None else saved
         report = _reporting(trial)
         for row in state.history:
             report(row)

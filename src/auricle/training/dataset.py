@@ -7,17 +7,18 @@ both, time is the last axis. A crop's randomness is a function of (seed, epoch, 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from auricle.config import Recipe
 from auricle.data.arrays import load_array
@@ -33,6 +34,7 @@ from auricle.training.batches import CROP, generator
 from auricle.training.cache import WaveformCache
 from auricle.training.lessons import Lessons, Taught, nothing_taught
 from auricle.training.sharing import Share
+from auricle.training.watch import Watch
 
 
 class Batch(NamedTuple):
@@ -127,6 +129,8 @@ class CropDataset(Dataset[_Crop]):
         reader: reads them.
         recipe: crop length, padding and augmentation.
         lessons: of a teacher: crops begin where its windows begin, and are rolled by whole windows.
+        watch: where to note what is being read; None notes nothing.
+        quarantine: numbers of clips that are not read: the next one that can be takes their place.
     """
 
     def __init__(
@@ -135,11 +139,15 @@ class CropDataset(Dataset[_Crop]):
         reader: ClipReader,
         recipe: Recipe,
         lessons: Lessons | None = None,
+        watch: Watch | None = None,
+        quarantine: Collection[int] = (),
     ) -> None:
         self.clips = clips
         self.reader = reader
         self.recipe = recipe
         self.lessons = lessons
+        self.watch = watch
+        self.quarantine = frozenset(quarantine)
         self.length = crop_length(recipe, reader)
 
     def plan(self, epoch: int, clip: int) -> Plan:
@@ -150,6 +158,11 @@ class CropDataset(Dataset[_Crop]):
 
     def __getitem__(self, position: tuple[int, int]) -> _Crop:
         epoch, clip = position
+        clip = stand_in(clip, self.quarantine, len(self.clips))
+        with contextlib.nullcontext() if self.watch is None else self.watch.reading(clip):
+            return self._crop(epoch, clip)
+
+    def _crop(self, epoch: int, clip: int) -> _Crop:
         plan = self.plan(epoch, clip)
         values = self.reader.read(self.clips[clip])
         block, roll = 0, 0
@@ -162,6 +175,13 @@ class CropDataset(Dataset[_Crop]):
 
     def __len__(self) -> int:
         return len(self.clips)
+
+
+def stand_in(clip: int, quarantine: Collection[int], count: int) -> int:
+    """Return the clip that is read where ``clip`` of ``count`` is planned: the next one that is not in quarantine."""
+    while clip in quarantine:
+        clip = (clip + 1) % count
+    return clip
 
 
 def crop_length(recipe: Recipe, reader: ClipReader) -> int:
@@ -230,8 +250,11 @@ def make_loader(
     first_step: int,
     last_step: int,
     workers: int,
+    timeout_s: float = 0.0,
 ) -> Iterator[Batch]:
     """Return this process's part of the batches from one step to another, read ahead by ``workers`` processes.
+
+    A batch that takes those longer than ``timeout_s`` is an error; 0 waits for ever.
 
     One loader serves all epochs, so that nothing stops at their borders.
     """
@@ -240,14 +263,15 @@ def make_loader(
         batch_sampler=_Walk(share, first_step, last_step),
         collate_fn=collate,
         num_workers=workers,
-        worker_init_fn=_leave_signals,
+        worker_init_fn=_begin_worker,
+        timeout=timeout_s if workers else 0,
         prefetch_factor=4 if workers else None,
     )
     return iter(loader)
 
 
 def make_batch_loader(
-    dataset: Dataset[Batch], share: Share, *, first_step: int, last_step: int, workers: int
+    dataset: Dataset[Batch], share: Share, *, first_step: int, last_step: int, workers: int, timeout_s: float = 0.0
 ) -> Iterator[Batch]:
     """Return the batches of a data set that makes whole ones, as ``make_loader``."""
     loader: DataLoader[Batch] = DataLoader(
@@ -255,7 +279,8 @@ def make_batch_loader(
         batch_size=None,
         sampler=_Walk(share, first_step, last_step),
         num_workers=workers,
-        worker_init_fn=_leave_signals,
+        worker_init_fn=_begin_worker,
+        timeout=timeout_s if workers else 0,
         prefetch_factor=4 if workers else None,
     )
     return iter(loader)
@@ -291,10 +316,14 @@ class Collate:
         )
 
 
-def _leave_signals(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
     """Leave Ctrl-C to the process that trains; end without an error at a SIGTERM, which it got too or has sent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    dataset = getattr(get_worker_info(), "dataset", None)
+    if isinstance(dataset, CropDataset) and dataset.watch is not None:
+        dataset.watch.begin()
 
 
 class _Walk:

@@ -32,7 +32,8 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
         new_head: the classes are others: everything but the head is loaded.
 
     Raises:
-        BundleError: other classes without ``new_head``, another front end or another architecture.
+        BundleError: other classes without ``new_head``, another front end or another architecture, or weights that
+            are not finite.
     """
     if Path(name).suffix in CHECKPOINT_SUFFIXES:
         _take_published(network, name, material, new_head=new_head)
@@ -61,6 +62,9 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
             f"{name} is of another architecture: {len(wrong)} weights differ, the first is {wrong[0]}; "
             "give the recipe that it was trained with (its run/recipe.yaml, or auricle.json)"
         )
+    bad = sorted(k for k in wanted if not torch.isfinite(weights[k]).all())
+    if bad:
+        raise BundleError(f"{name} holds weights that are not finite, the first is {bad[0]}; take another model")
     network.load_state_dict({**own, **{k: weights[k] for k in wanted}})
 
 

@@ -16,8 +16,8 @@ from auricle.files import atomic_write
 class RunLog:
     """Writes ``log.csv`` and TensorBoard events into a run's folder.
 
-    On resume the CSV is written anew from the checkpoint's history, and TensorBoard is told to forget what came
-    after it: epochs that were lost are not logged twice.
+    On resume both are written anew from the checkpoint's history: no epoch is logged twice, none is missing because
+    a kill took it out of a buffer, and the figures are those of a run that nobody stopped.
 
     Args:
         folder: of the run.
@@ -27,14 +27,20 @@ class RunLog:
     def __init__(self, folder: Path, history: Sequence[Mapping[str, float]]) -> None:
         self.path = folder / "log.csv"
         self.rows = [dict(row) for row in history]
-        step = int(self.rows[-1]["step"]) + 1 if self.rows else 0
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+        for old in (folder / "tensorboard").glob("events.out.tfevents.*"):
+            old.unlink(missing_ok=True)
+        self.writer = SummaryWriter(str(folder / "tensorboard"))
         self._write_csv()
+        for row in self.rows:
+            self._write_events(row)
 
     def write(self, row: Mapping[str, float]) -> None:
         """Add the row of an epoch."""
         self.rows.append(dict(row))
         self._write_csv()
+        self._write_events(row)
+
+    def _write_events(self, row: Mapping[str, float]) -> None:
         for name, value in row.items():
             if name not in ("epoch", "step"):
                 self.writer.add_scalar(name, value, int(row["step"]))

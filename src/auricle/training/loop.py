@@ -23,30 +23,37 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from auricle.config import Recipe
 from auricle.data.manifest import Clip
 from auricle.data.mixing import Mixture
 from auricle.errors import Interrupted, TrainingError
-from auricle.files import write_json
+from auricle.files import require_space, write_json
 from auricle.nn.networks import Network
 from auricle.results import FloatArray
 from auricle.training.apprentice import make_apprentice
 from auricle.training.batches import STEP, BatchPlan, generator
-from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, restore_optimizer, save_checkpoint
-from auricle.training.dataset import Batch, ClipReader, Collate, CropDataset, make_batch_loader, make_loader
+from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, save_checkpoint
+from auricle.training.dataset import Batch, ClipReader, Collate, CropDataset, make_batch_loader, make_loader, stand_in
 from auricle.training.devices import make_fabric
+from auricle.training.feeding import Feeder, FeedingError
 from auricle.training.group import ALONE, Group
 from auricle.training.lessons import Lessons, Taught
 from auricle.training.logs import RunLog
+from auricle.training.memory import more_parts, norm_statistics, put_back
 from auricle.training.objective import Objective, Target, mix
+from auricle.training.optimising import average, learning_rate_factor, make_optimizer, restore
 from auricle.training.phases import Phases
 from auricle.training.progress import Progress
 from auricle.training.sharing import Share
-from auricle.training.stopping import STOP_FILE, StopRequest, stop_on_signals
+from auricle.training.stopping import STOP_FILE, LeftAtOnce, StopRequest, stop_on_signals
+from auricle.training.symptoms import spike_in
+from auricle.training.watch import Watch
 from auricle.training.waves import WaveDataset
 
+#: A run begins only where so many checkpoints fit on the disk: those that stay, the one being written, the model.
+CHECKPOINTS_OF_SPACE = 3
 #: Where a step takes longer, one is enough to say how long the run will take.
 SLOW_STEP_S = 5.0
 
@@ -69,9 +76,11 @@ class TrainingSet:
     draws: npt.NDArray[np.floating] | None = None
     lessons: Lessons | None = None
 
-    def dataset(self, reader: ClipReader, recipe: Recipe) -> CropDataset:
-        """Return the augmented crops of these clips."""
-        return CropDataset(self.clips, reader, recipe, self.lessons)
+    def dataset(
+        self, reader: ClipReader, recipe: Recipe, watch: Watch | None = None, quarantine: Sequence[int] = ()
+    ) -> CropDataset:
+        """Return the augmented crops of these clips, but for those in quarantine."""
+        return CropDataset(self.clips, reader, recipe, self.lessons, watch, quarantine)
 
     def collate(self) -> Collate:
         """Return what makes batches of crops."""
@@ -119,15 +128,15 @@ class Loop:
         self.network = self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(requires_grad=False)
         self.apprentice = make_apprentice(self.network.embedding_size, self.data.lessons, recipe.teacher)
-        self.optimizer: Any = _make_optimizer([self.network, self.apprentice], recipe)
-        _restore(self.state, self.network, self.averaged, self.apprentice, self.optimizer)
+        self.optimizer: Any = make_optimizer([self.network, self.apprentice], recipe)
+        restore(self.state, self.network, self.averaged, self.apprentice, self.optimizer)
         self.objective = Objective(
             self.network, self.target, is_logmel=self.reader.is_logmel, apprentice=self.apprentice
         )
         self.module, self.optimizer = self.fabric.setup(self.objective, self.optimizer)
         self.log = RunLog(self.folder, self.state.history) if self.group.leads else None
         self._saved_at = time.monotonic()
-        self._dataset: CropDataset | WaveDataset | None = None
+        self._waves: WaveDataset | None = None
 
     def fit(self) -> State:
         """Train to the end, or to the recipe's early stop; returns the final state.
@@ -140,53 +149,105 @@ class Loop:
             contextlib.closing(self.log) if self.log else contextlib.nullcontext(),
             stop_on_signals(self.folder / STOP_FILE) as stop,
         ):
+            if self._is_unscored():  # the last run was stopped while it scored an epoch
+                self._end_epoch(stop)
             if self.state.step < self.total_steps and not self._is_stale():
+                self._require_space()
                 self.progress.training_starts(self.total_steps, self.state.step, self._seconds_a_step())
                 self._walk(stop)
+            exit_code = self._agreed(stop)
+            if exit_code is not None:
+                raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", exit_code)
         return self.state
 
     def _walk(self, stop: StopRequest) -> None:
-        loader = self._loader(self.state.step, self.total_steps, self.recipe.data.workers)
+        batches = iter(self._feeder(stop))
         self.phases.mark("start")
-        for batch in _batches(loader, stop):
-            self.phases.mark("data")
-            if self._agreed(stop) is not None or batch is None:
-                break
-            loss = self._step(batch)
-            self.state.losses.append(loss)
-            self.state.step += 1
-            self.phases.mark("optimiser")
-            self.progress.step_done(self.state.step, loss)
-            if self.state.step % self.plan.steps == 0:
-                self._end_epoch()
-            if self._is_stale():
-                break
-            if self._is_due():
-                self.save()
-            self.phases.mark("other")
+        try:
+            with contextlib.closing(batches):  # whatever ends the run, its loader processes end with it
+                for batch in batches:
+                    self.phases.mark("data")
+                    if self._agreed(stop) is not None or batch is None:
+                        break
+                    self._advance(batch, stop)
+                    if self._is_stale():
+                        break
+                    if self._is_due():
+                        self.save()
+                    self.phases.mark("other")
+        except FeedingError:
+            self.save()
+            raise
         self.save()
-        exit_code = self._agreed(stop)
-        if exit_code is not None:
-            raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", exit_code)
+
+    def _advance(self, batch: Batch, stop: StopRequest) -> None:
+        """Do a step and what follows from it."""
+        loss = self._step_within_memory(batch)
+        self.state.losses.append(loss)
+        self.state.step += 1
+        self.phases.mark("optimiser")
+        self.progress.step_done(self.state.step, loss)
+        if self._is_unscored():
+            self._end_epoch(stop)
+
+    def _feeder(self, stop: StopRequest) -> Feeder:
+        """Return the batches that are left."""
+        workers = self.recipe.data.workers
+
+        def start(step: int) -> tuple[Iterator[Batch], Watch]:
+            watch = Watch(workers, self.folder / "hung.txt")
+            return self._loader(step, self.total_steps, workers, watch), watch
+
+        return Feeder(
+            start,
+            first=self.state.step,
+            last=self.total_steps,
+            names=[clip.key for clip in self.data.clips],
+            quarantine=self.state.quarantine,
+            progress=self.progress,
+            stop=stop,
+            timeout_s=self.recipe.run.worker_timeout_s,
+        )
+
+    def _loader(self, first_step: int, last_step: int, workers: int, watch: Watch | None = None) -> Iterator[Batch]:
+        """Return this process's part of the batches of some steps."""
+        data, timeout_s = self.data, self.recipe.run.worker_timeout_s
+        steps = {"first_step": first_step, "last_step": last_step, "workers": workers}
+        if self.recipe.frontend.name == "waveform":
+            if self._waves is None:
+                self._waves = WaveDataset(data.clips, self.reader, self.recipe, data.targets, data.weights)
+            return make_batch_loader(self._waves, self.share, timeout_s=timeout_s, **steps)
+        dataset = data.dataset(self.reader, self.recipe, watch, self.state.quarantine)
+        return make_loader(dataset, self.share, data.collate(), timeout_s=timeout_s, **steps)
 
     def _agreed(self, stop: StopRequest) -> int | None:
         """Return the exit code if any process was asked to stop: all leave at the same step, or some would wait."""
         code = int(self.group.gather([0 if stop.exit_code is None else stop.exit_code]).max())
         return code if code else None
 
-    def _loader(self, first_step: int, last_step: int, workers: int) -> Iterator[Batch]:
-        """Return this process's part of the batches of some steps."""
-        data = self.data
-        if self._dataset is None:
-            self._dataset = (
-                WaveDataset(data.clips, self.reader, self.recipe, data.targets, data.weights)
-                if self.recipe.frontend.name == "waveform"
-                else data.dataset(self.reader, self.recipe)
-            )
-        steps = {"first_step": first_step, "last_step": last_step, "workers": workers}
-        if isinstance(self._dataset, WaveDataset):
-            return make_batch_loader(self._dataset, self.share, **steps)
-        return make_loader(self._dataset, self.share, data.collate(), **steps)
+    def _step_within_memory(self, batch: Batch) -> float:
+        """Do one step; where the device has too little memory for it, in smaller parts from now on."""
+        statistics = norm_statistics(self.network)
+        while True:
+            try:
+                return self._step(batch)
+            except torch.OutOfMemoryError as error:
+                self._divide(len(batch.clips), error)
+            put_back(self.network, statistics)  # only here is the error gone, and with it all that its stack held
+
+    def _divide(self, size: int, error: torch.OutOfMemoryError) -> None:
+        """Compute batches in more parts from now on."""
+        device = self.fabric.device
+        if self.group.size > 1:  # the others are in the middle of this step, and cannot go back with this one
+            raise TrainingError(
+                f"a step does not fit into the memory of {device}: lower data.batch_size or raise optim.accumulate, "
+                "and go on from the last checkpoint with --fork"
+            ) from error
+        self.state.micro_batches = more_parts(self._parts, size, device, error)
+        self.progress.notice(
+            f"a step does not fit into the memory of {device}; computing it in {self.state.micro_batches} parts from "
+            f"now on: the same batch of {size} clips, a little slower"
+        )
 
     def _step(self, batch: Batch) -> float:
         """Do one optimiser step; returns the loss."""
@@ -197,7 +258,7 @@ class Loop:
         self.module.train()
         self.optimizer.zero_grad()
         loss = 0.0
-        parts = _micro_batches(mix(self.fabric.to_device(batch), self.share.mixture(step)), optim.accumulate)
+        parts = _micro_batches(mix(self.fabric.to_device(batch), self.share.mixture(step)), self._parts)
         for number, (part, share) in enumerate(parts, 1):
             weight = share * self.share.weight
             with self.fabric.no_backward_sync(self.module, enabled=number < len(parts)):
@@ -213,27 +274,52 @@ class Loop:
         norm: Any = self.fabric.clip_gradients(self.module, self.optimizer, max_norm=most, error_if_nonfinite=False)
         self._require_finite("gradient", float(norm))
         self.optimizer.step()
-        _average(self.averaged, self.network, min(optim.ema, (1 + step) / (10 + step)))
+        average(self.averaged, self.network, min(optim.ema, (1 + step) / (10 + step)))
         return loss
 
-    def _end_epoch(self) -> None:
+    @property
+    def _parts(self) -> int:
+        """How many micro-batches a batch is computed in."""
+        return max(self.recipe.optim.accumulate, self.state.micro_batches)
+
+    def _is_unscored(self) -> bool:
+        """Whether the last step of an epoch is done and its row is not written."""
+        return self.state.step // self.plan.steps > len(self.state.history)
+
+    def _end_epoch(self, stop: StopRequest) -> None:
+        """Score the dev part and write the epoch's row; at a wish to stop, leave that to the next run."""
         epoch = self.state.step // self.plan.steps
         row = {"epoch": float(epoch), "step": float(self.state.step), "loss": float(np.mean(self.state.losses))}
-        self.state.losses = []
+        figures: dict[str, float] = {}
         if self.score_dev is not None:
             self.group.copy_buffers(self.averaged)
-            figures = self.score_dev(self.averaged)
-            row |= {f"dev_{name}": value for name, value in figures.items()}
-            score = next(iter(figures.values()))
-            # Of equal scores the later one wins: small dev parts tie often, and later weights are better calibrated.
-            if self.state.best_score is None or score >= self.state.best_score:
-                self.state.best_score, self.state.best_epoch = score, epoch
-                self.state.tensors = {k: v for k, v in self.state.tensors.items() if not k.startswith("best.")}
-                self.state.tensors |= {f"best.{k}": v.clone() for k, v in self.averaged.state_dict().items()}
+            try:
+                # Several processes score together: none may leave the others waiting.
+                with stop.at_once() if self.group.size == 1 else contextlib.nullcontext():
+                    figures = self.score_dev(self.averaged)
+            except LeftAtOnce:
+                return
+        if (spike := spike_in(self.state.losses)) is not None:
+            self.progress.notice(f"epoch {epoch}: {spike}")
+        self.state.losses = []
+        self._keep_best(figures, epoch)
+        row |= {f"dev_{name}": value for name, value in figures.items()}
         self.state.history.append(row)
         if self.log is not None:
             self.log.write(row)
         self.progress.epoch_done(row)
+
+    def _keep_best(self, figures: dict[str, float], epoch: int) -> None:
+        """Keep the averaged weights if the first figure is as good as any before.
+
+        Of equal scores the later one wins: small dev parts tie often, and later weights are better calibrated.
+        """
+        score = next(iter(figures.values()), None)
+        if score is None or (self.state.best_score is not None and score < self.state.best_score):
+            return
+        self.state.best_score, self.state.best_epoch = score, epoch
+        self.state.tensors = {k: v for k, v in self.state.tensors.items() if not k.startswith("best.")}
+        self.state.tensors |= {f"best.{k}": v.clone() for k, v in self.averaged.state_dict().items()}
 
     def _is_stale(self) -> bool:
         """Whether no dev score was as good as the best for as many epochs as the recipe allows."""
@@ -260,14 +346,24 @@ class Loop:
             **{f"optim.{k}": v for k, v in optimizer_tensors(self.optimizer).items()},
         }
         self.state.tensors = now | best
-        save_checkpoint(self.folder / "checkpoints", self.state)
+        save_checkpoint(self.folder / "checkpoints", self.state, self.recipe.run.keep_checkpoints)
+        if self.state.quarantine:
+            names = [self.data.clips[i].key for i in self.state.quarantine]
+            write_json(self.folder / "quarantine.json", {"step": self.state.step, "clips": names})
         self._saved_at = time.monotonic()
+
+    def _require_space(self) -> None:
+        """Refuse to begin what could not be saved: weights, their averages, the best ones and the optimiser's two."""
+        size = 5 * sum(v.numel() * v.element_size() for v in self.network.state_dict().values())
+        kept = max(CHECKPOINTS_OF_SPACE, self.recipe.run.keep_checkpoints + 1)
+        require_space(self.folder, kept * size, f"a run with {kept} checkpoints")
 
     def _require_finite(self, what: str, value: float) -> None:
         """Stop before a step that would fill the weights with NaN."""
         if math.isfinite(value):
             return
-        names = [self.data.clips[i].key for i in self.plan.batch(*divmod(self.state.step, self.plan.steps))]
+        planned = self.plan.batch(*divmod(self.state.step, self.plan.steps))
+        names = [self.data.clips[stand_in(int(i), self.state.quarantine, len(self.data.clips))].key for i in planned]
         report = self.folder / "nonfinite.json"
         if self.group.leads:
             write_json(report, {"step": self.state.step, what: str(value), "clips": names})
@@ -280,7 +376,16 @@ class Loop:
 
     def _seconds_a_step(self) -> float:
         """Time steps on a copy, so that the estimate changes nothing; the first ones compile kernels."""
-        batch = mix(Batch(*self.fabric.to_device(next(self._loader(0, 1, 0)))), self.share.mixture(0))
+        while True:
+            try:
+                return self._time_steps()
+            except torch.OutOfMemoryError as error:
+                self._divide(self.plan.count, error)
+
+    def _time_steps(self) -> float:
+        first = Batch(*self.fabric.to_device(next(self._loader(0, 1, 0))))
+        parts = _micro_batches(mix(first, self.share.mixture(0)), self._parts)
+        batch, _ = parts[0]
         trial = copy.deepcopy(self.objective)  # not the module: other processes would have to take part
         times = []
         for _ in range(3):
@@ -293,30 +398,12 @@ class Loop:
             times.append(time.perf_counter() - start)
             if times[-1] > SLOW_STEP_S:
                 break
-        return min(times)
-
-
-def _batches(loader: Iterator[Batch], stop: StopRequest) -> Iterator[Batch | None]:
-    """Yield batches; where the signal that asked to stop took the loader processes too, the last one is None."""
-    try:
-        yield from loader
-    except RuntimeError:
-        if stop.exit_code is None:
-            raise
-        yield None
+        return min(times) * len(parts)
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:
     """Return the seed of torch's random numbers (dropout) in one step of one process."""
     return int(generator(seed, STEP, step, rank).integers(2**62))
-
-
-def learning_rate_factor(step: int, total: int, warmup: int, schedule: str) -> float:
-    """Return the share of the peak learning rate at a step: linear warm-up, then cosine to zero or constant."""
-    warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
-    if schedule == "constant":
-        return warm
-    return warm * 0.5 * (1 + math.cos(math.pi * step / total))
 
 
 def _micro_batches(batch: Batch, count: int) -> list[tuple[Batch, float]]:
@@ -333,43 +420,6 @@ def _part(batch: Batch, low: int, high: int) -> Batch:
     taught = Taught(*(value[low:high] for value in batch.taught))
     tensors = {name: value[low:high] for name, value in batch._asdict().items() if name != "taught"}
     return Batch(**tensors, taught=taught)
-
-
-@torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights, and the batch norms' statistics, towards the network's."""
-    for mean, value in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(value, 1 - decay)
-        else:
-            mean.copy_(value)
-
-
-def _make_optimizer(modules: Sequence[nn.Module | None], recipe: Recipe) -> torch.optim.Optimizer:
-    """Return AdamW that decays matrices and spares biases and norms."""
-    parameters = [p for m in modules if m is not None for p in m.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.optim.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.optim.lr, fused=True)
-
-
-def _restore(
-    state: State,
-    network: nn.Module,
-    averaged: nn.Module,
-    apprentice: nn.Module | None,
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    """Put a checkpoint's tensors where they belong; a fresh state changes nothing."""
-    if state.step == 0:
-        return
-    network.load_state_dict(state.part("model"))
-    averaged.load_state_dict(state.part("ema"))
-    if apprentice is not None:
-        apprentice.load_state_dict(state.part("aux"))
-    restore_optimizer(optimizer, state.part("optim"))
 
 
 def final_weights(state: State, *, selected: bool) -> dict[str, Tensor]:

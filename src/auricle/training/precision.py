@@ -7,6 +7,8 @@ from typing import Literal
 
 import torch
 
+from auricle.errors import ConfigError
+
 FabricPrecision = Literal["32-true", "bf16-mixed"]
 
 
@@ -18,7 +20,14 @@ def has_bf16_units(device: str) -> bool:
 
 
 def fabric_precision(precision: str, device: str) -> FabricPrecision:
-    """Return Fabric's name of a recipe's precision; ``auto`` takes bf16 where the device has units for it."""
+    """Return Fabric's name of a recipe's precision; ``auto`` takes bf16 where the device has units for it.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        problem = "run.device = 'cuda': torch sees no CUDA device here; check the driver, or choose auto or cpu"
+        raise ConfigError("the recipe cannot be carried out on this machine", [problem])
     if precision == "float32" or (precision == "auto" and not has_bf16_units(device)):
         return "32-true"
     return "bf16-mixed"

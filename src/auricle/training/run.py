@@ -13,26 +13,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from auricle import __version__
 from auricle.config import Recipe, dump_recipe, load_recipe, read_values
 from auricle.data.splits import Split, make_split
 from auricle.errors import RunError
 from auricle.evaluation.report import make_report, selection_figures
-from auricle.files import FolderLock, atomic_write, json_differences, read_json, write_json
+from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
 from auricle.nn.networks import Network, build_network, recipe_base
-from auricle.results import Report, RunResult
+from auricle.results import FloatArray, Interval, Report, RunResult
 from auricle.runtime.bundle import load_bundle
 from auricle.training.card import model_card
-from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
+from auricle.training.checkpoint import State, last_good_state
+from auricle.training.fingerprint import differences, fingerprint
 from auricle.training.finishing import Trained, clip_rows, finish, score_held_out
+from auricle.training.forking import fork_state, load_source
 from auricle.training.group import ALONE, Group, join_group
 from auricle.training.initial import begin_at_prior, initial_weights
 from auricle.training.loop import Loop, final_weights
 from auricle.training.preparing import Material, prepare, read_training_data, settle_in, training_set, with_soft
 from auricle.training.progress import Progress
+from auricle.training.symptoms import constant_scores
 
 RUN_FOLDER = "run"
 RECIPE_FILE = "recipe.yaml"
+CHECKPOINTS = "checkpoints"
 SPEC_FILE = "auricle.json"
 #: In the run's folder, of the run that is going on: its lock, and what Ray Train keeps while it lasts.
 KEPT = ("lock", "ray")
@@ -40,7 +43,10 @@ KEPT = ("lock", "ray")
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller asks of a run; see ``api.train`` for the meaning of each field."""
+    """What a caller asks of a run; see ``api.train`` for the meaning of each field.
+
+    A fork goes from ``source`` to ``out``.
+    """
 
     data: str | Path
     out: Path
@@ -51,6 +57,7 @@ class Request:
     test_fold: str | None = None
     resume: bool = False
     overwrite: bool = False
+    source: Path | None = None
     init: str | None = None
     new_head: bool = False
 
@@ -138,7 +145,7 @@ def _begin(request: Request, progress: Progress) -> RunResult | tuple[Material, 
     )
     if request.overwrite:
         _empty(request.out, run_folder)  # not earlier: data that cannot be used must not cost a model
-    state = _find_state(request, material, run_folder, progress)
+    state = _find_state(request, material, split, progress)
     atomic_write(run_folder / RECIPE_FILE, dump_recipe(material.recipe).encode())
     return material, split, state
 
@@ -166,7 +173,12 @@ def fit(
     def score_dev(candidate: Network) -> dict[str, float]:
         clips = group.deal([material.manifest.clips[i] for i in split.dev])
         scores = group.undeal(clip_rows(candidate, material, clips))
-        return group.first(lambda: selection_figures(np.stack(scores), material.targets[split.dev], recipe.task))
+        return group.first(lambda: judge(np.stack(scores)))
+
+    def judge(scores: FloatArray) -> dict[str, float]:
+        if (symptom := constant_scores(scores)) is not None:
+            progress.notice(symptom)
+        return selection_figures(scores, material.targets[split.dev], recipe.task)
 
     loop = Loop(
         recipe=recipe,
@@ -193,6 +205,10 @@ def claim(request: Request, stack: ExitStack) -> None:
     if request.overwrite and request.init is not None and Path(request.init).resolve() == out.resolve():
         raise RunError(f"--init and --out are both {out}, which --overwrite would empty first; choose another --out")
     run_folder = out / RUN_FOLDER
+    if request.source is not None:
+        _require_forkable(request)
+    for folder in (out, run_folder, run_folder / CHECKPOINTS):
+        sweep_orphans(folder)
     ours = (out / SPEC_FILE).is_file() or (run_folder / RECIPE_FILE).is_file()
     if not _is_fresh(out, run_folder):
         if not (request.resume or request.overwrite):
@@ -202,6 +218,16 @@ def claim(request: Request, stack: ExitStack) -> None:
             raise RunError(f"{out} holds other things than a model of auricle's; choose another folder")
     run_folder.mkdir(parents=True, exist_ok=True)
     stack.enter_context(FolderLock(run_folder))
+
+
+def _require_forkable(request: Request) -> None:
+    """Refuse a fork of nothing, or one that is something else at the same time."""
+    if request.resume or request.overwrite or request.init is not None:
+        raise RunError("--fork goes on with the run of --out in a new folder: leave out --resume, --overwrite, --init")
+    if request.source is not None and not (request.source / RUN_FOLDER / RECIPE_FILE).is_file():
+        raise RunError(
+            f"{request.source} holds no run; --fork takes the folder of a new one, --out that of the old one"
+        )
 
 
 def _is_fresh(out: Path, run_folder: Path) -> bool:
@@ -231,38 +257,45 @@ def _already_finished(request: Request, progress: Progress) -> RunResult | None:
     load_bundle(request.out)
     progress.notice(f"{request.out} is finished; nothing to do")
     stored = read_json(done)
-    return RunResult(str(request.out), int(stored["epochs"]), int(stored["steps"]), stored["dev"])
+    test = None if stored["test"] is None else _stored_report(stored["test"])
+    return RunResult(str(request.out), int(stored["epochs"]), int(stored["steps"]), stored["dev"], test)
 
 
-def _fingerprint(material: Material) -> dict[str, Any]:
-    """Return what must be the same when a run goes on."""
-    recipe = material.recipe.model_dump(mode="json")
-    # How a run is carried out may change on the way; what it computes may not.
-    recipe["run"] = {"precision": recipe["run"]["precision"], "early_stop": recipe["run"]["early_stop"]}
-    recipe["data"].pop("workers")
-    recipe.pop("export")
-    taught = {} if material.course is None else {"soft_labels": material.course.store.sha256}
-    return {"recipe": recipe, "data_hash": material.manifest.data_hash, "version": __version__, **taught}
+def _stored_report(values: dict[str, Any]) -> Report:
+    """Return the report that ``Report.to_dict`` gave these values of."""
+    metrics = {name: Interval(**figure) for name, figure in values["metrics"].items()}
+    details = {k: v for k, v in values.items() if k not in ("n", "data_hash", "metrics", "per_class")}
+    return Report(metrics, values["per_class"], values["n"], values["data_hash"], details)
 
 
-def _find_state(request: Request, material: Material, run_folder: Path, progress: Progress) -> State:
-    """Return the state to go on from: the last checkpoint when resuming, else a fresh one."""
-    fresh = State(fingerprint=_fingerprint(material))
+def _find_state(request: Request, material: Material, split: Split, progress: Progress) -> State:
+    """Return the state to go on from: that of a run to fork, or of this run when resuming, else a fresh one."""
+    run_folder = request.out / RUN_FOLDER
+    fresh = State(fingerprint=fingerprint(material, request.test_fold))
+    source = request.source
+    if source is not None:
+        state = load_source(source, progress.notice)
+        changes = differences(state.fingerprint, fresh.fingerprint)
+        for change in changes:
+            progress.notice(f"fork: {change}")
+        clips = len(training_set(material, split.train).clips)
+        state = fork_state(source, state, run_folder, fresh.fingerprint, changes, material, clips)
+        progress.notice(f"forked from {source}, going on from step {state.step}")
+        return state
     if not request.resume:
         return fresh
-    found = find_checkpoints(run_folder / "checkpoints")
-    if not found:
+    found = last_good_state(run_folder / CHECKPOINTS, progress.notice)
+    if found is None:
         progress.notice("no checkpoint yet: starting from step 0")
         return fresh
-    state = load_checkpoint(found[-1])
-    differences = [d.removeprefix("recipe.") for d in json_differences(state.fingerprint, fresh.fingerprint)]
-    if differences:
+    changes = differences(found.fingerprint, fresh.fingerprint)
+    if changes:
         raise RunError(
-            f"{request.out} cannot go on: it was started with other settings or data: {'; '.join(differences)}; "
-            "give the same ones, or train anew with --overwrite or into another folder"
+            f"{request.out} cannot go on: it was started with other settings, data or code: {'; '.join(changes)}; "
+            "give the same ones, go on with these in another folder with --fork, or train anew with --overwrite"
         )
-    progress.notice(f"going on from step {state.step}")
-    return state
+    progress.notice(f"going on from step {found.step}")
+    return found
 
 
 def _conclude(request: Request, material: Material, split: Split, state: State) -> RunResult:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C and SIGTERM while training: finish the step, save, leave with the right exit code."""
+"""Ctrl-C and SIGTERM while training: finish the step, save, leave with the right exit code.
+
+A step is short and must not be torn. What may take long and changes nothing (waiting for a batch, scoring the dev
+part) is left at once: batch systems kill ten seconds after they have asked.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,10 @@ STOP_FILE = "stop"
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
+class LeftAtOnce(BaseException):
+    """Raised where a block that may be left at once was left; no ``except Exception`` may swallow it."""
+
+
 class StopRequest:
     """Whether somebody asked to stop, and with which exit code.
 
@@ -25,6 +33,7 @@ class StopRequest:
     def __init__(self, file: Path | None = None) -> None:
         self._exit_code: int | None = None
         self._file = file
+        self._may_leave = False
 
     @property
     def exit_code(self) -> int | None:
@@ -38,9 +47,22 @@ class StopRequest:
         if self._exit_code is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._exit_code = EXIT_CODES[signal.Signals(number)]
+        if self._may_leave:
+            raise LeftAtOnce
 
     def __bool__(self) -> bool:
         return self.exit_code is not None
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a wish to stop, of before or while it runs, leave the block at once by ``LeftAtOnce``."""
+        self._may_leave = True
+        try:
+            if self:
+                raise LeftAtOnce
+            yield
+        finally:
+            self._may_leave = False
 
 
 @contextmanager

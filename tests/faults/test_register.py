@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The register of bad inputs and faults of arrays, checkpoints, recipes and runs: which test shows each entry.
+
+N1-N14: arrays and cache; C1-C19: checkpoints, models, recipes; R1-R22: training and machine.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+#: Entry -> what is expected -> where it is shown, as ``file::test``.
+REGISTER: dict[str, tuple[str, ...]] = {
+    "N1": ("data/test_arrays.py::test_objects_and_pickles_are_never_opened",),
+    "N2": (
+        "data/test_arrays.py::test_integers_are_refused_with_both_readings",
+        "data/test_arrays.py::test_integers_saved_as_floats_are_seen_by_their_peak",
+    ),
+    "N3": ("data/test_arrays.py::test_wrong_shapes_say_how_they_read",),
+    "N4": (
+        "data/test_arrays.py::test_floats_of_any_width_and_byte_order_become_native_float32",
+        "data/test_arrays.py::test_fortran_order_is_converted",
+    ),
+    "N5": ("data/test_arrays.py::test_cut_and_padded_files",),
+    "N6": ("data/test_arrays.py::test_a_header_that_claims_terabytes_allocates_nothing",),
+    "N7": ("data/test_arrays.py::test_archives_are_refused_unread",),
+    "N8": ("data/test_arrays.py::test_a_few_bad_samples_are_zeroed_and_flagged",),
+    "N9": (
+        "training/test_waveform_cache.py::test_a_damaged_entry_is_built_again_and_counted",
+        "training/test_waveform_cache.py::test_n9_every_cut_and_flipped_bit_is_seen",
+    ),
+    "N10": (
+        "training/test_waveform_cache.py::test_n10_entries_of_another_code_are_not_used",
+        "training/test_waveform_cache.py::test_entries_are_resampled_and_kept_for_each_rate",
+    ),
+    "N11": ("training/test_waveform_cache.py::test_a_changed_file_is_another_entry",),
+    "N12": ("training/test_waveform_cache.py::test_n12_two_processes_build_one_entry",),
+    "N13": ("training/test_waveform_cache.py::test_n13_an_entry_that_is_gone_is_built_again",),
+    "N14": (
+        "training/test_waveform_cache.py::test_a_folder_that_others_may_write_into_is_refused",
+        "training/test_waveform_cache.py::test_a_folder_of_another_user_is_refused",
+    ),
+    "C1": (
+        "training/test_checkpoint.py::test_c1_c2_every_cut_and_flipped_bit_is_seen",
+        "training/test_checkpoint.py::test_c1_a_run_goes_on_from_the_one_before_and_says_so",
+        "runtime/test_bundle.py::test_c1_c2_every_cut_and_ten_thousand_flipped_bits_are_seen",
+    ),
+    "C2": (
+        "training/test_checkpoint.py::test_c1_c2_a_damaged_checkpoint_is_named_with_a_way_out",
+        "runtime/test_bundle.py::test_c1_c2_cuts_and_flipped_bits_are_seen",
+    ),
+    "C3": (
+        "training/test_checkpoint.py::test_c3_a_pickle_under_a_checkpoints_name_is_not_opened",
+        "runtime/test_bundle.py::test_c3_a_pickle_is_never_opened",
+    ),
+    "C4": ("training/test_checkpoint.py::test_c4_declared_sizes_are_believed_only_where_the_bytes_are_there",),
+    "C5": (
+        "training/test_checkpoint.py::test_c5_weights_that_are_not_finite_are_refused",
+        "training/test_initial.py::test_c5_weights_that_are_not_finite_are_refused",
+    ),
+    "C6": (
+        "training/test_initial.py::test_other_classes_need_a_new_head",
+        "training/test_training_run.py::test_c6_c7_a_fork_must_fit",
+    ),
+    "C7": (
+        "training/test_initial.py::test_another_architecture_is_refused",
+        "training/test_training_run.py::test_c6_c7_a_fork_must_fit",
+    ),
+    "C8": (
+        "runtime/test_bundle.py::test_c8_a_later_schema_names_both_versions",
+        "training/test_checkpoint.py::test_c8_c9_later_formats_name_both_versions_and_earlier_ones_are_read",
+    ),
+    "C9": (
+        "runtime/test_bundle.py::test_c9_no_usable_version_is_no_bundle",
+        "training/test_checkpoint.py::test_c8_c9_later_formats_name_both_versions_and_earlier_ones_are_read",
+        "training/test_training_run.py::test_c9_what_an_earlier_version_did_not_note_is_no_difference",
+    ),
+    "C10": ("training/test_initial.py::test_another_front_end_is_refused",),
+    "C11": (
+        "runtime/test_bundle.py::test_a_change_after_loading_is_seen_when_the_file_is_read",
+        "training/test_training_run.py::test_a_run_does_not_go_on_with_other_settings",
+    ),
+    "C12": (
+        "runtime/test_onnxscan.py::test_c12_external_data_is_refused_wherever_it_hides",
+        "runtime/test_onnxscan.py::test_c12_operators_from_elsewhere_are_refused",
+        "runtime/test_bundle.py::test_c12_links_are_refused",
+        "runtime/test_bundle.py::test_c12_a_linked_folder_of_new_files_is_not_followed",
+    ),
+    "C13": ("runtime/test_onnxscan.py::test_c13_a_cut_model_is_refused",),
+    "C14": ("training/test_finishing.py::test_no_model_is_written_if_the_graph_differs",),
+    "C15": ("test_config.py::test_c15_an_unknown_key_is_told_with_the_nearest",),
+    "C16": ("test_config.py::test_c16_a_wrong_type_is_told_with_its_path",),
+    "C17": ("test_config.py::test_c17_impossible_values_are_told_all_at_once",),
+    "C18": ("test_config.py::test_c18_nothing_is_executed_unfolded_or_guessed",),
+    "C19": ("test_config.py::test_c19_nothing_is_expanded",),
+    "R1": (
+        "faults/test_kill_points.py::test_r1_an_error_at_any_write_leaves_the_old_or_the_new_and_no_rubbish",
+        "training/test_checkpoint.py::test_r1_a_full_disk_is_told_and_the_checkpoint_before_stays",
+        "training/test_waveform_cache.py::test_r1_a_full_disk_is_no_fault_of_the_recording",
+        "training/test_loop.py::test_r1_a_run_does_not_begin_where_it_could_not_save",
+    ),
+    "R2": (
+        "faults/test_kill_points.py::test_r2_killed_at_any_point_there_is_the_old_or_the_new",
+        "faults/test_random_kills.py::test_r2_r6_killed_ten_times_it_ends_in_the_same_bits",
+    ),
+    "R3": (
+        "cli/test_cli_train.py::test_a_signal_saves_and_resume_goes_on",
+        "training/test_loop.py::test_a_stopped_run_goes_on_to_the_same_bits",
+        "training/test_loop.py::test_r3_a_signal_while_it_waits_for_a_batch_is_heard_at_once",
+    ),
+    "R4": (
+        "training/test_stopping.py::test_a_second_ctrl_c_stops_at_once",
+        "training/test_loop.py::test_a_stopped_run_goes_on_to_the_same_bits",
+    ),
+    "R5": ("test_files.py::test_atomic_write_orders_its_steps",),
+    "R6": (
+        "faults/test_random_kills.py::test_r2_r6_killed_ten_times_it_ends_in_the_same_bits",
+        "faults/test_random_kills.py::test_r6_another_number_of_workers_at_every_start",
+        "training/test_loop.py::test_r6_stopped_while_it_scores_an_epoch_it_scores_it_again",
+    ),
+    "R7": (
+        "training/test_training_run.py::test_a_run_does_not_go_on_with_other_settings",
+        "training/test_training_run.py::test_r7_a_file_of_the_same_size_with_other_content_is_other_data",
+        "training/test_training_run.py::test_r7_a_run_does_not_go_on_with_other_code",
+        "training/test_training_run.py::test_r7_a_run_is_forked_with_other_settings",
+    ),
+    "R8": (
+        "training/test_loop.py::test_a_loss_that_is_not_finite_stops_the_run_and_names_the_files",
+        "training/test_loop.py::test_gradients_that_are_not_finite_stop_the_run_before_the_weights_are_lost",
+    ),
+    "R9": (
+        "training/test_loop.py::test_r9_a_spike_of_the_loss_is_said",
+        "training/test_training_run.py::test_r9_a_network_that_does_not_listen_is_said",
+    ),
+    "R10": ("training/test_loop.py::test_r10_too_little_memory_halves_the_parts_and_keeps_the_batch",),
+    "R11": (
+        "training/test_feeding.py::test_r11_a_process_that_was_killed_once_costs_nothing",
+        "training/test_feeding.py::test_processes_that_die_of_nothing_stop_the_run",
+    ),
+    "R12": ("training/test_feeding.py::test_r12_a_file_that_kills_its_reader_is_quarantined_at_the_second_time",),
+    "R13": ("training/test_feeding.py::test_r13_a_process_that_hangs_writes_its_stack_and_is_replaced",),
+    "R14": (
+        "training/test_precision.py::test_auto_without_cuda_is_the_cpu",
+        "training/test_precision.py::test_r14_a_device_that_is_not_there_is_told",
+    ),
+    "R15": ("training/test_training_run.py::test_a_second_run_in_the_same_folder_is_refused",),
+    "R16": (
+        "test_files.py::test_stale_lock_is_taken_over",
+        "test_files.py::test_r16_a_number_that_was_given_to_another_process_is_stale",
+    ),
+    "R17": ("faults/test_register.py::test_r17_durations_come_from_a_clock_that_does_not_jump",),
+    "R18": (
+        "data/test_splits.py::test_what_cannot_be_trained_on",
+        "training/test_loop.py::test_r18_a_batch_of_one_clip_trains",
+    ),
+    "R20": ("training/test_waveform_cache.py::test_r20_data_of_which_nothing_can_be_used_stops_early_with_its_causes",),
+    "R22": (
+        "test_files.py::test_r22_what_killed_writers_left_is_swept",
+        "test_files.py::test_r22_the_temporary_of_a_live_writer_stays",
+        "training/test_training_run.py::test_r22_a_run_sweeps_what_a_killed_one_left",
+    ),
+}
+
+#: What is not shown here, and why.
+ELSEWHERE = {
+    "R19": "a teacher that is missing or offline concerns `teach`, not a training run, which reads stored labels only",
+    "R21": "a lost Ray worker or node needs a cluster; what a killed run has written is R2",
+}
+
+
+def test_no_entry_is_forgotten():
+    entries = {f"{letter}{i}" for letter, count in (("N", 14), ("C", 19), ("R", 22)) for i in range(1, count + 1)}
+    assert entries == REGISTER.keys() | ELSEWHERE.keys()
+    assert not REGISTER.keys() & ELSEWHERE.keys()
+
+
+@cache
+def _names(file: str) -> frozenset[str]:
+    tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
+    return frozenset(n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name.startswith("test_"))
+
+
+@pytest.mark.parametrize("entry", REGISTER)
+def test_every_entry_has_its_tests(entry):
+    for place in REGISTER[entry]:
+        file, _, name = place.partition("::")
+        assert name in _names(file), place
+
+
+def test_r17_durations_come_from_a_clock_that_does_not_jump():
+    """``time.time`` jumps with the clock: it dates things, and is allowed where ages of files are judged only."""
+    package = TESTS.parent / "src" / "auricle"
+    users = {
+        path.relative_to(package).as_posix() for path in package.rglob("*.py") if "time.time()" in path.read_text()
+    }
+    assert users == {"files.py"}
