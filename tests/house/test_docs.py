@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,15 @@ def test_the_readme_is_short_and_names_only_make_targets_that_exist():
     )
     assert {"demo", "test"} <= targets
     assert targets <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+
+
+def test_decisions_are_numbered_once_and_their_headings_say_the_number():
+    pages = sorted((ROOT / "docs/adr").glob("0*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for page in pages:
+        assert page.read_text(encoding="utf-8").startswith(f"# {int(page.name[:4])}. ")
+
+
+def test_test_modules_have_names_of_their_own():
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, next_name in pairwise(names) if name == next_name] == []
