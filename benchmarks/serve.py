@@ -60,10 +60,17 @@ class Server:
         with contextlib.suppress(TypeError, OSError):
             self.process.stderr.read()
 
+    def pids(self) -> list[int]:
+        return [self.process.pid, *children(self.process.pid)]
+
     def memory_mb(self) -> float:
-        """Return the resident memory of the server and its workers, without what they share."""
-        pids = [self.process.pid, *children(self.process.pid)]
-        return sum(private_kb(pid) for pid in pids) / 1024
+        """Return the memory of the server and its workers, without what they share."""
+        return sum(private_kb(pid) for pid in self.pids()) / 1024
+
+    def cpu_s(self) -> float:
+        """Return the processor seconds of the server and its workers so far: they do not depend on other work."""
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids()]
+        return sum(int(row[11]) + int(row[12]) for row in fields) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -75,8 +82,7 @@ class Server:
 
 
 def children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    found = [int(word) for word in path.read_text().split()]
+    found = [int(word) for path in Path(f"/proc/{pid}/task").glob("*/children") for word in path.read_text().split()]
     return [*found, *(grandchild for child in found for grandchild in children(child))]
 
 
@@ -270,7 +276,9 @@ async def measure(server: Server, model: str, quick: bool) -> dict[str, Any]:
     found["requests"] = {}
     for clients in CLIENTS:
         server.drop_log()
-        found["requests"][str(clients)] = await load(server.port, clients, 2 * clients if quick else REQUESTS[clients])
+        before = server.cpu_s()
+        row = await load(server.port, clients, 2 * clients if quick else REQUESTS[clients])
+        found["requests"][str(clients)] = {**row, "cpu_ms": round(1e3 * (server.cpu_s() - before) / row["n"], 1)}
     found["memory_mb"] = {"before": round(server.memory_mb(), 1)}
     for _ in range(1 if quick else CYCLES):
         await vanish(server.port, 10 if quick else VANISHING)
@@ -280,7 +288,10 @@ async def measure(server: Server, model: str, quick: bool) -> dict[str, Any]:
     found["streams"] = []
     for count in STREAMS[:1] if quick else STREAMS:
         server.drop_log()
-        found["streams"].append(await streams(server.port, count, 3.0 if quick else 20.0, spec.window_s, spec.hop_s))
+        before, began = server.cpu_s(), time.monotonic()
+        row = await streams(server.port, count, 3.0 if quick else 20.0, spec.window_s, spec.hop_s)
+        share = (server.cpu_s() - before) / (time.monotonic() - began) / count
+        found["streams"].append({**row, "core_percent": round(100 * share, 2)})
         print(json.dumps(found["streams"][-1]), file=sys.stderr, flush=True)
         if not found["streams"][-1]["holds"]:
             break
@@ -296,6 +307,19 @@ async def idle_sessions(server: Server, count: int) -> dict[str, float]:
     return {"sessions": count, "kb_each": round(each_kb, 1), "request_p50_ms": answered["p50_ms"]}
 
 
+def stream_row(row: dict[str, Any]) -> str:
+    """Return one line of the table of streams."""
+    cells = (
+        row["streams"],
+        row["p50_ms"],
+        row["p99_ms"],
+        row["core_percent"],
+        row["n"],
+        "yes" if row["holds"] else "no",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
 def page(found: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
     machine, idle_found, memory = found["machine"], found["idle"], found["memory_mb"]
@@ -309,18 +333,18 @@ def page(found: dict[str, Any]) -> str:
         f"`{found['model']}` (windows of {found['window_s']:g} s every {found['hop_s']:g} s).",
         f"Load of the machine before the run, by other work: {machine['load']}.\n",
         f"## Requests\n\n`POST /v1/tag`, {found['clip_s']} s of 16-bit WAV at 16 kHz.\n",
-        "| clients | requests a second | p50, ms | p99, ms | n |\n|--:|--:|--:|--:|--:|",
+        "| clients | requests a second | p50, ms | p99, ms | processor ms a request | n |\n|--:|--:|--:|--:|--:|--:|",
         *(
-            f"| {clients} | {row['requests_per_s']} | {row['p50_ms']} | {row['p99_ms']} | {row['n']} |"
+            f"| {clients} | "
+            + " | ".join(str(row[key]) for key in ("requests_per_s", "p50_ms", "p99_ms", "cpu_ms", "n"))
+            + " |"
             for clients, row in found["requests"].items()
         ),
         f"\n## Live streams\n\nReal time, {BLOCK_S:g} s a message; from the sending of a window's last sample to the",
         "arrival of its scores.\n",
-        "| streams | p50, ms | p99, ms | n | p99 ≤ 250 ms, none lost |\n|--:|--:|--:|--:|---|",
-        *(
-            f"| {row['streams']} | {row['p50_ms']} | {row['p99_ms']} | {row['n']} | {'yes' if row['holds'] else 'no'} |"
-            for row in found["streams"]
-        ),
+        "| streams | p50, ms | p99, ms | percent of a core a stream | n | p99 ≤ 250 ms, none lost |",
+        "|--:|--:|--:|--:|--:|---|",
+        *(stream_row(row) for row in found["streams"]),
         f"\nHeld: **{held} streams**.\n",
         f"## Idle sessions\n\n{idle_found['sessions']} open at once, {idle_found['kb_each']} kB each; a request",
         f"meanwhile: p50 {idle_found['request_p50_ms']} ms.\n",

@@ -253,7 +253,7 @@ function hearEvent(message) {
 }
 
 async function listen() {
-  $("listen").disabled = true;
+  $("listen").disabled = $("choose").disabled = true;
   complain("");
   setSound(null);
   const spectrogram = { made: null };
@@ -286,7 +286,7 @@ async function listen() {
   } catch (error) {
     session.release();
     live = null;
-    $("listen").disabled = false;
+    $("listen").disabled = $("choose").disabled = false;
     complain(error.name === "NotAllowedError" ? "The browser was not allowed to use the microphone." : error.message);
   }
 }
@@ -295,7 +295,7 @@ async function listen() {
 function finish(session) {
   live = null;
   $("live").hidden = true;
-  $("listen").disabled = false;
+  $("listen").disabled = $("choose").disabled = false;
   if (!timeline.spectrogram) return;
   const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
   duration = timeline.spectrogram.seconds;

@@ -155,7 +155,7 @@ export class Timeline {
       seen.add(event);
       const button = row.buttons.get(event) ?? this.makeEvent(event, row);
       button.classList.toggle("open", event.offset === undefined);
-      button.textContent = event.score === undefined ? "" : event.score.toFixed(2);
+      button.firstChild.textContent = event.score === undefined ? "" : event.score.toFixed(2);
       button.title = `${label}, ${event.onset.toFixed(2)} to ${event.offset === undefined ? "…" : event.offset.toFixed(2)} s`;
       button.setAttribute("aria-label", `Play ${button.title}`);
       Object.assign(button.style, { left: `${left}%`, width: `${right - left}%` });
@@ -177,6 +177,7 @@ export class Timeline {
       click.stopPropagation();
       this.onEvent(event);
     });
+    button.append(document.createElement("span"));
     row.buttons.set(event, button);
     row.lane.append(button);
     return button;
