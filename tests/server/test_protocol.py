@@ -68,8 +68,10 @@ def test_parsing_waits_for_the_application_and_ends_with_the_connection():
             await asyncio.sleep(0)
         assert len(parsed) == 2
         assert not transport.reading
-        held[0], feed.closed = False, True
+        held[0] = False
+        feed.close()
         feed.go_on()
+        feed.push(b"too late")
         await asyncio.sleep(0)
         assert len(parsed) == 2
 

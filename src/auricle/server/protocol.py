@@ -37,6 +37,14 @@ SPARE_CONNECTIONS = 256
 _LINGER_S = 1.0
 
 
+def _ignore(_data: bytes) -> None:
+    """Take what nobody waits for."""
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class _Valve:
     """Reading from a connection, which several may want to pause: it goes on when none does."""
 
@@ -83,7 +91,13 @@ class _Feed:
         self._hold = hold
         self._waiting = bytearray()
         self._scheduled = False
-        self.closed = False
+        self._closed = False
+
+    def close(self) -> None:
+        """Forget what waits, and whom it was for: the memory of a lost connection goes at once."""
+        self._closed = True
+        self._waiting.clear()
+        self._parse, self._pause, self._resume, self._hold = _ignore, _nothing, _nothing, bool
 
     def push(self, data: bytes) -> None:
         """Parse now what fits a slice; the rest has to wait for its turn."""
@@ -104,7 +118,7 @@ class _Feed:
 
     def _more(self) -> None:
         self._scheduled = False
-        if self.closed or self._hold():
+        if self._closed or self._hold():
             return
         part = bytes(self._waiting[:SLICE_BYTES])
         del self._waiting[:SLICE_BYTES]
@@ -209,7 +223,7 @@ class RequestProtocol(H11Protocol):
         """Forget the client."""
         self._stop_clock()
         self._lag.resumed()
-        self._feed.closed = True
+        self._feed.close()
         super().connection_lost(exc)
 
     def eof_received(self) -> None:
@@ -355,7 +369,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         self._lag.resumed()
-        self._feed.closed = True
+        self._feed.close()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:

@@ -64,6 +64,7 @@ class Streams:
             self._meters.streams.set(len(self._open))
             self._meters.closed.labels(str(code)).inc()
             self._meters.audio_s.labels("stream").inc(connection.heard_s)
+            connection.forget()
 
     async def watch(self) -> None:
         """Close streams that say nothing, until cancelled."""
@@ -100,6 +101,10 @@ class Connection:
     def heard_s(self) -> float:
         """Seconds of sound so far."""
         return 0.0 if self._live is None else self._live.duration_s
+
+    def forget(self) -> None:
+        """Let go of what leads back here, so that the memory goes at once and not with the next collection."""
+        self._live = self._verdict = self._task = None
 
     def check_silence(self, now: float) -> None:
         """End the stream if its client has said nothing for too long."""
