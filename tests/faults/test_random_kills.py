@@ -13,9 +13,11 @@ import pytest
 import torch
 from forks import DONE, fork
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toydata import make_loop, tiny, write_folders
+from toydata import TINY, make_loop, tiny, write_folders
 
+from auricle import api
 from auricle.files import sweep_orphans
+from auricle.runtime.bundle import load_bundle
 from auricle.training.checkpoint import State, find_checkpoints, last_good_state, load_checkpoint
 from auricle.training.preparing import Material, prepare, read_training_data
 from auricle.training.progress import Progress
@@ -126,3 +128,37 @@ def test_r6_another_number_of_workers_at_every_start(material_with, whole, tmp_p
     assert run_child(material_with(0), tmp_path / "1") == DONE
     for name in ("0", "1"):
         assert_same_run(tmp_path / name, whole)
+
+
+@pytest.mark.slow
+def test_r2_a_whole_run_killed_anywhere_ends_in_the_same_model(tmp_path):
+    """From reading the data to the finished folder: preparing, training, exporting, thresholds, scoring, the card."""
+    clips = write_folders(tmp_path / "clips", labels=("low", "high", "other"))
+    overrides = [*TINY, "optim.epochs=3", "run.checkpoint_every_steps=2"]
+
+    def command(out: Path) -> None:
+        api.train(clips, out=out, overrides=overrides, resume=True)
+
+    command(tmp_path / "whole")
+    rng, start = random.Random(3), time.monotonic()
+    child = fork(lambda: command(tmp_path / "timed"))
+    child.go()
+    assert child.wait() == DONE
+    whole_s = time.monotonic() - start
+    folders, hits = [tmp_path / "killed0"], 0
+    while hits < 40:
+        child = fork(lambda: command(folders[-1]))
+        child.go()
+        time.sleep(rng.uniform(0, whole_s))
+        os.kill(child.pid, signal.SIGKILL)
+        code = child.wait()
+        assert code in (DONE, -signal.SIGKILL)
+        hits += code != DONE
+        if code == DONE:
+            folders.append(tmp_path / f"killed{len(folders)}")
+    command(folders[-1])
+    for folder in folders:
+        for name in ("model.safetensors", "model.onnx", "golden.npz", "run/log.csv"):
+            assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), (folder, name)
+        assert load_bundle(folder).spec.thresholds == load_bundle(tmp_path / "whole").spec.thresholds
+        assert not list(folder.rglob(".auricle-*"))
