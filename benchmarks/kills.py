@@ -110,7 +110,7 @@ def main() -> None:
         records = (folder / "broken" / "journal" / "records").read_bytes().count(b"\n")
         assert records == options.count, records
         summary = read_json(folder / "whole" / "summary.json")
-        assert len(summary["failures"]) > 5
+        assert summary["failed"] == options.count // 100
     figures = {"equal": True, "records": records, "unbroken_s": round(seconds, 1), **broken, "summary": summary}
     print(json.dumps({**figures, "jobs": options.jobs, "machine": describe()}, indent=1))
 

@@ -2,10 +2,10 @@
 """What a scan costs for each recording: decoding and resampling alone, and with the model, side by side.
 
 Both run in this process, on one thread, and take turns recording by recording; the figure is processor time, which
-other programs on the machine stretch less than the clock on the wall. With --out, a whole ``auricle tag --out`` with
+other programs on the machine stretch less than the clock on the wall. With --scan, a whole ``auricle tag --out`` with
 worker processes is timed too, on hard links of the same recordings.
 
-    python -m benchmarks.scan FOLDER [--model MODEL] [--rounds N] [--scan N --jobs N]
+    python -m benchmarks.scan INPUT... [--model MODEL] [--rounds N] [--scan N --jobs N]
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ def whole_scan(paths: list[str], model: str, count: int, jobs: int) -> dict[str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", help="recordings")
+    parser.add_argument("inputs", nargs="+", help="recordings: folders, files, patterns")
     parser.add_argument("--model", default="esc10", help="model folder or name")
     parser.add_argument("--rounds", type=int, default=3, help="how often each recording is measured")
     parser.add_argument("--scan", type=int, default=0, metavar="N", help="also scan N hard links of the recordings")
     parser.add_argument("--jobs", type=int, default=2, help="worker processes of that scan")
     options = parser.parse_args()
-    paths = [entry.path for entry in Listing([options.folder])]
+    paths = [entry.path for entry in Listing(options.inputs)]
     figures: dict[str, object] = {"recordings": len(paths), **side_by_side(paths, options.model, options.rounds)}
     if options.scan:
         figures["scan"] = whole_scan(paths, options.model, options.scan, options.jobs)

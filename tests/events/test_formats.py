@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auricle.cells import escape_cell, unescape_cell
 from auricle.errors import DataError, UsageError
-from auricle.events.formats import EVENT_FORMATS, escape_cell, unescape_cell
+from auricle.events.formats import EVENT_FORMATS
 from auricle.results import DetectResult, Event, Failure, Flag
 
 YARD = DetectResult(

@@ -31,6 +31,7 @@ LAYER_OF = {
     "audio": 2,
     "events": 2,
     "journal": 2,
+    "cells": 1,
     "files": 1,
     "registry": 1,
     "timeline": 1,

@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from auricle.events.formats import escape_cell
+from auricle.cells import escape_cell
 from auricle.files import printable
 
 

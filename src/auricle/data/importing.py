@@ -18,13 +18,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from auricle.cells import escape_cell
 from auricle.data.arrays import FEATURES_FILE
 from auricle.data.csvform import PATH_COLUMNS
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.problems import shorten
 from auricle.data.reading import read_clip
 from auricle.data.softlabels import EXTRA_COLUMNS
-from auricle.data.tables import escape_cell
 from auricle.errors import DataError, InputError, RunError
 from auricle.files import atomic_write, write_json
 from auricle.results import Failure, FloatArray, rounded

@@ -25,9 +25,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from auricle.cells import escape_cell, unescape_cell
 from auricle.data.manifest import Clip
 from auricle.data.mixing import MixRules
-from auricle.data.tables import escape_cell, unescape_cell
 from auricle.errors import DataError
 from auricle.files import atomic_write, read_json, sha256_bytes, write_json
 from auricle.results import FloatArray, rounded

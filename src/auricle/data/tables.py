@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from auricle.cells import unescape_cell
 from auricle.data.problems import Problems
 from auricle.errors import DataError, UsageError
 from auricle.registry import nearest
@@ -34,7 +35,6 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -68,20 +68,6 @@ class Table:
 def missing_column(name: str, columns: Sequence[str]) -> str:
     """Return the line that says a column is missing, which there are, and which is nearest."""
     return f"no column {name!r}{nearest(name, columns)}; found: {', '.join(map(repr, columns))}"
-
-
-def escape_cell(cell: str) -> str:
-    """Return ``cell`` such that no spreadsheet takes it for a formula; used for all tables we write.
-
-    >>> escape_cell("=1+1")
-    "'=1+1"
-    """
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
-
-
-def unescape_cell(cell: str) -> str:
-    """Undo ``escape_cell``."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
 
 
 def guess_encoding(head: bytes) -> str:

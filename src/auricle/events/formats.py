@@ -15,30 +15,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from auricle.cells import escape_cell, unescape_cell
 from auricle.errors import DataError, UsageError
 from auricle.registry import Registry
 from auricle.results import DetectResult, Event, Failure, Flag, rounded
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _CSV_COLUMNS = ("path", "onset", "offset", "label", "score")
 _RAVEN_COLUMNS = (
     *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)"),
     *("Label", "Score", "Begin Path"),
 )
-
-
-def escape_cell(text: str) -> str:
-    """Return text that no spreadsheet runs as a formula.
-
-    >>> escape_cell("=HYPERLINK(1)")
-    "'=HYPERLINK(1)"
-    """
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
-def unescape_cell(text: str) -> str:
-    """Undo ``escape_cell``."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def dump_csv(results: Iterable[DetectResult]) -> Iterator[str]:
