@@ -61,6 +61,9 @@ class RawSection(_Section):
         description="What the first layer hands on: its output, its magnitude, or the logarithm of its power.",
     )
     level: bool = Field(False, description="Bring each window to the same level before the first layer.")
+    centre: bool = Field(
+        False, description="Take from each filter its mean over the window: what a steady channel or voice colours."
+    )
     filter_mask: int = Field(
         0, ge=0, le=1_024, description="In training, blank up to so many neighbouring filters of the first layer."
     )

@@ -73,6 +73,7 @@ def _rawnet(recipe: Recipe, labels: int) -> RawNet:
         rectify=raw.rectify,
         pool=raw.pools[0],
         level=raw.level,
+        centre=raw.centre,
     )
     return RawNet(
         first,

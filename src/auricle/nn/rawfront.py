@@ -113,15 +113,26 @@ class FirstLayer(nn.Module):
         rectify: ``none``, ``abs`` (magnitude) or ``log`` (logarithm of the power).
         pool: outputs that are joined: their largest value, or for ``log`` their mean power.
         level: bring each window to a root mean square of 1 first.
+        centre: take from each channel its mean over time at the end (cepstral mean subtraction, Atal 1974).
     """
 
     def __init__(
-        self, kind: str, channels: int, kernel: int, stride: int, *, rectify: str, pool: int, level: bool
+        self,
+        kind: str,
+        channels: int,
+        kernel: int,
+        stride: int,
+        *,
+        rectify: str,
+        pool: int,
+        level: bool = False,
+        centre: bool = False,
     ) -> None:
         super().__init__()
         self.kernels = KERNELS.get(kind)(channels, kernel)
         self.pairs = bool(self.kernels.rows_a_channel == 2)
-        self.stride, self.rectify, self.pool, self.level = stride, rectify, pool, level
+        self.stride, self.rectify, self.pool = stride, rectify, pool
+        self.level, self.centre = level, centre
         missing = kernel - stride
         self.padding = (missing // 2, missing - missing // 2)
         self.time_layers = [Layer(kernel, stride, self.padding[0]), Layer(pool, pool)]
@@ -135,7 +146,8 @@ class FirstLayer(nn.Module):
             x = waveform.float()
             if self.level:
                 x = x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + LEVEL_FLOOR)
-            return self._join(self._convolve(nn.functional.pad(x, self.padding)))
+            x = self._join(self._convolve(nn.functional.pad(x, self.padding)))
+            return x - x.mean(dim=2, keepdim=True) if self.centre else x
 
     def _convolve(self, x: Tensor) -> Tensor:
         """Return ``(batch, row, frame)``; as one matrix product it is twice as fast as a convolution of one channel."""
