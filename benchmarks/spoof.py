@@ -325,6 +325,8 @@ def table(shared: Path, out: Path) -> str:
             "",
             "## How",
             "",
+            "How the recipe of `rawnet` was chosen: [spoof-recipe.md](spoof-recipe.md).",
+            "",
             *markdown(
                 ["row", "settings over the defaults", "calibration", "minutes of each seed", "data", "commit"], hows
             ),

@@ -74,6 +74,17 @@ def test_levelled_windows_do_not_depend_on_the_gain(kind):
     torch.testing.assert_close(layer(waveform), layer(waveform * 0.03), atol=1e-2, rtol=0)
 
 
+def test_a_steady_channel_does_not_change_centred_powers():
+    layer, waveform = make("fourier", rectify="log", centre=True), torch.randn(2, 16_000)
+    coloured = waveform.clone()
+    coloured[:, 1:] += 0.9 * waveform[:, :-1]  # the same gentle filter at all times
+    out, other = layer(waveform), layer(coloured)
+    torch.testing.assert_close(out.mean(2), torch.zeros(2, 16), atol=1e-4, rtol=0)
+    assert (out - other)[:, :14].abs().mean() < 0.15  # the last filters pass next to nothing of it
+    plain = make("fourier", rectify="log")
+    assert (plain(waveform) - plain(coloured)).abs().mean() > 0.5
+
+
 def test_silence_stays_silence():
     out = make("fourier", rectify="log", level=True)(torch.zeros(1, 4_000))
     torch.testing.assert_close(out, torch.full_like(out, math.log(POWER_FLOOR)))

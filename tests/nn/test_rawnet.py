@@ -79,7 +79,7 @@ def test_a_clip_shorter_than_a_step_is_refused():
     ("setting", "message"),
     [
         ("model.raw.kernel=4", r"model.raw.kernel 4 is below model.raw.stride \d+: samples would be skipped"),
-        ("model.causal=true", "model.causal needs frame scores, which model.head final_state does not have"),
+        ("model.causal=true", "model.causal needs frame scores, which model.head state_attention does not have"),
         ("frontend.name=logmel", "frontend.name = .logmel.: network rawnet has waveform"),
         ("model.raw.filter_mask=900", r"model.raw.filter_mask 900 is above the \d+ filters there are"),
     ],
