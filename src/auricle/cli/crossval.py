@@ -9,32 +9,16 @@ from typing import Annotated
 
 import typer
 
+from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
-from auricle.cli.options import (
-    Data,
-    DataFormat,
-    Debug,
-    Network,
-    Overrides,
-    Quiet,
-    RecipeFile,
-    ReportFormat,
-    SampleRate,
-    Soft,
-    TrainDevice,
-)
+from auricle.cli.options import Data, TrainingOptions
 
 
 @guarded
+@grouped
 def crossval(
     data: Data,
     *,
-    model: Network = "crnn",
-    recipe: RecipeFile = None,
-    overrides: Overrides = None,
-    soft: Soft = None,
-    data_format: DataFormat = "auto",
-    sample_rate: SampleRate = None,
     seeds: Annotated[
         int, typer.Option("--seeds", metavar="N", min=1, help="Repeat everything with this many seeds.")
     ] = 1,
@@ -48,17 +32,8 @@ def crossval(
             "--init", metavar="MODEL", help="Start every fold from these weights, which heard none of its clips."
         ),
     ] = None,
-    new_head: Annotated[
-        bool, typer.Option("--new-head", help="With --init: other classes, so the last layer starts anew.")
-    ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Folds trained at the same time.")] = 1,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data (as optim.epochs).")
-    ] = None,
-    device: TrainDevice = None,
-    form: ReportFormat = "table",
-    debug: Debug = False,
-    quiet: Quiet = False,
+    options: TrainingOptions,
 ) -> None:
     """Train once for each fold on all other folds, score the fold left out, and pool the scores.
 
@@ -73,20 +48,20 @@ def crossval(
     from auricle.cli.train import all_overrides
     from auricle.cli.trainprogress import TrainingProgress
 
-    with TrainingProgress(quiet=quiet) as progress:
+    with TrainingProgress(quiet=options.quiet) as progress:
         result = api.crossval(
             data,
-            model=model,
-            recipe=recipe,
-            overrides=all_overrides(overrides, epochs, device),
+            model=options.model,
+            recipe=options.recipe,
+            overrides=all_overrides(options.overrides, options.epochs, options.device),
             seeds=seeds,
             out=out,
             jobs=jobs,
-            soft=soft,
+            soft=options.soft,
             init=init,
-            new_head=new_head,
-            data_format=data_format,
-            sample_rate=sample_rate,
+            new_head=options.new_head,
+            data_format=options.data_format,
+            sample_rate=options.sample_rate,
             progress=progress,
         )
-    print_crossval(result, form, sys.stdout)
+    print_crossval(result, options.form, sys.stdout)

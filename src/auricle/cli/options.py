@@ -96,6 +96,12 @@ SampleRate = Annotated[
 ]
 
 
+NewHead = Annotated[bool, typer.Option("--new-head", help="With --init: other classes, so the last layer starts anew.")]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data (as optim.epochs).")
+]
+
+
 @dataclass(frozen=True)
 class ScoringOptions:
     """What ``tag``, ``detect`` and ``embed`` have in common."""
@@ -109,5 +115,23 @@ class ScoringOptions:
     timeout_s: Timeout = 600.0
     device: Device = "auto"
     precision: Precision = "float32"
+    debug: Debug = False
+    quiet: Quiet = False
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What ``train`` and ``crossval`` have in common."""
+
+    model: Network = "crnn"
+    recipe: RecipeFile = None
+    overrides: Overrides = None
+    soft: Soft = None
+    data_format: DataFormat = "auto"
+    sample_rate: SampleRate = None
+    new_head: NewHead = False
+    epochs: Epochs = None
+    device: TrainDevice = None
+    form: ReportFormat = "table"
     debug: Debug = False
     quiet: Quiet = False

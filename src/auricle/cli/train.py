@@ -10,35 +10,19 @@ from typing import Annotated
 
 import typer
 
+from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded, speaks
-from auricle.cli.options import (
-    Data,
-    DataFormat,
-    Debug,
-    Network,
-    Overrides,
-    Quiet,
-    RecipeFile,
-    ReportFormat,
-    SampleRate,
-    Soft,
-    TrainDevice,
-)
+from auricle.cli.options import Data, TrainingOptions
 
 
 @guarded
+@grouped
 def train(
     data: Data,
     *,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder that becomes the model; must be new or empty.")
     ],
-    model: Network = "crnn",
-    recipe: RecipeFile = None,
-    overrides: Overrides = None,
-    soft: Soft = None,
-    data_format: DataFormat = "auto",
-    sample_rate: SampleRate = None,
     test_fold: Annotated[
         str | None, typer.Option("--test-fold", metavar="K", help="Hold fold K out and score it once, at the end.")
     ] = None,
@@ -58,14 +42,8 @@ def train(
             help="Start from this model's weights, or from a checkpoint of EfficientAT (.pt).",
         ),
     ] = None,
-    new_head: Annotated[
-        bool, typer.Option("--new-head", help="With --init: other classes, so the last layer starts anew.")
-    ] = False,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random (recipe: 0).")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data (as optim.epochs).")
     ] = None,
     exclude_system: Annotated[
         list[str] | None,
@@ -73,10 +51,7 @@ def train(
             "--exclude-system", metavar="ID", help="Leave this spoofing system out of everything; may be repeated."
         ),
     ] = None,
-    device: TrainDevice = None,
-    form: ReportFormat = "table",
-    debug: Debug = False,
-    quiet: Quiet = False,
+    options: TrainingOptions,
 ) -> None:
     """Train a detector on labelled recordings; --out becomes a model for tag and detect.
 
@@ -90,27 +65,27 @@ def train(
     from auricle.cli.reporting import print_run
     from auricle.cli.trainprogress import TrainingProgress
 
-    with TrainingProgress(quiet=quiet) as progress:
+    with TrainingProgress(quiet=options.quiet) as progress:
         result = api.train(
             data,
             out=out,
-            model=model,
-            recipe=recipe,
-            overrides=all_overrides(overrides, epochs, device, exclude_system),
-            soft=soft,
-            data_format=data_format,
-            sample_rate=sample_rate,
+            model=options.model,
+            recipe=options.recipe,
+            overrides=all_overrides(options.overrides, options.epochs, options.device, exclude_system),
+            soft=options.soft,
+            data_format=options.data_format,
+            sample_rate=options.sample_rate,
             test_fold=test_fold,
             resume=resume,
             overwrite=overwrite,
             fork=fork,
             init=init,
-            new_head=new_head,
+            new_head=options.new_head,
             seed=seed,
             progress=progress,
         )
     if speaks():
-        print_run(result, form, sys.stdout)
+        print_run(result, options.form, sys.stdout)
 
 
 def all_overrides(
