@@ -346,7 +346,9 @@ def page(found: dict[str, Any]) -> str:
         "# Serving under load\n",
         f"`python -m benchmarks.serve`, one run, clients on the same {machine['cores']} cores as the server; model",
         f"`{found['model']}` (windows of {found['window_s']:g} s every {found['hop_s']:g} s).",
-        f"Load of the machine before the run, by other work: {machine['load']}.\n",
+        f"Load of the machine before the run, by other work: {machine['load']}; niceness of server and clients:",
+        f"{found['niceness']}. Where other work has the cores, times and rates tell more of it than of the server;",
+        "processor time does not depend on it.\n",
         f"## Requests\n\n`POST /v1/tag`, {found['clip_s']} s of 16-bit WAV at 16 kHz.\n",
         "| clients | requests a second | p50, ms | p99, ms | processor ms a request | n |\n|--:|--:|--:|--:|--:|--:|",
         *(
@@ -381,7 +383,7 @@ def main() -> None:
     machine = describe()
     server = Server(model)
     try:
-        found = {**asyncio.run(measure(server, model, options.quick)), "machine": machine}
+        found = {**asyncio.run(measure(server, model, options.quick)), "machine": machine, "niceness": os.nice(0)}
     finally:
         server.stop()
     print(json.dumps(found))
