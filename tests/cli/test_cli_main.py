@@ -53,15 +53,20 @@ def test_each_command_shows_an_example(words):
     assert f"\n  Example:\n    auricle {words}" in help_of(words.split())
 
 
-def test_help_answers_at_once():
-    """In CPU seconds, which a busy machine does not stretch as it does the wall clock."""
+def cpu_seconds(*words: str) -> float:
+    """Return the least processor time of a Python process in five runs."""
     times = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "auricle", "tag", "--help"], stdout=subprocess.DEVNULL, check=True)
+        subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(times) < 0.3
+    return min(times)
+
+
+def test_help_costs_little_more_than_the_library_it_is_written_with():
+    """A ratio, since a busy machine stretches even processor time; ``make bench`` measures the seconds."""
+    assert cpu_seconds("-m", "auricle", "tag", "--help") < 3 * cpu_seconds("-c", "import typer")
 
 
 def test_the_option_for_data_forms_lists_what_there_is():
