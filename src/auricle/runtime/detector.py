@@ -34,7 +34,8 @@ from auricle.runtime.llr import calibrated_scores, verdict
 from auricle.runtime.scoring import Scorer
 from auricle.runtime.session import EMBEDDING, Network, open_network
 from auricle.runtime.spec import BundleSpec
-from auricle.runtime.stream import EventTracker, Stream, Threshold, length_flags
+from auricle.runtime.stream import Stream, length_flags
+from auricle.runtime.tracker import EventTracker, Threshold
 
 if TYPE_CHECKING:
     from auricle.audio.decode import Limits

@@ -26,7 +26,8 @@ from auricle.results import Event, EventStart, Flag, FloatArray, Scores, rounded
 from auricle.runtime.inputs import check_rate
 from auricle.runtime.session import WindowNetwork
 from auricle.runtime.spec import BundleSpec
-from auricle.runtime.stream import Item, Stream, on_thresholds
+from auricle.runtime.stream import Item, Stream
+from auricle.runtime.tracker import on_thresholds
 
 NORMAL, AWAY, WRONG_KIND, NOT_READABLE, REFUSED, TOO_BIG, FAILED, LATER = 1000, 1001, 1003, 1007, 1008, 1009, 1011, 1013
 #: Samples are ready for work at the latest when this much has come.

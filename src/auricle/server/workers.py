@@ -33,7 +33,7 @@ from auricle.results import DetectResult, FloatArray, Scores, TagResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import Detector
 from auricle.runtime.session import Network, Outputs, open_network
-from auricle.runtime.stream import Threshold
+from auricle.runtime.tracker import Threshold
 from auricle.server.replies import Refusal
 
 log = logging.getLogger("auricle.server")
