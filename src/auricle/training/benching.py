@@ -36,8 +36,10 @@ from auricle.training.progress import Progress
 
 #: What a step consists of, in its order.
 STEP_PHASES = ("data", "forward", "backward", "optimiser")
-#: Side of the square matrices by which the peak is measured, and how often they are multiplied.
-PEAK_SIZE, PEAK_RUNS = 2_048, 7
+#: Sides of the square matrices by which the peak is measured: from the first they double until a product takes
+#: ``PEAK_PRODUCT_S``, which is then repeated for ``PEAK_REPEAT_S``. Without units for bf16 small ones take that long.
+PEAK_SIZES = (128, 256, 512, 1_024, 2_048, 4_096)
+PEAK_PRODUCT_S, PEAK_REPEAT_S = 0.1, 0.5
 #: Arithmetic is counted on a crop this many times shorter, where the network takes any length.
 COUNT_SHARE = 8
 
@@ -92,7 +94,7 @@ class TrainingBench:
 
     Attributes:
         runs: one a recipe, batch size and precision.
-        peaks: GFLOP/s of matrix products by Fabric's name of the precision.
+        peaks: GFLOP/s of matrix products by Fabric's name of each precision that a run used.
         threads: of the CPU.
         load: of the machine before the first run: processes that wanted to run, over the last minute.
     """
@@ -127,13 +129,24 @@ class _Watch(Progress):
 def measure_peak(precision: str) -> float:
     """Return the GFLOP/s that products of large matrices reach here, in Fabric's ``precision``."""
     dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
-    a, b = (torch.randn(PEAK_SIZE, PEAK_SIZE).to(dtype) for _ in range(2))
-    times = []
-    for _ in range(PEAK_RUNS):
-        start = time.perf_counter()
-        torch.mm(a, b)
-        times.append(time.perf_counter() - start)
-    return 2 * PEAK_SIZE**3 / min(times) / 1e9
+    speeds = [0.0]
+    for size in PEAK_SIZES:
+        a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+        took_s = _seconds(lambda a=a, b=b: torch.mm(a, b))  # type: ignore[misc]
+        speeds.append(2 * size**3 / took_s / 1e9)
+        if took_s >= PEAK_PRODUCT_S:
+            break
+    end = time.perf_counter() + PEAK_REPEAT_S
+    while time.perf_counter() < end:
+        speeds.append(2 * size**3 / _seconds(lambda: torch.mm(a, b)) / 1e9)
+    return max(speeds)
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    """Return how long something took."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
 
 
 def count_gflop(network: Network, recipe: Recipe, labels: int) -> float:
@@ -165,7 +178,8 @@ def bench_recipes(
     for recipe in recipes.values():
         if recipe.run.threads is not None:
             torch.set_num_threads(recipe.run.threads)
-    peaks = {name: measure_peak(name) for name in ("32-true", "bf16-mixed")}
+    used = {fabric_precision(kind, r.run.device) for r in recipes.values() for kind in precisions or [r.run.precision]}
+    peaks = {name: measure_peak(name) for name in sorted(used)}
     runs: list[TrainSpeed] = []
     for name, recipe in recipes.items():
         sizes = [recipe.data.batch_size] if batch_sizes is None else batch_sizes
