@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from auricle.config import Recipe, make_recipe
@@ -132,20 +133,20 @@ def measure_peak(precision: str) -> float:
     speeds = [0.0]
     for size in PEAK_SIZES:
         a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-        took_s = _seconds(lambda a=a, b=b: torch.mm(a, b))  # type: ignore[misc]
+        took_s = _product_s(a, b)
         speeds.append(2 * size**3 / took_s / 1e9)
         if took_s >= PEAK_PRODUCT_S:
             break
     end = time.perf_counter() + PEAK_REPEAT_S
     while time.perf_counter() < end:
-        speeds.append(2 * size**3 / _seconds(lambda: torch.mm(a, b)) / 1e9)
+        speeds.append(2 * size**3 / _product_s(a, b) / 1e9)
     return max(speeds)
 
 
-def _seconds(action: Callable[[], object]) -> float:
-    """Return how long something took."""
+def _product_s(a: Tensor, b: Tensor) -> float:
+    """Return how long a matrix product takes."""
     start = time.perf_counter()
-    action()
+    torch.mm(a, b)
     return time.perf_counter() - start
 
 
@@ -179,7 +180,7 @@ def bench_recipes(
         if recipe.run.threads is not None:
             torch.set_num_threads(recipe.run.threads)
     used = {fabric_precision(kind, r.run.device) for r in recipes.values() for kind in precisions or [r.run.precision]}
-    peaks = {name: measure_peak(name) for name in sorted(used)}
+    peaks: dict[str, float] = {name: measure_peak(name) for name in sorted(used)}
     runs: list[TrainSpeed] = []
     for name, recipe in recipes.items():
         sizes = [recipe.data.batch_size] if batch_sizes is None else batch_sizes
