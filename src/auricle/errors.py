@@ -43,6 +43,7 @@ FLAG_CODES: dict[str, str] = {
     "unlisted_file": "a file is present but not listed",
     "class_missing": "a class has no clip in a split; metrics for it are undefined",
     "clipped_event": "an event reaches past the end of its file and was cut there",
+    "overlapping_event": "events of one class overlap or touch in a file: they are learnt as one",
     "name_collision": "two names differ only in case or Unicode form",
 }
 

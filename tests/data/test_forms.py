@@ -17,14 +17,16 @@ def test_the_order_of_recognition(tmp_path, wav, write):
         wav(tmp_path / name)
     protocol = write(tmp_path / "protocols" / "train.txt", "s a - - bonafide\n")
     table = write(tmp_path / "data.csv", "path,label\ndog/b.wav,dog\n")
+    events = write(tmp_path / "events.tsv", "filename\tonset\toffset\tevent_label\ndog/b.wav\t0\t0.1\tdog\n")
+    labels = write(tmp_path / "dog" / "b.txt", "0\t0.1\tdog\n")
     soft = write(tmp_path / "soft.csv", "filename,dog\nx.npy,1\n")
     write(tmp_path / "x.npy", "")
     seen = []
-    for reason in (protocol, table, soft, None):
+    for reason in (protocol, table, events, labels, soft, None):
         seen.append(recognise_form(tmp_path))
         if reason is not None:
             reason.unlink()
-    assert seen == ["asvspoof", "csv", "numpy", "folders"]
+    assert seen == ["asvspoof", "csv", "desed", "labelfiles", "numpy", "folders"]
 
 
 def test_a_form_can_be_forced(tmp_path, wav, write):

@@ -80,7 +80,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change one choice, such as optim.lr=0.001; may be repeated."),
 ]
 DataFormat = Annotated[
-    Literal["auto", "asvspoof", "csv", "numpy", "folders"],
+    Literal["auto", "asvspoof", "csv", "desed", "labelfiles", "numpy", "folders"],
     typer.Option("--data-format", help="The form of DATA, where the automatic choice is wrong."),
 ]
 TrainDevice = Annotated[

@@ -187,6 +187,7 @@ def _says(clip: Clip) -> dict[str, Any]:
     soft = None if clip.targets is None else clip.targets.tolist()
     return {
         "label": (clip.label, clip.negative, soft),
+        "events": clip.events,
         "fold": clip.fold,
         "split": clip.split,
         "group": clip.group,

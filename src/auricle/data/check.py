@@ -113,6 +113,7 @@ def _facts(manifest: Manifest, findings: Findings) -> dict[str, Any]:
             "evenness": rounded(balance.evenness),
         },
         "per_class": _per_class(manifest),
+        "events": _events(manifest),
         "probed": findings.sampled,
         "durations": _durations(findings.durations),
         "sample_rates": {str(rate): n for rate, n in sorted(findings.rates.items())},
@@ -141,6 +142,24 @@ def _per_class(manifest: Manifest) -> dict[str, dict[str, int]]:
             rows.setdefault(label, Counter()).update(sides)
     columns = ["clips", *_sides(manifest, "split"), *_sides(manifest, "fold")]
     return {label: {column: counts[column] for column in columns} for label, counts in rows.items()}
+
+
+def _events(manifest: Manifest) -> dict[str, Any] | None:
+    """Return how many events there are and how long they are, or None where no label says when."""
+    if not manifest.strong:
+        return None
+    lengths: dict[str, list[float]] = {label: [] for label in manifest.labels}
+    for clip in manifest.clips:
+        for event in clip.events or ():
+            lengths[event.label].append(event.offset - event.onset)
+    return {
+        "strong_clips": manifest.strong,
+        "weak_clips": len(manifest) - manifest.strong,
+        "count": sum(map(len, lengths.values())),
+        "per_class": {
+            label: {"count": len(values), "lengths": _durations(values)} for label, values in lengths.items()
+        },
+    }
 
 
 def _durations(durations: list[float]) -> dict[str, float] | None:

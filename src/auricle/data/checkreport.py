@@ -71,6 +71,7 @@ def _fact_lines(facts: Mapping[str, Any]) -> list[str]:
         f"data hash {facts['data_hash'][:16]}",
         *_class_table(facts["per_class"]),
         _balance_line(facts["balance"]),
+        *_event_lines(facts["events"]),
     ]
     if facts["durations"] is not None:
         d = facts["durations"]
@@ -92,6 +93,21 @@ def _balance_line(balance: Mapping[str, float | None]) -> str:
     ratio = balance["ratio"]
     times = "a class has no clip" if ratio is None else f"largest class {ratio:g} times the smallest"
     return f"balance: {times}, evenness {balance['evenness']:g}"
+
+
+def _event_lines(events: Mapping[str, Any] | None) -> list[str]:
+    """Return how many events each class has, and how long they are."""
+    if events is None:
+        return []
+    lines = [f"events: {events['count']} in {events['strong_clips']} clips; {events['weak_clips']} clips say only what"]
+    width = max((len(label) for label in events["per_class"]), default=0)
+    for label, row in events["per_class"].items():
+        spread = row["lengths"]
+        how_long = (
+            "" if spread is None else f"  {spread['min']:g} to {spread['max']:g} s, median {spread['median']:g} s"
+        )
+        lines.append(f"  {label.ljust(width)}  {row['count']:6}{how_long}")
+    return lines
 
 
 def _class_table(per_class: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -2,7 +2,8 @@
 """The form ``csv``: a table with a path and labels a row. ESC-50's ``meta/esc50.csv`` is one.
 
 Columns: ``path`` or ``filename``, ``label`` or ``category`` (several joined with ``;``); optional
-``fold``, ``split``, ``group``, ``onset``, ``offset`` (seconds). All other columns are left alone.
+``fold``, ``split``, ``group``, ``onset``, ``offset`` (seconds: a segment of the file; for events see ``desedform``).
+All other columns are left alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ PATH_COLUMNS = ("path", "filename")
 LABEL_COLUMNS = ("label", "category")
 #: The first of these that a table has is its group.
 GROUP_COLUMNS = ("group", "src_file", "freesound_id", "speaker")
+
+SEGMENTS_NOTE = (
+    "onset and offset cut segments out of the files; where they say when an event is in a file, call the column of "
+    "labels event_label or pass --data-format desed"
+)
 
 
 def tables_in(folder: Path) -> list[Path]:
@@ -141,6 +147,8 @@ def read_csv_form(path: Path, options: ReadOptions) -> Manifest:
     cells = [table.column(column) for column in columns.values()]
     for line, *values in zip(table.lines, *cells, strict=True):
         _read_row(draft, f"line {line}", dict(zip(columns, values, strict=True)), columns.get("group"), roots)
+    if any(clip.onset is not None or clip.offset is not None for clip in draft.clips):
+        draft.notes.append(SEGMENTS_NOTE)
     holds_arrays = any(clip.is_array for clip in draft.clips)
     draft.flag_unlisted(AUDIO_EXTENSIONS | ({ARRAY_SUFFIX} if holds_arrays else frozenset()))
     arrays = array_spec(table.path.parent, options, draft.problems) if holds_arrays else None

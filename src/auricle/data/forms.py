@@ -11,7 +11,9 @@ from typing import Any
 from auricle.data.asvspoofform import looks_like_asvspoof, read_asvspoof_form
 from auricle.data.building import MAX_MISSING, ReadOptions
 from auricle.data.csvform import looks_like_csv, read_csv_form, tables_in
+from auricle.data.desedform import looks_like_desed, read_desed_form
 from auricle.data.foldersform import looks_like_folders, read_folders_form
+from auricle.data.labelfilesform import looks_like_labelfiles, read_labelfiles_form
 from auricle.data.manifest import Manifest
 from auricle.data.numpyform import looks_like_numpy, read_numpy_form
 from auricle.data.paths import suffixes_seen
@@ -35,11 +37,13 @@ class Form:
 FORMS: Registry[Form] = Registry("data format")
 FORMS.add("asvspoof", Form(looks_like_asvspoof, read_asvspoof_form))
 FORMS.add("csv", Form(looks_like_csv, read_csv_form))
+FORMS.add("desed", Form(looks_like_desed, read_desed_form))
+FORMS.add("labelfiles", Form(looks_like_labelfiles, read_labelfiles_form))
 FORMS.add("numpy", Form(looks_like_numpy, read_numpy_form))
 FORMS.add("folders", Form(looks_like_folders, read_folders_form))
 
 #: The order in which forms are tried.
-RECOGNITION_ORDER = ("asvspoof", "csv", "numpy", "folders")
+RECOGNITION_ORDER = ("asvspoof", "csv", "desed", "labelfiles", "numpy", "folders")
 
 
 def recognise_form(path: Path, options: ReadOptions | None = None) -> str:
@@ -57,7 +61,10 @@ def recognise_form(path: Path, options: ReadOptions | None = None) -> str:
     if path.is_file() or tables_in(path):
         return "csv"  # a table that lacks something: reading it says what
     seen = suffixes_seen(str(p) for p in path.rglob("*") if p.is_file()) or "nothing"
-    expected = "expected class folders, or a .csv with path and label, or .npy files with a table of soft labels"
+    expected = (
+        "expected class folders, or a .csv with path and label, or a .tsv with filename, onset, offset, event_label, "
+        "or label files beside the audio, or .npy files with a table of soft labels"
+    )
     raise DataError(f"{path} is no data set that auricle knows", [f"seen: {seen}; {expected}"])
 
 

@@ -3,7 +3,8 @@
 
 What is written is the form ``numpy``: ``.npy`` files of waveforms ``(time,)`` or log-mels ``(mel, frame)``,
 ``labels.csv``, and ``features.json``, which says what the arrays hold. The table comes after the arrays and the
-description last, so that an interrupted import is never taken for a whole one.
+description last, so that an interrupted import is never taken for a whole one. Where labels say when, the tables are
+those of the form ``desed`` instead of ``labels.csv``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from auricle.data.manifest import Clip, Manifest
 from auricle.data.problems import shorten
 from auricle.data.reading import read_clip
 from auricle.data.softlabels import EXTRA_COLUMNS
+from auricle.data.strongtables import write_labels
 from auricle.errors import DataError, InputError, RunError
 from auricle.files import atomic_write, write_json
 from auricle.results import Failure, FloatArray, rounded
@@ -90,10 +92,13 @@ def import_dataset(
     names = _file_names(manifest.clips)
     failures: dict[str, Failure] = {}
     done: list[int] = []
+    durations: list[float] = []
     for i, clip in enumerate(manifest.clips):
         try:
-            _write_array(out / names[i], _values(clip, manifest, sample_rate, features))
+            values, duration = _values(clip, manifest, sample_rate, features)
+            _write_array(out / names[i], values)
             done.append(i)
+            durations.append(duration)
         except InputError as error:
             failures[clip.key] = Failure(error.code, error.message)
         if progress is not None:
@@ -101,7 +106,11 @@ def import_dataset(
     if not done:
         causes = (f"{key}: {failure.message}" for key, failure in failures.items())
         raise DataError(f"no clip of {manifest.root} could be read", [shorten(causes)])
-    _write_labels(out / LABELS_FILE, manifest.select(done), [names[i] for i in done])
+    written = manifest.select(done)
+    if written.strong:
+        write_labels(out, written.clips, [names[i] for i in done], durations)
+    else:
+        _write_labels(out / LABELS_FILE, written, [names[i] for i in done])
     description = {
         "kind": "waveform" if features is None else "logmel",
         "sample_rate": sample_rate,
@@ -151,18 +160,20 @@ def _safe(part: str) -> str:
     return re.sub(r"^[-=+@.]", "_", cleaned)
 
 
-def _values(clip: Clip, manifest: Manifest, sample_rate: int, features: FeatureFunction | None) -> FloatArray:
-    """Return what to store for a clip."""
+def _values(
+    clip: Clip, manifest: Manifest, sample_rate: int, features: FeatureFunction | None
+) -> tuple[FloatArray, float]:
+    """Return what to store for a clip, and how long it is in seconds."""
     arrays = manifest.arrays
     if clip.is_array and arrays is not None and arrays.kind == "logmel":
         raise InputError("bad_array", f"{clip.key} is a log-mel already; import from the audio")
     audio = read_clip(clip, arrays, sample_rate=sample_rate)
     if features is None:
-        return audio.samples
+        return audio.samples, audio.duration
     logmel = np.ascontiguousarray(features(audio.samples, sample_rate), np.float32)
     if logmel.ndim != 2 or not np.isfinite(logmel).all():
         raise ValueError(f"features made shape {logmel.shape} of {clip.key}; expected finite (mel, frame)")
-    return logmel
+    return logmel, audio.duration
 
 
 def _write_array(path: Path, values: FloatArray) -> None:

@@ -78,10 +78,23 @@ class Findings:
         if onset >= duration:
             self.problems.add("segment", f"{clip.key}: onset {onset:g} s is beyond the end at {duration:g} s")
             return
+        self._note_events(clip, duration)
         end = duration if clip.offset is None else clip.offset
         if end > duration + SEGMENT_TOLERANCE_S:
             self.note_flag(Flag("clipped_event"), clip.key)
         self.durations.append(min(end, duration) - onset)
+
+    def _note_events(self, clip: Clip, duration: float) -> None:
+        """Compare events with the length of their file: one that begins after its end is a problem, a late end a flag.
+
+        An end that the data itself declared was held against them when it was read.
+        """
+        for event in clip.events or ():
+            if event.onset >= duration:
+                text = f"{clip.key}: event {event.label!r} begins at {event.onset:g} s, the file ends at {duration:g} s"
+                self.problems.add("event", text)
+            elif event.offset > duration + SEGMENT_TOLERANCE_S:
+                self.note_flag(Flag("clipped_event"), clip.key)
 
 
 def choose_clips(manifest: Manifest, limit: int, seed: int = 0) -> list[Clip]:

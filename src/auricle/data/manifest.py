@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from auricle.data.labels import Task, natural_key
-from auricle.results import Flag, FloatArray, rounded
+from auricle.results import Event, Flag, FloatArray, rounded
 
 LabelKind = Literal["hard", "soft", "both"]
 BoolArray = npt.NDArray[np.bool_]
@@ -45,6 +45,9 @@ class Clip:
         group: what must stay on one side of a split.
         onset: start of the segment in seconds; None is the start of the file.
         offset: end of the segment in seconds; None is the end of the file.
+        events: strong labels: all that can be heard in the clip and when, in seconds from its start; ``()`` says that
+            nothing can. None: the labels are weak, nobody said when.
+        duration: length in seconds, where the data says so.
         size_bytes: size of the file.
         extra: further facts by name, such as the spoofing ``system``.
     """
@@ -60,6 +63,8 @@ class Clip:
     group: str | None = None
     onset: float | None = None
     offset: float | None = None
+    events: tuple[Event, ...] | None = None
+    duration: float | None = None
     size_bytes: int = 0
     extra: Mapping[str, str] = field(default_factory=dict)
 
@@ -67,6 +72,11 @@ class Clip:
     def segment(self) -> tuple[str, float, float | None]:
         """Return what tells this clip from all others: key, onset, offset."""
         return self.key, 0.0 if self.onset is None else self.onset, self.offset
+
+    @property
+    def strong(self) -> bool:
+        """Tell whether the labels say when."""
+        return self.events is not None
 
     @property
     def is_array(self) -> bool:
@@ -129,6 +139,11 @@ class Manifest:
         return sum(clip.negative for clip in self.clips)
 
     @property
+    def strong(self) -> int:
+        """How many clips have strong labels."""
+        return sum(clip.strong for clip in self.clips)
+
+    @property
     def folds(self) -> tuple[str, ...]:
         """Names of the folds in natural order; empty where the data has none."""
         return tuple(sorted({c.fold for c in self.clips if c.fold is not None}, key=natural_key))
@@ -179,4 +194,7 @@ def _identity(clip: Clip) -> list[Any]:
     """Return what the data hash holds of a clip: no path of this machine, no floating-point noise."""
     soft = None if clip.targets is None else [rounded(v) for v in clip.targets.tolist()]
     where = [clip.key, clip.onset, clip.offset, clip.size_bytes]
-    return [*where, list(clip.label), clip.negative, soft, clip.fold, clip.split, clip.group]
+    said = [*where, list(clip.label), clip.negative, soft, clip.fold, clip.split, clip.group]
+    if clip.events is None:  # the hash of weak data is that of the time before events
+        return said
+    return [*said, sorted([e.label, rounded(e.onset), rounded(e.offset)] for e in clip.events)]
