@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 import pytest
+from tinybundle import make_causal_bundle
 
 from auricle import __version__
 from auricle.cli.main import help_of
@@ -150,6 +151,17 @@ def test_doctor_compares_golden_scores(auricle, model, tmp_path):
     assert bad.code == 1
     assert "FAILED" in bad.out
     assert "largest difference 0.001, allowed 0.0001" in bad.out
+
+
+def test_doctor_lets_a_causal_model_hear_its_golden_input_as_a_stream(auricle, tmp_path):
+    """The tiny stream is another network than the tiny model on purpose, so it is found out."""
+    make_causal_bundle(tmp_path / "causal")
+    folder = with_golden(tmp_path / "causal", tmp_path / "m")
+    done = auricle("doctor", folder)
+    assert done.code == 1
+    assert "golden scores, stream" in done.out
+    line = next(line for line in done.out.splitlines() if "golden scores, stream" in line)
+    assert "FAILED" in line
 
 
 def test_doctor_says_that_a_model_without_golden_scores_cannot_be_compared(auricle, model):

@@ -226,6 +226,7 @@ class Scripted:
     """A network whose scores are a plain function of its window, the same in both languages."""
 
     outputs = frozenset({"clip", "frames"})
+    running = None
 
     def run(self, windows, wanted=frozenset()):
         hop = 100

@@ -103,6 +103,12 @@ def model(request, models) -> Model:
     return models(request.param)
 
 
+@pytest.fixture(params=[case for case, (_, _, causal) in CASES.items() if causal])
+def causal(request, models) -> Model:
+    """Each causal model in turn."""
+    return models(request.param)
+
+
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory):
     """Recordings of many lengths, rates and widths, shorter and longer than a window of half a second."""

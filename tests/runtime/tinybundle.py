@@ -6,6 +6,7 @@ The clip score is the mean over frames; the embedding is ``(mean, max, min)`` of
 
     bundle = make_bundle(tmp_path / "tiny")                  # windows of 1 s every 0.5 s, frames every 0.1 s
     make_bundle(folder, frames=None, window_s=0.4, ...)      # any field of auricle.json can be changed
+    make_causal_bundle(folder)                               # with stream.onnx, see ``echo_graph``
 """
 
 from __future__ import annotations
@@ -82,3 +83,44 @@ def make_bundle(folder: Path, graph: bytes | None = None, **changes: Any) -> Bun
     if graph is None:
         graph = loudness_graph(frames=values["frames"] is not None)
     return write_bundle(folder, BundleSpec(**values), {"model.onnx": graph})
+
+
+@cache
+def echo_graph() -> bytes:
+    """Return a ``stream.onnx``: ``loud`` is half the mean of ``|x|`` of a frame and half that of the frame before.
+
+    The state is one number, the last mean.
+    """
+    nodes = [
+        helper.make_node("Unsqueeze", ["waveform", "one"], ["wide"]),
+        helper.make_node("Abs", ["wide"], ["rectified"]),
+        helper.make_node("AveragePool", ["rectified"], ["means"], kernel_shape=[HOP], strides=[HOP]),
+        helper.make_node("Unsqueeze", ["state", "one"], ["before"]),
+        helper.make_node("Concat", ["before", "means"], ["chain"], axis=2),
+        helper.make_node("AveragePool", ["chain"], ["loud"], kernel_shape=[2], strides=[1]),
+        helper.make_node("Sub", ["unit", "loud"], ["quiet"]),
+        helper.make_node("Concat", ["loud", "quiet"], ["both"], axis=1),
+        helper.make_node("Transpose", ["both"], ["frames"], perm=[0, 2, 1]),
+        helper.make_node("ReduceMean", ["both"], ["clip"], axes=[2], keepdims=0),
+        helper.make_node("Gather", ["means", "last"], ["next_state"], axis=2),
+    ]
+    constants = {"one": np.array([1], np.int64), "unit": np.float32(1), "last": np.int64(-1)}
+    values = {"waveform": ["batch", "sample"], "state": ["batch", 1]}
+    found = {"frames": ["batch", "frame", 2], "clip": ["batch", 2], "next_state": ["batch", 1]}
+    graph = helper.make_graph(
+        nodes,
+        "echo",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in values.items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in found.items()],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
+def make_causal_bundle(folder: Path, stream: bytes | None = None, **changes: Any) -> Bundle:
+    """Write a tiny causal bundle and return it."""
+    frames = {"hop_samples": HOP, "first_centre_samples": (HOP - 1) / 2, "receptive_samples": 2 * HOP}
+    values = spec_values(**{"model": {"name": "echo", "causal": True}, "frames": frames, **changes})
+    files = {"model.onnx": loudness_graph(), "stream.onnx": echo_graph() if stream is None else stream}
+    return write_bundle(folder, BundleSpec(**values), files)

@@ -26,6 +26,8 @@ class Clock:
 class Counting:
     """A network that counts its windows."""
 
+    running = None
+
     def __init__(self, network) -> None:
         self.network, self.windows = network, 0
 

@@ -10,11 +10,14 @@ import time
 
 import numpy as np
 import pytest
-from tinybundle import RATE
+from tinybundle import RATE, make_causal_bundle
 
 from auricle.audio.decode import Limits
 from auricle.errors import InputError, UsageError
+from auricle.results import Scores
+from auricle.runtime.detector import load
 from auricle.runtime.session import open_network
+from auricle.runtime.stream import Stream
 from auricle.server.replies import Refusal
 from auricle.server.workers import Job, RemoteNetwork, Source, WorkerDied, WorkerPool
 
@@ -34,6 +37,26 @@ def test_windows_go_through_a_worker_unchanged(pool, bundle):
     assert np.array_equal(found.clip, expected.clip)
     assert np.array_equal(found.frames, expected.frames)
     assert np.array_equal(found.embedding, expected.embedding)
+
+
+def test_the_state_of_a_causal_stream_goes_with_its_samples(tmp_path):
+    """Another worker goes on where the last one died: nothing is in the worker."""
+    bundle = make_causal_bundle(tmp_path / "causal")
+    pool = WorkerPool({"causal": Source(str(bundle.path))}, 1, limits=Limits(), timeout_s=30)
+    pool.start()
+    try:
+        stream = Stream(bundle.spec, RemoteNetwork(pool, "causal", running=True), RATE)
+        expected = load(bundle.path).stream(RATE)
+        samples = np.random.default_rng(0).uniform(-1, 1, 5 * RATE).astype(np.float32)
+        found, wanted = stream.push(samples[:2_050]), expected.push(samples[:2_050])
+        os.kill(pool.pids[0], signal.SIGKILL)
+        found += stream.push(samples[2_050:]) + stream.flush()
+        wanted += expected.push(samples[2_050:]) + expected.flush()
+    finally:
+        pool.close()
+    values = [[i.values for i in items if isinstance(i, Scores)] for items in (found, wanted)]
+    np.testing.assert_array_equal(np.concatenate(values[0]), np.concatenate(values[1]))
+    assert [i for i in found if not isinstance(i, Scores)] == [i for i in wanted if not isinstance(i, Scores)]
 
 
 def test_a_recording_as_bytes_and_as_a_file(pool, wav, tmp_path):

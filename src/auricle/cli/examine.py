@@ -17,8 +17,8 @@ from auricle.cli.extras import EXTRAS
 from auricle.errors import BundleError
 from auricle.results import FloatArray
 from auricle.runtime.bundle import GOLDEN, Bundle, load_bundle, resolve_model
-from auricle.runtime.session import CLIP, FRAMES, open_network
-from auricle.runtime.spec import ONNX_FILES
+from auricle.runtime.session import CLIP, FRAMES, open_network, open_running
+from auricle.runtime.spec import ONNX_FILES, STREAM_FILES
 
 #: Largest difference between a stored score and the same score computed here.
 TOLERANCE = 1e-4
@@ -81,6 +81,8 @@ def examine_model(name: str) -> list[Check]:
     if ONNX_FILES["int8"] in bundle:
         limit = TOLERANCE if bundle.spec.int8 is None else bundle.spec.int8.shift_limit
         checks.append(_golden_check(bundle, "int8", limit))
+    if STREAM_FILES["float32"] in bundle:
+        checks.append(_stream_check(bundle))
     return checks
 
 
@@ -97,6 +99,21 @@ def _golden_check(bundle: Bundle, precision: str, limit: float) -> Check:
     if found.frames is not None:
         worst = max(worst, _difference(found.frames, stored[FRAMES]))
     return Check(name, worst <= limit, f"largest difference {worst:.2g}, allowed {limit:g}")
+
+
+def _stream_check(bundle: Bundle) -> Check:
+    """Let the running form hear the stored input, and compare its frame scores with the stored ones."""
+    name = "golden scores, stream"
+    if GOLDEN not in bundle:
+        return Check(name, False, f"the model has no {GOLDEN}, so its scores cannot be compared")
+    with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
+        waveform, stored = np.asarray(golden["waveform"]), np.asarray(golden[FRAMES])
+    running = open_running(bundle)
+    if running is None:
+        return Check(name, False, f"the model has no {STREAM_FILES['float32']}")
+    whole = waveform.shape[-1] // running.frame_samples * running.frame_samples
+    worst = _difference(running.advance(np.atleast_2d(waveform)[:, :whole], None).frames, stored)
+    return Check(name, worst <= TOLERANCE, f"largest difference {worst:.2g}, allowed {TOLERANCE:g}")
 
 
 def _difference(found: FloatArray, stored: FloatArray) -> float:

@@ -3,7 +3,8 @@
 
 Without data, only the weights have 8 bits. With data, convolutions and matrix products compute in 8 bits too, if
 that keeps the model's figure and is not slower here; else the weights alone. What costs more than the
-recipe's ``export.int8_loss`` or ``export.int8_shift`` is refused.
+recipe's ``export.int8_loss`` or ``export.int8_shift`` is refused. A causal model gets ``stream.int8.onnx`` too, whose
+weights alone have 8 bits.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from auricle.runtime.bundle import GOLDEN, Bundle, add_files
 from auricle.runtime.detector import Detector
 from auricle.runtime.locate import BUNDLES
 from auricle.runtime.session import FRAMES, Network, make_network
-from auricle.runtime.spec import ONNX_FILES, Int8Part
+from auricle.runtime.spec import ONNX_FILES, STREAM_FILES, Int8Part
 from auricle.runtime.windows import cut_windows
 
 #: Windows that ranges are learnt from, spread over the data.
@@ -156,7 +157,10 @@ def _write(original: _Original, found: _Candidate) -> None:
         clips=0 if manifest is None else len(manifest),
         data_hash="" if manifest is None else manifest.data_hash,
     )
-    add_files(original.bundle.path, {_NAME: found.content}, original.bundle.spec.model_copy(update={"int8": part}))
+    files = {_NAME: found.content}
+    if STREAM_FILES["float32"] in original.bundle:  # its weights are those of the model; ranges need no recordings
+        files[STREAM_FILES["int8"]] = quantise(original.bundle.read(STREAM_FILES["float32"]))
+    add_files(original.bundle.path, files, original.bundle.spec.model_copy(update={"int8": part}))
 
 
 def _test_windows(bundle: Bundle) -> list[FloatArray]:

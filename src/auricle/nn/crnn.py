@@ -8,6 +8,10 @@ centred on its own span (``timeline.FrameGrid``).
 
     waveform (batch, sample) -> log-mel (batch, mel, frame) -> norm per mel
       -> [conv, norm, relu] x 4, channels (16, 48, 96, 96) -> mix frequencies -> GRU -> head
+
+A causal network looks only backwards: its convolutions are padded on the left and its GRU runs forward. Before the
+first sample it remembers zeros, in a training crop as in a file; ``nn.running`` is the same network with its memory
+as a value.
 """
 
 from __future__ import annotations
@@ -78,6 +82,10 @@ class ConvBlock(nn.Module):
         """Map ``(batch, channel, mel, time)`` to fewer mels and the same or half the time."""
         if self.time.causal:
             x = nn.functional.pad(x, (*self.time.padding, 0, 0))
+        return self.whole_frames(x)
+
+    def whole_frames(self, x: Tensor) -> Tensor:
+        """Do the same without the zeros on the left of a causal convolution: ``x`` begins with what came before."""
         return torch.relu(self.norm(self.conv(x)))
 
 
@@ -127,6 +135,7 @@ class Crnn(Network):
     ) -> None:
         super().__init__()
         self.spec = frontend
+        self.labels = labels
         self.frontend = LogMel(frontend, causal=causal)
         # Without trainable parts the norm needs no backward pass over the largest array of the network.
         self.norm = nn.BatchNorm1d(frontend.n_mels, affine=False)

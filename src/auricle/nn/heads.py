@@ -2,10 +2,13 @@
 """Heads: from hidden states over time to frame logits and clip logits.
 
 All take ``(batch, frame, hidden)`` and return ``(clip_logits, frame_logits)``; a clip logit is the log-odds
-of the clip score, so that losses and activations are the same for every head.
+of the clip score, so that losses and activations are the same for every head. Where the clip score is a weighted mean
+of frame scores, ``weigh`` gives the weights, so that a stream can keep the two sums.
 """
 
 from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,15 @@ HEADS: Registry[type[nn.Module]] = Registry("head")
 
 #: Pooled scores are kept this far from 0 and 1, so that their log-odds and gradients stay finite.
 SCORE_MARGIN = 1e-5
+
+
+@runtime_checkable
+class WeighingHead(Protocol):
+    """A head whose clip score is a weighted mean of its frame scores, so that it can be computed on the way."""
+
+    def weigh(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frame logits and the weight of each frame's score, both ``(batch, frame, label)``."""
+        ...
 
 
 def log_odds(score: Tensor) -> Tensor:
@@ -46,6 +58,10 @@ class AttentionHead(nn.Module):
         weights = torch.softmax(torch.tanh(self.attention(states)) * 4, dim=1)
         return log_odds((weights * torch.sigmoid(frame_logits)).sum(1)), frame_logits
 
+    def weigh(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frame logits and the weight of each frame's score, both ``(batch, frame, label)``."""
+        return self.frame(states), torch.exp(torch.tanh(self.attention(states)) * 4)
+
 
 @HEADS.register("linear_softmax")
 class LinearSoftmaxHead(nn.Module):
@@ -62,6 +78,11 @@ class LinearSoftmaxHead(nn.Module):
         frame_logits = self.frame(states)
         scores = torch.sigmoid(frame_logits)
         return log_odds(scores.square().sum(1) / scores.sum(1).clamp_min(SCORE_MARGIN)), frame_logits
+
+    def weigh(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frame logits and the weight of each frame's score, both ``(batch, frame, label)``."""
+        frame_logits = self.frame(states)
+        return frame_logits, torch.sigmoid(frame_logits)
 
 
 @HEADS.register("concat_mlp")

@@ -131,9 +131,11 @@ class GraphLogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Return log-mel ``(batch, mel, frame)``."""
-        spec = self.spec
-        padded = nn.functional.pad(waveform, spec.padding(causal=self.causal))
-        spectrum = nn.functional.conv1d(padded[:, None, :], self.kernel(), stride=spec.hop_samples)
+        return self.whole_frames(nn.functional.pad(waveform, self.spec.padding(causal=self.causal)))
+
+    def whole_frames(self, waveform: Tensor) -> Tensor:
+        """Return the log-mel of the windows that lie within ``waveform``, which nothing is added to."""
+        spectrum = nn.functional.conv1d(waveform[:, None, :], self.kernel(), stride=self.spec.hop_samples)
         real, imaginary = spectrum.chunk(2, dim=1)
         power = real.square() + imaginary.square()
         return torch.log(nn.functional.conv1d(power, self.bank[:, :, None]) + LOG_FLOOR)

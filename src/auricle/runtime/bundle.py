@@ -3,6 +3,7 @@
 
 auricle.json        the specification (``runtime.spec``), with the SHA-256 of the other files
 model.onnx          the network; model.int8.onnx beside it
+stream.onnx         of causal models: the network with its memory as input and output; stream.int8.onnx beside it
 model.safetensors   weights for further training
 README.md, run/     for people and for training: neither hashed nor read here
 """

@@ -2,7 +2,8 @@
 """A model at work: what is in a recording (``tag``), when (``detect``, ``frames``, ``stream``), its vector (``embed``).
 
 Memory does not grow with the length of a recording: blocks become windows, windows become scores, and only running
-sums stay (and the frame scores themselves, where ``frames`` is asked for them).
+sums stay (and the frame scores themselves, where ``frames`` is asked for them). A causal model has no windows where
+time is asked for: ``detect``, ``frames`` and ``stream`` let it run from the first sample to the last.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
 from auricle.runtime.domain import DomainCheck
 from auricle.runtime.inputs import AudioInput, input_name, open_input
 from auricle.runtime.llr import calibrated_scores, verdict
-from auricle.runtime.scoring import Scorer
+from auricle.runtime.running import RunningScorer
+from auricle.runtime.scoring import Scorer, frame_scorer
 from auricle.runtime.session import EMBEDDING, Network, open_network
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.stream import Stream, length_flags
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from auricle.audio.decode import Limits
 
 R = TypeVar("R")
+S = TypeVar("S", bound=Scorer | RunningScorer)
+Watch = Callable[[FloatArray], None] | None
 
 
 def load(name: str | os.PathLike[str], *, precision: str = "float32", threads: int = 1) -> Detector:
@@ -98,8 +102,8 @@ class Detector:
                 probabilities take for granted, instead of the model's own.
         """
         self.check_prior(prior_spoof)
-        scorer, duration, flags = self._run(x, sample_rate)
         spec = self.spec
+        scorer, duration, flags = self._run(x, sample_rate, lambda watch: Scorer(spec, self._network, watch=watch))
         if not spec.is_spoof:
             scores = calibrated_scores(scorer.clip_scores(), spec)
             return TagResult(input_name(x), duration, flags, _ranked(spec.labels, scores))
@@ -141,7 +145,7 @@ class Detector:
                 on_frames(frames)
             events.extend(item for item in tracker.push(frames) if isinstance(item, Event))
 
-        _, duration, flags = self._run(x, sample_rate, keep)
+        _, duration, flags = self._run(x, sample_rate, self._frame_scorer, keep)
         events += (item for item in tracker.finish(duration) if isinstance(item, Event))
         if self.spec.frames is None:
             flags += (Flag("window_resolution", {"hop_s": self.spec.hop_s}),)
@@ -152,7 +156,7 @@ class Detector:
     def frames(self, x: AudioInput, sample_rate: int | None = None) -> Scores:
         """Return the scores over time, raw: neither smoothed nor compared with thresholds."""
         parts: list[FloatArray] = [np.zeros((0, len(self.labels)), np.float32)]
-        self._run(x, sample_rate, parts.append)
+        self._run(x, sample_rate, self._frame_scorer, parts.append)
         return self.scores(np.concatenate(parts))
 
     def scores(self, frames: FloatArray) -> Scores:
@@ -163,7 +167,9 @@ class Detector:
     def embed(self, x: AudioInput, sample_rate: int | None = None) -> EmbedResult:
         """Return one vector: the mean of the network's embeddings over the windows."""
         self._require_embedding()
-        scorer, duration, flags = self._run(x, sample_rate, embedding=True)
+        scorer, duration, flags = self._run(
+            x, sample_rate, lambda watch: Scorer(self.spec, self._network, embedding=True, watch=watch)
+        )
         return EmbedResult(input_name(x), duration, flags, scorer.embedding())
 
     def stream(self, sample_rate: int, *, threshold: Threshold | None = None) -> Stream:
@@ -220,19 +226,20 @@ class Detector:
             inputs, lambda x: self.embed(x, sample_rate), lambda name, error: EmbedResult(name, None, error=error), jobs
         )
 
+    def _frame_scorer(self, watch: Watch) -> Scorer | RunningScorer:
+        return frame_scorer(self.spec, self._network, watch=watch)
+
     def _run(
         self,
         x: AudioInput,
         sample_rate: int | None,
+        scorer_of: Callable[[Watch], S],
         on_frames: Callable[[FloatArray], None] | None = None,
-        *,
-        embedding: bool = False,
-    ) -> tuple[Scorer, float, tuple[Flag, ...]]:
+    ) -> tuple[S, float, tuple[Flag, ...]]:
         """Score one recording; returns the finished scorer, the duration in seconds and the flags."""
         spec = self.spec
         check = None if spec.domain is None else DomainCheck(spec.domain, spec.sample_rate)
-        watch = None if check is None else check.add
-        scorer = Scorer(spec, self._network, frames=on_frames is not None, embedding=embedding, watch=watch)
+        scorer = scorer_of(None if check is None else check.add)
         with open_input(x, sample_rate, spec.sample_rate, self._limits) as reader:
             for block in reader:
                 frames = scorer.push(block)

@@ -11,7 +11,8 @@ import numpy as np
 from auricle.errors import BundleError, InputError, UsageError
 from auricle.results import FloatArray
 from auricle.runtime.bundle import Bundle
-from auricle.runtime.spec import ONNX_FILES, BundleSpec
+from auricle.runtime.running import RunningNetwork, RunningSession
+from auricle.runtime.spec import ONNX_FILES, STREAM_FILES, BundleSpec
 
 INPUT = "waveform"
 CLIP, FRAMES, EMBEDDING = "clip", "frames", "embedding"
@@ -35,18 +36,29 @@ class Outputs:
 class WindowNetwork(Protocol):
     """Whatever turns windows into scores: a network of this process, or one of another."""
 
+    @property
+    def running(self) -> RunningNetwork | None:
+        """The same network for streams, if it is causal."""
+        ...
+
     def run(self, windows: FloatArray, wanted: frozenset[str] = frozenset()) -> Outputs:
         """Score windows of shape ``(batch, sample)``; ``wanted`` names outputs beside ``clip``."""
         ...
 
 
 class Network:
-    """A session with the checks that a stranger's graph needs. It keeps no state: threads may share it."""
+    """A session with the checks that a stranger's graph needs. It keeps no state: threads may share it.
 
-    def __init__(self, session: Any, spec: BundleSpec, name: str) -> None:
+    Attributes:
+        outputs: names of what it can be asked for.
+        running: the same network for streams, if it is causal.
+    """
+
+    def __init__(self, session: Any, spec: BundleSpec, name: str, running: RunningNetwork | None = None) -> None:
         self._session = session
         self._spec = spec
         self._name = name
+        self.running = running
         self.outputs = frozenset(output.name for output in session.get_outputs())
 
     def run(self, windows: FloatArray, wanted: frozenset[str] = frozenset()) -> Outputs:
@@ -99,10 +111,22 @@ def open_network(bundle: Bundle, *, precision: str = "float32", threads: int = 1
         raise UsageError(
             f"{bundle.path} has no {precision} form; make it with `auricle export {bundle.path} --{precision}`"
         )
-    return make_network(bundle.read(name), bundle.spec, str(bundle.path / name), threads=threads)
+    running = open_running(bundle, precision=precision, threads=threads)
+    return make_network(bundle.read(name), bundle.spec, str(bundle.path / name), threads=threads, running=running)
 
 
-def make_network(content: bytes, spec: BundleSpec, where: str, *, threads: int = 1) -> Network:
+def open_running(bundle: Bundle, *, precision: str = "float32", threads: int = 1) -> RunningSession | None:
+    """Open the running network of a bundle on the CPU; None if the bundle has none in this precision."""
+    name = STREAM_FILES[precision]
+    if name not in bundle:
+        return None
+    where = str(bundle.path / name)
+    return RunningSession(_open_session(bundle.read(name), threads, where), bundle.spec, where)
+
+
+def make_network(
+    content: bytes, spec: BundleSpec, where: str, *, threads: int = 1, running: RunningNetwork | None = None
+) -> Network:
     """Open a graph on the CPU and check that it is that of ``spec``; ``where`` names it in errors.
 
     Raises:
@@ -111,7 +135,7 @@ def make_network(content: bytes, spec: BundleSpec, where: str, *, threads: int =
     if threads < 1:
         raise UsageError(f"threads must be at least 1, got {threads}")
     session = _open_session(content, threads, where)
-    network = Network(session, spec, where)
+    network = Network(session, spec, where, running)
     inputs = [i.name for i in session.get_inputs()]
     needed = {CLIP} | ({FRAMES} if spec.frames is not None else set())
     if inputs != [INPUT] or not needed <= network.outputs:

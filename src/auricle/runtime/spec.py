@@ -23,6 +23,8 @@ from auricle.timeline import FrameGrid, seconds_to_samples
 SCHEMA_VERSION = 1
 #: The model files by precision.
 ONNX_FILES = {"float32": "model.onnx", "int8": "model.int8.onnx"}
+#: The same networks with their memory as input and output, for causal models.
+STREAM_FILES = {"float32": "stream.onnx", "int8": "stream.int8.onnx"}
 
 _MAX_JSON_BYTES = 16_000_000
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")

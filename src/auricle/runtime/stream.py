@@ -2,6 +2,7 @@
 """Scores and events while the sound is still coming, equal to those of the whole recording.
 
     block ─▶ mono, finite ─▶ resampler ─▶ windows ─▶ network ─▶ frame scores ─▶ median ─▶ hysteresis ─▶ events
+                                          (or, causal: frame, state)
 
 Every stage holds its own state and gives out only what no later sound can change. A file goes through the same
 stages, so it makes no difference how a recording is cut into blocks, nor whether it came as a file.
@@ -16,7 +17,7 @@ from auricle.audio.resample import Resampler
 from auricle.errors import UsageError
 from auricle.results import Event, EventStart, Flag, FloatArray, Scores
 from auricle.runtime.inputs import Samples, check_rate, check_samples
-from auricle.runtime.scoring import Scorer
+from auricle.runtime.scoring import frame_scorer
 from auricle.runtime.session import WindowNetwork
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.tracker import EventTracker, Threshold
@@ -44,7 +45,8 @@ class Stream:
         self._spec = spec
         self.sample_rate = check_rate(sample_rate)
         self._resampler = Resampler(self.sample_rate, spec.sample_rate)
-        self._scorer = Scorer(spec, network, frames=True)
+        self._scorer = frame_scorer(spec, network)
+        self._wait_s = spec.window_s if network.running is None else spec.grid.step_s(spec.sample_rate)
         self._tracker = EventTracker(spec, threshold)
         self._check: SignalCheck | None = None
         self._channels = 0
@@ -58,13 +60,14 @@ class Stream:
     def latency_s(self) -> float:
         """Longest time from a sound to the report of its event's beginning, in seconds of sound.
 
-        A frame is final when the last window that holds it is complete, one window later at most; smoothing waits
-        for half its median, a minimum length for that length, and the resampler for its filter.
+        A frame is final when the last window that holds it is complete, one window later at most, or at its own end
+        if the model is causal; smoothing waits for half its median, a minimum length for that length, and the
+        resampler for its filter.
         """
         lower, same = min(self.sample_rate, self._spec.sample_rate), self.sample_rate == self._spec.sample_rate
         delay = 0.0 if same else samples_to_seconds(_RESAMPLER_DELAY_SAMPLES, lower)
         post = self._spec.postprocess
-        return self._spec.window_s + self._tracker.lookahead_s + post.min_event_s + delay
+        return self._wait_s + self._tracker.lookahead_s + post.min_event_s + delay
 
     @property
     def samples_to_next(self) -> int:

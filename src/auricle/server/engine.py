@@ -17,7 +17,7 @@ from auricle.audio.decode import Limits
 from auricle.errors import UsageError
 from auricle.registry import nearest
 from auricle.runtime.bundle import load_bundle, resolve_model
-from auricle.runtime.spec import BundleSpec
+from auricle.runtime.spec import STREAM_FILES, BundleSpec
 from auricle.server.replies import Refusal
 from auricle.server.settings import Settings
 from auricle.server.uploads import Upload
@@ -52,6 +52,7 @@ class Engine:
         if len(self.specs) < len(bundles):
             names = ", ".join(bundle.spec.name for bundle in bundles)
             raise UsageError(f"two of the models have the same name: {names}; clients could not tell them apart")
+        self._stream_file = STREAM_FILES.get(precision, "")
         sources = {bundle.spec.name: Source(str(bundle.path), precision) for bundle in bundles}
         limits = Limits(max_duration_s=settings.max_audio_s)
 
@@ -96,7 +97,7 @@ class Engine:
 
     def network(self, model: str) -> RemoteNetwork:
         """Return the network of a model for one live stream."""
-        return RemoteNetwork(self.windows, model)
+        return RemoteNetwork(self.windows, model, running=self._stream_file in self.specs[model].sha256)
 
     async def compute(self, call: Callable[[], R]) -> R:
         """Run the work of a live stream in a thread."""

@@ -4,8 +4,8 @@
     request ─▶ thread ─▶ idle worker ─▶ pipe ─▶ process: decode, network ─▶ pipe ─▶ result
 
 A worker that dies or hangs fails the one job that it had and is replaced. Uploads travel as bytes, or as the
-descriptor of a temporary file without a name. Windows of live streams travel too: they carry no state, so that
-one whose worker died is scored again by another.
+descriptor of a temporary file without a name. Windows of live streams travel too, and frames of causal models with
+the state of their stream: no worker keeps anything, so what one did not answer is asked of another.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from auricle.errors import InputError, UsageError
 from auricle.results import DetectResult, FloatArray, Scores, TagResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import Detector
+from auricle.runtime.running import Advance
 from auricle.runtime.session import Network, Outputs, open_network
 from auricle.runtime.tracker import Threshold
 from auricle.server.replies import Refusal
@@ -57,14 +58,15 @@ class Job:
     """Something to do with one model.
 
     Attributes:
-        kind: ``tag``, ``detect`` or ``windows``.
+        kind: ``tag``, ``detect``, ``windows`` or ``advance``.
         model: its name.
         name: what the result calls the recording.
         content: the recording, where it does not come as a descriptor.
         threshold: of ``detect``.
         scores: whether ``detect`` also returns the scores behind the events.
-        windows: of ``windows``, shape ``(batch, sample)``.
+        windows: of ``windows`` and ``advance``, samples of shape ``(batch, sample)``.
         wanted: outputs of the network beside ``clip``.
+        state: of ``advance``, shape ``(batch, size)``; None before the first sample.
     """
 
     kind: str
@@ -75,6 +77,7 @@ class Job:
     scores: bool = False
     windows: FloatArray | None = None
     wanted: frozenset[str] = frozenset()
+    state: FloatArray | None = None
 
 
 # --- in the worker's process
@@ -88,8 +91,10 @@ class _Model:
         self.network: Network = open_network(bundle, precision=source.precision)
         self.detector = Detector(bundle, self.network, limits=limits)
 
-    def do(self, job: Job, file: BinaryIO | None) -> TagResult | tuple[DetectResult, Scores | None] | Outputs:
+    def do(self, job: Job, file: BinaryIO | None) -> TagResult | tuple[DetectResult, Scores | None] | Outputs | Advance:
         """Do a job; ``file`` is the recording."""
+        if job.kind == "advance" and job.windows is not None and self.network.running is not None:
+            return self.network.running.advance(job.windows, job.state)
         if job.windows is not None:
             return self.network.run(job.windows, job.wanted)
         recording: Any = _Upload(io.BytesIO(job.content) if file is None else file, job.name)
@@ -298,17 +303,34 @@ class WorkerPool:
 
 
 class RemoteNetwork:
-    """The network of one model in the workers of a pool, for the windows of live streams."""
+    """The network of one model in the workers of a pool, for live streams.
 
-    def __init__(self, pool: WorkerPool, model: str) -> None:
+    Args:
+        pool: the workers.
+        model: its name.
+        running: whether the model is causal and runs on a stream; else it scores windows.
+    """
+
+    def __init__(self, pool: WorkerPool, model: str, *, running: bool = False) -> None:
         self._pool = pool
         self._model = model
+        self._runs = running
+
+    @property
+    def running(self) -> RemoteNetwork | None:
+        """The same network for streams, if the model is causal."""
+        return self if self._runs else None
 
     def run(self, windows: FloatArray, wanted: frozenset[str] = frozenset()) -> Outputs:
         """Score windows as ``Network.run`` does; once more where a worker died meanwhile."""
-        job = Job("windows", self._model, windows=windows, wanted=wanted)
+        return cast(Outputs, self._insist(Job("windows", self._model, windows=windows, wanted=wanted)))
+
+    def advance(self, samples: FloatArray, state: FloatArray | None) -> Advance:
+        """Go on with recordings as ``RunningSession.advance`` does; once more where a worker died meanwhile."""
+        return cast(Advance, self._insist(Job("advance", self._model, windows=samples, state=state)))
+
+    def _insist(self, job: Job) -> Any:
         try:
-            found = self._pool.run(job)
+            return self._pool.run(job)
         except WorkerDied:
-            found = self._pool.run(job)
-        return cast(Outputs, found)
+            return self._pool.run(job)

@@ -24,12 +24,22 @@ from auricle.evaluation.evaluate import score_manifest
 from auricle.evaluation.tuning import fit_thresholds, peak_scores
 from auricle.events.smoothing import median_size
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
+from auricle.exporting.running import export_running
 from auricle.nn.networks import Network, build_network
 from auricle.results import FloatArray
 from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
 from auricle.runtime.detector import load
 from auricle.runtime.scoring import ClipAggregate, FrameOverlap
-from auricle.runtime.spec import AggregateRule, FramesPart, FrontendPart, ModelPart, PostprocessPart, ProvenancePart
+from auricle.runtime.spec import (
+    ONNX_FILES,
+    STREAM_FILES,
+    AggregateRule,
+    FramesPart,
+    FrontendPart,
+    ModelPart,
+    PostprocessPart,
+    ProvenancePart,
+)
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 from auricle.training.card import model_card
 from auricle.training.dataset import frame_samples, scoring_hop_samples, scoring_windows
@@ -227,8 +237,10 @@ def finish(folder: Path, trained: Trained, train: IntArray, dev: IntArray, dev_f
         spec = describe_spoof(spec, material, learnt, clip_rows(network, material, held), held)
     content = export_checked(network, spec)
     weights = save_tensors({k: v.contiguous() for k, v in network.state_dict().items()})
+    running = export_running(network, spec.task, negatives=spec.negatives)
     files: dict[str, bytes] = {
-        "model.onnx": content,
+        ONNX_FILES["float32"]: content,
+        **({} if running is None else {STREAM_FILES["float32"]: running}),
         "model.safetensors": weights,
         "golden.npz": golden(content, spec),
         "README.md": model_card(spec, material.manifest, dev_figures).encode(),
