@@ -149,6 +149,13 @@ class DataSection(_Section):
         (), description="Spoofing systems that only dev may have: it tells then how systems never heard are detected."
     )
     exclude_systems: tuple[str, ...] = Field((), description="Spoofing systems whose clips are left out of everything.")
+    calibration_folds: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="For a model of synthetic voices that has no dev part: train so many times more, each time without "
+        "some systems and speakers, whose scores calibrate the model; 0 is off.",
+    )
 
 
 class AugmentSection(_Section):
@@ -322,6 +329,8 @@ def _data_problems(data: DataSection) -> list[str]:
         )
     if data.dev_systems and data.dev != "inside":
         problems.append(f"data.dev_systems needs data.dev inside; it is {data.dev}")
+    if data.calibration_folds == 1:
+        problems.append("data.calibration_folds is 1: what one fold leaves out needs another to train on; give 0 or 2")
     return problems
 
 

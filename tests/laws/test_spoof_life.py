@@ -24,7 +24,11 @@ from auricle.runtime.llr import bonafide_probability
 from auricle.training.spoofing import calibrate
 
 SETTINGS = [*TINY, "data.pad=repeat", "data.dev=given", "augment.mixup_alpha=0", "optim.epochs=4", "optim.lr=0.02"]
-NETWORKS = {"crnn": SETTINGS, "rawnet": [*SETTINGS, "model.raw.kernel=32", "model.raw.stride=8", "optim.epochs=8"]}
+#: Without changes to the sound and without dropout, so that a few steps are enough on any processor.
+PLAIN = ["model.dropout=0", "model.raw.filter_mask=0", "augment.masks=0", "augment.speed=[1, 1]"]
+PLAIN += [f"augment.{change}_share=0" for change in ("noise", "filter", "impulse")]
+RAW = ["model.raw.kernel=32", "model.raw.stride=8", "optim.epochs=8", "optim.weight_decay=0.01"]
+NETWORKS = {"crnn": SETTINGS, "rawnet": [*SETTINGS, *PLAIN, *RAW]}
 
 
 @pytest.fixture(scope="module")

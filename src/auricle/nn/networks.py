@@ -151,7 +151,14 @@ NETWORKS.add(
                 },
             },
             "frontend": {"name": "waveform"},
-            "data": {"clip_s": 4.0375, "pad": "repeat", "aggregate": "mean_logit", "batch_size": 32, "dev": "none"},
+            "data": {
+                "clip_s": 4.0375,
+                "pad": "repeat",
+                "aggregate": "mean_logit",
+                "batch_size": 32,
+                "dev": "none",
+                "calibration_folds": 3,
+            },
             "augment": {
                 "mixup_alpha": 0,
                 "shift": False,

@@ -95,7 +95,9 @@ def _voice_lines(spec: BundleSpec) -> list[str]:
         return []
     part, known = spec.calibration, spec.provenance
     meaning = (
-        f"`llr` is calibrated on recordings that the weights did not learn from; probabilities assume that "
+        "`llr` is calibrated on recordings that the weights did not learn from "
+        "(without a dev part: scored by models of the same recipe that heard neither their system nor their speaker); "
+        "probabilities assume that "
         f"{part.prior_spoof:.0%} of the recordings are spoofed (`--prior-spoof` states another share)."
         if isinstance(part, LlrPart)
         else "`llr` is **not calibrated**: no part of the data was held out. It ranks recordings, no more."

@@ -27,11 +27,10 @@ from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
 from auricle.results import FloatArray, Interval
 from auricle.runtime.detector import load
-from auricle.training.checkpoint import State, last_good_state
-from auricle.training.fingerprint import differences, fingerprint
 from auricle.training.finishing import Trained, finish, score_held_out
+from auricle.training.folding import interrupted_state
 from auricle.training.loop import final_weights
-from auricle.training.preparing import Material, prepare
+from auricle.training.preparing import prepare
 from auricle.training.progress import Progress
 from auricle.training.run import Start, fit
 
@@ -187,30 +186,14 @@ def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progres
         sweep_orphans(folder)
     atomic_write(run_folder / "recipe.yaml", dump_recipe(material.recipe).encode())
     split = Split(job.fold.train, NO_DEV, job.fold.test)
-    state = fit(material, split, run_folder, _interrupted_state(run_folder, material, job, progress), progress, start)
+    state = interrupted_state(run_folder, material, job.fold.name, progress.notice)
+    state = fit(material, split, run_folder, state, progress, start)
     trained = Trained(final_weights(state, selected=False), material, job.seed)
     finish(job.folder, trained, job.fold.train, NO_DEV, {})
     scores = score_held_out(job.folder, trained, job.fold.test)
     atomic_write(job.folder / "scores.npz", lambda file: np.savez(file, scores=scores))
     figures = selection_figures(scores, material.targets[job.fold.test], material.recipe.task)
     return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-
-
-def _interrupted_state(run_folder: Path, material: Material, job: _Job, progress: Progress) -> State:
-    """Return the state in which an earlier call left a fold, if the same code and data go on with it."""
-    fresh = State(fingerprint=fingerprint(material, job.fold.name))
-    try:
-        saved = last_good_state(run_folder / "checkpoints", progress.notice)
-    except RunError as error:
-        progress.notice(f"fold {job.fold.name} starts again: {error}")
-        return fresh
-    if saved is None:
-        return fresh
-    changes = differences(saved.fingerprint, fresh.fingerprint)
-    if changes:
-        progress.notice(f"fold {job.fold.name} starts again: {'; '.join(changes)}")
-        return fresh
-    return saved
 
 
 def _read_scores(folder: Path) -> FloatArray:

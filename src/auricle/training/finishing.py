@@ -36,6 +36,7 @@ from auricle.runtime.spec import (
     AggregateRule,
     FramesPart,
     FrontendPart,
+    LlrPart,
     ModelPart,
     PostprocessPart,
     ProvenancePart,
@@ -218,7 +219,14 @@ def _versions() -> dict[str, str]:
     }
 
 
-def finish(folder: Path, trained: Trained, train: IntArray, dev: IntArray, dev_figures: dict[str, float]) -> Bundle:
+def finish(
+    folder: Path,
+    trained: Trained,
+    train: IntArray,
+    dev: IntArray,
+    dev_figures: dict[str, float],
+    calibration: LlrPart | None = None,
+) -> Bundle:
     """Write the model folder around a run.
 
     Args:
@@ -227,6 +235,7 @@ def finish(folder: Path, trained: Trained, train: IntArray, dev: IntArray, dev_f
         train: clips that the weights learnt from.
         dev: clips that thresholds and calibration are fitted on.
         dev_figures: best figures on dev, for the model card.
+        calibration: of a model of synthetic voices that has no dev; see ``training.calibrating``.
     """
     material = trained.material
     network = trained.network()
@@ -235,6 +244,8 @@ def finish(folder: Path, trained: Trained, train: IntArray, dev: IntArray, dev_f
     if spec.is_spoof:
         learnt, held = ([material.manifest.clips[i] for i in part] for part in (train, dev))
         spec = describe_spoof(spec, material, learnt, clip_rows(network, material, held), held)
+        if calibration is not None:
+            spec = spec.model_copy(update={"calibration": calibration})
     content = export_checked(network, spec)
     weights = save_tensors({k: v.contiguous() for k, v in network.state_dict().items()})
     running = export_running(network, spec.task, negatives=spec.negatives)

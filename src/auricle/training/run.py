@@ -21,6 +21,8 @@ from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, wr
 from auricle.nn.networks import Network, build_network, recipe_base
 from auricle.results import FloatArray, Interval, Report, RunResult
 from auricle.runtime.bundle import load_bundle
+from auricle.runtime.spec import LlrPart
+from auricle.training.calibrating import calibrate_inside, wants_calibration
 from auricle.training.card import model_card
 from auricle.training.checkpoint import State, last_good_state
 from auricle.training.fingerprint import differences, fingerprint
@@ -109,8 +111,16 @@ def train_in_claimed(request: Request, progress: Progress, group: Group) -> RunR
         material = settle_in(material, group)
     group.wait()
     start = None if request.init is None else Start(request.init, request.new_head)
-    state = fit(material, split, request.out / RUN_FOLDER, state, listener, start, group)
-    return group.first(lambda: _conclude(request, material, split, state))
+    run_folder = request.out / RUN_FOLDER
+    state = fit(material, split, run_folder, state, listener, start, group)
+    calibration: LlrPart | None = None
+    if wants_calibration(material, split):
+
+        def train_part(part: Split, folder: Path, begin: State) -> State:
+            return fit(material, part, folder, begin, listener, start, group)
+
+        calibration = calibrate_inside(material, split, run_folder, train_part, group, listener)
+    return group.first(lambda: _conclude(request, material, split, state, calibration))
 
 
 def _begin(request: Request, progress: Progress) -> RunResult | tuple[Material, Split, State]:
@@ -298,12 +308,14 @@ def _find_state(request: Request, material: Material, split: Split, progress: Pr
     return found
 
 
-def _conclude(request: Request, material: Material, split: Split, state: State) -> RunResult:
+def _conclude(
+    request: Request, material: Material, split: Split, state: State, calibration: LlrPart | None
+) -> RunResult:
     """Write the bundle, score the test part once, and complete the model card."""
     selected = len(split.dev) > 0
     trained = Trained(final_weights(state, selected=selected), material, material.recipe.seed)
     dev = best_figures(state)
-    bundle = finish(request.out, trained, split.train, split.dev, dev)
+    bundle = finish(request.out, trained, split.train, split.dev, dev, calibration)
     report: Report | None = None
     if len(split.test):
         report = make_report([score_held_out(request.out, trained, split.test)], material.manifest.select(split.test))

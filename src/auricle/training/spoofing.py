@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model that tells bona fide from spoofed speech carries beside its weights: calibration, domain, who it heard.
 
-The calibration comes from dev, recordings that the weights did not learn from; without a dev part the model has none,
-until ``calibrate`` gives it the scores of recordings that models like it have not heard.
+The calibration comes from dev, recordings that the weights did not learn from; without a dev part it comes from folds
+(``training.calibrating``), or later from ``calibrate`` with scores of recordings that models like it have not heard.
 """
 
 from __future__ import annotations
