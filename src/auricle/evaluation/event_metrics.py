@@ -43,7 +43,7 @@ def event_counts(
     Returns:
         Counts, shape ``(label, 3)``.
     """
-    true, seen = _by_label(reference, labels), _by_label(found, labels)
+    true, seen = events_by_label(reference, labels), events_by_label(found, labels)
     counts = np.zeros((len(labels), 3), np.int64)
     for row, label in enumerate(labels):
         near = [[_matches(a, b, collar_s, offset_share) for b in seen[label]] for a in true[label]]
@@ -64,7 +64,7 @@ def segment_counts(
     """
     if not segment_s > 0:
         raise ValueError(f"segment_s must be above 0, got {segment_s:g}")
-    true, seen = _by_label(reference, labels), _by_label(found, labels)
+    true, seen = events_by_label(reference, labels), events_by_label(found, labels)
     counts = np.zeros((len(labels), 3), np.int64)
     for row, label in enumerate(labels):
         is_true, is_found = _segments(true[label], segment_s), _segments(seen[label], segment_s)
@@ -91,13 +91,14 @@ def false_alarms_per_hour(
         raise ValueError(f"duration_s must be above 0, got {duration_s:g}")
     alarms = dict.fromkeys(labels, 0)
     for path, events in found.items():
-        true, seen = _by_label(reference.get(path, ()), labels), _by_label(events, labels)
+        true, seen = events_by_label(reference.get(path, ()), labels), events_by_label(events, labels)
         for label in labels:
             alarms[label] += sum(not any(_overlap(event, other) for other in true[label]) for event in seen[label])
     return {label: count * 3600 / duration_s for label, count in alarms.items()}
 
 
-def _by_label(events: Sequence[Event], labels: Sequence[str]) -> dict[str, list[Event]]:
+def events_by_label(events: Sequence[Event], labels: Sequence[str]) -> dict[str, list[Event]]:
+    """Return the events of each label; raises ``ValueError`` for another label or an impossible time."""
     groups: dict[str, list[Event]] = {label: [] for label in labels}
     for event in events:
         if event.label not in groups:

@@ -9,7 +9,7 @@ spread over seeds is a figure of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,16 @@ def bootstrap_mean(
         block = drawn[start : start + step]
         means.append(sums[block].sum(axis=1) / sizes[block].sum(axis=1))
     return percentile_interval(float(table.mean()), np.concatenate(means), len(table))
+
+
+def draw_weights(groups: Sequence[object], repeats: int = REPEATS, seed: int = 0) -> Iterator[Array]:
+    """Yield for each draw how often each item was drawn, shape ``(item,)``; the draws of ``bootstrap_interval``."""
+    items = _items_by_group(groups)
+    for row in _draw_groups(len(items), repeats, seed):
+        weights = np.zeros(len(groups))
+        for group, times in enumerate(np.bincount(row, minlength=len(items))):
+            weights[items[group]] = times
+        yield weights
 
 
 def seed_spread(values: Sequence[float]) -> float | None:
