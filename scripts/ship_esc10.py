@@ -3,6 +3,7 @@
 
     auricle train esc10/ --out models/esc10 --test-fold 5 --set model.width=0.75 --set run.early_stop=null
     python scripts/ship_esc10.py models/esc10 esc10/ATTRIBUTION.md
+    python scripts/ship_esc10.py --card         only mends the head of the card that is there
 
 The card keeps the figures that training wrote (fold 5, scored once) and names the author of every clip.
 """
@@ -14,7 +15,10 @@ import sys
 from pathlib import Path
 
 from auricle.files import atomic_write
+from auricle.results import Interval
 from auricle.runtime.bundle import load_bundle, write_bundle
+from auricle.runtime.spec import BundleSpec
+from auricle.training.card import front_matter
 
 TARGET = Path(__file__).parents[1] / "src/auricle/bundles/esc10"
 LICENSE = "Creative Commons BY 3.0 (single clips BY 3.0 or CC0)"
@@ -26,6 +30,9 @@ CLIP = re.compile(
     r"\*\*\[(?P<name>[\w-]+)\.ogg\].*?derived from \[(?P<title>.*?)\]\(.*?\) "
     r"by \*(?P<author>.*?)\* \(\[(?P<licence>[^\]]+)\]"
 )
+#: A row of the card's figures of the test part: name, value, interval, number of clips.
+FIGURE = re.compile(r"^\| test, scored once \| (\w+) \| (\S+) \| (\S+) – (\S+) \| (\d+) \|$", re.MULTILINE)
+FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n+", re.DOTALL)
 MAX_BYTES = 1_500_000
 
 
@@ -34,8 +41,29 @@ def clip_lines(text: str) -> list[str]:
     return [f"- {m['name']}: {m['title']} by {m['author']} ({m['licence']})" for m in CLIP.finditer(text)]
 
 
+def with_front_matter(card: str, spec: BundleSpec) -> str:
+    """Return a card with the head that the hub reads, made of the figures in its own table."""
+    metrics = {
+        name: Interval(float(v), float(low), float(high), int(n)) for name, v, low, high, n in FIGURE.findall(card)
+    }
+    head = front_matter(spec, spec.provenance.data_name, metrics or None)
+    return f"---\n{head.rstrip()}\n---\n\n{FRONT_MATTER.sub('', card)}"
+
+
+def mend_card() -> None:
+    """Give the card of the bundle in the package its head; the card is the one file that has no hash."""
+    path = TARGET / "README.md"
+    card = with_front_matter(path.read_text(encoding="utf-8"), load_bundle(TARGET).spec)
+    atomic_write(path, card.encode())
+    load_bundle(TARGET)
+    sys.stdout.write(f"wrote the head of {path}\n")
+
+
 def main() -> None:
     """Write the bundle into the package."""
+    if sys.argv[1:] == ["--card"]:
+        mend_card()
+        return
     source, attribution = Path(sys.argv[1]), Path(sys.argv[2])
     bundle = load_bundle(source)
     provenance = bundle.spec.provenance.model_copy(update={"license": LICENSE, "attribution": ATTRIBUTION})
@@ -47,6 +75,7 @@ def main() -> None:
     card = (source / "README.md").read_text(encoding="utf-8")
     card = card.replace("Licence of the data: not stated.", f"Licence of the data: {LICENSE}. {ATTRIBUTION}.")
     card = card.replace("--model ./esc10", "--model esc10")
+    card = with_front_matter(card, spec)
     lines = clip_lines(attribution.read_text(encoding="utf-8"))
     write_bundle(TARGET, spec, files)
     atomic_write(TARGET / "README.md", "\n".join([card, "## Authors of the clips", "", *lines, ""]).encode())

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from auricle.data.manifest import Manifest
-from auricle.results import Report, rounded
+from auricle.results import Interval, Report, rounded
 from auricle.runtime.spec import BundleSpec, LlrPart
 
 
@@ -29,7 +29,7 @@ def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], t
     provenance = spec.provenance
     lines = [
         "---",
-        front_matter(spec, manifest, test).rstrip(),
+        front_matter(spec, manifest.name, None if test is None else test.metrics).rstrip(),
         "---",
         "",
         f"# {spec.name}",
@@ -68,21 +68,21 @@ def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], t
     return "\n".join(lines)
 
 
-def front_matter(spec: BundleSpec, manifest: Manifest, test: Report | None) -> str:
+def front_matter(spec: BundleSpec, data_name: str, metrics: Mapping[str, Interval] | None) -> str:
     """Return the YAML at the head of the card: kind of model, tags, figures of the test part if there was one."""
     values: dict[str, Any] = {
         "library_name": "auricle",
         "pipeline_tag": "audio-classification",
         "tags": ["audio", "auricle", "onnx", spec.model.name],
     }
-    if test is not None:
+    if metrics is not None:
         figures = [
             {"type": name, "name": f"{name}, 95 % {m.low:.4g} to {m.high:.4g}, n = {m.n}", "value": rounded(m.value)}
-            for name, m in test.metrics.items()
+            for name, m in metrics.items()
         ]
         result = {
             "task": {"type": "audio-classification"},
-            "dataset": {"type": manifest.name, "name": manifest.name},
+            "dataset": {"type": data_name, "name": data_name},
             "metrics": figures,
         }
         values["model-index"] = [{"name": spec.name, "results": [result]}]
