@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The register of bad inputs and faults of arrays, checkpoints, recipes and runs: which test shows each entry.
+"""The register of bad inputs and faults: which test shows each entry.
 
-N1-N14: arrays and cache; C1-C19: checkpoints, models, recipes; R1-R22: training and machine.
+F1-F15: file systems; N1-N14: arrays and cache; C1-C19: checkpoints, models, recipes; R1-R22: training and machine;
+S1-S30: server and streams.
 """
 
 from __future__ import annotations
@@ -16,6 +17,74 @@ TESTS = Path(__file__).parents[1]
 
 #: Entry -> what is expected -> where it is shown, as ``file::test``.
 REGISTER: dict[str, tuple[str, ...]] = {
+    "F1": (
+        "audio/test_listing.py::test_f1_names_that_are_not_utf8",
+        "scanning/test_filesystem.py::test_f1_a_name_that_is_not_utf8",
+    ),
+    "F2": (
+        "scanning/test_filesystem.py::test_f2_strange_names",
+        "scanning/test_filesystem.py::test_f2_strange_names_are_escaped_in_csv",
+    ),
+    "F3": (
+        "audio/test_listing.py::test_f3_twins_stand_side_by_side_and_name_each_other",
+        "scanning/test_filesystem.py::test_f3_twins",
+    ),
+    "F4": (
+        "audio/test_listing.py::test_f4_links_to_nothing_and_to_themselves_are_reported_when_they_are_read",
+        "scanning/test_filesystem.py::test_f4_links_to_nothing",
+    ),
+    "F5": (
+        "audio/test_listing.py::test_f5_link_loops_are_visited_once",
+        "scanning/test_filesystem.py::test_f5_a_loop_of_folders_is_visited_once",
+    ),
+    "F6": (
+        "audio/test_listing.py::test_f6_links_that_lead_out_are_followed_only_when_asked",
+        "audio/test_listing.py::test_f6_nothing_but_links_that_lead_out",
+        "scanning/test_filesystem.py::test_f6_a_link_out_of_the_folder_is_not_followed_and_said",
+    ),
+    "F7": (
+        "audio/test_listing.py::test_f7_a_folder_that_cannot_be_listed_is_an_entry_with_its_error",
+        "scanning/test_filesystem.py::test_f7_what_may_not_be_read",
+        "audio/test_source.py::test_f7_permission",
+    ),
+    "F8": ("scanning/test_filesystem.py::test_f8_pipes_and_sockets_do_not_hang",),
+    "F9": (
+        "audio/test_listing.py::test_f9_a_folder_with_the_name_of_a_recording_is_an_entry",
+        "scanning/test_filesystem.py::test_f9_a_folder_called_like_a_recording",
+    ),
+    "F10": (
+        "scanning/test_filesystem.py::test_f10_a_file_that_disappears_after_the_listing",
+        "scanning/test_task.py::test_f10_what_was_listed_and_is_gone_has_vanished",
+        "audio/test_source.py::test_f10_vanished",
+    ),
+    "F11": (
+        "scanning/test_filesystem.py::test_f11_a_file_that_changes_while_it_is_read",
+        "audio/test_source.py::test_f11_changed",
+        "audio/test_source.py::test_f11_growing_object",
+    ),
+    "F12": (
+        "audio/test_listing.py::test_f12_a_share_that_fails_for_a_moment_is_tried_again",
+        "audio/test_listing.py::test_f12_a_share_that_stays_away_is_an_io_error",
+        "scanning/test_filesystem.py::test_f12_a_share_that_fails_is_tried_again_and_then_an_io_error",
+        "audio/test_source.py::test_f12_three_retries_help",
+        "audio/test_source.py::test_f12_then_it_is_an_io_error",
+        "audio/test_source.py::test_f12_inside_the_decoder_it_is_never_called_corrupt",
+        "audio/test_source.py::test_f12_at_opening",
+    ),
+    "F13": (
+        "audio/test_listing.py::test_f13_folder_without_recordings_says_what_it_holds",
+        "audio/test_listing.py::test_f13_empty_folder",
+        "scanning/test_filesystem.py::test_f13_a_folder_without_recordings_stops_before_the_work",
+    ),
+    "F14": (
+        "audio/test_listing.py::test_f14_a_folder_of_any_size_takes_little_memory",
+        "scanning/test_filesystem.py::test_f14_the_listing_is_not_held",
+    ),
+    "F15": (
+        "scanning/test_filesystem.py::test_f15_a_folder_that_cannot_be_written_stops_at_the_start",
+        "scanning/test_filesystem.py::test_f15_a_disk_that_is_too_small_stops_at_the_start",
+        "scanning/test_filesystem.py::test_f15_a_disk_that_fills_up_stops_cleanly_and_the_scan_goes_on_later",
+    ),
     "N1": ("data/test_arrays.py::test_objects_and_pickles_are_never_opened",),
     "N2": (
         "data/test_arrays.py::test_integers_are_refused_with_both_readings",
@@ -164,17 +233,95 @@ REGISTER: dict[str, tuple[str, ...]] = {
         "test_files.py::test_r22_the_temporary_of_a_live_writer_stays",
         "training/test_training_run.py::test_r22_a_run_sweeps_what_a_killed_one_left",
     ),
+    "S1": ("server/test_bad_requests.py::test_s01_a_body_over_the_limit_is_refused_before_it_is_read",),
+    "S2": ("server/test_bad_requests.py::test_s02_a_chunked_body_is_counted_and_refused_as_it_comes",),
+    "S3": (
+        "server/test_bad_requests.py::test_s03_a_body_in_tiny_chunks_costs_little_and_is_refused",
+        "server/test_bad_requests.py::test_s03_chunks_of_usual_size_pass",
+    ),
+    "S4": (
+        "server/test_bad_requests.py::test_s04_slow_headers_end_while_others_are_served",
+        "server/test_bad_requests.py::test_s04_trickling_headers_have_one_deadline_for_all_of_them",
+        "server/test_bad_requests.py::test_s04_the_second_request_of_a_connection_has_the_same_deadline",
+        "server/test_bad_requests.py::test_s04_a_slow_body_is_refused",
+        "server/test_many_clients.py::test_s04_lorises_are_gone_within_15_s_while_others_are_served",
+    ),
+    "S5": ("server/test_bad_requests.py::test_s05_a_form_of_many_parts_or_large_fields_is_refused",),
+    "S6": ("server/test_bad_requests.py::test_s06_a_compressed_body_is_refused",),
+    "S7": ("server/test_bad_requests.py::test_s07_an_audio_bomb_stops_at_the_limit_of_decoded_seconds",),
+    "S8": (
+        "server/test_bad_requests.py::test_s08_what_is_no_recording_is_refused_with_a_code",
+        "server/test_bad_requests.py::test_s08_a_form_without_a_file_says_what_it_had",
+    ),
+    "S9": (
+        "server/test_bad_requests.py::test_s09_a_file_name_is_no_path_and_comes_back_escaped",
+        "server/test_bad_requests.py::test_s09_a_name_of_five_thousand_characters_is_refused",
+    ),
+    "S10": ("server/test_bad_requests.py::test_s10_a_model_is_looked_up_in_the_table_only",),
+    "S11": ("server/test_bad_requests.py::test_s11_many_ranges_are_refused",),
+    "S12": (
+        "server/test_bad_streams.py::test_s12_one_stream_too_many_is_told_to_come_later",
+        "server/test_many_clients.py::test_s12_a_thousand_streams_are_served_and_the_next_one_is_put_off",
+    ),
+    "S13": (
+        "server/test_bad_requests.py::test_s13_a_client_that_vanishes_mid_upload_leaves_nothing",
+        "server/test_bad_streams.py::test_s13_a_client_that_vanishes_mid_stream_leaves_nothing",
+        "server/test_bad_streams.py::test_s13_a_client_that_answers_no_ping_is_dropped",
+    ),
+    "S14": ("server/test_bad_streams.py::test_s14_a_client_that_reads_nothing_is_cut_off",),
+    "S15": ("server/test_bad_streams.py::test_s15_a_client_faster_than_real_time_loses_nothing",),
+    "S16": ("server/test_bad_streams.py::test_s16_a_client_that_says_nothing_is_closed",),
+    "S17": (
+        "server/test_bad_streams.py::test_s17_bytes_cut_anywhere_give_the_scores_of_one_piece",
+        "server/test_bad_streams.py::test_s17_a_message_over_the_limit_is_closed",
+        "server/test_bad_streams.py::test_s17_sixteen_bit_samples_are_those_of_floats",
+    ),
+    "S18": (
+        "server/test_bad_streams.py::test_s18_a_wrong_first_message_is_closed_with_a_reason",
+        "server/test_bad_streams.py::test_s18_text_where_samples_are_due_is_closed",
+    ),
+    "S19": ("server/test_bad_streams.py::test_s19_samples_that_are_no_sound_are_zeroed_and_flagged",),
+    "S20": ("server/test_bad_streams.py::test_s20_a_gap_ends_what_is_open_and_marks_it",),
+    "S21": ("server/test_bad_streams.py::test_s21_time_is_that_of_the_samples_and_the_drift_is_reported",),
+    "S22": ("server/test_bad_streams.py::test_s22_compression_is_not_offered_and_a_compressed_frame_ends_the_stream",),
+    "S23": (
+        "server/test_bad_requests.py::test_s23_a_page_of_another_site_is_refused",
+        "server/test_bad_requests.py::test_s23_another_name_for_this_machine_is_refused",
+        "server/test_bad_requests.py::test_s23_where_a_token_is_set_it_is_needed",
+        "server/test_bad_streams.py::test_s23_a_page_of_another_site_gets_no_stream",
+        "server/test_bad_streams.py::test_s23_the_own_page_gets_one_and_shows_its_token_as_a_subprotocol",
+    ),
+    "S24": (
+        "server/test_bad_requests.py::test_s24_while_models_load_requests_are_put_off",
+        "server/test_bad_requests.py::test_s24_a_model_that_cannot_be_loaded_stops_the_server",
+        "server/test_bad_streams.py::test_s24_a_server_that_stops_gives_what_is_certain_and_says_good_bye",
+    ),
+    "S25": (
+        "server/test_bad_requests.py::test_s25_a_worker_that_dies_fails_one_request_and_is_replaced",
+        "server/test_bad_streams.py::test_s25_a_worker_that_dies_under_a_stream_is_replaced_unseen",
+    ),
+    "S26": (
+        "server/test_bad_requests.py::test_s26_a_full_disk_is_507_and_others_go_on",
+        "server/test_bad_requests.py::test_s26_all_uploads_together_have_a_quota",
+    ),
+    "S27": ("server/test_bad_requests.py::test_s27_malformed_requests_are_400",),
+    "S29": ("server/test_bad_requests.py::test_s29_no_reply_names_a_path_or_an_inside",),
+    "S30": ("server/test_bad_requests.py::test_s30_names_cannot_write_lines_of_the_log",),
 }
 
 #: What is not shown here, and why.
 ELSEWHERE = {
     "R19": "a teacher that is missing or offline concerns `teach`, not a training run, which reads stored labels only",
+    "S28": "a microphone that is unplugged or changes its rate concerns the client; what it tells the server is S20",
     "R21": "a lost Ray worker or node needs a cluster; what a killed run has written is R2",
 }
 
 
+_COUNTS = {"F": 15, "N": 14, "C": 19, "R": 22, "S": 30}
+
+
 def test_no_entry_is_forgotten():
-    entries = {f"{letter}{i}" for letter, count in (("N", 14), ("C", 19), ("R", 22)) for i in range(1, count + 1)}
+    entries = {f"{letter}{i}" for letter, count in _COUNTS.items() for i in range(1, count + 1)}
     assert entries == REGISTER.keys() | ELSEWHERE.keys()
     assert not REGISTER.keys() & ELSEWHERE.keys()
 
