@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 
 from auricle.events import smoothing
-from auricle.events.smoothing import MedianStream, median_size, median_smooth, median_valid
+from auricle.events.smoothing import MedianBank, MedianStream, median_size, median_smooth, median_valid
 
 
 def reference(scores: np.ndarray, size: int) -> np.ndarray:
@@ -75,3 +75,18 @@ def test_sizes():
             median_smooth(column(1), size)
         with pytest.raises(ValueError, match="odd number of frames"):
             MedianStream(size, 1)
+
+
+@given(
+    sizes=st.lists(st.sampled_from([1, 3, 5, 9]), min_size=1, max_size=4),
+    frames=st.integers(0, 30),
+    cuts=st.lists(st.integers(0, 30), max_size=10),
+)
+def test_each_label_has_its_own_filter_and_all_come_out_together(sizes, frames, cuts):
+    scores = np.random.default_rng(frames).random((frames, len(sizes))).astype(np.float32)
+    bank = MedianBank(sizes)
+    assert bank.lookahead == max(sizes) // 2
+    parts = [bank.push(part) for part in np.split(scores, sorted(cuts))]
+    assert sum(map(len, parts)) <= max(0, frames - (bank.lookahead if len(set(sizes)) > 1 else 0))
+    expected = [median_smooth(scores[:, [i]], size) for i, size in enumerate(sizes)]
+    np.testing.assert_array_equal(np.concatenate([*parts, bank.flush()]), np.concatenate(expected, axis=1))

@@ -67,6 +67,13 @@ def test_every_file_that_the_page_names_is_there_and_none_is_elsewhere():
     assert named - {"ort/ort.wasm.min.js"} == set(pages) - {"index.html"}
 
 
+def test_boxes_are_refused_with_the_way_out(package, tmp_path):
+    path = make_bundle(tmp_path / "boxes", postprocess={"boxes": {}}).path
+    text = r"boxes makes events from change points \(postprocess\.boxes\), which the page cannot"
+    with pytest.raises(UsageError, match=text):
+        api.export_site(path, tmp_path / "site", tarball=package)
+
+
 def test_another_package_is_refused(model, tmp_path):
     other = tmp_path / "other.tgz"
     other.write_bytes(b"something else")

@@ -219,6 +219,10 @@ CASES = {
         "postprocess": {"median_s": 0.5, "off_ratio": 0.6, "min_event_s": 0.2, "max_gap_s": 0.1},
         "thresholds": {"loud": 0.4, "quiet": 0.6},
     },
+    "post-processing by label": {
+        "postprocess": {"median_s": 0.5, "medians_s": {"quiet": 0.3}, "off_ratio": 0.6, "off_ratios": {"loud": 0.9}},
+        "thresholds": {"loud": 0.4, "quiet": 0.6},
+    },
 }
 
 

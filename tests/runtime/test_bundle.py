@@ -282,6 +282,9 @@ def test_c12_links_are_refused(folder, tmp_path):
         ({"sample_rate": "16000"}, "sample_rate: input should be a valid integer"),
         ({"window_s": float("inf")}, "window_s: input should be a finite number"),
         ({"frames": {"hop_samples": 5000, "first_centre_samples": 0, "receptive_samples": 1}}, "longer than a window"),
+        ({"postprocess": {"medians_s": {"bark": 1.0}}}, "postprocess.medians_s names 'bark', which is no label"),
+        ({"postprocess": {"off_ratios": {"loud": 0.0}}}, "postprocess.off_ratios.loud: input should be greater than 0"),
+        ({"postprocess": {"boxes": {"filter_s": 0}}}, "postprocess.boxes.filter_s: input should be greater than 0"),
         ({"surprise": 1}, "surprise: extra inputs are not permitted"),
         ({"name": ""}, "name: string should have at least 1 character"),
         ({"sha256": {"model.onnx": "beef"}}, "the hash of 'model.onnx' is no SHA-256"),
@@ -310,6 +313,13 @@ def test_impossible_specifications_are_explained(folder, changes, text):
     assert text in caught.value.message
     assert "auricle.json cannot be used: " in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_what_is_said_by_label_goes_before_what_is_said_for_all():
+    values = spec_values(postprocess={"median_s": 0.4, "medians_s": {"loud": 0.2}, "off_ratios": {"quiet": 0.5}})
+    post = parse_spec(json.dumps(values | {"schema_version": 1}).encode(), "m").postprocess
+    assert [post.median_of(label) for label in ("loud", "quiet")] == [0.2, 0.4]
+    assert [post.off_ratio_of(label) for label in ("loud", "quiet")] == [1.0, 0.5]
 
 
 def test_all_problems_are_told_at_once():

@@ -12,6 +12,8 @@ from auricle.results import Event, EventStart, Scores
 from auricle.runtime.detector import Detector
 from auricle.runtime.session import open_network
 
+BOXES = {"min_event_s": 0.2, "boxes": {"filter_s": 0.4, "max_gap_s": 0.5, "max_event_s": 1.5}}
+
 
 def make(folder, **changes) -> Detector:
     bundle = make_bundle(folder, **changes)
@@ -22,10 +24,15 @@ def make(folder, **changes) -> Detector:
 def detectors(tmp_path_factory):
     post = {"median_s": 0.5, "off_ratio": 0.7, "min_event_s": 0.2, "max_gap_s": 0.3}
     limits = {"loud": 0.45, "quiet": 0.6}
+    by_label = {"medians_s": {"loud": 0.1}, "off_ratios": {"quiet": 1.0}}
     return [
         make(tmp_path_factory.mktemp("a"), postprocess=post, thresholds=limits),
         make(tmp_path_factory.mktemp("b"), postprocess=post, window_s=0.73, hop_s=0.37, pad="repeat"),
         make(tmp_path_factory.mktemp("c"), frames=None, hop_s=0.4, thresholds=limits, postprocess={"median_s": 1.2}),
+        make(
+            tmp_path_factory.mktemp("d"), postprocess=post | {"medians_s": {"loud": 0.1}, "off_ratios": {"quiet": 1.0}}
+        ),
+        make(tmp_path_factory.mktemp("e"), postprocess=BOXES, thresholds=dict.fromkeys(LABELS, 0.3)),
     ]
 
 
@@ -69,14 +76,24 @@ def test_stream_equals_array_for_any_blocks_and_rates(detectors, data):
     assert [f.code for f in stream.flags] == [f.code for f in result.flags if f.code != "window_resolution"]
 
 
-def test_the_order_of_events_does_not_depend_on_the_blocks(detectors):
-    samples = sound(20_000, 1)
-    whole = [i for i in run(detectors[0].stream(RATE), [samples]) if not isinstance(i, Scores)]
-    tiny = [
-        i for i in run(detectors[0].stream(RATE), np.split(samples, range(7, 20_000, 7))) if not isinstance(i, Scores)
-    ]
+@pytest.mark.parametrize("number", [0, 3, 4])
+def test_the_order_of_events_does_not_depend_on_the_blocks(detectors, number):
+    samples, detector = sound(20_000, 1), detectors[number]
+    whole = [i for i in run(detector.stream(RATE), [samples]) if not isinstance(i, Scores)]
+    tiny = [i for i in run(detector.stream(RATE), np.split(samples, range(7, 20_000, 7))) if not isinstance(i, Scores)]
     assert whole == tiny
     assert len(whole) > 10
+
+
+def test_a_box_comes_within_the_stated_latency(detectors):
+    stream, late = detectors[4].stream(RATE), 0
+    for item in run(stream, np.split(sound(20_000, 5), range(10, 20_000, 10))):
+        if isinstance(item, Scores):
+            late = item.times[-1]
+        elif isinstance(item, Event):
+            assert late - item.onset <= stream.latency_s
+    # 0.2 s of filter, boxes of 1.5 s, gaps of 0.5 s and one frame, after the window of 1 s; events last 0.2 s
+    assert stream.latency_s == pytest.approx(1.0 + 0.2 + 1.5 + 0.5 + 0.1 + 0.2)
 
 
 def test_every_beginning_gets_its_end(detectors):

@@ -138,11 +138,12 @@ def _curves(
         events = float(weights @ count.events)
         if events == 0:
             continue
-        found, alarms, crossed = count.totals(weights)
-        rate = alarms / hours
+        cost = np.zeros(count.changes.shape[1])
+        cost[1] = 1 / hours
         others = [i for i in range(len(counts)) if i != own and true_hours[i] > 0]
         if rule.alpha_ct > 0 and others:
-            rate = rate + rule.alpha_ct * (crossed[:, others] / true_hours[others]).mean(axis=1)
+            cost[2:][others] = rule.alpha_ct / len(others) / true_hours[others]
+        found, rate = count.totals(weights, cost)
         curves[count.label] = _staircase(rate, found / events, rule.max_efpr)
     return curves
 

@@ -43,15 +43,18 @@ class LabelCounts:
     events: IntArray
     true_s: Array
 
-    def totals(self, weights: Array) -> tuple[Array, Array, Array]:
-        """Return found events, false alarms ``(threshold,)`` and cross-triggers ``(threshold, label)``.
+    def totals(self, weights: Array, cost: Array) -> tuple[Array, Array]:
+        """Return events found, and what all wrong detections cost, at every threshold from one nothing reaches on.
 
-        The first row is that of a threshold nothing reaches. ``weights`` says how often each recording counts.
+        Args:
+            weights: how often each recording counts, shape ``(recording,)``.
+            cost: of each column of ``changes``.
         """
-        summed = np.cumsum(self.changes * weights[self.recording][:, None], axis=0)
+        drawn = weights[self.recording]
         last = np.append(self.thresholds[1:] != self.thresholds[:-1], np.ones(min(1, len(self.thresholds)), bool))
-        rows = np.concatenate([np.zeros((1, self.changes.shape[1])), summed[last]])
-        return rows[:, 0], rows[:, 1], rows[:, 2:]
+        columns = (self.changes[:, 0] * drawn, (self.changes @ cost) * drawn)
+        found, paid = (np.append(0.0, np.cumsum(column)[last]) for column in columns)
+        return found, paid.round(9)  # what comes and goes again is nothing
 
 
 @dataclass(frozen=True)

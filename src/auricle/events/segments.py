@@ -21,6 +21,8 @@ from auricle.timeline import FrameGrid
 
 BoolArray = npt.NDArray[np.bool_]
 
+_SLACK = 1e-6  # 0.3 s are three frames of 0.1 s, whatever the last bit says
+
 
 @dataclass(frozen=True)
 class SegmentRule:
@@ -44,27 +46,42 @@ class SegmentRule:
 
 
 def segment_rule(
-    on: Sequence[float] | FloatArray, *, off_ratio: float, min_event_s: float, max_gap_s: float, step_s: float
+    on: Sequence[float] | FloatArray,
+    *,
+    off_ratio: float | Sequence[float],
+    min_event_s: float,
+    max_gap_s: float,
+    step_s: float,
 ) -> SegmentRule:
     """Build the rule of a bundle for frames ``step_s`` apart.
 
     Args:
         on: one threshold a label.
-        off_ratio: ``off = on * off_ratio``, in (0, 1].
+        off_ratio: ``off = on * off_ratio``, in (0, 1]; one for all labels, or one a label.
         min_event_s: shortest event in seconds, rounded up to whole frames.
         max_gap_s: longest gap that is filled in seconds, rounded down to whole frames.
         step_s: seconds between two frames.
     """
-    if not 0 < off_ratio <= 1:
-        raise ValueError(f"off_ratio must be above 0 and at most 1, got {off_ratio:g}")
+    ratios = np.asarray(off_ratio, np.float32)
+    if not ((ratios > 0) & (ratios <= 1)).all():
+        raise ValueError(f"off_ratio must be above 0 and at most 1, got {off_ratio}")
     thresholds = np.asarray(on, np.float32)
-    slack = 1e-6  # 0.3 s are three frames of 0.1 s, whatever the last bit says
     return SegmentRule(
         on=thresholds,
-        off=thresholds * np.float32(off_ratio),
-        min_frames=max(1, math.ceil(min_event_s / step_s - slack)),
-        max_gap_frames=max(0, math.floor(max_gap_s / step_s + slack)),
+        off=thresholds * ratios,
+        min_frames=shortest_frames(min_event_s, step_s),
+        max_gap_frames=longest_frames(max_gap_s, step_s),
     )
+
+
+def shortest_frames(seconds: float, step_s: float) -> int:
+    """Return a least duration in whole frames, rounded up; 1 at least."""
+    return max(1, math.ceil(seconds / step_s - _SLACK))
+
+
+def longest_frames(seconds: float, step_s: float) -> int:
+    """Return a greatest duration in whole frames, rounded down."""
+    return max(0, math.floor(seconds / step_s + _SLACK))
 
 
 @dataclass(frozen=True)

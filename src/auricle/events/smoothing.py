@@ -10,6 +10,7 @@ each of them one vectorised minimum and maximum. An hour of 500 labels takes sec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
@@ -102,6 +103,45 @@ class MedianStream:
         if not self._begun:
             return median_smooth(kept, self._size)
         return median_valid(np.pad(kept, ((0, self._half), (0, 0)), mode="symmetric"), self._size)
+
+
+class MedianBank:
+    """A filter of its own size for each label, for scores that arrive in blocks.
+
+    All labels come out together, so what is held back is ``lookahead`` frames, half of the longest filter.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._columns = {size: np.flatnonzero(np.array(sizes) == size) for size in sorted(set(sizes))}
+        self._streams = {size: MedianStream(size, len(columns)) for size, columns in self._columns.items()}
+        self._ready: dict[int, FloatArray] = {
+            size: np.empty((0, len(columns)), np.float32) for size, columns in self._columns.items()
+        }
+        self._labels = len(sizes)
+
+    @property
+    def lookahead(self) -> int:
+        """Frames after a frame that its smoothed scores depend on."""
+        return max(stream.lookahead for stream in self._streams.values())
+
+    def push(self, scores: FloatArray) -> FloatArray:
+        """Take new scores, shape ``(frame, label)``, and return the smoothed ones that are final."""
+        return self._together({size: self._streams[size].push(scores[:, c]) for size, c in self._columns.items()})
+
+    def flush(self) -> FloatArray:
+        """Return the smoothed scores held back; the stream is over."""
+        return self._together({size: stream.flush() for size, stream in self._streams.items()})
+
+    def _together(self, new: dict[int, FloatArray]) -> FloatArray:
+        if len(new) == 1:
+            return next(iter(new.values()))
+        ready = {size: np.concatenate([self._ready[size], part]) for size, part in new.items()}
+        frames = min(len(part) for part in ready.values())
+        result = np.empty((frames, self._labels), np.float32)
+        for size, part in ready.items():
+            result[:, self._columns[size]] = part[:frames]
+            self._ready[size] = part[frames:]
+        return result
 
 
 class _Network:

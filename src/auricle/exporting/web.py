@@ -70,6 +70,11 @@ def export_site(bundle: Bundle, folder: Path, *, precision: str = "float32", tar
     network = ONNX_FILES[precision]
     if network not in bundle:
         raise UsageError(f"{bundle.path} has no {precision} form; make it with --int8, in the same call or before")
+    if bundle.spec.postprocess.boxes is not None:
+        raise UsageError(
+            f"{bundle.path} makes events from change points (postprocess.boxes), which the page cannot; it can do "
+            "thresholds: tune the model to those with `auricle evaluate --tune`"
+        )
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise RunError(f"{folder} is not empty; --web takes a new or empty folder")
     engine = read_engine(*((_fetch(RUNTIME_URL), RUNTIME_URL) if tarball is None else (_read(tarball), str(tarball))))

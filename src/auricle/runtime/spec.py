@@ -75,13 +75,52 @@ class FramesPart(_Part):
     receptive_samples: int = Field(ge=1)
 
 
+class BoxesPart(_Part):
+    """Events as boxes between change points instead of runs above thresholds, see ``events.boxes``.
+
+    Attributes:
+        filter_s: length of the step filter in seconds, half of it before and half after a boundary.
+        merge_abs: a gap is filled whose mean score is at most this much below the higher neighbour.
+        merge_rel: or whose mean score is at least this share of it.
+        max_gap_s: longest gap that is filled.
+        max_event_s: longest box; a longer event is cut. It bounds how long a stream waits.
+    """
+
+    filter_s: float = Field(default=0.4, gt=0, le=60)
+    merge_abs: Share = 0.1
+    merge_rel: Share = 0.8
+    max_gap_s: float = Field(default=1.0, ge=0, le=60)
+    max_event_s: float = Field(default=30.0, gt=0, le=3600)
+
+
 class PostprocessPart(_Part):
-    """From frame scores to events."""
+    """From frame scores to events. What is given by label goes before what is given for all.
+
+    Attributes:
+        median_s: length of the median filter in seconds.
+        medians_s: the same for some labels.
+        off_ratio: an event ends where its score falls below this share of the threshold at which it began.
+        off_ratios: the same for some labels.
+        min_event_s: shortest event.
+        max_gap_s: longest gap that is filled.
+        boxes: events between change points; ``off_ratio`` and ``max_gap_s`` mean nothing then.
+    """
 
     median_s: float = Field(default=0.0, ge=0, le=60)
+    medians_s: dict[str, Annotated[float, Field(ge=0, le=60)]] = Field(default_factory=dict)
     off_ratio: float = Field(default=1.0, gt=0, le=1)
+    off_ratios: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
     min_event_s: float = Field(default=0.0, ge=0, le=3600)
     max_gap_s: float = Field(default=0.0, ge=0, le=3600)
+    boxes: BoxesPart | None = None
+
+    def median_of(self, label: str) -> float:
+        """Return the length of a label's median filter in seconds."""
+        return self.medians_s.get(label, self.median_s)
+
+    def off_ratio_of(self, label: str) -> float:
+        """Return a label's share of its threshold below which an event ends."""
+        return self.off_ratios.get(label, self.off_ratio)
 
 
 class CalibrationPart(_Part):
@@ -256,6 +295,9 @@ class BundleSpec(_Part):
         if set(self.thresholds) != set(self.labels):
             odd = sorted(set(self.thresholds) ^ set(self.labels))
             problems.append(f"thresholds and labels differ in {', '.join(map(repr, odd[:5]))}")
+        for name in ("medians_s", "off_ratios"):
+            unknown = sorted(set(getattr(self.postprocess, name)) - set(self.labels))
+            problems += [f"postprocess.{name} names {label!r}, which is no label" for label in unknown[:5]]
         parts = self.calibration
         if parts is not None and self.is_spoof != isinstance(parts, LlrPart):
             problems.append("calibration by method llr goes with the labels bonafide and spoof in task single")

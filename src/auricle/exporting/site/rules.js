@@ -119,13 +119,14 @@ export function medianSmooth(values, size) {
 // Events of all labels in the order of their onsets: smoothing, two thresholds, gaps filled, short ones dropped.
 export function findEvents(frames, duration, spec) {
   const grid = gridOf(spec), rule = spec.postprocess, step = grid.hop / spec.sample_rate;
-  const size = 2 * Math.max(0, roundEven((rule.median_s / step - 1) / 2)) + 1;
   const least = Math.max(1, Math.ceil(rule.min_event_s / step - 1e-6));
   const gap = Math.max(0, Math.floor(rule.max_gap_s / step + 1e-6));
   const second = (frame) => (grid.first + frame * grid.hop) / spec.sample_rate;
   const events = spec.labels.flatMap((label, i) => {
+    const seconds = rule.medians_s?.[label] ?? rule.median_s, ratio = rule.off_ratios?.[label] ?? rule.off_ratio;
+    const size = 2 * Math.max(0, roundEven((seconds / step - 1) / 2)) + 1;
     const scores = medianSmooth(frames.map((row) => row[i]), size);
-    const runs = findRuns(scores, Math.fround(spec.thresholds[label]), rule.off_ratio, gap);
+    const runs = findRuns(scores, Math.fround(spec.thresholds[label]), ratio, gap);
     return runs.filter((run) => run.last - run.first + 1 >= least).map((run) => {
       const onset = Math.min(Math.max(0, second(run.first - 0.5)), duration);
       return { label, onset, offset: Math.min(Math.max(onset, second(run.last + 0.5)), duration), score: run.peak };
