@@ -103,6 +103,15 @@ class Event:
 
 
 @dataclass(frozen=True)
+class CutEvent(Event):
+    """An event of a live recording that a gap cut off: it may have gone on."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"label", "onset", "offset", "score", "cut": true}``."""
+        return {**super().to_dict(), "cut": True}
+
+
+@dataclass(frozen=True)
 class EventStart:
     """A sound has begun and goes on; streams announce it once it is certain to become an ``Event``.
 

@@ -7,4 +7,5 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "reports": ("jinja2",),
     "codecs": ("av",),
     "serve": ("fastapi", "starlette", "uvicorn", "h11", "websockets", "python_multipart", "prometheus_client"),
+    "mic": ("sounddevice",),
 }

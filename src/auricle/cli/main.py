@@ -28,6 +28,7 @@ from auricle.cli import (
     embed,
     evaluate,
     export,
+    listen,
     models,
     report,
     serve,
@@ -61,6 +62,7 @@ app.command(short_help="Search over the choices of a recipe.")(sweep.sweep)
 app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)
 app.command(short_help="Make a model smaller, or a site out of it.")(export.export)
 app.command(short_help="Write a page about a model.")(report.report)
+app.command(short_help="Say what sounds there are, live.")(listen.listen)
 app.command(short_help="Serve models over HTTP, with live streams and a page.")(serve.serve)
 app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
 app.add_typer(data.app, name="data", short_help="Check, import, fetch or synthesise a data set.")

@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -78,6 +79,17 @@ class Detector:
     def spec(self) -> BundleSpec:
         """The specification of the model, as in ``auricle.json``."""
         return self.bundle.spec
+
+    @property
+    def network(self) -> Network:
+        """The network, for streams that are made elsewhere."""
+        return self._network
+
+    def with_postprocess(self, **changes: float) -> Detector:
+        """Return a detector with the same network that makes other events, such as ``min_event_s=0.5``."""
+        post = self.spec.postprocess.model_copy(update=changes)
+        spec = self.spec.model_copy(update={"postprocess": post})
+        return Detector(replace(self.bundle, spec=spec), self._network, limits=self._limits)
 
     @property
     def labels(self) -> tuple[str, ...]:

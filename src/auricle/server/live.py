@@ -15,18 +15,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from auricle.errors import AuricleError
 from auricle.registry import nearest
-from auricle.results import Event, EventStart, Flag, FloatArray, Scores, rounded
+from auricle.results import Flag, FloatArray, Scores, rounded
 from auricle.runtime.inputs import check_rate
+from auricle.runtime.recording import Recording
 from auricle.runtime.session import WindowNetwork
 from auricle.runtime.spec import BundleSpec
-from auricle.runtime.stream import Item, Stream
+from auricle.runtime.stream import Item
 from auricle.runtime.tracker import on_thresholds
 
 NORMAL, AWAY, WRONG_KIND, NOT_READABLE, REFUSED, TOO_BIG, FAILED, LATER = 1000, 1001, 1003, 1007, 1008, 1009, 1011, 1013
@@ -135,12 +136,9 @@ class Live:
     ) -> None:
         self._hello = hello
         self._spec = spec
-        self._network = network
         self._clock = clock
-        self._stream = self._open(hello.sample_rate)
+        self._recording = Recording(spec, network, hello.sample_rate, hello.threshold)
         self._pending = bytearray()
-        self._offset_s = 0.0
-        self._reported: tuple[Flag, ...] = ()
         self._flags: dict[str, Flag] = {}
         self._began: float | None = None
         self._heard = 0.0
@@ -149,7 +147,7 @@ class Live:
     @property
     def duration_s(self) -> float:
         """Seconds of sound and gaps so far, without what waits for work."""
-        return self._offset_s + self._stream.duration
+        return self._recording.duration_s
 
     @property
     def busy(self) -> bool:
@@ -164,9 +162,9 @@ class Live:
                 "model": self._hello.model,
                 "labels": list(spec.labels),
                 "thresholds": on_thresholds(spec, self._hello.threshold),
-                "sample_rate": self._stream.sample_rate,
+                "sample_rate": self._recording.sample_rate,
                 "step_s": rounded(spec.grid.step_s(spec.sample_rate)),
-                "latency_s": rounded(self._stream.latency_s),
+                "latency_s": rounded(self._recording.latency_s),
             }
         }
 
@@ -180,13 +178,13 @@ class Live:
 
     def work(self) -> list[Message]:
         """Score what is pending; return what is new."""
-        step = self._item_bytes * max(1, int(_MOST_PENDING_S * self._stream.sample_rate))
+        step = self._item_bytes * max(1, int(_MOST_PENDING_S * self._recording.sample_rate))
         messages: list[Message] = []
         while len(self._pending) >= self._item_bytes:
             whole = min(step, len(self._pending)) // self._item_bytes * self._item_bytes
             samples = self._samples(bytes(self._pending[:whole]))
             del self._pending[:whole]
-            messages += self._told(self._stream.push(samples))
+            messages += self._told(self._recording.push(samples))
         return messages
 
     def control(self, text: str) -> list[Message]:
@@ -201,7 +199,7 @@ class Live:
 
     def finish(self) -> list[Message]:
         """End the recording: score the rest and say how it went."""
-        messages = [*self.work(), *self._told(self._stream.flush())]
+        messages = [*self.work(), *self._told(self._recording.flush())]
         wall_s = 0.0 if self._began is None else self._heard - self._began
         end = {
             "duration": rounded(self.duration_s),
@@ -216,16 +214,12 @@ class Live:
         gap_s = values.get("gap_s", 0.0)
         if isinstance(gap_s, bool) or not isinstance(gap_s, (int, float)) or not 0 <= gap_s <= _LONGEST_GAP_S:
             raise Close(REFUSED, f"gap_s must be a number of seconds from 0 to {_LONGEST_GAP_S:g}")
-        rate = _rate(values.get("sample_rate", self._stream.sample_rate))
+        rate = _rate(values.get("sample_rate", self._recording.sample_rate))
         messages = self.work()
         self._pending.clear()  # half a sample, which the gap has torn
         at = self.duration_s
-        messages += self._told(self._stream.flush(), cut_at=at)
-        self._stream, self._offset_s, self._reported = self._open(rate), at + float(gap_s), ()
+        messages += self._told(self._recording.gap(float(gap_s), rate))
         return [*messages, {"gap": {"at": rounded(at), "gap_s": rounded(gap_s), "sample_rate": rate}}]
-
-    def _open(self, sample_rate: int) -> Stream:
-        return Stream(self._spec, self._network, sample_rate, self._hello.threshold)
 
     @property
     def _item_bytes(self) -> int:
@@ -233,45 +227,30 @@ class Live:
 
     def _needed_bytes(self) -> int:
         """Return how many bytes have to be there before anything new can come of them."""
-        most = int(_MOST_PENDING_S * self._stream.sample_rate)
-        return self._item_bytes * max(1, min(most, self._stream.samples_to_next))
+        most = int(_MOST_PENDING_S * self._recording.sample_rate)
+        return self._item_bytes * max(1, min(most, self._recording.samples_to_next))
 
     def _samples(self, data: bytes) -> FloatArray:
         found = np.frombuffer(data, _FORMATS[self._hello.format])
         scale = 1.0 if self._hello.format == "f32le" else 1 / 32768
         return np.asarray(found.astype(np.float32) * np.float32(scale))
 
-    def _told(self, items: list[Item], cut_at: float | None = None) -> list[Message]:
-        """Return the messages for what a stream gave, in the time of the whole recording."""
+    def _told(self, items: list[Item]) -> list[Message]:
+        """Return the messages for what the recording gave."""
         messages: list[Message] = []
         for item in items:
-            if isinstance(item, Scores):
-                if self._hello.scores:
-                    messages.append(self._scores(item))
-            elif isinstance(item, EventStart):
-                messages.append(replace(item, onset=item.onset + self._offset_s).to_dict())
-            else:
-                messages.append(self._event(item, cut_at))
-        return [*messages, *self._new_flags()]
-
-    def _scores(self, scores: Scores) -> Message:
-        times = scores.times.astype(np.float64) + self._offset_s
-        return {
-            "times": [rounded(t) for t in times.tolist()],
-            "scores": [[rounded(v) for v in row] for row in scores.values.tolist()],
-        }
-
-    def _event(self, event: Event, cut_at: float | None) -> Message:
-        moved = replace(event, onset=event.onset + self._offset_s, offset=event.offset + self._offset_s)
-        step_s = self._spec.grid.step_s(self._spec.sample_rate)  # the last frame may end this much before the gap
-        cut = {"cut": True} if cut_at is not None and moved.offset > cut_at - step_s else {}
-        return {**moved.to_dict(), **cut}
-
-    def _new_flags(self) -> list[Message]:
-        flags = self._stream.flags
-        if flags == self._reported:
-            return []
-        fresh = [flag for flag in flags if flag not in self._reported]
-        self._reported = flags
+            if not isinstance(item, Scores):
+                messages.append(item.to_dict())
+            elif self._hello.scores:
+                messages.append(scores_message(item))
+        fresh = self._recording.new_flags()
         self._flags.update({flag.code: flag for flag in fresh})
-        return [{"flags": [flag.to_dict() for flag in fresh]}]
+        return [*messages, *([{"flags": [flag.to_dict() for flag in fresh]}] if fresh else [])]
+
+
+def scores_message(scores: Scores) -> Message:
+    """Return new frame scores as a message."""
+    return {
+        "times": [rounded(t) for t in scores.times.tolist()],
+        "scores": [[rounded(v) for v in row] for row in scores.values.tolist()],
+    }

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``auricle listen``: events while the sound is still coming, from the microphone or from a pipe."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from auricle.cli.guard import guarded
+from auricle.cli.options import Debug, Model, Precision, Quiet, Threshold
+
+
+@guarded
+def listen(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[-]", help="- hears stdin: a WAV, or plain samples with --rate. Without it: the microphone."
+        ),
+    ] = None,
+    *,
+    model: Model = None,
+    threshold: Threshold = None,
+    patience_s: Annotated[
+        float | None,
+        typer.Option(
+            "--patience",
+            metavar="S",
+            min=0,
+            max=3600,
+            help="Report a sound once it has lasted this long.",
+            show_default="the model's shortest event",
+        ),
+    ] = None,
+    debounce_s: Annotated[
+        float | None,
+        typer.Option(
+            "--debounce",
+            metavar="S",
+            min=0,
+            max=3600,
+            help="Pauses up to this long end no sound.",
+            show_default="the model's longest gap",
+        ),
+    ] = None,
+    form: Annotated[
+        Literal["table", "json"],
+        typer.Option("--format", "-f", help="A live table (lines, where stdout is no terminal), or JSON lines."),
+    ] = "table",
+    rate: Annotated[
+        int | None,
+        typer.Option("--rate", metavar="HZ", min=1, help="Sample rate of plain samples, or of the microphone."),
+    ] = None,
+    sample_format: Annotated[
+        Literal["s16le", "s32le", "f32le"] | None,
+        typer.Option("--sample-format", help="Plain samples on stdin.", show_default="s16le"),
+    ] = None,
+    channels: Annotated[
+        int | None,
+        typer.Option("--channels", metavar="N", min=1, max=64, help="Of plain samples on stdin.", show_default="1"),
+    ] = None,
+    microphone: Annotated[
+        str | None,
+        typer.Option("--microphone", metavar="NAME", help="Number or part of the name of the microphone."),
+    ] = None,
+    microphones: Annotated[bool, typer.Option("--microphones", help="List the microphones and leave.")] = False,
+    precision: Precision = "float32",
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what sounds there are while they come: from the microphone, or from a pipe.
+
+    The events are those that detect finds in the same recording. Ctrl-C ends it with the events so far.
+
+    Example:
+      auricle listen --model models/yard
+      arecord -q -f S16_LE -r 16000 -t raw | auricle listen - --rate 16000 --format json
+      auricle listen --patience 0.5 --debounce 2 --threshold dog=0.7
+    """
+    from auricle.cli.listening import hear, open_microphone, open_pipe, show_microphones, tuned_detector
+    from auricle.runtime.thresholds import check_labels, parse_thresholds
+
+    if microphones:
+        show_microphones(sys.stdout)
+        return
+    detector = tuned_detector(model, precision, patience_s=patience_s, debounce_s=debounce_s, quiet=quiet)
+    thresholds = parse_thresholds(threshold)
+    check_labels(thresholds, detector.labels)
+    heard = (
+        open_microphone(microphone, rate, (sample_format, channels))
+        if source is None
+        else open_pipe(source, rate, sample_format, channels, microphone)
+    )
+    hear(detector, heard, thresholds.as_argument(detector.labels), form=form, stream=sys.stdout, quiet=quiet)
