@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of synthetic voices: raw waveform, log-mel and the classical baseline on the same data, three seeds each.
 
-    python -m benchmarks.spoof folds SHARED OUT ROW [SETTING ...]   leaves systems and speakers out, inside train
     python -m benchmarks.spoof run SHARED OUT ROW [SETTING ...]     trains on train, seeds 0, 1, 2, and calibrates
     python -m benchmarks.spoof score SHARED OUT ROW                 scores dev; refuses to do so again
     python -m benchmarks.spoof table SHARED OUT                     writes docs/results/spoof.md from what is there
 
 ROW is rawnet, crnn or lfcc_gmm; a SETTING such as optim.epochs=40 goes over the row's own and is kept with its results.
 Everything is resumable: what is finished in OUT is kept. Only `score` touches dev. Training never sees system S04,
-whose voices are licensed for non-commercial use only. The calibration comes from the folds, where neither the system
-nor the speaker was heard; without them a row's ratios stay as they are, and the table says so.
+whose voices are licensed for non-commercial use only. The calibration of each row comes from folds of train, where
+neither the system nor the speaker was heard, trained with seed 0 (`training.calibrating`), and serves all seeds.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +24,16 @@ import numpy as np
 
 from auricle import api
 from auricle.data.forms import read_manifest
+from auricle.data.leaveout import deal_systems, leave_out
 from auricle.data.manifest import Manifest
+from auricle.data.splits import Fold
 from auricle.evaluation.evaluate import choose_clips
 from auricle.evaluation.score_files import read_scores, write_scores
 from auricle.evaluation.spoof_evaluate import score_trials
 from auricle.evaluation.spoof_intervals import Trials, figures, paired_difference
 from auricle.evaluation.spoof_report import trials_of
 from auricle.files import atomic_write, read_json, write_json
-from auricle.runtime.llr import calibrated_llr, fit_llr
+from auricle.runtime.llr import calibrated_llr, fit_llr, raw_llr
 from auricle.runtime.spec import LlrPart
 from auricle.training.progress import Progress
 from auricle.training.spoofing import calibrate
@@ -43,8 +43,7 @@ from benchmarks.machine import describe
 PAGE = Path(__file__).parents[1] / "docs/results/spoof.md"
 SEEDS = (0, 1, 2)
 EXCLUDED = "S04"
-#: Each fold holds two systems, so that every kind (concatenation, statistics, vocoder, neural) is once unheard.
-FOLDS = (("S01", "S07"), ("S02", "S08"), ("S03", "S09"), ("S05", "S06"))
+FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,10 @@ ROWS = {
     "crnn": Row(
         "log-mel: `crnn`, same windows, no selection",
         "crnn",
-        ("data.clip_s=4.0375", "data.pad=repeat", "data.aggregate=mean_logit", "data.dev=none", "data.batch_size=32"),
+        (
+            *("data.clip_s=4.0375", "data.pad=repeat", "data.aggregate=mean_logit", "data.dev=none"),
+            *("data.batch_size=32", f"data.calibration_folds={FOLDS}"),
+        ),
     ),
     "lfcc_gmm": Row(f"LFCC and two Gaussian mixtures of {lfcc.COMPONENTS}"),
 }
@@ -97,45 +99,26 @@ def make_view(shared: Path, folder: Path, parts: dict[str, list[list[str]]]) -> 
     return folder
 
 
-def fold_parts(rows: list[list[str]], fold: int) -> dict[str, list[list[str]]]:
-    """Return who trains and who is scored in a fold: systems and people of one side are never on the other.
-
-    Clips of a held system made from the voice of a person in train, and the reverse, are in neither part.
-    """
-    humans = Counter(row[0] for row in rows if row[4] == "bonafide")
-    load, held = [0] * len(FOLDS), [set() for _ in FOLDS]
-    for speaker, count in sorted(humans.items(), key=lambda item: (-item[1], item[0])):
-        lightest = load.index(min(load))
-        load[lightest] += count
-        held[lightest].add(speaker)
-    people = held[fold]
-    vocoded_only = {row[0] for row in rows if row[0].startswith("h_")} - set(humans)
-    held_people = people | {s for i, s in enumerate(sorted(vocoded_only)) if i % len(FOLDS) == fold}
-    everybody = set(humans) | vocoded_only
-
-    def is_held(row: list[str]) -> tuple[bool, bool | None]:
-        return row[3] in FOLDS[fold], row[0] in held_people if row[0] in everybody else None
-
-    train = [row for row in rows if is_held(row) in ((False, False), (False, None))]
-    test = [row for row in rows if is_held(row) in ((True, True), (True, None)) or (row[3] == "-" and row[0] in people)]
-    return {"train": train, "eval": test}
-
-
 # --- training and scoring
 
 
 def fit(row: Row, view: Path, out: Path, seed: int, settings: list[str]) -> None:
     """Train one model of a row, or go on with it."""
     if row.model is None:
-        if not (out / "mixtures.npz").is_file():
-            manifest = read_manifest(view)
-            kinds = [[c.path for c in manifest.clips if c.label == (k,)] for k in ("bonafide", "spoof")]
-            out.mkdir(parents=True, exist_ok=True)
-            lfcc.save(out / "mixtures.npz", lfcc.train(*map(lfcc.features_of, kinds), seed))
+        learn_mixtures(read_manifest(view), out, seed)
         return
     overrides = [*row.settings, *settings]
     resume = (out / "model").is_dir()
     api.train(view, out=out / "model", model=row.model, overrides=overrides, seed=seed, resume=resume, progress=Say())
+
+
+def learn_mixtures(manifest: Manifest, out: Path, seed: int) -> None:
+    """Fit the two mixtures of the baseline, if that is not done yet."""
+    if (out / "mixtures.npz").is_file():
+        return
+    kinds = [[c.path for c in manifest.clips if c.label == (k,)] for k in ("bonafide", "spoof")]
+    out.mkdir(parents=True, exist_ok=True)
+    lfcc.save(out / "mixtures.npz", lfcc.train(*map(lfcc.features_of, kinds), seed))
 
 
 def raw_scores(row: Row, out: Path, manifest: Manifest) -> np.ndarray:
@@ -158,62 +141,56 @@ def kept_settings(folder: Path, settings: list[str]) -> None:
     write_json(path, settings)
 
 
-def folds(shared: Path, out: Path, name: str, settings: list[str]) -> None:
-    """Score every clip of train by a model that heard neither its system nor its speaker."""
-    kept_settings(out / name, settings)
-    folder = out / name / "folds"
-    rows = lines_of(shared, "train")
-    for fold in range(len(FOLDS)):
-        target = folder / str(fold) / "scores.txt"
-        if target.is_file():
-            continue
-        parts = fold_parts(rows, fold)
-        view = make_view(shared, out / f"fold{fold}" / "train", {"train": parts["train"]})
-        fit(ROWS[name], view, folder / str(fold), 0, settings)
-        manifest = read_manifest(make_view(shared, out / f"fold{fold}" / "held", {"eval": parts["eval"]}))
-        write_scores(target, trials_of(manifest), raw_scores(ROWS[name], folder / str(fold), manifest))
-    trials, scores = pooled(out, name)
-    part = fit_llr(scores, trials.bonafide)
-    print(f"{name}, systems and speakers held out, {len(trials)} clips of train:")
-    for system in ("all", *trials.attacks):
-        mask = trials.against(trials.attacks if system == "all" else [system])
-        found = figures(trials.select(mask), calibrated_llr(scores[mask], part))
-        print(system, {k: f"{v.value:.3f} [{v.low:.3f}, {v.high:.3f}]" for k, v in found.items()})
+def left_out(view: Path, seed: int) -> tuple[Manifest, tuple[Fold, ...]]:
+    """Return what a row trains on, and the turns in which `auricle train` leaves systems and speakers out."""
+    manifest = read_manifest(view)
+    everything = np.arange(len(manifest), dtype=np.int64)
+    return manifest, leave_out(manifest, everything, deal_systems(manifest, everything, FOLDS, seed), seed)
 
 
-def pooled(out: Path, name: str) -> tuple[Trials, np.ndarray]:
-    """Return all out-of-fold scores of a row."""
-    parts = []
-    for fold in range(len(FOLDS)):
-        trials = trials_of(read_manifest(out / f"fold{fold}" / "held"))
-        parts.append((trials, read_scores(out / name / "folds" / str(fold) / "scores.txt", trials)))
-    columns = [sum((getattr(t, field) for t, _ in parts), ()) for field in ("utterances", "speakers", "systems")]
-    bonafide = np.concatenate([t.bonafide for t, _ in parts])
-    return Trials(*columns, bonafide), np.concatenate([scores for _, scores in parts])
+def fold_scores(row: Row, view: Path, folder: Path) -> tuple[Trials, np.ndarray]:
+    """Return what models of a row say of train where they heard neither system nor speaker, before calibration.
+
+    Training wrote those of networks; the mixtures of the baseline are fitted here.
+    """
+    manifest, turns = left_out(view, 0)
+    scores = []
+    for turn in turns:
+        if row.model is None:
+            place = folder / "folds" / turn.name
+            path = place / "scores.npy"
+            if not path.is_file():
+                learn_mixtures(manifest.select(turn.train), place, 0)
+                values = raw_scores(row, place, manifest.select(turn.test))
+                atomic_write(path, lambda file, values=values: np.save(file, values))
+            scores.append(np.load(path, allow_pickle=False))
+        else:
+            with np.load(folder / "model" / "run" / "calibration" / turn.name / "scores.npz") as stored:
+                scores.append(raw_llr(stored["scores"], manifest.labels))
+    return trials_of(manifest.select(np.concatenate([turn.test for turn in turns]))), np.concatenate(scores)
 
 
 def run(shared: Path, out: Path, name: str, settings: list[str]) -> None:
     """Train the three seeds of a row on all of train, and calibrate them."""
     kept_settings(out / name, settings)
+    row = ROWS[name]
     view = make_view(shared, out / "train", {"train": lines_of(shared, "train")})
-    part = None
-    if (out / name / "folds" / str(len(FOLDS) - 1) / "scores.txt").is_file():
-        trials, scores = pooled(out, name)
-        part = fit_llr(scores, trials.bonafide)
-        print(f"calibrated on {len(trials)} out-of-fold scores: {part}")
     for seed in SEEDS:
         folder = out / name / "final" / f"seed{seed}"
         if (folder / "run.json").is_file():
             continue
         start = time.monotonic()
-        fit(ROWS[name], view, folder, seed, settings)
+        fit(row, view, folder, seed, [*settings, *([] if seed == 0 else ["data.calibration_folds=0"])])
         minutes = (time.monotonic() - start) / 60
-        if part is not None and ROWS[name].model is not None:
+        trials, scores = fold_scores(row, view, out / name / "final" / "seed0")
+        part = fit_llr(scores, trials.bonafide)
+        if part is not None and row.model is not None:
             calibrate(folder / "model", scores, trials.bonafide)
         facts: dict[str, Any] = {
             "minutes": round(minutes, 2),
             "calibration": None if part is None else part.model_dump(),
-            "parameters": parameters(ROWS[name], folder),
+            "left_out": {k: v.value for k, v in figures(trials, calibrated_llr(scores, part)).items()},
+            "parameters": parameters(row, folder),
             "data_hash": read_manifest(view).data_hash,
             "machine": describe(),
         }
@@ -290,6 +267,7 @@ def table(shared: Path, out: Path) -> str:
                 name,
                 " ".join([*ROWS[name].settings, *settings]) or "none",
                 "out-of-fold scores of train" if facts[0]["calibration"] else "**none**",
+                f"{100 * facts[0]['left_out']['eer']:.1f}" if "left_out" in facts[0] else "",
                 ", ".join(f"{f['minutes']:.0f}" for f in facts),
                 f"`{facts[0]['data_hash'][:16]}`",
                 f"`{facts[0]['machine']['commit']}`",
@@ -328,7 +306,11 @@ def table(shared: Path, out: Path) -> str:
             "How the recipe of `rawnet` was chosen: [spoof-recipe.md](spoof-recipe.md).",
             "",
             *markdown(
-                ["row", "settings over the defaults", "calibration", "minutes of each seed", "data", "commit"], hows
+                [
+                    *("row", "settings over the defaults", "calibration", "EER % there", "minutes of each seed"),
+                    *("data", "commit"),
+                ],
+                hows,
             ),
             "",
             "Machine: " + ", ".join(f"{k} {v}" for k, v in describe().items() if isinstance(v, str | int)),
@@ -367,8 +349,10 @@ def differences(trials: Trials, found: dict[str, np.ndarray], unseen: list[str])
 def main() -> None:
     words = sys.argv[1:]
     paths = [Path(word).resolve() for word in words[1:3]]
-    if len(words) >= 4 and words[0] in ("folds", "run", "score") and words[3] in ROWS:
-        {"folds": folds, "run": run}.get(words[0], lambda *a: score(*a[:3]))(*paths, words[3], words[4:])
+    if len(words) >= 4 and words[0] == "run" and words[3] in ROWS:
+        run(*paths, words[3], words[4:])
+    elif len(words) == 4 and words[0] == "score" and words[3] in ROWS:
+        score(*paths, words[3])
     elif len(words) == 3 and words[0] == "table":
         atomic_write(PAGE, table(*paths).encode())
         print(f"wrote {PAGE}")

@@ -130,8 +130,10 @@ class DataSection(_Section):
     )
     batch_size: int = Field(16, ge=1, le=65_536, description="Crops a step.")
     workers: int = Field(2, ge=0, le=256, description="Loader processes; 0 loads in the training process.")
-    balance: Literal["none", "sampler", "loss"] = Field(
-        "none", description="Against rare classes: draw them more often (`sampler`) or weigh them more (`loss`)."
+    balance: Literal["none", "sampler", "groups", "loss"] = Field(
+        "none",
+        description="Against rare classes: draw them more often (`sampler`) or weigh them more (`loss`); `groups` also "
+        "draws rare groups of a class (speakers, spoofing systems) more often.",
     )
     negatives: Literal["auto", "use", "ignore"] = Field(
         "auto", description="Clips labelled other/background/_negative_: train silence on them, or leave them out."

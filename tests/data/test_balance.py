@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auricle.data.balance import class_weights, evenness, measure_balance, positive_weights, sampler_weights
+from auricle.data.balance import (
+    class_weights,
+    evenness,
+    group_weights,
+    measure_balance,
+    positive_weights,
+    sampler_weights,
+)
 from auricle.data.manifest import Clip, Manifest
 
 # three clips of the first class, one of the second
@@ -66,3 +73,12 @@ def test_positive_weights_are_negatives_over_positives_capped():
     targets[:, 2] = 1
     np.testing.assert_allclose(positive_weights(targets), [100, 4, 0.01, 100])
     np.testing.assert_allclose(positive_weights(targets, limit=10), [10, 4, 0.1, 10])
+
+
+def test_groups_weigh_by_the_root_of_their_size_and_classes_alike():
+    targets = np.array([[1, 0]] * 5 + [[0, 1]] * 2, np.float32)
+    weights = group_weights(targets, ["ann"] * 4 + ["bob", "v", "v"])
+    # Class a: four clips of weight 1/2 and one of weight 1, so thirds of its half; class b: two alike.
+    np.testing.assert_allclose(weights, [1 / 12] * 4 + [1 / 6] + [1 / 4] * 2)
+    with_negative = group_weights(np.concatenate([targets, np.zeros((1, 2))]), ["ann"] * 4 + ["bob", "v", "v", "n"])
+    np.testing.assert_allclose(with_negative[[0, 4, 5, 7]], [1 / 18, 1 / 9, 1 / 6, 1 / 3])

@@ -72,18 +72,40 @@ ROWS = [
 ]
 
 
-def test_no_speaker_and_no_system_is_on_both_sides_of_a_fold():
-    scored = []
-    for fold, systems in enumerate(spoof.FOLDS):
-        parts = spoof.fold_parts(ROWS, fold)
-        speakers = [{row[0] for row in parts[name]} for name in ("train", "eval")]
-        assert not speakers[0] & speakers[1]
-        assert {row[3] for row in parts["eval"]} <= {*systems, "-"}
-        assert not {row[3] for row in parts["train"]} & set(systems)
-        scored += [row[1] for row in parts["eval"]]
-    human = {row[1] for row in ROWS if row[4] == "bonafide"}
-    assert human <= set(scored)
-    assert len(scored) == len(set(scored))
+def test_the_baseline_is_calibrated_on_the_same_folds_as_a_network(tmp_path, monkeypatch):
+    """Both rows are asked for the same clips, none of a speaker or system that the turn heard."""
+    corpus = tmp_path / "corpus"
+    (corpus / "flac").mkdir(parents=True)
+    (corpus / "protocols").mkdir()
+    rows = [[speaker, name, "-", system, kind] for speaker, name, _, system, kind in ROWS]
+    (corpus / "protocols" / "train.txt").write_text("".join(" ".join(row) + "\n" for row in rows))
+    for row in rows:
+        soundfile.write(corpus / "flac" / f"{row[1]}.flac", np.zeros(100) + 0.01, 8_000)
+    heard = []
+
+    def learn(manifest, out, seed):
+        out.mkdir(parents=True)
+        heard.append([{clip.group, clip.extra["system"]} - {"-"} for clip in manifest.clips])
+
+    def say(row, folder, manifest):
+        known = set().union(*heard[-1])
+        assert not [c for c in manifest.clips if c.group in known or c.extra["system"] in known]
+        return np.arange(len(manifest.clips), dtype=np.float64)
+
+    monkeypatch.setattr(spoof, "learn_mixtures", learn)
+    monkeypatch.setattr(spoof, "raw_scores", say)
+    trials, scores = spoof.fold_scores(spoof.ROWS["lfcc_gmm"], corpus, tmp_path / "gmm")
+    assert len(heard) == spoof.FOLDS
+    assert {row[1] for row in rows if row[4] == "bonafide"} <= set(trials.utterances)
+    _, turns = spoof.left_out(corpus, 0)
+    for turn in turns:
+        folder = tmp_path / "net" / "model" / "run" / "calibration" / turn.name
+        folder.mkdir(parents=True)
+        odds = 1 / (1 + np.exp(-np.arange(len(turn.test), dtype=np.float64)))
+        np.savez(folder / "scores.npz", scores=np.stack([odds, 1 - odds], axis=1))
+    same, network = spoof.fold_scores(spoof.ROWS["rawnet"], corpus, tmp_path / "net")
+    assert same.utterances == trials.utterances
+    np.testing.assert_allclose(network, scores, rtol=1e-6)
 
 
 def test_dev_is_scored_once_and_the_table_says_who_wins(tmp_path, monkeypatch):

@@ -6,7 +6,8 @@ Targets may be soft: a class counts by the mass it has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +74,26 @@ def sampler_weights(targets: FloatArray) -> DoubleArray:
     totals = mass.sum(axis=0)
     inverse = np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
     weights = (mass * inverse).sum(axis=1) / mass.sum(axis=1)
+    return np.asarray(weights / weights.sum())
+
+
+def group_weights(targets: FloatArray, groups: Sequence[str]) -> DoubleArray:
+    """Return how often to draw each clip, shape ``(clip,)``, summing to 1: rare groups more often, classes evenly.
+
+    Within a class a clip weighs ``1 / sqrt(n)``, where ``n`` counts its group's clips: between every clip alike, which
+    lets the largest group rule, and every group alike, which lets a group of one clip be heard all the time.
+
+    Args:
+        targets: shape ``(clip, label)``.
+        groups: of each clip, such as a speaker's recordings by one system.
+    """
+    counts = Counter(groups)
+    own = np.array([counts[group] ** -0.5 for group in groups])
+    by_class = np.asarray(targets, np.float64) * own[:, None]
+    totals = by_class.sum(axis=0)
+    even = np.divide(by_class, totals, out=np.zeros_like(by_class), where=totals > 0).sum(axis=1)
+    negative = own * np.clip(1 - np.asarray(targets, np.float64).sum(axis=1), 0, None)
+    weights = even + (negative / negative.sum() if negative.sum() > 0 else 0)
     return np.asarray(weights / weights.sum())
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from auricle.config import Recipe, make_recipe
-from auricle.data.balance import class_weights, sampler_weights
+from auricle.data.balance import class_weights, group_weights, sampler_weights
 from auricle.data.forms import read_manifest
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.softlabels import attach_soft_labels, read_soft_labels
@@ -260,6 +260,10 @@ def training_set(
     balance = material.recipe.data.balance
     if balance == "sampler":
         return TrainingSet(chosen, targets, ones, draws=sampler_weights(targets))
+    if balance == "groups":
+        groups = material.manifest.groups()
+        names = [f"{groups[i]} {material.manifest.clips[i].extra.get('system', '')}" for i in indices]
+        return TrainingSet(chosen, targets, ones, draws=group_weights(targets, names))
     if balance == "loss":
         weights = targets @ class_weights(targets) + np.clip(1 - targets.sum(1), 0, 1)
         return TrainingSet(chosen, targets, np.asarray(weights / weights.mean(), np.float32))
