@@ -20,7 +20,7 @@ from auricle.results import FloatArray
 
 RATE, WINDOW, HOP, FFT = 16_000, 320, 160, 512
 FILTERS = 20
-COMPONENTS, ITERATIONS, MOST_FRAMES = 512, 20, 100_000
+COMPONENTS, ITERATIONS, MOST_FRAMES = 256, 10, 100_000
 
 
 def linear_filters(filters: int = FILTERS) -> np.ndarray:

@@ -148,11 +148,15 @@ def left_out(view: Path, seed: int) -> tuple[Manifest, tuple[Fold, ...]]:
     return manifest, leave_out(manifest, everything, deal_systems(manifest, everything, FOLDS, seed), seed)
 
 
-def fold_scores(row: Row, view: Path, folder: Path) -> tuple[Trials, np.ndarray]:
+def fold_scores(row: Row, view: Path, folder: Path) -> tuple[Trials, np.ndarray] | None:
     """Return what models of a row say of train where they heard neither system nor speaker, before calibration.
 
-    Training wrote those of networks; the mixtures of the baseline are fitted here.
+    Training wrote those of networks, unless its settings say `data.calibration_folds=0`; the mixtures of the baseline
+    are fitted here.
     """
+    written = folder / "model" / "run" / "calibration"
+    if row.model is not None and not written.is_dir():
+        return None
     manifest, turns = left_out(view, 0)
     scores = []
     for turn in turns:
@@ -165,9 +169,22 @@ def fold_scores(row: Row, view: Path, folder: Path) -> tuple[Trials, np.ndarray]
                 atomic_write(path, lambda file, values=values: np.save(file, values))
             scores.append(np.load(path, allow_pickle=False))
         else:
-            with np.load(folder / "model" / "run" / "calibration" / turn.name / "scores.npz") as stored:
+            with np.load(written / turn.name / "scores.npz") as stored:
                 scores.append(raw_llr(stored["scores"], manifest.labels))
     return trials_of(manifest.select(np.concatenate([turn.test for turn in turns]))), np.concatenate(scores)
+
+
+def calibration_of(row: Row, view: Path, first: Path, folder: Path) -> dict[str, Any]:
+    """Calibrate a model of a row by the folds of its first seed; returns the calibration and the figures there."""
+    found = fold_scores(row, view, first)
+    if found is None:
+        return {"calibration": None}
+    trials, scores = found
+    part = fit_llr(scores, trials.bonafide)
+    if part is not None and row.model is not None:
+        calibrate(folder / "model", scores, trials.bonafide)
+    left_out = {k: v.value for k, v in figures(trials, calibrated_llr(scores, part)).items()}
+    return {"calibration": None if part is None else part.model_dump(), "left_out": left_out}
 
 
 def run(shared: Path, out: Path, name: str, settings: list[str]) -> None:
@@ -180,16 +197,11 @@ def run(shared: Path, out: Path, name: str, settings: list[str]) -> None:
         if (folder / "run.json").is_file():
             continue
         start = time.monotonic()
-        fit(row, view, folder, seed, [*settings, *([] if seed == 0 else ["data.calibration_folds=0"])])
+        fit(row, view, folder, seed, settings if seed == 0 else [*settings, "data.calibration_folds=0"])
         minutes = (time.monotonic() - start) / 60
-        trials, scores = fold_scores(row, view, out / name / "final" / "seed0")
-        part = fit_llr(scores, trials.bonafide)
-        if part is not None and row.model is not None:
-            calibrate(folder / "model", scores, trials.bonafide)
         facts: dict[str, Any] = {
             "minutes": round(minutes, 2),
-            "calibration": None if part is None else part.model_dump(),
-            "left_out": {k: v.value for k, v in figures(trials, calibrated_llr(scores, part)).items()},
+            **calibration_of(row, view, out / name / "final" / "seed0", folder),
             "parameters": parameters(row, folder),
             "data_hash": read_manifest(view).data_hash,
             "machine": describe(),
