@@ -23,9 +23,7 @@ from auricle.files import atomic_write
 from auricle.runtime.bundle import load_bundle, write_bundle
 
 TARGET = Path(__file__).parents[1] / "src/auricle/bundles/spoof"
-LICENSE = (
-    "recordings under CC0 1.0, CC BY 3.0, CC BY-SA 3.0, CC BY-SA 4.0 and GPL-2+; each source is named in README.md"
-)
+LICENSE = "recordings under CC0 1.0, CC BY 3.0, CC BY-SA 3.0, CC BY-SA 4.0 and GPL-2+; sources in README.md"
 ATTRIBUTION = (
     "Voices of Allison Smith, Carlo Flora, Armelle Desjardins, the Fish Fillets and Tux Paint projects, Nabu Casa, "
     "the Free Spoken Digit Dataset, and of eight synthesisers and vocoders; sources in README.md"

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from toydata import RATE, Listener, sound, tiny, write_folders
 
-from auricle.data.balance import class_weights, sampler_weights
+from auricle.data.balance import class_weights, group_weights, sampler_weights
 from auricle.errors import ConfigError, DataError
 from auricle.training.group import Group
 from auricle.training.preparing import prepare, read_training_data, settle_in, training_set
@@ -172,6 +172,10 @@ def test_balance(clips):
     drawn = training_set(prepared(clips, "data.balance=sampler"), indices)
     assert drawn.weights.tolist() == [1] * 12
     np.testing.assert_allclose(drawn.draws, sampler_weights(drawn.targets))
+    material = prepared(clips, "data.balance=groups")
+    grouped = training_set(material, indices)
+    names = [f"{material.manifest.groups()[i]} " for i in indices]
+    np.testing.assert_allclose(grouped.draws, group_weights(grouped.targets, names))
     weighed = training_set(prepared(clips, "data.balance=loss"), indices)
     assert weighed.draws is None
     assert weighed.weights.mean() == pytest.approx(1)
