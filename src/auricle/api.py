@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from auricle.errors import UsageError
 from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
@@ -60,6 +61,8 @@ def train(
     init: str | None = None,
     new_head: bool = False,
     seed: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Train a model on labelled recordings and write it as a folder.
@@ -80,6 +83,8 @@ def train(
         init: model whose weights to start from.
         new_head: with ``init``, for other classes.
         seed: of everything random; over the recipe's.
+        engine: ``ray`` trains on a Ray cluster: that of ``RAY_ADDRESS``, or one of this machine.
+        workers: with ``ray``, processes that train together; None is one.
         progress: listener.
 
     Raises:
@@ -90,6 +95,11 @@ def train(
     from auricle.training.progress import Progress as Silent
     from auricle.training.run import Request, make_request_recipe, run_training
 
+    if workers is not None and engine != "ray":
+        raise UsageError(
+            f"workers = {workers} is for engine ray: on one machine start processes with torchrun (docs/cluster.md), "
+            "or set loader processes with data.workers"
+        )
     request = Request(
         data=Path(data),
         out=Path(out if fork is None else fork),
@@ -104,7 +114,12 @@ def train(
         init=init,
         new_head=new_head,
     )
-    return run_training(request, Silent() if progress is None else progress)
+    listener = Silent() if progress is None else progress
+    if engine == "ray":
+        from auricle.scale.raytrain import train_on_cluster
+
+        return train_on_cluster(request, 1 if workers is None else workers, listener)
+    return run_training(request, listener)
 
 
 def crossval(
@@ -185,6 +200,8 @@ def teach(
     download: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    engine: Literal["local", "ray"] = "local",
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> TeachResult:
     """Let a large model label recordings, and mixtures of them, for a small one to learn from.
@@ -211,6 +228,8 @@ def teach(
         download: fetch ``hf:org/name`` if it is not on this machine.
         resume: go on with the run in ``out``.
         overwrite: throw away what ``out`` holds.
+        engine: ``ray`` labels on a Ray cluster: that of ``RAY_ADDRESS``, or one of this machine.
+        jobs: with ``ray``, teachers that label at the same time.
         progress: listener.
 
     Raises:
@@ -241,7 +260,12 @@ def teach(
         resume=resume,
         overwrite=overwrite,
     )
-    return run_teaching(request, Silent() if progress is None else progress)
+    spread = None
+    if engine == "ray":
+        from auricle.scale.raywork import spread_on_cluster
+
+        spread = partial(spread_on_cluster, jobs=jobs)
+    return run_teaching(request, Silent() if progress is None else progress, spread)
 
 
 def export_int8(

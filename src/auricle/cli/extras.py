@@ -6,6 +6,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "teachers": ("transformers", "huggingface_hub"),
     "reports": ("jinja2",),
     "codecs": ("av",),
+    "scale": ("ray",),
     "serve": ("fastapi", "starlette", "uvicorn", "h11", "websockets", "python_multipart", "prometheus_client"),
     "mic": ("sounddevice",),
 }

@@ -67,6 +67,10 @@ Timeout = Annotated[
     float,
     typer.Option("--timeout", metavar="S", min=0.001, help="Seconds that one recording is given, with --out."),
 ]
+Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--engine", help="Work on this machine, or on a Ray cluster (docs/cluster.md)."),
+]
 Device = Annotated[Literal["auto", "cpu"], typer.Option("--device", help="Where to compute.")]
 Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", help="Which graph of the model to run.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
@@ -113,6 +117,7 @@ class ScoringOptions:
     follow_links: FollowLinks = False
     jobs: Jobs = 1
     timeout_s: Timeout = 600.0
+    engine: Engine = "local"
     device: Device = "auto"
     precision: Precision = "float32"
     debug: Debug = False

@@ -21,8 +21,7 @@ from auricle.cli.scoring import open_model
 from auricle.cli.views import View
 from auricle.files import read_json, write_json
 from auricle.scanning.folder import SUMMARY, Scan, opened_scan
-from auricle.scanning.task import Task, decode_result
-from auricle.scanning.workers import work_in_processes
+from auricle.scanning.task import Record, Task, decode_result
 
 if TYPE_CHECKING:
     from auricle.journal import Journal
@@ -81,8 +80,9 @@ def _work(
     start, before = time.monotonic(), journal.done
     pieces = ((index, Entry.from_json(item)) for index, item in journal.claim())
     try:
+        work = _engine(options.engine)
         with Meter(what, quiet=options.quiet) as meter:
-            for index, record in work_in_processes(task.open, pieces, jobs=options.jobs, timeout_s=options.timeout_s):
+            for index, record in work(task.open, pieces, jobs=options.jobs, timeout_s=options.timeout_s):
                 journal.record(index, record)
                 meter.update(journal.done, journal.total)
     except BaseException as error:
@@ -96,6 +96,17 @@ def _work(
         "elapsed_s": round(elapsed_s, 3),
         "files_per_s": round(count / elapsed_s, 2) if count else 0.0,
     }
+
+
+def _engine(name: str) -> Callable[..., Iterator[tuple[int, Record]]]:
+    """Return what does the work: processes of this machine, or workers of a Ray cluster."""
+    if name == "ray":
+        from auricle.scale.raywork import work_on_cluster
+
+        return work_on_cluster
+    from auricle.scanning.workers import work_in_processes
+
+    return work_in_processes
 
 
 def _unfinished(out: Path, facts: dict[str, Any], journal: Journal) -> None:

@@ -68,7 +68,8 @@ def score(
 
 def _check_options(options: ScoringOptions) -> None:
     if options.out is None:
-        given = {"--resume": options.resume, "--overwrite": options.overwrite}
+        ray = options.engine == "ray"
+        given = {"--resume": options.resume, "--overwrite": options.overwrite, "--engine ray": ray}
         for name in (name for name, value in given.items() if value):
             raise UsageError(f"{name} is for a scan into a folder: give --out DIR too")
 

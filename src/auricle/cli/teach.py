@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from auricle.cli.guard import guarded, say
-from auricle.cli.options import DataFormat, Debug, NewFolder, Quiet, ReportFormat, SampleRate
+from auricle.cli.options import DataFormat, Debug, Engine, NewFolder, Quiet, ReportFormat, SampleRate
 
 
 @guarded
@@ -73,6 +73,10 @@ def teach(
     download: Annotated[bool, typer.Option("--download", help="Fetch hf:org/name if it is not here.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")] = False,
+    engine: Engine = "local",
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Teachers at the same time, with --engine ray.")
+    ] = 1,
     data_format: DataFormat = "auto",
     sample_rate: SampleRate = None,
     form: ReportFormat = "table",
@@ -114,6 +118,8 @@ def teach(
             download=download,
             resume=resume,
             overwrite=overwrite,
+            engine=engine,
+            jobs=jobs,
             progress=progress,
         )
     if form == "json":

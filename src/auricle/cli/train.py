@@ -12,7 +12,7 @@ import typer
 
 from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded, speaks
-from auricle.cli.options import Data, TrainingOptions
+from auricle.cli.options import Data, Engine, TrainingOptions
 
 
 @guarded
@@ -51,6 +51,11 @@ def train(
             "--exclude-system", metavar="ID", help="Leave this spoofing system out of everything; may be repeated."
         ),
     ] = None,
+    engine: Engine = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="Processes that train together, with --engine ray."),
+    ] = None,
     options: TrainingOptions,
 ) -> None:
     """Train a detector on labelled recordings; --out becomes a model for tag and detect.
@@ -82,6 +87,8 @@ def train(
             init=init,
             new_head=options.new_head,
             seed=seed,
+            engine=engine,
+            workers=workers,
             progress=progress,
         )
     if speaks():

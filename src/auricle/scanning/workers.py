@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worker processes of one machine. A recording that hangs or kills its worker costs that recording, not the scan.
-
-Each worker loads the model once and has a short queue of its own, so that it never waits for the parent. When one
-dies, the recording it was at is tried once more, by another worker; when that one dies too, the recording has failed.
-A recording that takes longer than its time limit fails at once, and its worker is replaced.
+"""Worker processes of one machine; what becomes of their pieces is ``pool``'s business.
 
 Workers are fresh interpreters (``spawn``): they share no thread, lock or file with the parent. They ignore Ctrl-C,
 which reaches the whole process group: the parent decides. When the parent is gone, they end.
@@ -13,29 +9,19 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import cast
+from typing import Any
 
 from auricle.audio.listing import Entry
-from auricle.errors import AuricleError, UsageError
-from auricle.results import Failure
+from auricle.errors import AuricleError
+from auricle.scanning.pool import Link, Piece, Pool, WorkerLost
 from auricle.scanning.task import Record, Work, failed_record
-
-#: Recordings handed to a worker at once: the one it is at, and the next.
-QUEUE = 2
-#: How often a recording may kill its worker before it is given up.
-TRIES = 2
-_FAILED_STARTS = 3
-
-Piece = tuple[int, Entry]
 
 
 def work_in_processes(
-    open_work: Callable[[], Work], pieces: Iterable[Piece], *, jobs: int, timeout_s: float
+    open_work: Callable[[], Work], pieces: Iterable[tuple[int, Entry]], *, jobs: int, timeout_s: float
 ) -> Iterator[tuple[int, Record]]:
     """Yield index and record of every piece, as they are done.
 
@@ -49,139 +35,52 @@ def work_in_processes(
         UsageError: the work refuses to go on, as it does when the model is broken.
         AuricleError: workers die before they are ready.
     """
-    pool = _Pool(open_work, iter(pieces), timeout_s)
-    try:
-        yield from pool.run(jobs)
-    finally:
-        pool.stop()
+    yield from Pool(_Processes(open_work), pieces, failed_record, timeout_s).run(jobs)
 
 
-class _Worker:
-    """One process, the pipe to it, and what it has to do."""
+class _Process:
+    """One process, and the pipe to it."""
 
     def __init__(self, context: SpawnContext, open_work: Callable[[], Work]) -> None:
         self.connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=_serve, args=(theirs, open_work), daemon=True)
-        self.process.start()
+        self._process: SpawnProcess = context.Process(target=_serve, args=(theirs, open_work), daemon=True)
+        self._process.start()
         theirs.close()
-        self.ready = False
-        self.queue: deque[Piece] = deque()
-        self.since = 0.0  # when the recording at the head of the queue was begun
 
-    def give(self, piece: Piece) -> None:
-        if not self.queue:
-            self.since = time.monotonic()
-        self.queue.append(piece)
+    def send(self, piece: Piece) -> None:
         try:
             self.connection.send(piece)
-        except OSError:  # it has just died: the pipe says so to whoever waits for it, and the piece is in the queue
+        except OSError:  # it has just died: the pipe says so to whoever waits for it
             return
 
-    def end(self) -> int | None:
-        """Kill it, if it still runs; returns its exit code."""
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
-        code = self.process.exitcode
-        self.process.close()
-        return code
-
-
-class _Pool:
-    def __init__(self, open_work: Callable[[], Work], pieces: Iterator[Piece], timeout_s: float) -> None:
-        self._context = multiprocessing.get_context("spawn")
-        self._open_work, self._pieces, self._timeout_s = open_work, pieces, timeout_s
-        self._again: deque[Piece] = deque()
-        self._deaths: Counter[int] = Counter()
-        self._failed_starts = 0
-        self._workers: dict[Connection, _Worker] = {}
-
-    def run(self, jobs: int) -> Iterator[tuple[int, Record]]:
-        for _ in range(jobs):
-            self._start()
-        while any(worker.queue for worker in self._workers.values()):
-            for connection in wait(list(self._workers), self._patience()):
-                yield from self._hear(self._workers[cast("Connection", connection)])
-            for worker in [w for w in self._workers.values() if self._late(w)]:
-                yield self._give_up(worker)
-
-    def stop(self) -> None:
-        for worker in self._workers.values():
-            worker.end()
-        self._workers.clear()
-
-    def _start(self) -> None:
-        """Start one more worker, if there is work for it."""
-        piece = self._next()
-        if piece is not None:
-            worker = _Worker(self._context, self._open_work)
-            self._workers[worker.connection] = worker
-            worker.give(piece)
-            self._fill(worker)
-
-    def _next(self) -> Piece | None:
-        return self._again.popleft() if self._again else next(self._pieces, None)
-
-    def _fill(self, worker: _Worker) -> None:
-        while len(worker.queue) < QUEUE and (piece := self._next()) is not None:
-            worker.give(piece)
-
-    def _hear(self, worker: _Worker) -> Iterator[tuple[int, Record]]:
-        """Take one message of a worker: that it is ready, a record, why it stops, or its death."""
+    def receive(self) -> Any:
         try:
-            message = worker.connection.recv()
-        except (EOFError, OSError):
-            yield from self._bury(worker)
-            return
-        if isinstance(message, str):
-            raise UsageError(message)
-        worker.since = time.monotonic()
-        if message is None:
-            worker.ready, self._failed_starts = True, 0
-            return
-        worker.queue.popleft()
-        self._fill(worker)
-        yield message
+            return self.connection.recv()
+        except (EOFError, OSError) as error:
+            raise WorkerLost from error
 
-    def _bury(self, worker: _Worker) -> Iterator[tuple[int, Record]]:
-        """Replace a worker that died; the recording it was at has another try, or has failed."""
-        del self._workers[worker.connection]
-        code = worker.end()
-        if not worker.ready:
-            self._failed_starts += 1
-            if self._failed_starts >= _FAILED_STARTS:
-                raise AuricleError(
-                    f"worker processes die when they start ({_spell_exit(code)}); fewer --jobs take less memory"
-                )
-        elif worker.queue:
-            index, entry = worker.queue[0]
-            self._deaths[index] += 1
-            if self._deaths[index] >= TRIES:
-                worker.queue.popleft()
-                text = f"its worker process died {TRIES} times ({_spell_exit(code)}); look at the file, or report it"
-                yield index, failed_record(entry, Failure("internal", text))
-        self._replace(worker)
+    def end(self) -> str:
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+        code = self._process.exitcode
+        self._process.close()
+        return _spell_exit(code)
 
-    def _give_up(self, worker: _Worker) -> tuple[int, Record]:
-        """Fail the recording that took too long, and replace its worker, which cannot be stopped otherwise."""
-        del self._workers[worker.connection]
-        worker.end()
-        index, entry = worker.queue.popleft()
-        self._replace(worker)
-        text = f"not done after {self._timeout_s:g} s; look at the file, or allow more with --timeout"
-        return index, failed_record(entry, Failure("timeout", text))
 
-    def _replace(self, worker: _Worker) -> None:
-        self._again.extend(worker.queue)
-        self._start()
+class _Processes:
+    """Starts them."""
 
-    def _late(self, worker: _Worker) -> bool:
-        return worker.ready and bool(worker.queue) and time.monotonic() - worker.since > self._timeout_s
+    def __init__(self, open_work: Callable[[], Work]) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._open_work = open_work
 
-    def _patience(self) -> float | None:
-        """Return the seconds until the next recording can be late; None while only starts are awaited."""
-        begun = [worker.since for worker in self._workers.values() if worker.ready and worker.queue]
-        return max(0.0, min(begun) + self._timeout_s - time.monotonic()) + 0.01 if begun else None
+    def start(self) -> _Process:
+        return _Process(self._context, self._open_work)
+
+    def wait(self, links: Sequence[Link], timeout_s: float | None) -> Sequence[Link]:
+        by_connection: dict[Any, Link] = {link.connection: link for link in links if isinstance(link, _Process)}
+        return [by_connection[connection] for connection in wait(list(by_connection), timeout_s)]
 
 
 def _serve(connection: Connection, open_work: Callable[[], Work]) -> None:

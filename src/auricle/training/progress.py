@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 
 class Progress:
@@ -58,3 +59,34 @@ class Relay(Progress):
         """Pass on, then call the function, which may end the run by an exception."""
         self._inner.epoch_done(row)
         self._epoch_done(row)
+
+
+class Telling(Progress):
+    """Hands everything on as the name of a method and its values: what can be sent to another process."""
+
+    def __init__(self, tell: Callable[[str, tuple[Any, ...]], None]) -> None:
+        self._tell = tell
+
+    def notice(self, text: str) -> None:
+        """Hand on."""
+        self._tell("notice", (text,))
+
+    def preparing(self, files: int) -> None:
+        """Hand on."""
+        self._tell("preparing", (files,))
+
+    def file_prepared(self) -> None:
+        """Hand on."""
+        self._tell("file_prepared", ())
+
+    def training_starts(self, total_steps: int, done_steps: int, seconds_a_step: float) -> None:
+        """Hand on."""
+        self._tell("training_starts", (total_steps, done_steps, seconds_a_step))
+
+    def step_done(self, step: int, loss: float) -> None:
+        """Hand on."""
+        self._tell("step_done", (step, loss))
+
+    def epoch_done(self, row: Mapping[str, float]) -> None:
+        """Hand on."""
+        self._tell("epoch_done", (dict(row),))

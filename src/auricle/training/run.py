@@ -266,9 +266,14 @@ def _already_finished(request: Request, progress: Progress) -> RunResult | None:
         return None
     load_bundle(request.out)
     progress.notice(f"{request.out} is finished; nothing to do")
-    stored = read_json(done)
+    return stored_result(request.out)
+
+
+def stored_result(out: Path) -> RunResult:
+    """Return the result of a run that is done, as it was noted in its folder."""
+    stored = read_json(out / RUN_FOLDER / "result.json")
     test = None if stored["test"] is None else _stored_report(stored["test"])
-    return RunResult(str(request.out), int(stored["epochs"]), int(stored["steps"]), stored["dev"], test)
+    return RunResult(str(out), int(stored["epochs"]), int(stored["steps"]), stored["dev"], test)
 
 
 def _stored_report(values: dict[str, Any]) -> Report:

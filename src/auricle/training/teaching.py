@@ -7,8 +7,9 @@ A shard is a function of its items, so the folder has the same bytes however oft
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,20 +112,24 @@ class TeachResult:
         }
 
 
-def run_teaching(request: TeachRequest, progress: Progress) -> TeachResult:
+#: Carries out work elsewhere: opens it there, and yields index and value of every piece. ``scale.raywork`` has one.
+Spread = Callable[
+    [Callable[[], Callable[[int], dict[str, Any]]], Iterator[tuple[int, int]]], Iterator[tuple[int, dict[str, Any]]]
+]
+
+
+def run_teaching(request: TeachRequest, progress: Progress, spread: Spread | None = None) -> TeachResult:
     """Label everything that is asked for, or go on with it.
+
+    Args:
+        request: what is asked.
+        progress: listens.
+        spread: makes the shards elsewhere, where teacher and recordings have the same paths; None makes them here.
 
     Raises:
         UsageError: and its kinds: no such teacher, wrong data, a folder that is not empty or of another run.
     """
-    sources = read_sources(
-        request.audio,
-        request.pool,
-        unlabelled=request.unlabelled,
-        leave_out=request.leave_out,
-        data_format=request.data_format,
-        sample_rate=request.sample_rate,
-    )
+    sources = _sources(request)
     _check_fit(request, sources)
     teacher = open_teacher(request.teacher, download=request.download, bf16=request.bf16)
     index = _make_index(request, teacher, sources)
@@ -136,12 +141,25 @@ def run_teaching(request: TeachRequest, progress: Progress) -> TeachResult:
             progress.notice(f"{request.out} is finished; nothing to do")
             store = open_store(request.out)
         else:
-            store = _label_all(request, teacher, sources, index, progress)
+            hearing = Hearing(request, teacher, sources, index)
+            store = _label_all(hearing, progress, spread)
             _write_tables(request, store, sources, progress)
     failures = {row.key: row.error for row in store.rows if row.error}
     classes = len(store.index.labels) if store.index.map is None else len(store.index.map)
     count = 0 if index.mixtures is None else index.mixtures.count
     return TeachResult(str(request.out), len(store.rows) - len(failures), count, classes, failures)
+
+
+def _sources(request: TeachRequest) -> Sources:
+    """Return what there is to be heard."""
+    return read_sources(
+        request.audio,
+        request.pool,
+        unlabelled=request.unlabelled,
+        leave_out=request.leave_out,
+        data_format=request.data_format,
+        sample_rate=request.sample_rate,
+    )
 
 
 def _check_fit(request: TeachRequest, sources: Sources) -> None:
@@ -239,30 +257,123 @@ def _claim(request: TeachRequest, plan: dict[str, Any]) -> None:
         write_json(path, plan)
 
 
-def _label_all(
-    request: TeachRequest, teacher: Teacher, sources: Sources, index: StoreIndex, progress: Progress
-) -> SoftStore:
+@dataclass
+class Hearing:
+    """Makes shards: those of the recordings first, then those of the mixtures. Each is a function of its number.
+
+    Attributes:
+        request: what was asked.
+        teacher: scores.
+        sources: what is there to be heard.
+        index: of the store.
+    """
+
+    request: TeachRequest
+    teacher: Teacher
+    sources: Sources
+    index: StoreIndex
+    _mixed: MixtureSources | None = field(default=None, init=False)
+    _reader: ClipReader | None = field(default=None, init=False)
+
+    @property
+    def of_recordings(self) -> range:
+        """Numbers of the shards of recordings."""
+        return range(-(-len(self.sources.clips) // SHARD_ITEMS))
+
+    @property
+    def of_mixtures(self) -> range:
+        """Numbers of the shards of mixtures."""
+        first, count = len(self.of_recordings), 0 if self.index.mixtures is None else self.index.mixtures.count
+        return range(first, first + -(-count // SHARD_ITEMS))
+
+    def items(self, number: int) -> range:
+        """Return which recordings, or which mixtures, a shard holds."""
+        start = (number if number in self.of_recordings else number - len(self.of_recordings)) * SHARD_ITEMS
+        mixtures = 0 if self.index.mixtures is None else self.index.mixtures.count
+        return range(
+            start, min(start + SHARD_ITEMS, len(self.sources.clips) if number in self.of_recordings else mixtures)
+        )
+
+    def make(self, number: int) -> dict[str, Any]:
+        """Score the items of a shard and write it; returns its facts. Mixtures wait for the recordings' shards."""
+        items = self.items(number)
+        if number in self.of_recordings:
+            arrays = None if self.sources.manifest is None else self.sources.manifest.arrays
+            shard = _hear_clips(self.teacher, self.sources.clips[items.start : items.stop], arrays, self.index)
+        else:
+            mixed, rate = self._mixtures(), self.teacher.sample_rate
+            if self._reader is None:
+                self._reader = _cached_reader(self.sources, rate)
+            made = [_cut(mixed.make(mixed.draw(i), self._reader.read, rate), rate, self.index) for i in items]
+            shard = _score(self.teacher, made, [mixed.rules.clip_s] * len(made), index=self.index)
+        return write_shard(self.request.out, number, shard)
+
+    def _mixtures(self) -> MixtureSources:
+        """Return what mixtures are made of: the recordings that could be heard, by the shards that are on the disk."""
+        rules = self.index.mixtures
+        if self._mixed is None and rules is not None:
+            facts = [_facts(self.request.out, number) for number in self.of_recordings]
+            usable = [i for i, count in enumerate(n for f in facts for n in f["windows"]) if count]
+            self._mixed = _mixture_sources(self.sources, usable, rules)
+        if self._mixed is None:
+            raise ValueError("no mixtures were asked for")
+        return self._mixed
+
+
+def open_hearing(request: TeachRequest, index: StoreIndex) -> Callable[[int], dict[str, Any]]:
+    """Open teacher and sources once more, in another process, and return what makes shards there.
+
+    Raises:
+        RunError: if this machine hears something else.
+    """
+    sources = _sources(request)
+    teacher = open_teacher(request.teacher, bf16=request.bf16)
+    if _plan(_make_index(request, teacher, sources), sources) != _plan(index, sources):
+        raise RunError(
+            f"another machine finds another teacher or other recordings under {request.audio}; all must see the same"
+        )
+    return Hearing(request, teacher, sources, index).make
+
+
+def _facts(out: Path, number: int) -> dict[str, Any]:
+    """Return the facts of a shard that has been made."""
+    found = read_shard_facts(out, number)
+    if found is None:
+        raise RunError(f"shard {number} of {out} has gone; go on with --resume")
+    return found
+
+
+def _label_all(hearing: Hearing, progress: Progress, spread: Spread | None) -> SoftStore:
     """Make every shard that is not there yet, recordings first, and write the index."""
-    arrays = None if sources.manifest is None else sources.manifest.arrays
-    recordings = len(sources.clips)
-    cuts = [(start, min(start + SHARD_ITEMS, recordings)) for start in range(0, recordings, SHARD_ITEMS)]
-    facts: list[dict[str, Any]] = []
+    request, index = hearing.request, hearing.index
     progress.preparing(index.items)
-    for number, (start, end) in enumerate(cuts):
-        found = read_shard_facts(request.out, number)
-        if found is None:
-            found = write_shard(request.out, number, _hear_clips(teacher, sources.clips[start:end], arrays, index))
-        facts.append(found)
-        for _ in range(end - start):
-            progress.file_prepared()
-    if not any(count for f in facts for count in f["windows"]):
-        first = next(e for f in facts for e in f["errors"])
+    heard = _shards(hearing, hearing.of_recordings, progress, spread)
+    if not any(count for f in heard for count in f["windows"]):
+        first = next(e for f in heard for e in f["errors"])
         raise DataError(f"not one recording of {request.audio} can be heard", [first])
-    if index.mixtures is not None:
-        usable = [i for i, count in enumerate(n for f in facts for n in f["windows"]) if count]
-        mixed = _mixture_sources(sources, usable, index.mixtures)
-        facts += _hear_mixtures(request, teacher, sources, mixed, index, progress)
-    return write_index(request.out, index, [item_key(clip) for clip in sources.clips], facts)
+    mixed = _shards(hearing, hearing.of_mixtures, progress, spread)
+    return write_index(request.out, index, [item_key(clip) for clip in hearing.sources.clips], [*heard, *mixed])
+
+
+def _shards(hearing: Hearing, numbers: range, progress: Progress, spread: Spread | None) -> list[dict[str, Any]]:
+    """Return the facts of some shards, in order, after making those that are missing."""
+    there = {number: read_shard_facts(hearing.request.out, number) for number in numbers}
+    facts = {number: found for number, found in there.items() if found is not None}
+    missing = [number for number in numbers if number not in facts]
+
+    def prepared(number: int) -> None:
+        for _ in hearing.items(number):
+            progress.file_prepared()
+
+    for number in facts:
+        prepared(number)
+    made: Iterator[tuple[int, dict[str, Any]]] = ((number, hearing.make(number)) for number in missing)
+    if spread is not None and missing:
+        made = spread(partial(open_hearing, hearing.request, hearing.index), ((n, n) for n in missing))
+    for number, found in made:
+        facts[number] = found
+        prepared(number)
+    return [facts[number] for number in numbers]
 
 
 def _hear_clips(teacher: Teacher, clips: Sequence[Clip], arrays: ArraySpec | None, index: StoreIndex) -> Shard:
@@ -324,32 +435,6 @@ def _cached_reader(sources: Sources, sample_rate: int) -> ClipReader:
     cache = WaveformCache(default_cache_dir(), sample_rate)
     cache.prepare([clip.path for clip in sources.clips if not clip.is_array])
     return ClipReader(cache, arrays, sample_rate, float(sample_rate))
-
-
-def _hear_mixtures(
-    request: TeachRequest,
-    teacher: Teacher,
-    sources: Sources,
-    mixed: MixtureSources,
-    index: StoreIndex,
-    progress: Progress,
-) -> list[dict[str, Any]]:
-    """Make and score the mixtures, shard by shard behind those of the recordings."""
-    rules, rate = mixed.rules, teacher.sample_rate
-    first = -(-(index.items - rules.count) // SHARD_ITEMS)
-    reader: ClipReader | None = None
-    facts: list[dict[str, Any]] = []
-    for number, start in enumerate(range(0, rules.count, SHARD_ITEMS), first):
-        end = min(start + SHARD_ITEMS, rules.count)
-        found = read_shard_facts(request.out, number)
-        if found is None:
-            reader = _cached_reader(sources, rate) if reader is None else reader
-            made = [_cut(mixed.make(mixed.draw(i), reader.read, rate), rate, index) for i in range(start, end)]
-            found = write_shard(request.out, number, _score(teacher, made, [rules.clip_s] * len(made), index=index))
-        facts.append(found)
-        for _ in range(end - start):
-            progress.file_prepared()
-    return facts
 
 
 def _write_tables(request: TeachRequest, store: SoftStore, sources: Sources, progress: Progress) -> None:
