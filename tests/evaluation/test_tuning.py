@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.evaluation.tuning import fit_thresholds, peak_scores
+from auricle.evaluation.tuning import MEDIANS_S, USUAL_S, fit_smoothing, fit_thresholds, peak_scores
+from auricle.events.segments import find_segments, segment_rule
 
 
 def fit(scores, targets, **more) -> float:
@@ -17,6 +18,63 @@ def test_peaks_are_the_highest_smoothed_scores():
     assert peak_scores(frames, 1).tolist() == pytest.approx([0.9, 0.6])
     assert peak_scores(frames, 3).tolist() == pytest.approx([0.3, 0.6])
     assert peak_scores(frames[:0], 3).tolist() == [0, 0]
+
+
+def test_peaks_of_events_that_need_several_frames():
+    """A threshold t finds the event if all its frames reach half of t and one of them t."""
+    frames = np.array([0, 0.3, 0.9, 0.3, 0.3, 0, 0.4, 0.4, 0.4], np.float32)[:, None]
+    assert peak_scores(frames, 1, least_frames=3, off_ratio=0.5).tolist() == pytest.approx([0.6])
+    assert peak_scores(frames, 1, least_frames=3).tolist() == pytest.approx([0.4])
+    assert peak_scores(frames, 1, least_frames=10).tolist() == [0]
+    for threshold, found in ((0.59, 1), (0.61, 0)):
+        rule = segment_rule([threshold], off_ratio=0.5, min_event_s=0.3, max_gap_s=0, step_s=0.1)
+        assert len(find_segments(frames, rule)) == found
+
+
+STEP_S = 0.04
+
+
+def smoothing_clips(active_frames: int, height: float, noise: float, seed: int = 0):
+    """Thirty clips of one label, half of them with an event, over noise that spikes in single frames."""
+    rng = np.random.default_rng(seed)
+    clips = rng.uniform(0, noise, (30, 100, 1)).astype(np.float32)
+    clips[:15, 40 : 40 + active_frames] = height
+    return list(clips), np.repeat([[1], [0]], 15, axis=0)
+
+
+def test_short_sounds_get_a_short_filter_and_steady_ones_the_longest():
+    barks = fit_smoothing(*smoothing_clips(2, 0.94, 0.2), ["bark"], STEP_S)
+    assert barks.medians_s["bark"] in (0.0, 0.12)
+    assert 0.15 < barks.thresholds["bark"] < 0.94
+    rain = fit_smoothing(*smoothing_clips(60, 0.7, 0.2), ["rain"], STEP_S)
+    assert rain.medians_s == {"rain": max(MEDIANS_S)}
+
+
+def test_noise_in_single_frames_asks_for_a_filter():
+    """Spikes are as high as the sound, which is longer: without a filter no threshold tells them apart."""
+    clips, targets = smoothing_clips(12, 0.8, 0.3)
+    for clip in clips:
+        clip[10] = 0.95
+    found = fit_smoothing(clips, targets, ["a"], STEP_S)
+    assert found.medians_s["a"] >= 0.12
+    assert 0.3 <= found.thresholds["a"] <= 0.8
+
+
+def test_a_shorter_filter_may_not_cost_false_alarms():
+    """Without a filter one more clip is found at the price of an alarm: F1 rises, and it is not taken all the same."""
+    clips, targets = smoothing_clips(60, 0.9, 0.1)
+    clips[0][:] = 0.05
+    clips[0][50:52] = 0.9  # a true sound of two frames
+    clips[-1][50:52] = 0.95  # and a false one
+    found = fit_smoothing(clips, targets, ["a"], STEP_S)
+    assert found.medians_s["a"] >= USUAL_S
+
+
+def test_labels_that_all_clips_or_none_have_keep_the_usual_filter():
+    clips, _ = smoothing_clips(60, 0.9, 0.1)
+    for targets in (np.ones((30, 1)), np.zeros((30, 1))):
+        found = fit_smoothing(clips, targets, ["a"], STEP_S)
+        assert (found.medians_s, found.thresholds) == ({"a": USUAL_S}, {"a": 0.5})
 
 
 def test_the_middle_of_the_gap_is_taken():

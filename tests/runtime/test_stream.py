@@ -29,9 +29,7 @@ def detectors(tmp_path_factory):
         make(tmp_path_factory.mktemp("a"), postprocess=post, thresholds=limits),
         make(tmp_path_factory.mktemp("b"), postprocess=post, window_s=0.73, hop_s=0.37, pad="repeat"),
         make(tmp_path_factory.mktemp("c"), frames=None, hop_s=0.4, thresholds=limits, postprocess={"median_s": 1.2}),
-        make(
-            tmp_path_factory.mktemp("d"), postprocess=post | {"medians_s": {"loud": 0.1}, "off_ratios": {"quiet": 1.0}}
-        ),
+        make(tmp_path_factory.mktemp("d"), postprocess=post | by_label),
         make(tmp_path_factory.mktemp("e"), postprocess=BOXES, thresholds=dict.fromkeys(LABELS, 0.3)),
     ]
 

@@ -15,6 +15,8 @@ from toydata import Listener, make_loop, tiny, write_folders
 
 from auricle.data.manifest import Clip, Manifest
 from auricle.errors import TrainingError
+from auricle.evaluation.tuning import MEDIANS_S
+from auricle.events.smoothing import median_size
 from auricle.nn.logmel import LogMel
 from auricle.results import Interval, Report
 from auricle.training import finishing
@@ -28,7 +30,7 @@ from auricle.training.finishing import (
     make_spec,
     score_clips,
     score_held_out,
-    tune_thresholds,
+    tune_events,
 )
 from auricle.training.loop import final_weights
 from auricle.training.preparing import prepare, read_training_data
@@ -47,7 +49,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def spec(trained):
-    return make_spec("toy", trained, trained.network(), {"high": 0.5, "low": 0.5})
+    return make_spec("toy", trained, trained.network(), finishing.POSTPROCESS, {"high": 0.5, "low": 0.5})
 
 
 def test_windows_become_a_recording_by_the_tasks_rule():
@@ -75,8 +77,8 @@ def test_many_windows_are_scored_in_parts(trained, monkeypatch):
 
 def test_thresholds_are_a_half_without_dev_and_fitted_with_it(trained):
     network = trained.network()
-    assert tune_thresholds(network, trained.material, NOBODY) == {"high": 0.5, "low": 0.5}
-    fitted = tune_thresholds(network, trained.material, np.arange(len(trained.material.manifest)))
+    assert tune_events(network, trained.material, NOBODY) == (finishing.POSTPROCESS, {"high": 0.5, "low": 0.5})
+    _, fitted = tune_events(network, trained.material, np.arange(len(trained.material.manifest)))
     assert set(fitted) == {"high", "low"}
     assert all(0 < value < 1 for value in fitted.values())
 
@@ -89,8 +91,24 @@ def test_fitted_thresholds_divide_what_a_perfect_network_says(trained, monkeypat
         return [(np.array([c], np.float32), np.tile(np.array(c, np.float32), (1, 12, 1))) for c in columns]
 
     monkeypatch.setattr(finishing, "score_clips", perfect)
-    fitted = tune_thresholds(trained.network(), trained.material, np.arange(len(trained.material.manifest)))
+    post, fitted = tune_events(trained.network(), trained.material, np.arange(len(trained.material.manifest)))
     assert all(0.2 < value <= 0.8 for value in fitted.values())
+    assert post.medians_s == dict.fromkeys(("high", "low"), max(MEDIANS_S))  # all lengths are as good
+
+
+def test_a_sound_of_two_frames_gets_a_short_filter(trained, monkeypatch):
+    def barks(network, material, clips):
+        frames = [np.full((1, 12, 2), 0.1, np.float32) for _ in clips]
+        for clip, scores in zip(clips, frames, strict=True):
+            scores[0, 5:7, 0] = 0.9 if "high" in clip.label else 0.1
+            scores[0, 2:10, 1] = 0.9 if "low" in clip.label else 0.1
+        return [(scores.max(axis=1), scores) for scores in frames]
+
+    monkeypatch.setattr(finishing, "score_clips", barks)
+    post, fitted = tune_events(trained.network(), trained.material, np.arange(len(trained.material.manifest)))
+    step_s = trained.network().grid.step_s(trained.material.recipe.frontend.sample_rate)
+    assert median_size(post.medians_s["high"], step_s) <= 3 < median_size(post.medians_s["low"], step_s)
+    assert all(0.1 < value <= 0.9 for value in fitted.values())
 
 
 def test_the_front_end_is_put_back_after_the_export(trained, spec):

@@ -21,8 +21,7 @@ from auricle import __version__
 from auricle.config import Recipe
 from auricle.data.manifest import Clip
 from auricle.evaluation.evaluate import score_manifest
-from auricle.evaluation.tuning import fit_thresholds, peak_scores
-from auricle.events.smoothing import median_size
+from auricle.evaluation.tuning import fit_smoothing, fit_thresholds
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
 from auricle.exporting.running import export_running
 from auricle.nn.networks import Network, build_network
@@ -49,8 +48,9 @@ from auricle.training.spoofing import describe_spoof
 
 IntArray = npt.NDArray[np.int64]
 
-#: From frame scores to events, until a user tunes it: smooth over a fifth of a second, close short gaps.
-POSTPROCESS = PostprocessPart(median_s=0.2, off_ratio=0.5, min_event_s=0.1, max_gap_s=0.2)
+#: From frame scores to events, where dev says nothing else: smooth over a fifth of a second, close short gaps.
+#: No shortest event: the filter of each class says what is too short for it, and a bark has two frames.
+POSTPROCESS = PostprocessPart(median_s=0.2, off_ratio=0.5, max_gap_s=0.2)
 #: Soft labels count as present from here on, where a decision is needed.
 PRESENT = 0.5
 #: How many windows are scored at once.
@@ -134,23 +134,25 @@ def score_held_out(folder: Path, trained: Trained, indices: IntArray) -> FloatAr
     return np.stack(clip_rows(trained.network(), material, [material.manifest.clips[i] for i in indices]))
 
 
-def tune_thresholds(network: Network, material: Material, dev: IntArray) -> dict[str, float]:
-    """Fit the score at which an event of each class begins, on dev clips and negatives; 0.5 without any.
+def tune_events(network: Network, material: Material, dev: IntArray) -> tuple[PostprocessPart, dict[str, float]]:
+    """Fit how scores become events, on dev clips and negatives; returns the usual filter and 0.5 without any.
 
     A dev clip says that a class is somewhere in it, or nowhere: so what counts is the highest smoothed
     frame score of each class in each clip (the window score where the head has no frames).
     """
     labels = material.manifest.labels
     if len(dev) == 0:
-        return dict.fromkeys(labels, 0.5)
-    clips = [material.manifest.clips[i] for i in dev]
-    size = median_size(POSTPROCESS.median_s, network.grid.step_s(material.recipe.frontend.sample_rate))
-    peaks = [
-        peak_scores(_joined(frames, material), size) if network.has_frames else windows.max(0)
-        for windows, frames in score_clips(network, material, clips)
-    ]
-    fitted = fit_thresholds(np.stack(peaks), material.targets[dev] >= PRESENT)
-    return dict(zip(labels, fitted, strict=True))
+        return POSTPROCESS, dict.fromkeys(labels, 0.5)
+    scored = score_clips(network, material, [material.manifest.clips[i] for i in dev])
+    targets = material.targets[dev] >= PRESENT
+    if not network.has_frames:
+        fitted = fit_thresholds(np.stack([windows.max(0) for windows, _ in scored]), targets)
+        return POSTPROCESS, dict(zip(labels, fitted, strict=True))
+    step_s = network.grid.step_s(material.recipe.frontend.sample_rate)
+    frames = [_joined(windows, material) for _, windows in scored]
+    shape = {"min_event_s": POSTPROCESS.min_event_s, "off_ratio": POSTPROCESS.off_ratio}
+    found = fit_smoothing(frames, targets, labels, step_s, **shape)
+    return POSTPROCESS.model_copy(update={"medians_s": found.medians_s}), found.thresholds
 
 
 def _joined(frames: FloatArray, material: Material) -> FloatArray:
@@ -162,7 +164,9 @@ def _joined(frames: FloatArray, material: Material) -> FloatArray:
     return overlap.take(round((len(frames) - 1) * hop) + frames.shape[1])
 
 
-def make_spec(name: str, trained: Trained, network: Network, thresholds: dict[str, float]) -> BundleSpec:
+def make_spec(
+    name: str, trained: Trained, network: Network, postprocess: PostprocessPart, thresholds: dict[str, float]
+) -> BundleSpec:
     """Return everything that ``auricle.json`` says."""
     recipe, manifest = trained.material.recipe, trained.material.manifest
     grid = network.grid
@@ -186,7 +190,7 @@ def make_spec(name: str, trained: Trained, network: Network, thresholds: dict[st
         min_samples=network.min_samples,
         fixed_length=network.fixed_length is not None,
         frames=frames if network.has_frames else None,
-        postprocess=POSTPROCESS,
+        postprocess=postprocess,
         thresholds=thresholds,
         provenance=ProvenancePart(
             data_hash=manifest.data_hash,
@@ -239,8 +243,8 @@ def finish(
     """
     material = trained.material
     network = trained.network()
-    thresholds = tune_thresholds(network, material, dev)
-    spec = make_spec(folder.resolve().name, trained, network, thresholds)
+    postprocess, thresholds = tune_events(network, material, dev)
+    spec = make_spec(folder.resolve().name, trained, network, postprocess, thresholds)
     if spec.is_spoof:
         learnt, held = ([material.manifest.clips[i] for i in part] for part in (train, dev))
         spec = describe_spoof(spec, material, learnt, clip_rows(network, material, held), held)
