@@ -11,6 +11,7 @@ import time
 import pytest
 from serving import read_reply, running, wait_for
 from test_bad_streams import HELLO, frame, upgrade
+from tinybundle import RATE
 
 from auricle.server.settings import Settings
 
@@ -67,7 +68,7 @@ def is_refused(connection) -> bool:
 
 
 def test_s12_a_thousand_streams_are_served_and_the_next_one_is_put_off(bundle, many_files):
-    block = frame(2, bytes(4 * 100))  # 0.1 s: a window of the model
+    sound = frame(2, bytes(4 * (RATE + RATE // 5)))  # 1.2 s, a window and some more
     patient = {"hello_timeout_s": 120.0, "ping_s": 120.0, "idle_s": 120.0}  # these clients answer no ping
     with (
         running([str(bundle.path)], max_sessions=DEFAULT.max_sessions, **patient) as server,
@@ -76,7 +77,7 @@ def test_s12_a_thousand_streams_are_served_and_the_next_one_is_put_off(bundle, m
         wait_for(lambda: server.service.state is None)
         clients = [stack.enter_context(contextlib.closing(upgrade(server))) for _ in range(DEFAULT.max_sessions)]
         for client in clients:
-            client.sendall(frame(1, json.dumps(HELLO).encode()) + 3 * block)
+            client.sendall(frame(1, json.dumps(HELLO).encode()) + sound)
         for client in clients:
             heard = b""
             while b'"times"' not in heard:
