@@ -305,6 +305,10 @@ REGISTER: dict[str, tuple[str, ...]] = {
         "server/test_bad_requests.py::test_s26_all_uploads_together_have_a_quota",
     ),
     "S27": ("server/test_bad_requests.py::test_s27_malformed_requests_are_400",),
+    "S28": (
+        "audio/test_microphone.py::test_s28_a_microphone_that_is_unplugged_is_waited_for",
+        "audio/test_microphone.py::test_s28_a_card_that_dropped_samples_says_so",
+    ),
     "S29": ("server/test_bad_requests.py::test_s29_no_reply_names_a_path_or_an_inside",),
     "S30": ("server/test_bad_requests.py::test_s30_names_cannot_write_lines_of_the_log",),
 }
@@ -312,7 +316,6 @@ REGISTER: dict[str, tuple[str, ...]] = {
 #: What is not shown here, and why.
 ELSEWHERE = {
     "R19": "a teacher that is missing or offline concerns `teach`, not a training run, which reads stored labels only",
-    "S28": "a microphone that is unplugged or changes its rate concerns the client; what it tells the server is S20",
     "R21": "a lost Ray worker or node needs a cluster; what a killed run has written is R2",
 }
 
