@@ -223,6 +223,11 @@ class AudioReader:
         """Seconds decoded so far, counted in the source's rate."""
         return samples_to_seconds(self._taken, self._decoder.sample_rate)
 
+    @property
+    def expected_s(self) -> float | None:
+        """Seconds of the whole recording by its header; None where only decoding can tell."""
+        return self.info.duration
+
     def __iter__(self) -> Iterator[FloatArray]:
         return self._blocks
 

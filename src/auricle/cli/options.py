@@ -65,7 +65,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the scan in -
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Throw away the scan in --out and start anew.")]
 Timeout = Annotated[
     float,
-    typer.Option("--timeout", metavar="S", min=0.001, help="Seconds that one recording is given, with --out."),
+    typer.Option("--timeout", metavar="S", min=0.001, help="Seconds that one recording may bring nothing, with --out."),
 ]
 Engine = Annotated[
     Literal["local", "ray"],

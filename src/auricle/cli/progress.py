@@ -13,6 +13,8 @@ from auricle.cli.guard import say
 
 #: Seconds between two plain lines: a log file of an hour holds 120 of them.
 LINE_EVERY_S = 30.0
+#: The same on a terminal, where a note is written over.
+BAR_EVERY_S = 0.5
 
 
 def spell_seconds(seconds: float) -> str:
@@ -62,6 +64,24 @@ class Meter:
         if self._bar is not None:
             self._bar.stop()
 
+    def hear(self, heard_s: float, total_s: float | None) -> None:
+        """Show that ``heard_s`` seconds of a recording are done, of ``total_s`` if that is known."""
+        now = self._clock()
+        if self._quiet or now - self._last < (BAR_EVERY_S if sys.stderr.isatty() else LINE_EVERY_S):
+            return
+        self._last = now
+        text = f"{spell_seconds(heard_s)} heard" if total_s is None else _spell_part(heard_s, total_s)
+        if self._bar is None and sys.stderr.isatty():
+            self._bar = _start_bar(self.what, 1)
+        if self._bar is not None:
+            self.note = text
+            self._bar.update(self._bar.task_ids[0], note=text)
+            return
+        left = ""
+        if total_s is not None and heard_s > 0:
+            left = f", about {spell_seconds((now - self._start) / heard_s * max(0.0, total_s - heard_s))} left"
+        say(f"{self.what}: {text}{left}")
+
     def update(self, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` pieces are done; with one piece there is nothing to show."""
         if self._quiet or total <= 1:
@@ -77,6 +97,10 @@ class Meter:
             left = (self._last - self._start) / (done - self._first) * (total - done)
             note = f", {self.note}" if self.note else ""
             say(f"{self.what}: {done} of {total}, about {spell_seconds(left)} left{note}")
+
+
+def _spell_part(heard_s: float, total_s: float) -> str:
+    return f"{spell_seconds(heard_s)} of {spell_seconds(total_s)} heard"
 
 
 def _start_bar(what: str, total: int) -> Any:

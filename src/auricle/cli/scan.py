@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,8 @@ from auricle.cli.progress import Meter, spell_seconds
 from auricle.cli.scoring import open_model
 from auricle.cli.views import View
 from auricle.files import read_json, write_json
-from auricle.scanning.folder import SUMMARY, Scan, opened_scan
+from auricle.runtime.bookmark import EVERY_S
+from auricle.scanning.folder import BOOKMARKS, JOURNAL, SUMMARY, Scan, opened_scan
 from auricle.scanning.task import Record, Task, decode_result
 
 if TYPE_CHECKING:
@@ -51,9 +54,12 @@ def scan(
         if (failed := _failed_before(out, journal)) is not None:
             notice(f"{out} is finished; nothing to do")
             raise typer.Exit(1 if failed else 0)
+        marks = out / JOURNAL / BOOKMARKS
+        task = replace(task, bookmarks=str(marks), bookmark_every_s=EVERY_S)
         speed = _work(journal, task, options, view.name, lambda: _unfinished(out, facts, journal))
         tally = write_results(out, view, form, lambda: results_of(journal, task))
         write_json(out / SUMMARY, {**facts, **tally.to_dict(), **speed, "finished": True, "auricle": __version__})
+        shutil.rmtree(marks, ignore_errors=True)
     if not options.quiet:
         say(f"auricle: {closing_line(tally, speed)}")
     if tally.failed:
@@ -82,7 +88,13 @@ def _work(
     try:
         work = _engine(options.engine)
         with Meter(what, quiet=options.quiet) as meter:
-            for index, record in work(task.open, pieces, jobs=options.jobs, timeout_s=options.timeout_s):
+            for index, record in work(
+                task.open,
+                pieces,
+                jobs=options.jobs,
+                timeout_s=options.timeout_s,
+                on_pulse=lambda _, pulse: meter.hear(pulse.heard_s, pulse.total_s),
+            ):
                 journal.record(index, record)
                 meter.update(journal.done, journal.total)
     except BaseException as error:

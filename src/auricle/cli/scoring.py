@@ -62,8 +62,12 @@ def score(
         return
     entries = find_entries(inputs, follow_links=options.follow_links, quiet=options.quiet)
     detector = open_model(options.model, task, quiet=options.quiet)
-    results = in_order(entries, lambda sources: many(detector, sources), task)
-    _write(results, view_of(detector), form, total=len(entries), quiet=options.quiet)
+    view = view_of(detector)
+    with Meter(view.name, quiet=options.quiet) as meter:
+        if options.jobs == 1:  # several at once would speak at the same time
+            detector = detector.reporting(meter.hear)
+        results = in_order(entries, lambda sources: many(detector, sources), task)
+        _write(results, view, form, meter, total=len(entries), quiet=options.quiet)
 
 
 def _check_options(options: ScoringOptions) -> None:
@@ -123,17 +127,17 @@ def in_order(entries: Iterable[Entry], many: Callable[[Iterable[Source]], Iterat
     yield from refused()
 
 
-def _write(results: Iterable[Any], view: View, form: str, *, total: int, quiet: bool) -> None:
+def _write(results: Iterable[Any], view: View, form: str, meter: Meter, *, total: int, quiet: bool) -> None:
     """Write every result to stdout; exits 1 if an input failed."""
     writer = open_stream(view, form, sys.stdout)
     failed = 0
     finished = False
     try:
-        with Meter(view.name, quiet=quiet) as progress:
-            for done, result in enumerate(results, 1):
-                writer.write(result)
-                failed += result.error is not None
-                progress.update(done, total)
+        for done, result in enumerate(results, 1):
+            writer.write(result)
+            failed += result.error is not None
+            meter.update(done, total)
+        meter.close()
         finished = True
     finally:
         writer.close(finished)

@@ -29,6 +29,7 @@ from auricle.results import (
     Scores,
     TagResult,
 )
+from auricle.runtime.bookmark import Bookmark, LostPlaceError, Place
 from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
 from auricle.runtime.domain import DomainCheck
 from auricle.runtime.inputs import AudioInput, input_name, open_input
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 S = TypeVar("S", bound=Scorer | RunningScorer)
+#: Gets the seconds heard so far and, if known, those of the whole.
+Progress = Callable[[float, float | None], None]
 Watch = Callable[[FloatArray], None] | None
 
 
@@ -70,10 +73,18 @@ class Detector:
     ``sample_rate``, and raises ``InputError`` if that cannot be used; the ``..._many`` forms put it into the result.
     """
 
-    def __init__(self, bundle: Bundle, network: Network, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        network: Network,
+        *,
+        limits: Limits | None = None,
+        on_progress: Progress | None = None,
+    ) -> None:
         self.bundle = bundle
         self._network = network
         self._limits = limits
+        self._on_progress = on_progress
 
     @property
     def spec(self) -> BundleSpec:
@@ -89,7 +100,16 @@ class Detector:
         """Return a detector with the same network that makes other events, such as ``min_event_s=0.5``."""
         post = self.spec.postprocess.model_copy(update=changes)
         spec = self.spec.model_copy(update={"postprocess": post})
-        return Detector(replace(self.bundle, spec=spec), self._network, limits=self._limits)
+        return Detector(
+            replace(self.bundle, spec=spec), self._network, limits=self._limits, on_progress=self._on_progress
+        )
+
+    def reporting(self, on_progress: Progress) -> Detector:
+        """Return the same detector that tells, block by block, how far it is in a recording.
+
+        ``on_progress`` gets the seconds heard so far, and those of the whole by its header (None if it is unknown).
+        """
+        return Detector(self.bundle, self._network, limits=self._limits, on_progress=on_progress)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -140,6 +160,7 @@ class Detector:
         *,
         threshold: Threshold | None = None,
         on_frames: Callable[[FloatArray], object] | None = None,
+        bookmark: Bookmark | None = None,
     ) -> DetectResult:
         """Say when sounds happen: events in the order of their onsets.
 
@@ -148,16 +169,40 @@ class Detector:
             sample_rate: of an array, in Hz.
             threshold: score at which an event begins: the model's own if None, one number, or one for some labels.
             on_frames: is given the raw scores behind the events, ``(frame, label)``, in blocks as they come.
+            bookmark: where to go on, and to mark how far it got; the events are those of one go.
         """
+        if bookmark is not None and (place := bookmark.take()) is not None:
+            try:
+                return self._detect(x, sample_rate, threshold, on_frames, bookmark, place)
+            except LostPlaceError:
+                bookmark.remove()
+        return self._detect(x, sample_rate, threshold, on_frames, bookmark)
+
+    def _detect(
+        self,
+        x: AudioInput,
+        sample_rate: int | None,
+        threshold: Threshold | None,
+        on_frames: Callable[[FloatArray], object] | None,
+        bookmark: Bookmark | None = None,
+        place: Place | None = None,
+    ) -> DetectResult:
         tracker = EventTracker(self.spec, threshold)
         events: list[Event] = []
+        if place is not None:
+            tracker.resume(place.tracker)
+            events += place.events
 
         def keep(frames: FloatArray) -> None:
             if on_frames is not None:
                 on_frames(frames)
             events.extend(item for item in tracker.push(frames) if isinstance(item, Event))
 
-        _, duration, flags = self._run(x, sample_rate, self._frame_scorer, keep)
+        def mark(here: Place) -> None:
+            if bookmark is not None and bookmark.due:
+                bookmark.put(replace(here, tracker=tracker.parts(), events=events))
+
+        _, duration, flags = self._run(x, sample_rate, self._frame_scorer, keep, place=place, mark=mark)
         events += (item for item in tracker.finish(duration) if isinstance(item, Event))
         if self.spec.frames is None:
             flags += (Flag("window_resolution", {"hop_s": self.spec.hop_s}),)
@@ -219,12 +264,13 @@ class Detector:
         *,
         threshold: Threshold | None = None,
         jobs: int = 1,
+        bookmark_of: Callable[[AudioInput], Bookmark | None] = lambda x: None,
     ) -> Iterator[DetectResult]:
-        """Detect in any number of recordings, as ``tag_many``."""
+        """Detect in any number of recordings, as ``tag_many``; each with its bookmark, if it has one."""
         EventTracker(self.spec, threshold)  # a wrong threshold is no fault of the recordings
         return _each(
             inputs,
-            lambda x: self.detect(x, sample_rate, threshold=threshold),
+            lambda x: self.detect(x, sample_rate, threshold=threshold, bookmark=bookmark_of(x)),
             lambda name, error: DetectResult(name, None, error=error),
             jobs,
         )
@@ -247,16 +293,28 @@ class Detector:
         sample_rate: int | None,
         scorer_of: Callable[[Watch], S],
         on_frames: Callable[[FloatArray], None] | None = None,
+        *,
+        place: Place | None = None,
+        mark: Callable[[Place], None] | None = None,
     ) -> tuple[S, float, tuple[Flag, ...]]:
         """Score one recording; returns the finished scorer, the duration in seconds and the flags."""
         spec = self.spec
         check = None if spec.domain is None else DomainCheck(spec.domain, spec.sample_rate)
         scorer = scorer_of(None if check is None else check.add)
         with open_input(x, sample_rate, spec.sample_rate, self._limits) as reader:
+            replay, heard = _Replay(place, scorer, check), 0
             for block in reader:
+                heard += len(block)
+                if self._on_progress is not None:
+                    self._on_progress(reader.duration, reader.expected_s)
+                if replay.skips(heard):
+                    continue
                 frames = scorer.push(block)
                 if on_frames is not None:
                     on_frames(frames)
+                if mark is not None:
+                    mark(Place(heard, scorer.parts(), None, [], [] if check is None else check.distances))
+            replay.finish()
             duration, flags = reader.duration, reader.flags
         frames = scorer.finish()
         if on_frames is not None:
@@ -269,6 +327,32 @@ class Detector:
     def _require_embedding(self) -> None:
         if EMBEDDING not in self._network.outputs:
             raise UsageError(f"{self.spec.name} has no output {EMBEDDING!r}; export it again to get one")
+
+
+class _Replay:
+    """What was scored before a kill is heard again, and not scored again."""
+
+    def __init__(self, place: Place | None, scorer: Scorer | RunningScorer, check: DomainCheck | None) -> None:
+        self._place, self._scorer, self._check = place, scorer, check
+
+    def skips(self, heard: int) -> bool:
+        """Tell whether the block that ends after ``heard`` samples was scored; go on where the mark is."""
+        place = self._place
+        if place is None:
+            return False
+        if heard > place.samples:
+            raise LostPlaceError("the blocks of the recording pass by the place that was marked")
+        if heard == place.samples:
+            self._scorer.resume(place.scorer)
+            if self._check is not None:
+                self._check.distances = place.distances
+            self._place = None
+        return True
+
+    def finish(self) -> None:
+        """The recording has ended: it must have come to the mark."""
+        if self._place is not None:
+            raise LostPlaceError("the recording ends before the place that was marked")
 
 
 def _ranked(labels: Sequence[str], scores: FloatArray) -> tuple[LabelScore, ...]:

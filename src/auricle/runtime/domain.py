@@ -58,11 +58,12 @@ class DomainCheck:
         self._rate = sample_rate
         self._mean = np.array(domain.mean)
         self._whitening = np.array(domain.whitening)
-        self._distances: list[float] = []
+        #: Of the windows so far.
+        self.distances: list[float] = []
 
     def add(self, window: FloatArray) -> None:
         """Take a window of shape ``(sample,)``; digital silence is like nothing, and counts as unlike."""
-        self._distances.append(distance(window_features(window, self._rate), self._mean, self._whitening))
+        self.distances.append(distance(window_features(window, self._rate), self._mean, self._whitening))
 
     def flags(self, samples: int) -> tuple[Flag, ...]:
         """Return what is unlike the training data in a recording of ``samples`` at the model's rate."""
@@ -70,9 +71,9 @@ class DomainCheck:
         length_s = samples_to_seconds(samples, self._rate)
         if length_s < self._domain.shortest_s:
             found.append(Flag("too_short", {"duration_s": length_s, "shortest_trained_s": self._domain.shortest_s}))
-        beyond = float(np.mean([d > self._domain.limit for d in self._distances])) if self._distances else 0.0
+        beyond = float(np.mean([d > self._domain.limit for d in self.distances])) if self.distances else 0.0
         if beyond > MOST:
-            typical = float(np.median(self._distances))
+            typical = float(np.median(self.distances))
             found.append(Flag("unlike_training", {"share": beyond, "distance": typical, "limit": self._domain.limit}))
         return tuple(found)
 

@@ -43,6 +43,11 @@ class Reader(Protocol):
         """Seconds of the recording itself, before any resampling."""
         ...
 
+    @property
+    def expected_s(self) -> float | None:
+        """Seconds that are to come in all, by the header; None where only decoding can tell."""
+        ...
+
     def __iter__(self) -> Iterator[FloatArray]: ...
 
 
@@ -93,6 +98,7 @@ class ArrayReader:
             raise InputError("no_audio", "the array holds no sample")
         self.flags: tuple[Flag, ...] = ()
         self.duration = samples_to_seconds(len(self._samples), self._rate)
+        self.expected_s: float | None = self.duration
 
     def __iter__(self) -> Iterator[FloatArray]:
         frames, channels = self._samples.shape

@@ -157,6 +157,21 @@ class RunningScorer:
             return self._advance(self._rest[:0])
         return self._advance(np.pad(self._rest, (0, self.samples_to_next)))
 
+    def parts(self) -> Any:
+        """Return what the next frame scores depend on, as a value that ``resume`` takes."""
+        return {
+            "state": self._state,
+            "rest": self._rest,
+            "frames": self._frames,
+            "samples": self.samples_seen,
+            "cutter": self._cutter,
+        }
+
+    def resume(self, parts: Any) -> None:
+        """Go on where ``parts`` were taken, by a scorer of the same model."""
+        self._state, self._rest, self._frames = parts["state"], parts["rest"], parts["frames"]
+        self.samples_seen, self._cutter = parts["samples"], parts["cutter"]
+
     def _advance(self, samples: FloatArray) -> FloatArray:
         parts: list[FloatArray] = [np.zeros((0, self._labels), np.float32)]
         step = _MOST_FRAMES * self.grid.hop_samples

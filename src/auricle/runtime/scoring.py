@@ -9,6 +9,7 @@ causal models come without windows, from one pass (``runtime.running``).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -171,6 +172,14 @@ class Scorer:
         for window in self._cutter.flush():
             self._score(window)
         return self._take(None)
+
+    def parts(self) -> Any:
+        """Return what the next frame scores depend on, as a value that ``resume`` takes; not the clip scores."""
+        return {"cutter": self._cutter, "overlap": self._overlap, "windows": self._windows}
+
+    def resume(self, parts: Any) -> None:
+        """Go on where ``parts`` were taken, by a scorer of frames of the same model."""
+        self._cutter, self._overlap, self._windows = parts["cutter"], parts["overlap"], parts["windows"]
 
     def clip_scores(self) -> FloatArray:
         """Return the aggregated scores, shape ``(label,)``."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Stage(Protocol):
         """Return the rest; the recording is over."""
 
 
-class _Thresholds:
+class ThresholdStage:
     """Runs of scores above thresholds, see ``events.segments``."""
 
     def __init__(self, rule: SegmentRule) -> None:
@@ -69,10 +69,12 @@ class _Thresholds:
         self._state = initial_state(rule)
 
     def push(self, scores: FloatArray) -> list[Change]:
+        """Take new scores, shape ``(frame, label)``; return what is certain now."""
         self._state, changes = push_scores(self._rule, self._state, scores)
         return changes
 
     def finish(self) -> list[Change]:
+        """Return the rest; the recording is over."""
         return finish_segments(self._rule, self._state)
 
 
@@ -114,7 +116,7 @@ class EventTracker:
         self._stage: Stage
         if post.boxes is None:
             ratios = [post.off_ratio_of(label) for label in spec.labels]
-            self._stage = _Thresholds(
+            self._stage = ThresholdStage(
                 segment_rule(
                     on, off_ratio=ratios, min_event_s=post.min_event_s, max_gap_s=post.max_gap_s, step_s=self._step_s
                 )
@@ -131,6 +133,14 @@ class EventTracker:
         For thresholds without the shortest event's length; for boxes the longest time until a box is final.
         """
         return self._wait_frames * self._step_s
+
+    def parts(self) -> Any:
+        """Return all that is remembered, as a value that ``resume`` takes."""
+        return {"median": self._median, "stage": self._stage}
+
+    def resume(self, parts: Any) -> None:
+        """Go on where ``parts`` were taken, by a tracker of the same specification and thresholds."""
+        self._median, self._stage = parts["median"], parts["stage"]
 
     def push(self, frames: FloatArray) -> list[EventStart | Event]:
         """Take frame scores, shape ``(frame, label)``; return what is certain now."""

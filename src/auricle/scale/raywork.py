@@ -17,6 +17,7 @@ from auricle.errors import AuricleError
 from auricle.results import Failure
 from auricle.scale.cluster import joined_cluster
 from auricle.scanning.pool import Link, Piece, Pool, WorkerLost
+from auricle.scanning.pulse import Pulse
 from auricle.scanning.task import Record, Work, failed_record
 
 OpenWork = Callable[[], Callable[[Any], Any]]
@@ -25,15 +26,23 @@ _LONG_S = 1e6
 
 
 def work_on_cluster(
-    open_work: Callable[[], Work], pieces: Iterable[tuple[int, Entry]], *, jobs: int, timeout_s: float
+    open_work: Callable[[], Work],
+    pieces: Iterable[tuple[int, Entry]],
+    *,
+    jobs: int,
+    timeout_s: float,
+    on_pulse: Callable[[Entry, Pulse], None] = lambda entry, pulse: None,
 ) -> Iterator[tuple[int, Record]]:
     """Yield index and record of every piece, as they are done; see ``scanning.workers.work_in_processes``.
+
+    Actors give no signs of life on their way: a recording of hours needs a ``timeout_s`` of its own.
 
     Args:
         open_work: called once in each worker; must be importable there.
         pieces: taken one by one, a few ahead.
         jobs: number of workers, each with one processor.
         timeout_s: time that one recording is given, in seconds.
+        on_pulse: never called.
     """
     with joined_cluster(jobs) as ray:
         yield from Pool(_Actors(ray, open_work), pieces, failed_record, timeout_s).run(jobs)

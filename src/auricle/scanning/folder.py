@@ -25,6 +25,8 @@ from auricle.scanning.task import Task
 
 JOURNAL = "journal"
 SUMMARY = "summary.json"
+#: In the journal's folder: how far it got in recordings of hours.
+BOOKMARKS = "bookmarks"
 #: Names that a scan writes, whatever its form; with ``overwrite`` these are removed and nothing else.
 OURS = frozenset(
     [JOURNAL, SUMMARY, "failures.jsonl", "labels"]

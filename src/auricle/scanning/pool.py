@@ -3,7 +3,8 @@
 
 Each worker loads what it needs once and has a short queue of its own, so that it never waits for this process. When one
 dies, the piece it was at is tried once more, by another worker; when that one dies too, the piece has failed.
-A piece that takes longer than its time limit fails at once, and its worker is replaced.
+A piece whose worker gives no sign of life for its time limit fails at once, and the worker is replaced; work on a
+recording of many hours gives signs all along.
 
 A ``Crew`` starts workers: processes of this machine (``scanning.workers``) or actors of a Ray cluster
 (``scale.raywork``). Values are anything; in a scan, pieces are entries of a listing and values are their records.
@@ -19,6 +20,7 @@ from typing import Any, Protocol
 
 from auricle.errors import AuricleError, UsageError
 from auricle.results import Failure
+from auricle.scanning.pulse import Pulse
 
 #: Pieces handed to a worker at once: the one it is at, and the next.
 QUEUE = 2
@@ -40,7 +42,7 @@ class Link(Protocol):
         """Give it a piece more; one that is dead says so at ``receive``."""
 
     def receive(self) -> Any:
-        """Return its next message: None (it is ready), text (why it refuses), or index and value; when there is one."""
+        """Return its next message: None (it is ready), text (why it refuses), a ``Pulse``, or index and value."""
 
     def end(self) -> str:
         """Kill it, if it still runs; says how it ended."""
@@ -79,12 +81,19 @@ class Pool:
         crew: starts workers.
         pieces: taken one by one, a few ahead.
         failed: gives the value of a piece that could not be done.
-        timeout_s: time that one piece is given, in seconds.
+        timeout_s: time that one piece is given without a sign of life, in seconds.
+        on_pulse: is given the piece with each sign of life.
     """
 
     def __init__(
-        self, crew: Crew, pieces: Iterable[Piece], failed: Callable[[Any, Failure], Any], timeout_s: float
+        self,
+        crew: Crew,
+        pieces: Iterable[Piece],
+        failed: Callable[[Any, Failure], Any],
+        timeout_s: float,
+        on_pulse: Callable[[Any, Pulse], None] = lambda piece, pulse: None,
     ) -> None:
+        self._on_pulse = on_pulse
         self._crew, self._pieces, self._failed, self._timeout_s = crew, iter(pieces), failed, timeout_s
         self._again: deque[Piece] = deque()
         self._deaths: Counter[int] = Counter()
@@ -138,6 +147,9 @@ class Pool:
         if isinstance(message, str):
             raise UsageError(message)
         worker.since = time.monotonic()
+        if isinstance(message, Pulse):
+            self._on_pulse(worker.queue[0][1], message)
+            return
         if message is None:
             worker.ready, self._failed_starts = True, 0
             return

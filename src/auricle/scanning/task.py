@@ -11,14 +11,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from auricle.audio.listing import Entry
 from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, TagResult
+from auricle.runtime.bookmark import EVERY_S, Bookmark, bookmark_in
 from auricle.runtime.detector import Detector, load
 from auricle.runtime.thresholds import Thresholds, strongest
+from auricle.scanning.pulse import tell_pulse
 
 Command = Literal["tag", "detect", "embed"]
 Result = TagResult | DetectResult | EmbedResult
@@ -41,6 +44,8 @@ class Task:
         top: for ``tag``: how many of the highest scores to keep; None keeps all.
         thresholds: for ``tag``: scores below are not kept; for ``detect``: where an event begins.
         prior_spoof: for ``tag``, see ``Detector.tag``.
+        bookmarks: for ``detect``: folder in which to mark how far it got in a recording, and to go on from there.
+        bookmark_every_s: seconds of work between two marks; what takes less has none.
     """
 
     command: Command
@@ -49,10 +54,12 @@ class Task:
     top: int | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     prior_spoof: float | None = None
+    bookmarks: str | None = None
+    bookmark_every_s: float = EVERY_S
 
     def open(self) -> Work:
         """Load the model and return the work."""
-        return self.work_of(load(self.model, precision=self.precision))
+        return self.work_of(load(self.model, precision=self.precision).reporting(tell_pulse))
 
     def work_of(self, detector: Detector) -> Work:
         """Return the work, done by a model that is loaded already."""
@@ -73,7 +80,13 @@ class Task:
         if self.command == "embed":
             return completed(next(detector.embed_many([entry.path])), entry)
         threshold = self.thresholds.as_argument(detector.labels)
-        return completed(next(detector.detect_many([entry.path], threshold=threshold)), entry)
+        found = detector.detect_many([entry.path], threshold=threshold, bookmark_of=lambda _: self._bookmark(entry))
+        return completed(next(found), entry)
+
+    def _bookmark(self, entry: Entry) -> Bookmark | None:
+        if self.bookmarks is None:
+            return None
+        return bookmark_in(Path(self.bookmarks), entry.path, self.bookmark_every_s)
 
     def kept(self, result: TagResult) -> TagResult:
         """Return a result with the scores that are wanted: the highest ``top`` of those that reach their threshold."""

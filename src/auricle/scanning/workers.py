@@ -17,11 +17,17 @@ from typing import Any
 from auricle.audio.listing import Entry
 from auricle.errors import AuricleError
 from auricle.scanning.pool import Link, Piece, Pool, WorkerLost
+from auricle.scanning.pulse import Pulse, listen_to_pulse
 from auricle.scanning.task import Record, Work, failed_record
 
 
 def work_in_processes(
-    open_work: Callable[[], Work], pieces: Iterable[tuple[int, Entry]], *, jobs: int, timeout_s: float
+    open_work: Callable[[], Work],
+    pieces: Iterable[tuple[int, Entry]],
+    *,
+    jobs: int,
+    timeout_s: float,
+    on_pulse: Callable[[Entry, Pulse], None] = lambda entry, pulse: None,
 ) -> Iterator[tuple[int, Record]]:
     """Yield index and record of every piece, as they are done.
 
@@ -29,13 +35,14 @@ def work_in_processes(
         open_work: called once in each worker; must be importable there, as ``Task(...).open`` is.
         pieces: taken one by one, a few ahead.
         jobs: number of worker processes.
-        timeout_s: time that one recording is given, in seconds.
+        timeout_s: time that one recording is given without a sign of life, in seconds.
+        on_pulse: is given signs of life, of recordings that take long.
 
     Raises:
         UsageError: the work refuses to go on, as it does when the model is broken.
         AuricleError: workers die before they are ready.
     """
-    yield from Pool(_Processes(open_work), pieces, failed_record, timeout_s).run(jobs)
+    yield from Pool(_Processes(open_work), pieces, failed_record, timeout_s, on_pulse).run(jobs)
 
 
 class _Process:
@@ -89,6 +96,7 @@ def _serve(connection: Connection, open_work: Callable[[], Work]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         work = open_work()
+        listen_to_pulse(connection.send)
         connection.send(None)
         while True:
             index, entry = connection.recv()
