@@ -227,7 +227,18 @@ REGISTER: dict[str, tuple[str, ...]] = {
         "data/test_splits.py::test_what_cannot_be_trained_on",
         "training/test_loop.py::test_r18_a_batch_of_one_clip_trains",
     ),
+    "R19": (
+        "teachers/test_opening.py::test_nothing_is_downloaded_unasked_and_the_place_tried_is_named",
+        "teachers/test_opening.py::test_offline_the_hub_cannot_be_reached",
+        "teachers/test_opening.py::test_what_is_no_teacher",
+    ),
     "R20": ("training/test_waveform_cache.py::test_r20_data_of_which_nothing_can_be_used_stops_early_with_its_causes",),
+    "R21": (
+        "scale/test_raywork.py::test_what_hangs_fails_alone_and_what_kills_its_worker_twice_fails",
+        "scale/test_raywork.py::test_a_scan_with_workers_killed_twice_equals_the_local_one",
+        "scale/test_raytrain.py::test_what_ended_the_workers_is_told",
+        "scanning/test_scan.py::test_a_scan_killed_at_random_ends_as_the_unbroken_one",
+    ),
     "R22": (
         "test_files.py::test_r22_what_killed_writers_left_is_swept",
         "test_files.py::test_r22_the_temporary_of_a_live_writer_stays",
@@ -314,10 +325,7 @@ REGISTER: dict[str, tuple[str, ...]] = {
 }
 
 #: What is not shown here, and why.
-ELSEWHERE = {
-    "R19": "a teacher that is missing or offline concerns `teach`, not a training run, which reads stored labels only",
-    "R21": "a lost Ray worker or node needs a cluster; what a killed run has written is R2",
-}
+ELSEWHERE: dict[str, str] = {}
 
 
 _COUNTS = {"F": 15, "N": 14, "C": 19, "R": 22, "S": 30}

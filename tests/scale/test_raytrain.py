@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from concurrent.futures import Future
 
 import pytest
 from crowd import crowd
@@ -12,8 +13,9 @@ from safetensors.numpy import load_file
 from toydata import TINY, Listener, signal_at, write_folders
 
 from auricle import api
-from auricle.errors import Interrupted, RunError, UsageError
+from auricle.errors import AuricleError, Interrupted, RunError, TrainingError, UsageError
 from auricle.runtime.detector import load
+from auricle.scale.raytrain import require_success
 from auricle.training.progress import Progress, Telling
 
 
@@ -63,6 +65,32 @@ def test_what_a_worker_refuses_is_said_as_it_is(clips, cluster, tmp_path):
     (tmp_path / "full" / "thesis.txt").touch()
     with pytest.raises(RunError, match="is not empty; choose another folder"):
         train(clips, tmp_path / "full", engine="ray", workers=2)
+
+
+def test_what_ended_the_workers_is_told():
+    """An error of ours as it is; a worker that was lost, with a way out."""
+
+    class Wrapped(Exception):
+        def __init__(self, cause):
+            self._base_exc = cause
+
+    class WorkersFailed(Exception):
+        def __init__(self, *failures):
+            super().__init__("training failed")
+            self.worker_failures = dict(enumerate(failures))
+
+    def ended(error):
+        future = Future()
+        future.set_exception(error)
+        with pytest.raises(AuricleError) as caught:
+            require_success(future)
+        return type(caught.value), str(caught.value)
+
+    ours = Wrapped(RunError("the folder is in use"))
+    assert ended(WorkersFailed(RuntimeError("gloo: closed"), ours)) == (RunError, "the folder is in use")
+    lost = "a worker of the cluster was lost (the actor\n died); go on with --resume".replace("\n", "")
+    assert ended(WorkersFailed(RuntimeError("the actor\n died"))) == (TrainingError, lost)
+    assert ended(ValueError("no head")) == (TrainingError, lost.replace("the actor died", "no head"))
 
 
 def test_workers_are_for_ray(clips, tmp_path):

@@ -22,7 +22,6 @@ from auricle.scale import raywork
 from auricle.scale.raywork import spread_on_cluster, work_on_cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster"), pytest.mark.filterwarnings("ignore")]
-SOUNDS, BROKEN = 198, 2
 
 
 def results(names, tmp_path, jobs=2, timeout_s=30.0, opened=open_work):
@@ -62,26 +61,34 @@ def test_workers_that_die_when_they_start_are_not_started_for_ever(tmp_path):
         results(["a"], tmp_path, opened=dying)
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    """Two hundred names of three sounds, one in a hundred of which is no sound."""
-    folder = tmp_path_factory.mktemp("archive")
+def write_archive(folder, sounds, broken):
+    """Write names of three sounds, and of files that are none in two ways; returns code of each bad one by its path."""
+    folder.mkdir()
     (folder / "in").mkdir()
     for number, level in enumerate((0.2, 0.5, 0.8)):
         soundfile.write(folder / f"{number}.wav", np.tile(np.float32([level, -level]), RATE), RATE, subtype="FLOAT")
-    (folder / "broken.wav").write_text("<html>404</html>")
-    for number in range(SOUNDS):
+    bad = {"not_audio": "<html>404</html>", "empty_file": ""}
+    for code, text in bad.items():
+        (folder / f"{code}.wav").write_text(text)
+    for number in range(sounds):
         os.link(folder / f"{number % 3}.wav", folder / "in" / f"{number:04}.wav")
-    for number in range(BROKEN):
-        os.link(folder / "broken.wav", folder / "in" / f"broken{number}.wav")
-    return folder / "in"
+    codes = {}
+    for number in range(broken):
+        code = list(bad)[number % 2]
+        name = folder / "in" / f"{number * 41 % sounds:04}{code}.wav"  # between the good ones
+        os.link(folder / f"{code}.wav", name)
+        codes[str(name)] = code
+    return codes
 
 
-def test_a_scan_with_workers_killed_twice_equals_the_local_one(archive, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("sounds", "broken"), [(198, 2), pytest.param(1_980, 20, marks=pytest.mark.slow)])
+def test_a_scan_with_workers_killed_twice_equals_the_local_one(tmp_path, monkeypatch, sounds, broken):
     """Every good recording once, every bad one with its code, and not a byte else than without Ray."""
     from auricle.cli.main import main
 
     model = make_bundle(tmp_path / "tiny").path
+    bad = write_archive(tmp_path / "archive", sounds, broken)
+    archive = tmp_path / "archive" / "in"
 
     def scan(name, *words):
         with pytest.raises(SystemExit) as ended:
@@ -98,10 +105,12 @@ def test_a_scan_with_workers_killed_twice_equals_the_local_one(archive, tmp_path
     assert (tmp_path / "0007.wav").exists()
     assert (tmp_path / "0100.wav").exists()
     assert [scores, failures] == scan("local")
-    paths = [json.loads(line)["path"] for line in scores.splitlines()]
-    assert sorted(paths) == sorted(map(str, archive.iterdir()))
+    lines = [json.loads(line) for line in scores.splitlines()]
+    assert sorted(line["path"] for line in lines) == sorted(map(str, archive.iterdir()))
+    assert sum(line["error"] is None for line in lines) == sounds
     failed = [json.loads(line) for line in failures.splitlines()]
-    assert [f["code"] for f in failed] == ["not_audio"] * BROKEN
+    assert {f["path"]: f["code"] for f in failed} == bad
+    assert len(failed) == broken
 
 
 def test_teaching_on_a_cluster_leaves_the_same_folder(tmp_path, monkeypatch):

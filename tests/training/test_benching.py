@@ -11,6 +11,7 @@ from toydata import TINY, tiny, write_folders
 
 from auricle import api
 from auricle.errors import DataError, UsageError
+from auricle.nn import crnn, rawnet
 from auricle.nn.networks import build_network
 from auricle.training import benching
 from auricle.training.benching import STEP_PHASES, TrainingBench, TrainSpeed, bench_training, count_gflop, measure_peak
@@ -41,6 +42,19 @@ def test_arithmetic_is_counted_by_hand():
     frames = 64_600 // 16
     first = 2 * 3 * frames * 4 * 32
     assert 2 * first < found < 2.6 * first  # forwards, and backwards to the kernels; the rest is small
+
+
+@pytest.mark.parametrize("network", ["crnn", "rawnet"])
+def test_our_own_ways_backwards_are_counted_like_those_of_torch(monkeypatch, network):
+    recipe = make_request_recipe(network, None, TINY, None)
+    found = []
+    for ours in (True, False):
+        if not ours:
+            for module in (crnn, rawnet):
+                monkeypatch.setattr(module, "run_gru", lambda gru, x: gru(x))
+            monkeypatch.setattr(crnn, "convolve", lambda layer, x: layer(x))
+        found.append(count_gflop(build_network(recipe, 2), recipe, 2))
+    assert found[0] == pytest.approx(found[1], rel=0.02)
 
 
 @pytest.mark.parametrize("network", ["crnn", "rawnet"])

@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from auricle.errors import UsageError
+from auricle.nn.convolution import convolve
+from auricle.nn.gru import run_gru
 from auricle.nn.heads import HEADS
 from auricle.nn.logmel import GraphLogMel, LogMel, LogMelSpec
 from auricle.nn.network import Network, NetworkOutput
@@ -86,7 +88,7 @@ class ConvBlock(nn.Module):
 
     def whole_frames(self, x: Tensor) -> Tensor:
         """Do the same without the zeros on the left of a causal convolution: ``x`` begins with what came before."""
-        return torch.relu(self.norm(self.conv(x)))
+        return torch.relu(self.norm(convolve(self.conv, x)))
 
 
 class TimeDropout(nn.Module):
@@ -176,7 +178,7 @@ class Crnn(Network):
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.mix(self.blocks(x).permute(0, 3, 2, 1).flatten(2))
         with torch.autocast(x.device.type, enabled=False):
-            states, _ = self.gru(self.dropout(x.float()))
+            states, _ = run_gru(self.gru, self.dropout(x.float()))
             clip_logits, frame_logits = self.head(self.dropout(states))
         return NetworkOutput(clip_logits, frame_logits, states.mean(1))
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from auricle.errors import UsageError
 from auricle.nn.crnn import TimeDropout
+from auricle.nn.gru import run_gru
 from auricle.nn.network import Network, NetworkOutput
 from auricle.nn.rawfront import FirstLayer
 from auricle.timeline import Layer, frame_grid, samples_to_seconds
@@ -142,7 +143,7 @@ class RawNet(Network):
         x = self.blocks(self.mask(self.norm(self.frontend(features))))
         with torch.autocast(x.device.type, enabled=False):
             # Recurrence is bound by the number of its calls; bf16 made it two times slower.
-            states, final = self.gru(self.dropout(x.float().transpose(1, 2)))
+            states, final = run_gru(self.gru, self.dropout(x.float().transpose(1, 2)))
             embedding = self.pooling(states, final)
             return NetworkOutput(self.head(embedding), None, embedding)
 

@@ -62,7 +62,7 @@ def train_on_cluster(request: Request, workers: int, progress: Progress) -> RunR
         with ThreadPoolExecutor(1) as pool:  # in the main thread, Ray Train would take our signals
             future = pool.submit(trainer.fit)
             _listen(future, told, progress)
-        _require_success(future)
+        require_success(future)
         return stored_result(request.out)
 
 
@@ -119,7 +119,7 @@ def _listen(future: Future[Any], told: Any, progress: Progress) -> None:
         time.sleep(_POLL_S)
 
 
-def _require_success(future: Future[Any]) -> None:
+def require_success(future: Future[Any]) -> None:
     """Raise what ended the workers: an error of ours as it is, or that one was lost."""
     error = future.exception()
     if error is None:
