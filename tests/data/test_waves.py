@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.data.waves import band_noise, decay, envelope, harmonics, phase_of, resonate, time_axis
+from auricle.data.waves import band_noise, coloured_noise, decay, envelope, harmonics, phase_of, resonate, time_axis
 
 RATE = 8_000
 
@@ -47,3 +47,10 @@ def test_envelope_is_positive_and_bounded(samples):
     assert len(values) == samples
     assert values.min() >= 0.05
     assert values.max() <= 1
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0])
+def test_the_colour_of_noise_is_the_fall_of_its_power(exponent):
+    power = np.abs(np.fft.rfft(coloured_noise(np.random.default_rng(0), 1 << 16, exponent))) ** 2
+    low, high = power[1_000:2_000].mean(), power[4_000:8_000].mean()
+    assert np.log(low / high) / np.log(4) == pytest.approx(exponent, abs=0.1)

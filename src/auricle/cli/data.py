@@ -102,27 +102,81 @@ def import_(
         raise typer.Exit(1)
 
 
-@app.command(short_help="Synthesise a small labelled data set to try things on.")
+@app.command(short_help="Synthesise labelled data: scenes out of clips, or a small set to try things on.")
 @guarded
 def synth(
+    clips_data: Annotated[
+        Path | None,
+        typer.Argument(metavar="CLIPS", help="Isolated clips to make scenes of; without them, sounds are computed."),
+    ] = None,
     *,
     out: NewFolder,
-    clips: Annotated[int, typer.Option("--clips", metavar="N", min=1, help="Clips of each class.")] = 24,
-    clip_s: Annotated[float, typer.Option("--seconds", metavar="S", min=0.1, help="Length of a clip.")] = 2.0,
-    rate: Annotated[int, typer.Option("--rate", metavar="HZ", min=8_000, help="Sample rate of the clips.")] = 16_000,
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", metavar="NAME=FOLDS:N", help="N scenes of some folds (or parts); may be repeated."),
+    ] = None,
+    scenes: Annotated[
+        int, typer.Option("--scenes", metavar="N", min=1, help="Scenes of all clips, where no --part is given.")
+    ] = 100,
+    events: Annotated[str, typer.Option("--events", metavar="MIN-MAX", help="Events in a scene.")] = "1-6",
+    overlap: Annotated[int, typer.Option("--overlap", metavar="N", min=1, help="Most events at the same time.")] = 3,
+    snr: Annotated[str, typer.Option("--snr", metavar="LOW,HIGH", help="Events over the background, in dB.")] = "0,20",
+    background: Annotated[
+        list[str] | None,
+        typer.Option("--background", metavar="LABEL", help="A class that is heard behind whole scenes; repeatable."),
+    ] = None,
+    background_share: Annotated[
+        float, typer.Option("--background-share", min=0, max=1, help="Share of scenes with one; others have noise.")
+    ] = 0.5,
+    room: Annotated[
+        float, typer.Option("--room", metavar="SHARE", min=0, max=1, help="Share of scenes that stand in a room.")
+    ] = 0.0,
+    clips: Annotated[int, typer.Option("--clips", metavar="N", min=1, help="Computed clips of each class.")] = 24,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", metavar="S", min=0.1, help="Length of each.", show_default="10 a scene, 2 a clip"),
+    ] = None,
+    rate: Annotated[int, typer.Option("--rate", metavar="HZ", min=8_000, help="Sample rate to write.")] = 16_000,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Processes that make scenes.")] = 1,
+    data_format: DataFormat = "auto",
+    form: ReportFormat = "table",
     debug: Debug = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Synthesise a small data set of sounds computed from physics: class folders of WAV files.
+    """Synthesise a data set whose truth is known.
+
+    With CLIPS: scenes with exact onsets and offsets (form desed). Sounds are cut out of the clips by their energy and
+    laid over backgrounds; what each scene is made of is written beside it. Clips, and groups of clips, of one part are
+    in no other. Without CLIPS: class folders of sounds computed from physics.
 
     Example:
+      auricle data synth esc10/ --out scenes/ --part train=1,2,3:1000 --part dev=4:200 --background rain
       auricle data synth --out toy/
-      auricle train toy/ --out models/toy
     """
-    from auricle.data.synthesis import synthesise
+    from auricle.cli.synth import make_scenes
 
-    folder = synthesise(out, clips_per_class=clips, clip_s=clip_s, sample_rate=rate, seed=seed)
-    print(folder)
+    if clips_data is None:
+        from auricle.data.synthesis import synthesise
+
+        clip_s = 2.0 if seconds is None else seconds
+        print(synthesise(out, clips_per_class=clips, clip_s=clip_s, sample_rate=rate, seed=seed))
+        return
+    from auricle.data.soundscapes import SceneRules
+
+    rules = SceneRules(
+        scene_s=10.0 if seconds is None else seconds,
+        overlap=overlap,
+        backgrounds=tuple(background or ()),
+        background_share=background_share,
+        room_share=room,
+        sample_rate=rate,
+        seed=seed,
+    )
+    make_scenes(
+        clips_data, out, rules, parts=part or (), scenes=scenes, events=events, snr=snr,
+        jobs=jobs, data_format=data_format, form=form, quiet=quiet,
+    )  # fmt: skip
 
 
 @app.command(short_help="Fetch a public data set, or list those that are known.")

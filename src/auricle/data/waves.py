@@ -67,3 +67,11 @@ def envelope(generator: np.random.Generator, samples: int, sample_rate: int, *, 
     points = max(2, int(samples / sample_rate * rate_hz) + 2)
     values = generator.uniform(0.05, 1.0, points)
     return np.interp(np.linspace(0, points - 1, samples), np.arange(points), values).astype(np.float32)
+
+
+def coloured_noise(generator: np.random.Generator, samples: int, exponent: float) -> FloatArray:
+    """Return Gaussian noise whose power falls as ``1 / frequency ** exponent`` (0 white, 1 pink, 2 brown)."""
+    spectrum = np.fft.rfft(generator.standard_normal(samples))
+    # Below a thousandth of the band the spectrum is flat: what lies there would only be a slow drift.
+    frequency = np.maximum(np.arange(len(spectrum)), max(1.0, len(spectrum) / 1000))
+    return np.fft.irfft(spectrum / frequency ** (exponent / 2), samples).astype(np.float32)

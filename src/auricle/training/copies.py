@@ -12,15 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from auricle.audio.codecs import pass_codec
+from auricle.audio.rooms import DECAY_S, DIRECT_DB, put_into_room
 from auricle.config import AugmentSection
 from auricle.results import FloatArray
 from auricle.training.batches import generator
 
 COPY = 6  # a purpose, see ``batches``
-#: Time in which the reverberation of a room falls by 60 dB, from small and furnished to large.
-DECAY_S = (0.15, 0.7)
-#: Energy of the direct sound over that of the reverberation, in dB.
-DIRECT_DB = (0.0, 15.0)
 
 
 @dataclass(frozen=True)
@@ -58,24 +55,3 @@ def make_copy(samples: FloatArray, sample_rate: int, plan: CopyPlan) -> FloatArr
     if plan.codec is not None:
         out = pass_codec(out, sample_rate, *plan.codec)
     return np.asarray(out, np.float32)
-
-
-def put_into_room(samples: FloatArray, sample_rate: int, decay_s: float, direct_db: float, seed: int) -> FloatArray:
-    """Add the reverberation of a room that never was: noise that dies away, after Polack's model (1988).
-
-    Args:
-        samples: shape ``(time,)``.
-        sample_rate: in Hz.
-        decay_s: time in which the reverberation falls by 60 dB.
-        direct_db: energy of the direct sound over that of the reverberation.
-        seed: of the echoes.
-    """
-    length = max(2, round(decay_s * sample_rate))
-    fall = 10 ** (-3 * np.arange(1, length) / (decay_s * sample_rate))
-    echoes = np.random.default_rng(seed).standard_normal(length - 1) * fall
-    echoes *= 10 ** (-direct_db / 20) / np.sqrt(np.sum(echoes**2))
-    response = np.concatenate([[1.0], echoes])
-    size = 1 << (len(samples) + length - 2).bit_length()
-    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
-    before, after = np.sqrt(np.mean(np.square(samples, dtype=np.float64))), np.sqrt(np.mean(wet**2))
-    return np.asarray(wet * (before / max(after, 1e-12)), np.float32)

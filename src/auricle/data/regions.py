@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a recording sounds: parts found by their energy, so that labels cut from them have true edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from auricle.results import FloatArray
+from auricle.timeline import seconds_to_samples
+
+
+@dataclass(frozen=True)
+class RegionRule:
+    """What counts as sounding.
+
+    Attributes:
+        within_db: a frame sounds if it is at most this far below the loudest one.
+        bridge_s: shorter silences belong to the sound around them.
+        frame_s: length of a frame.
+        shortest_s: shorter sounds are not used.
+    """
+
+    within_db: float = 26.0
+    bridge_s: float = 0.25
+    frame_s: float = 0.02
+    shortest_s: float = 0.04
+
+
+def active_regions(samples: FloatArray, sample_rate: int, rule: RegionRule | None = None) -> list[tuple[int, int]]:
+    """Return begin and end in samples of each part of a recording that sounds, in order.
+
+    Args:
+        samples: shape ``(time,)``.
+        sample_rate: in Hz.
+        rule: what counts as sounding.
+    """
+    rule = RegionRule() if rule is None else rule
+    size = max(1, seconds_to_samples(rule.frame_s, sample_rate))
+    count = -(-len(samples) // size)
+    padded = np.zeros(count * size)
+    padded[: len(samples)] = samples
+    power = np.square(padded.reshape(count, size)).mean(axis=1)
+    if not power.any():
+        return []
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-rule.within_db / 10))
+    longest_gap = round(rule.bridge_s / rule.frame_s)
+    breaks = np.flatnonzero(np.diff(loud) - 1 > longest_gap)
+    begins = loud[np.concatenate([[0], breaks + 1])]
+    ends = loud[np.concatenate([breaks, [len(loud) - 1]])] + 1
+    least = round(rule.shortest_s / rule.frame_s)
+    return [
+        (int(begin) * size, min(int(end) * size, len(samples)))
+        for begin, end in zip(begins, ends, strict=True)
+        if end - begin >= least
+    ]
