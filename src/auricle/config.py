@@ -223,6 +223,14 @@ class TeacherSection(_Section):
     )
 
 
+class LossSection(_Section):
+    """What training minimises, beside what a teacher adds."""
+
+    frame_weight: float = Field(
+        1.0, ge=0, description="Weight of the targets of single frames, for clips whose labels say when."
+    )
+
+
 class OptimSection(_Section):
     """Optimiser and schedule."""
 
@@ -290,6 +298,7 @@ class Recipe(_Section):
     data: DataSection = DataSection()
     augment: AugmentSection = AugmentSection()
     teacher: TeacherSection = TeacherSection()
+    loss: LossSection = LossSection()
     optim: OptimSection = OptimSection()
     run: RunSection = RunSection()
     export: ExportSection = ExportSection()

@@ -498,8 +498,10 @@ def test_micro_batches_are_the_batch_in_parts(material_of, tmp_path):
         parts = _micro_batches(batch, count)
         assert len(parts) == min(count, 4)
         assert sum(share for _, share in parts) == pytest.approx(1)
-        for i, whole_field in enumerate(batch[:-1]):
+        for i, whole_field in enumerate(batch[:-2]):
             assert torch.equal(torch.cat([part[i] for part, _ in parts]), whole_field)
+        for i, whole_field in enumerate(batch.timed):
+            assert torch.equal(torch.cat([part.timed[i] for part, _ in parts]), whole_field)
 
 
 @pytest.mark.parametrize("accumulate", [2, 4])

@@ -10,7 +10,7 @@ from toydata import tiny
 
 from auricle.nn.losses import training_loss
 from auricle.nn.networks import build_network
-from auricle.training.dataset import Batch
+from auricle.training.dataset import Batch, untimed
 from auricle.training.lessons import Taught, nothing_taught
 from auricle.training.objective import Objective, Target, mix
 from auricle.training.sharing import Mixture
@@ -28,7 +28,9 @@ def make_batch(inputs: torch.Tensor, masks: torch.Tensor | None = None) -> Batch
     size = len(inputs)
     if masks is None:
         masks = torch.zeros(size, 2, 0, 2)
-    return Batch(inputs, masks, torch.eye(size, 2), torch.ones(size), torch.arange(size), nothing_taught(size))
+    return Batch(
+        inputs, masks, torch.eye(size, 2), torch.ones(size), torch.arange(size), nothing_taught(size), untimed(size)
+    )
 
 
 def mixture(partner: list[int], share: list[float]) -> Mixture:
@@ -66,7 +68,7 @@ def test_partners_that_belong_to_another_process_lie_behind(network):
     assert torch.equal(mixed.inputs[1], batch.inputs[1])
     assert mixed.targets.tolist() == [[0.5, 0.0], [0.0, 1.0]]  # the third item has no class
     assert mixed.clips.tolist() == [0, 1]
-    assert {len(part) for part in [*mixed[:-1], *mixed.taught]} == {2}
+    assert {len(part) for part in [*mixed[:-2], *mixed.taught, *mixed.timed]} == {2}
 
 
 def test_masks_are_laid_over_the_features(network):

@@ -24,6 +24,7 @@ from auricle.files import FolderLock, read_json
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.training import finishing
+from auricle.training.devscoring import DevRow
 from auricle.training.fingerprint import differences
 from auricle.training.run import make_request_recipe
 
@@ -315,7 +316,7 @@ def test_r22_a_run_sweeps_what_a_killed_one_left(clips, stopped):
 def test_r9_a_network_that_does_not_listen_is_said(clips, tmp_path, monkeypatch):
     from auricle.training import run
 
-    monkeypatch.setattr(run, "clip_rows", lambda n, m, clips: [np.full(2, 0.5, np.float32) for _ in clips])
+    monkeypatch.setattr(run, "score_rows", lambda n, m, clips: [DevRow(np.full(2, 0.5, np.float32)) for _ in clips])
     listener = Listener()
     train(clips, tmp_path / "m", "optim.epochs=1", progress=listener)
     assert "all 3 dev clips get the same scores: the network does not listen; lower optim.lr" in listener.notices

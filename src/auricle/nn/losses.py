@@ -3,7 +3,7 @@
 
 Weak labels say more than they seem to: a class that is *absent* from a clip is absent from every frame of
 it. So besides the clip loss, frames of absent classes are pushed to zero, which keeps a detector quiet
-between events and on negatives.
+between events and on negatives. Where labels say when, every frame has a target of its own.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ def training_loss(
     task: str,
     negatives: bool,
     temperature: float = 1.0,
+    frames: Tensor | None = None,
+    known: Tensor | None = None,
+    frame_weight: float = 1.0,
 ) -> dict[str, Tensor]:
     """Return ``loss`` and its parts, each a mean over the batch.
 
@@ -66,6 +69,9 @@ def training_loss(
         task: ``single`` (cross-entropy over the labels) or ``multi`` (binary cross-entropy for each).
         negatives: whether clips of no class take part.
         temperature: divides the logits of the one-of-n part (Hinton et al. 2015).
+        frames: targets ``(batch, frame, label)`` in [0, 1]; None or no frame where no label says when.
+        known: ``(batch, label)``, 1 where they are known.
+        frame_weight: of the frame targets' part.
     """
     presence = nn.functional.binary_cross_entropy_with_logits(output.clip_logits, targets, reduction="none")
     parts: dict[str, Tensor] = {}
@@ -76,8 +82,11 @@ def training_loss(
     else:
         clip = presence.sum(-1)
     parts["clip"] = (clip * weights).mean()
-    if output.frame_logits is not None:
+    if output.frame_logits is not None and frames is not None and known is not None and frames.shape[1] > 0:
+        wrong = nn.functional.binary_cross_entropy_with_logits(output.frame_logits, frames, reduction="none")
+        parts["frames"] = frame_weight * ((wrong.mean(1) * known).sum(-1) * weights).mean()
+    elif output.frame_logits is not None:
         absent = (targets == 0).to(targets.dtype)[:, None, :]
-        frames = nn.functional.softplus(output.frame_logits) * absent
-        parts["absent"] = ABSENT_WEIGHT * (frames.mean(1).sum(-1) * weights).mean()
+        silent = nn.functional.softplus(output.frame_logits) * absent
+        parts["absent"] = ABSENT_WEIGHT * (silent.mean(1).sum(-1) * weights).mean()
     return {"loss": torch.stack(list(parts.values())).sum(), **parts}

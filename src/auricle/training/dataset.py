@@ -34,7 +34,27 @@ from auricle.training.batches import CROP, generator
 from auricle.training.cache import WaveformCache
 from auricle.training.lessons import Lessons, Taught, nothing_taught
 from auricle.training.sharing import Share
+from auricle.training.timing import Timetable
 from auricle.training.watch import Watch
+
+
+class Timed(NamedTuple):
+    """When the classes of a batch are heard, and of which classes of which item that is known.
+
+    Of a clip with weak labels it is known of the classes that are not in it: they are in none of its frames.
+
+    Shape:
+        frames: ``(batch, frame, label)`` in [0, 1]; known: ``(batch, label)``, 1 or 0.
+        Where no label of a run says when, both have axes of length 0.
+    """
+
+    frames: Tensor
+    known: Tensor
+
+
+def untimed(batch: int) -> Timed:
+    """Return what a batch has where no label says when."""
+    return Timed(torch.zeros(batch, 0, 0), torch.zeros(batch, 0))
 
 
 class Batch(NamedTuple):
@@ -44,6 +64,7 @@ class Batch(NamedTuple):
         inputs: ``(batch, sample)`` or ``(batch, mel, frame)``; masks: ``(batch, 2, mask, 2)``;
         targets: ``(batch, label)``; weights and clips: ``(batch,)``.
         taught: what the teacher says; without one, tensors with an axis of length 0.
+        timed: what is known of when.
     """
 
     inputs: Tensor
@@ -52,6 +73,7 @@ class Batch(NamedTuple):
     weights: Tensor
     clips: Tensor
     taught: Taught
+    timed: Timed
 
 
 class _Crop(NamedTuple):
@@ -60,6 +82,7 @@ class _Crop(NamedTuple):
     clip: int
     block: int = 0
     roll: int = 0
+    frames: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +154,7 @@ class CropDataset(Dataset[_Crop]):
         lessons: of a teacher: crops begin where its windows begin, and are rolled by whole windows.
         watch: where to note what is being read; None notes nothing.
         quarantine: numbers of clips that are not read: the next one that can be takes their place.
+        timetable: of the clips' events; None where no label says when.
     """
 
     def __init__(
@@ -141,6 +165,7 @@ class CropDataset(Dataset[_Crop]):
         lessons: Lessons | None = None,
         watch: Watch | None = None,
         quarantine: Collection[int] = (),
+        timetable: Timetable | None = None,
     ) -> None:
         self.clips = clips
         self.reader = reader
@@ -148,6 +173,7 @@ class CropDataset(Dataset[_Crop]):
         self.lessons = lessons
         self.watch = watch
         self.quarantine = frozenset(quarantine)
+        self.timetable = timetable
         self.length = crop_length(recipe, reader)
 
     def plan(self, epoch: int, clip: int) -> Plan:
@@ -165,13 +191,18 @@ class CropDataset(Dataset[_Crop]):
     def _crop(self, epoch: int, clip: int) -> _Crop:
         plan = self.plan(epoch, clip)
         values = self.reader.read(self.clips[clip])
-        block, roll = 0, 0
+        block, roll, first = 0, 0, 0
         if self.lessons is not None:
             block, roll, plan = self.lessons.place(clip, plan)
             first = round(block * self.lessons.hop_share * self.length / self.lessons.per_crop)
             values = values[..., first:]
-        crop = _feature_crop if self.reader.is_logmel else _waveform_crop
-        return _Crop(crop(values, self.length, plan, self.recipe.data.pad), plan.masks, clip, block, roll)
+        rule, is_logmel, frames = self.recipe.data.pad, self.reader.is_logmel, None
+        if self.timetable is not None:
+            frames = self.timetable.targets(
+                clip, values.shape[-1], self.length, plan, rule, first=first, speeds=not is_logmel
+            )
+        crop = _feature_crop if is_logmel else _waveform_crop
+        return _Crop(crop(values, self.length, plan, rule), plan.masks, clip, block, roll, frames)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -294,16 +325,19 @@ class Collate:
         targets: ``(clip, label)``.
         weights: ``(clip,)``.
         lessons: of a teacher, who may also speak of the classes.
+        timetable: of the clips' events; None where no label says when.
     """
 
     targets: FloatArray
     weights: FloatArray
     lessons: Lessons | None = None
+    timetable: Timetable | None = None
 
     def __call__(self, crops: list[_Crop]) -> Batch:
         """Stack the crops and look up what is known of them."""
         clips = np.array([crop.clip for crop in crops])
         targets, taught = self.targets[clips], nothing_taught(len(crops))
+        timed = untimed(len(crops)) if self.timetable is None else self._timed(crops, targets, self.timetable)
         if self.lessons is not None:
             targets, taught = self.lessons.teach(targets, [(crop.clip, crop.block, crop.roll) for crop in crops])
         return Batch(
@@ -313,7 +347,20 @@ class Collate:
             torch.from_numpy(self.weights[clips]),
             torch.from_numpy(clips),
             taught,
+            timed,
         )
+
+    @staticmethod
+    def _timed(crops: list[_Crop], targets: FloatArray, timetable: Timetable) -> Timed:
+        """Return when the classes are heard; ``targets`` become what the crops of strong clips hold."""
+        frames = np.zeros((len(crops), timetable.axis.frames, timetable.labels), np.float32)
+        known = (targets == 0).astype(np.float32)
+        for i, crop in enumerate(crops):
+            if crop.frames is not None:
+                frames[i], known[i] = crop.frames, 1
+                if timetable.replaces[crop.clip]:
+                    targets[i] = crop.frames.max(axis=0, initial=0)
+        return Timed(torch.from_numpy(frames), torch.from_numpy(known))
 
 
 def _begin_worker(worker: int) -> None:

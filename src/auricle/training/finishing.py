@@ -22,6 +22,7 @@ from auricle.config import Recipe
 from auricle.data.manifest import Clip
 from auricle.evaluation.evaluate import score_manifest
 from auricle.evaluation.tuning import fit_smoothing, fit_thresholds
+from auricle.events.smoothing import median_size, median_smooth
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
 from auricle.exporting.running import export_running
 from auricle.nn.networks import Network, build_network
@@ -45,6 +46,7 @@ from auricle.training.card import model_card
 from auricle.training.dataset import frame_samples, scoring_hop_samples, scoring_windows
 from auricle.training.preparing import Material
 from auricle.training.spoofing import describe_spoof
+from auricle.training.timing import frame_truth
 
 IntArray = npt.NDArray[np.int64]
 
@@ -138,24 +140,42 @@ def tune_events(network: Network, material: Material, dev: IntArray) -> tuple[Po
     """Fit how scores become events, on dev clips and negatives; returns the usual filter and 0.5 without any.
 
     A dev clip says that a class is somewhere in it, or nowhere: so what counts is the highest smoothed
-    frame score of each class in each clip (the window score where the head has no frames).
+    frame score of each class in each clip (the window score where the head has no frames). Where labels say when,
+    every frame of those clips counts for itself, and the others do not.
     """
     labels = material.manifest.labels
     if len(dev) == 0:
         return POSTPROCESS, dict.fromkeys(labels, 0.5)
-    scored = score_clips(network, material, [material.manifest.clips[i] for i in dev])
+    clips = [material.manifest.clips[i] for i in dev]
+    scored = score_clips(network, material, clips)
     targets = material.targets[dev] >= PRESENT
     if not network.has_frames:
         fitted = fit_thresholds(np.stack([windows.max(0) for windows, _ in scored]), targets)
         return POSTPROCESS, dict(zip(labels, fitted, strict=True))
     step_s = network.grid.step_s(material.recipe.frontend.sample_rate)
-    frames = [_joined(windows, material) for _, windows in scored]
+    frames = [joined_frames(windows, material) for _, windows in scored]
+    timed = [i for i, clip in enumerate(clips) if clip.strong]
+    if timed:
+        on = _tune_frames([frames[i] for i in timed], [clips[i] for i in timed], network, material)
+        return POSTPROCESS, dict(zip(labels, on, strict=True))
     shape = {"min_event_s": POSTPROCESS.min_event_s, "off_ratio": POSTPROCESS.off_ratio}
     found = fit_smoothing(frames, targets, labels, step_s, **shape)
     return POSTPROCESS.model_copy(update={"medians_s": found.medians_s}), found.thresholds
 
 
-def _joined(frames: FloatArray, material: Material) -> FloatArray:
+def _tune_frames(
+    scored: Sequence[FloatArray], clips: Sequence[Clip], network: Network, material: Material
+) -> list[float]:
+    """Fit thresholds on single frames, smoothed as usual, of clips whose labels say when."""
+    rate, labels = material.recipe.frontend.sample_rate, material.manifest.labels
+    size = median_size(POSTPROCESS.median_s, network.grid.step_s(rate))
+    true = [
+        frame_truth(clip, labels, network.grid, len(frames), rate) for clip, frames in zip(clips, scored, strict=True)
+    ]
+    return fit_thresholds(np.concatenate([median_smooth(frames, size) for frames in scored]), np.concatenate(true))
+
+
+def joined_frames(frames: FloatArray, material: Material) -> FloatArray:
     """Return the frame scores of a whole clip from those of its windows, averaged where they overlap."""
     hop = scoring_hop_samples(material.recipe) / frame_samples(material.recipe)
     overlap = FrameOverlap(frames.shape[2])

@@ -35,7 +35,17 @@ from auricle.results import FloatArray
 from auricle.training.apprentice import make_apprentice
 from auricle.training.batches import STEP, BatchPlan, generator
 from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, save_checkpoint
-from auricle.training.dataset import Batch, ClipReader, Collate, CropDataset, make_batch_loader, make_loader, stand_in
+from auricle.training.dataset import (
+    Batch,
+    ClipReader,
+    Collate,
+    CropDataset,
+    Timed,
+    crop_length,
+    make_batch_loader,
+    make_loader,
+    stand_in,
+)
 from auricle.training.devices import make_fabric
 from auricle.training.feeding import Feeder, FeedingError
 from auricle.training.group import ALONE, Group
@@ -49,6 +59,7 @@ from auricle.training.progress import Progress
 from auricle.training.sharing import Share
 from auricle.training.stopping import STOP_FILE, LeftAtOnce, StopRequest, stop_on_signals
 from auricle.training.symptoms import spike_in
+from auricle.training.timing import Timetable, frame_axis, make_timetable
 from auricle.training.watch import Watch
 from auricle.training.waves import WaveDataset
 
@@ -68,6 +79,7 @@ class TrainingSet:
         weights: ``(clip,)``, weight of each clip's loss.
         draws: ``(clip,)``, how often to draw each clip; None is once an epoch.
         lessons: what a teacher says about them; None without one.
+        labels: the classes, in the order of the targets; needed where labels say when.
     """
 
     clips: Sequence[Clip | Mixture]
@@ -75,16 +87,27 @@ class TrainingSet:
     weights: FloatArray
     draws: npt.NDArray[np.floating] | None = None
     lessons: Lessons | None = None
+    labels: Sequence[str] = ()
+
+    @property
+    def strong(self) -> bool:
+        """Whether any label says when."""
+        return any(isinstance(clip, Clip) and clip.strong for clip in self.clips)
 
     def dataset(
-        self, reader: ClipReader, recipe: Recipe, watch: Watch | None = None, quarantine: Sequence[int] = ()
+        self,
+        reader: ClipReader,
+        recipe: Recipe,
+        watch: Watch | None = None,
+        quarantine: Sequence[int] = (),
+        timetable: Timetable | None = None,
     ) -> CropDataset:
         """Return the augmented crops of these clips, but for those in quarantine."""
-        return CropDataset(self.clips, reader, recipe, self.lessons, watch, quarantine)
+        return CropDataset(self.clips, reader, recipe, self.lessons, watch, quarantine, timetable)
 
-    def collate(self) -> Collate:
+    def collate(self, timetable: Timetable | None = None) -> Collate:
         """Return what makes batches of crops."""
-        return Collate(self.targets, self.weights, self.lessons)
+        return Collate(self.targets, self.weights, self.lessons, timetable)
 
 
 @dataclass
@@ -131,8 +154,13 @@ class Loop:
         self.optimizer: Any = make_optimizer([self.network, self.apprentice], recipe)
         restore(self.state, self.network, self.averaged, self.apprentice, self.optimizer)
         self.objective = Objective(
-            self.network, self.target, is_logmel=self.reader.is_logmel, apprentice=self.apprentice
+            self.network,
+            self.target,
+            is_logmel=self.reader.is_logmel,
+            apprentice=self.apprentice,
+            frame_weight=recipe.loss.frame_weight,
         )
+        self.timetable = self._make_timetable()
         self.module, self.optimizer = self.fabric.setup(self.objective, self.optimizer)
         self.log = RunLog(self.folder, self.state.history) if self.group.leads else None
         self._saved_at = time.monotonic()
@@ -217,8 +245,22 @@ class Loop:
             if self._waves is None:
                 self._waves = WaveDataset(data.clips, self.reader, self.recipe, data.targets, data.weights)
             return make_batch_loader(self._waves, self.share, timeout_s=timeout_s, **steps)
-        dataset = data.dataset(self.reader, self.recipe, watch, self.state.quarantine)
-        return make_loader(dataset, self.share, data.collate(), timeout_s=timeout_s, **steps)
+        dataset = data.dataset(self.reader, self.recipe, watch, self.state.quarantine, self.timetable)
+        return make_loader(dataset, self.share, data.collate(self.timetable), timeout_s=timeout_s, **steps)
+
+    def _make_timetable(self) -> Timetable | None:
+        """Return the events of the training part over the network's frames; None where no label says when."""
+        if not (self.data.strong and self.network.has_frames):
+            return None
+        length, reader = crop_length(self.recipe, self.reader), self.reader
+        shape = (1, self.recipe.frontend.n_mels, length) if reader.is_logmel else (1, length)
+        quiet = torch.zeros(shape, device=self.fabric.device)
+        with torch.inference_mode():
+            features = quiet if reader.is_logmel else self.averaged.features(quiet)
+            frame_logits = self.averaged.classify(features).frame_logits
+        frames = 0 if frame_logits is None else frame_logits.shape[1]
+        axis = frame_axis(self.network.grid, frames, reader.sample_rate / reader.steps_per_s)
+        return make_timetable(self.data.clips, self.data.labels, axis, reader.steps_per_s)
 
     def _agreed(self, stop: StopRequest) -> int | None:
         """Return the exit code if any process was asked to stop: all leave at the same step, or some would wait."""
@@ -418,8 +460,9 @@ def _micro_batches(batch: Batch, count: int) -> list[tuple[Batch, float]]:
 def _part(batch: Batch, low: int, high: int) -> Batch:
     """Return some items of a batch."""
     taught = Taught(*(value[low:high] for value in batch.taught))
-    tensors = {name: value[low:high] for name, value in batch._asdict().items() if name != "taught"}
-    return Batch(**tensors, taught=taught)
+    timed = Timed(*(value[low:high] for value in batch.timed))
+    tensors = {name: value[low:high] for name, value in batch._asdict().items() if name not in ("taught", "timed")}
+    return Batch(**tensors, taught=taught, timed=timed)
 
 
 def final_weights(state: State, *, selected: bool) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from auricle.nn.losses import training_loss
 from auricle.nn.networks import Network
 from auricle.training.apprentice import Apprentice
 from auricle.training.augment import mask_features
-from auricle.training.dataset import Batch
+from auricle.training.dataset import Batch, Timed
 from auricle.training.lessons import Taught
 from auricle.training.sharing import Mixture
 
@@ -45,6 +45,7 @@ def mix(batch: Batch, mixture: Mixture) -> Batch:
         batch.weights[:own],
         batch.clips[:own],
         _mix_taught(batch.taught, partner, share),
+        _mix_timed(batch.timed, partner, share),
     )
 
 
@@ -59,6 +60,14 @@ def _mix_taught(taught: Taught, partner: Tensor, share: Tensor) -> Taught:
     return Taught(blend(taught.scores), blend(taught.embedding), blend(taught.windows), heard)
 
 
+def _mix_timed(timed: Timed, partner: Tensor, share: Tensor) -> Timed:
+    """Mix frame targets by the same shares; of a mix is known what is known of both, where both are heard."""
+    own = len(share)
+    frames = torch.lerp(timed.frames[partner], timed.frames[:own], share[:, None, None])
+    both = torch.maximum(timed.known[partner], (share == 1).to(timed.known.dtype)[:, None])
+    return Timed(frames, timed.known[:own] * both)
+
+
 class Objective(nn.Module):
     """A network and its loss as one module, so that mixed precision and DDP wrap a whole step.
 
@@ -67,16 +76,24 @@ class Objective(nn.Module):
         target: what is learnt.
         is_logmel: inputs are log-mels already.
         apprentice: what is learnt from a teacher beside the targets.
+        frame_weight: of the frame targets, where labels say when.
     """
 
     def __init__(
-        self, network: Network, target: Target, *, is_logmel: bool, apprentice: Apprentice | None = None
+        self,
+        network: Network,
+        target: Target,
+        *,
+        is_logmel: bool,
+        apprentice: Apprentice | None = None,
+        frame_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.network = network
         self.apprentice = apprentice
         self.target = target
         self.is_logmel = is_logmel
+        self.frame_weight = frame_weight
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the loss and its parts for a mixed batch."""
@@ -91,6 +108,9 @@ class Objective(nn.Module):
             task=target.task,
             negatives=target.negatives,
             temperature=target.temperature,
+            frames=batch.timed.frames,
+            known=batch.timed.known,
+            frame_weight=self.frame_weight,
         )
         if self.apprentice is None:
             return parts

@@ -249,22 +249,24 @@ def training_set(
 ) -> TrainingSet:
     """Return the clips that a loop trains on, balanced as the recipe says, and what a teacher adds to them."""
     chosen: list[Clip] = [material.manifest.clips[i] for i in indices]
-    targets = material.targets[indices]
+    targets, labels = material.targets[indices], material.manifest.labels
     if material.course is not None:
         syllabus = make_syllabus(material.course, indices, material.recipe, targets)
         if progress is not None:
             progress.notice(syllabus.summary())
         padded = np.concatenate([targets, np.zeros((1, targets.shape[1]), np.float32)])  # -1: no label of people
-        return TrainingSet(syllabus.items, padded[syllabus.clip], syllabus.weights, lessons=syllabus.lessons)
+        return TrainingSet(
+            syllabus.items, padded[syllabus.clip], syllabus.weights, lessons=syllabus.lessons, labels=labels
+        )
     ones = np.ones(len(chosen), np.float32)
     balance = material.recipe.data.balance
     if balance == "sampler":
-        return TrainingSet(chosen, targets, ones, draws=sampler_weights(targets))
+        return TrainingSet(chosen, targets, ones, draws=sampler_weights(targets), labels=labels)
     if balance == "groups":
         groups = material.manifest.groups()
         names = [f"{groups[i]} {material.manifest.clips[i].extra.get('system', '')}" for i in indices]
-        return TrainingSet(chosen, targets, ones, draws=group_weights(targets, names))
+        return TrainingSet(chosen, targets, ones, draws=group_weights(targets, names), labels=labels)
     if balance == "loss":
         weights = targets @ class_weights(targets) + np.clip(1 - targets.sum(1), 0, 1)
-        return TrainingSet(chosen, targets, np.asarray(weights / weights.mean(), np.float32))
-    return TrainingSet(chosen, targets, ones)
+        return TrainingSet(chosen, targets, np.asarray(weights / weights.mean(), np.float32), labels=labels)
+    return TrainingSet(chosen, targets, ones, labels=labels)

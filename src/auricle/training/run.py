@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +16,19 @@ import torch
 from auricle.config import Recipe, dump_recipe, load_recipe, read_values
 from auricle.data.splits import Split, make_split
 from auricle.errors import RunError
-from auricle.evaluation.report import make_report, selection_figures
+from auricle.evaluation.report import make_report
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
 from auricle.nn.networks import Network, build_network, recipe_base
-from auricle.results import FloatArray, Interval, Report, RunResult
+from auricle.results import Interval, Report, RunResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.spec import LlrPart
+from auricle.timeline import FrameGrid
 from auricle.training.calibrating import calibrate_inside, wants_calibration
 from auricle.training.card import model_card
 from auricle.training.checkpoint import State, last_good_state
+from auricle.training.devscoring import DevRow, dev_figures, score_rows
 from auricle.training.fingerprint import differences, fingerprint
-from auricle.training.finishing import Trained, clip_rows, finish, score_held_out
+from auricle.training.finishing import Trained, finish, score_held_out
 from auricle.training.forking import fork_state, load_source
 from auricle.training.group import ALONE, Group, join_group
 from auricle.training.initial import begin_at_prior, initial_weights
@@ -182,13 +184,14 @@ def fit(
 
     def score_dev(candidate: Network) -> dict[str, float]:
         clips = group.deal([material.manifest.clips[i] for i in split.dev])
-        scores = group.undeal(clip_rows(candidate, material, clips))
-        return group.first(lambda: judge(np.stack(scores)))
+        rows = group.undeal(score_rows(candidate, material, clips))
+        return group.first(lambda: judge(rows, candidate.grid))
 
-    def judge(scores: FloatArray) -> dict[str, float]:
-        if (symptom := constant_scores(scores)) is not None:
+    def judge(rows: Sequence[DevRow], grid: FrameGrid) -> dict[str, float]:
+        if (symptom := constant_scores(np.stack([row.scores for row in rows]))) is not None:
             progress.notice(symptom)
-        return selection_figures(scores, material.targets[split.dev], recipe.task)
+        clips = [material.manifest.clips[i] for i in split.dev]
+        return dev_figures(rows, clips, material.targets[split.dev], material, grid)
 
     loop = Loop(
         recipe=recipe,

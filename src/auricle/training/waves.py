@@ -25,7 +25,7 @@ from auricle.data.mixing import Mixture
 from auricle.results import FloatArray
 from auricle.timeline import pad_window
 from auricle.training.copies import draw_copy, make_copy
-from auricle.training.dataset import Batch, ClipReader, crop_length
+from auricle.training.dataset import Batch, ClipReader, crop_length, untimed
 from auricle.training.lessons import nothing_taught
 from auricle.training.waveaugment import WavePlan, apply_waves, draw_waves
 
@@ -119,6 +119,7 @@ class WaveDataset(Dataset[Batch]):
             torch.from_numpy(self.weights[clips]),
             torch.from_numpy(clips),
             nothing_taught(len(clips)),
+            untimed(len(clips)),
         )
 
     def __len__(self) -> int:

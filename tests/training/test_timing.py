@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frame targets move as the sound moves: by hand, against a slow reference, and as laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from toydata import RATE, tiny
+
+from auricle.data.manifest import Clip
+from auricle.nn.losses import training_loss
+from auricle.nn.network import NetworkOutput
+from auricle.nn.networks import build_network
+from auricle.results import Event
+from auricle.timeline import FrameGrid
+from auricle.training.augment import Plan, augment_waveform, draw_plan, take_crop
+from auricle.training.dataset import Batch, Timed, untimed
+from auricle.training.lessons import nothing_taught
+from auricle.training.objective import mix
+from auricle.training.sharing import Mixture
+from auricle.training.timing import (
+    FrameAxis,
+    crop_spans,
+    frame_axis,
+    frame_shares,
+    frame_truth,
+    make_timetable,
+    merged_spans,
+)
+
+HOP = 100
+LABELS = ("a", "b")
+
+
+def events(*spans: tuple[str, float, float]) -> tuple[Event, ...]:
+    return tuple(Event(label, onset, offset, 1.0) for label, onset, offset in spans)
+
+
+def still(**changes) -> Plan:
+    fields = {"start": 0.0, "shift": 0.0, "speed": 1.0, "gain": 1.0, "noise": None, "masks": np.zeros((2, 0, 2))}
+    return Plan(**{**fields, **changes})
+
+
+def shares_of(spans, frames: int = 10) -> np.ndarray:
+    return frame_shares(spans, FrameAxis(0.0, HOP, frames), 2)
+
+
+def test_shares_by_hand():
+    spans = merged_spans(events(("a", 0.05, 0.25), ("b", 0.3, 0.4), ("a", 0.2, 0.275), ("b", 0.95, 2.0)), LABELS, 1_000)
+    assert spans.tolist() == [[0, 50, 275], [1, 300, 400], [1, 950, 2_000]]
+    expected = np.zeros((10, 2))
+    expected[:3, 0] = 0.5, 1.0, 0.75
+    expected[[3, 9], 1] = 1.0, 0.5
+    np.testing.assert_allclose(shares_of(spans), expected, atol=1e-6)
+
+
+def test_frames_lie_as_the_grid_says():
+    # Frame 0 of the plain grid is centred on its own span; a log-mel entry of 10 samples makes it ten times shorter.
+    assert frame_axis(FrameGrid(HOP, 300, 49.5), 5, 1.0) == FrameAxis(0.0, 100.0, 5)
+    assert frame_axis(FrameGrid(HOP, 300, 49.5), 5, 10.0) == FrameAxis(0.0, 10.0, 5)
+    assert frame_axis(FrameGrid(HOP, 300, 99.5), 5, 1.0) == FrameAxis(50.0, 100.0, 5)
+
+
+def test_truth_is_half_a_frame():
+    clip = Clip("x", "x", ("a",), events=events(("a", 0.05, 0.149)))
+    truth = frame_truth(clip, LABELS, FrameGrid(HOP, 300, 49.5), 3, 1_000)
+    np.testing.assert_array_equal(truth, [[1, 0], [0, 0], [0, 0]])  # 50 of 100, then 49
+
+
+@pytest.mark.parametrize("rule", ["zero", "repeat"])
+@pytest.mark.parametrize("available", [250, 700, 2_600])
+@pytest.mark.parametrize("speed", [(1.0, 1.0), (0.8, 1.25)])
+def test_targets_move_as_the_sound_does(rule, available, speed):
+    """The slow reference: the events as a wave of ones, sent through the crop itself and averaged over each frame."""
+    from auricle.timeline import pad_window
+
+    rng = np.random.default_rng(available)
+    recipe = tiny(f"augment.speed=[{speed[0]},{speed[1]}]", "augment.gain_db=0", "augment.noise_snr_db=null")
+    spans = merged_spans(events(("a", 0.1, 0.22), ("a", 0.4, 0.65), ("a", 1.0, 1.7), ("a", 2.4, 9.0)), LABELS, 1_000)
+    wave = np.zeros(available, np.float32)
+    for _, begin, end in spans:
+        wave[round(begin) : round(end)] = 1
+    for _ in range(30):
+        plan = draw_plan(recipe.augment, rng, 1_000, 16)
+        moved = augment_waveform(pad_window(take_crop(wave, 1_000, plan), 1_000, rule), plan)
+        reference = moved.reshape(10, HOP).mean(axis=1)
+        found = shares_of(crop_spans(spans, available, 1_000, plan, rule))[:, 0]
+        np.testing.assert_allclose(found, reference, atol=0.035)  # edges between two samples, of up to five repeats
+
+
+def test_targets_of_a_crop_are_the_crop_of_the_targets():
+    spans = merged_spans(events(("a", 0.13, 0.77), ("b", 1.0, 1.01), ("a", 2.5, 2.93)), LABELS, 1_000)
+    whole = shares_of(spans, 30)
+    for first in range(20):
+        crop = crop_spans(spans, 3_000, 1_000, still(start=first * HOP / 2_001 + 1e-9), "zero")
+        np.testing.assert_allclose(shares_of(crop), whole[first : first + 10], atol=1e-6)
+        later = crop_spans(spans, 3_000 - first * HOP, 1_000, still(), "zero", first=first * HOP)
+        np.testing.assert_allclose(shares_of(later), whole[first : first + 10], atol=1e-6)
+
+
+def test_targets_of_a_roll_are_the_roll_of_the_targets():
+    spans = merged_spans(events(("a", 0.13, 0.77), ("b", 0.9, 1.0)), LABELS, 1_000)
+    whole = shares_of(spans)
+    for shift in range(10):
+        rolled = crop_spans(spans, 1_000, 1_000, still(shift=shift / 10 + 1e-9), "zero")
+        np.testing.assert_allclose(shares_of(rolled), np.roll(whole, shift, axis=0), atol=1e-6)
+
+
+def test_speed_does_not_move_logmels():
+    spans = merged_spans(events(("a", 0.2, 0.4)), LABELS, 1_000)
+    moved = crop_spans(spans, 1_000, 1_000, still(speed=2.0), "zero", speeds=False)
+    np.testing.assert_array_equal(moved, spans)
+
+
+def test_a_weak_clip_and_a_mixture_have_no_targets():
+    clips = [Clip("w", "w", ("a",)), Clip("s", "s", (), negative=True, events=())]
+    table = make_timetable(clips, LABELS, FrameAxis(0, HOP, 10), 1_000)
+    arguments = {"first": 0, "speeds": True}
+    assert table.targets(0, 1_000, 1_000, still(), "zero", **arguments) is None
+    silent = table.targets(1, 1_000, 1_000, still(), "zero", **arguments)
+    assert silent is not None
+    assert silent.shape == (10, 2)
+    assert not silent.any()
+
+
+def batch(frames: torch.Tensor, known: torch.Tensor) -> Batch:
+    size = len(known)
+    ones = torch.ones(size)
+    return Batch(
+        torch.zeros(size, 8), torch.zeros(size, 2, 0, 2), torch.zeros(size, 2), ones, torch.arange(size),
+        nothing_taught(size), Timed(frames, known),
+    )  # fmt: skip
+
+
+def test_mixing_mixes_frames_and_knows_what_both_know():
+    frames = torch.stack([torch.ones(3, 2), torch.zeros(3, 2), torch.full((3, 2), 0.5)])
+    known = torch.tensor([[1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
+    mixture = Mixture(np.arange(3), np.array([1, 2, 0]), np.array([0.75, 0.25, 1.0], np.float32))
+    mixed = mix(batch(frames, known), mixture).timed
+    assert mixed.frames[:, 0, 0].tolist() == pytest.approx([0.75, 0.375, 0.5])
+    assert mixed.known.tolist() == [[0, 1], [0, 1], [1, 1]]  # the third hears its own item alone
+    empty = mix(Batch(*batch(frames, known)[:6], untimed(3)), mixture).timed
+    assert (empty.frames.shape, empty.known.shape) == ((3, 0, 0), (3, 0))
+
+
+def test_the_frame_part_of_the_loss_by_hand():
+    clip_logits = torch.zeros(1, 2)
+    frame_logits = torch.tensor([[[2.0, -1.0], [0.0, 3.0]]])
+    frames = torch.tensor([[[1.0, 0.0], [0.25, 1.0]]])
+    output = NetworkOutput(clip_logits, frame_logits, torch.zeros(1, 1))
+    common = {"task": "multi", "negatives": False, "frames": frames, "frame_weight": 3.0}
+    parts = training_loss(output, torch.tensor([[1.0, 1.0]]), torch.ones(1), known=torch.tensor([[1.0, 0.0]]), **common)
+    # -log sigmoid(2) and, at logit 0, log 2 whatever the target; class b is not known.
+    assert float(parts["frames"]) == pytest.approx(3 * (np.log1p(np.exp(-2)) + np.log(2)) / 2, rel=1e-6)
+    assert "absent" not in parts
+    assert float(parts["loss"]) == pytest.approx(float(parts["frames"]) + 2 * np.log(2), rel=1e-6)
+
+
+def test_the_frames_of_a_network_are_those_of_its_grid():
+    network = build_network(tiny(), 2).eval()
+    with torch.inference_mode():
+        frames = network(torch.zeros(1, RATE)).frame_logits
+    assert frames is not None
+    axis = frame_axis(network.grid, frames.shape[1], 1.0)
+    assert abs(axis.first) <= axis.hop / 2
+    assert axis.first + axis.frames * axis.hop == pytest.approx(RATE, abs=axis.hop)
