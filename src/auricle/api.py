@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from auricle.errors import UsageError
+from auricle.errors import InputError, UsageError
 from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
 from auricle.runtime.detector import load
 
@@ -34,11 +35,13 @@ __all__ = [
     "evaluate",
     "export_int8",
     "export_site",
+    "false_alarms",
     "load",
     "report",
     "sweep",
     "teach",
     "train",
+    "tune",
 ]
 
 PathLike = str | os.PathLike[str]
@@ -458,6 +461,108 @@ def evaluate(
     if (option := files.first_given()) is not None:
         raise UsageError(f"{option} is for models with the labels bonafide and spoof; {model} has others")
     return evaluate_clips(detector, choose_clips(manifest, split=split, fold=fold))
+
+
+def false_alarms(
+    quiet: PathLike | Sequence[PathLike],
+    *,
+    model: str,
+    threshold: float | Mapping[str, float] | None = None,
+    precision: str = "float32",
+) -> Report:
+    """Count events in recordings that hold none of the model's classes.
+
+    Args:
+        quiet: files, folders or globs.
+        model: folder or name.
+        threshold: as for ``Detector.detect``.
+        precision: ``float32`` or ``int8``.
+
+    Raises:
+        InputError: a recording cannot be used; a figure over the rest would hide it.
+        UsageError: no recording, or no sound in them.
+    """
+    from auricle.audio.listing import Listing
+    from auricle.evaluation.falsealarms import false_alarm_report
+    from auricle.files import printable
+    from auricle.runtime.tracker import on_thresholds
+
+    names = [quiet] if isinstance(quiet, str | os.PathLike) else list(quiet)
+    detector = load(model, precision=precision)
+    results = []
+    for entry in Listing([os.fspath(name) for name in names]):
+        if entry.error is not None:
+            raise InputError(entry.error.code, entry.error.message)
+        try:
+            results.append(detector.detect(entry.path, threshold=threshold))
+        except InputError as error:
+            raise InputError(error.code, f"{printable(entry.path)}: {error.message}") from error
+    limits = dict(zip(detector.labels, on_thresholds(detector.spec, threshold), strict=True))
+    try:
+        return false_alarm_report(results, detector.labels, limits)
+    except ValueError as error:
+        raise UsageError(f"{', '.join(map(str, names))}: {error}; give recordings of some minutes") from error
+
+
+def tune(
+    data: PathLike,
+    *,
+    model: str,
+    boxes: bool = False,
+    split: str | None = None,
+    fold: str | None = None,
+) -> Report:
+    """Fit how a model makes events of scores on the dev part of labelled recordings, and store it in the model.
+
+    Where labels say when, that is the filter, hysteresis and threshold of each class, or with ``boxes`` the settings of
+    boxes between change points; else filter and threshold. The model folder is replaced as a whole or not at all.
+
+    Args:
+        data: of any form, with a part ``dev``; its classes must be the model's.
+        model: a folder; built-in models stay as they are.
+        boxes: make boxes from now on.
+        split: None or ``dev``; any other part is refused.
+        fold: None; a fold is refused.
+
+    Returns:
+        The report on the dev part, tuned: too good by nature. ``details["tuned"]`` says what was fitted.
+
+    Raises:
+        UsageError: another part than dev, none, or a model that cannot be written.
+    """
+    from auricle.data.forms import read_manifest
+    from auricle.evaluation.evaluate import evaluate_clips
+    from auricle.evaluation.retuning import dev_part, tune_detector
+    from auricle.runtime.bundle import add_files, builtin_models
+    from auricle.runtime.spec import PostprocessPart
+
+    detector = load(model)
+    spec = detector.spec
+    if model in builtin_models() or model.startswith("hf:"):
+        raise UsageError(
+            f"{model} is not a folder of yours, so it is not changed; copy {detector.bundle.path} and tune that"
+        )
+    if spec.is_spoof:
+        raise UsageError(f"{model} tells bona fide from spoofed speech: it makes no events to tune")
+    manifest = dev_part(read_manifest(Path(data), labels=detector.labels, task=spec.task), split=split, fold=fold)
+    post = spec.postprocess
+    tuned = tune_detector(
+        detector,
+        manifest,
+        boxes=boxes,
+        min_event_s=post.min_event_s,
+        off_ratio=post.off_ratio,
+        max_gap_s=post.max_gap_s,
+    )
+    changed = PostprocessPart.model_validate({**post.model_dump(), **tuned.postprocess})
+    add_files(
+        detector.bundle.path,
+        {},
+        spec.model_copy(update={"postprocess": changed, "thresholds": dict(tuned.thresholds)}),
+    )
+    report = evaluate_clips(load(model), manifest)
+    fitted = {"clips": tuned.clips, "strong": tuned.strong, **tuned.postprocess, "thresholds": dict(tuned.thresholds)}
+    return replace(report, details={**report.details, "tuned": fitted})
 
 
 def bench_train(

@@ -10,12 +10,15 @@ from typing import Annotated
 import typer
 
 from auricle.cli.guard import guarded
-from auricle.cli.options import Data, Debug, Precision, ReportFormat
+from auricle.cli.options import Debug, Precision, ReportFormat
 
 
 @guarded
 def evaluate(
-    data: Data,
+    data: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DATA]", help="Labelled recordings, as for train; not with --false-alarms."),
+    ] = None,
     *,
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="MODEL", help="A folder or the name of a built-in model.")
@@ -46,6 +49,21 @@ def evaluate(
             "--asv-scores", metavar="FILE", help="Scores of a speaker verifier: report the t-DCF of 2019 too."
         ),
     ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="Fit filters and thresholds on the part dev of DATA and store them in the model."),
+    ] = False,
+    boxes: Annotated[
+        bool, typer.Option("--boxes", help="With --tune: events between change points instead of thresholds.")
+    ] = False,
+    false_alarms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--false-alarms",
+            metavar="QUIET",
+            help="Count events in recordings with none of the classes: file or folder, repeatable.",
+        ),
+    ] = None,
     form: ReportFormat = "table",
     debug: Debug = False,
 ) -> None:
@@ -54,13 +72,32 @@ def evaluate(
     For a model that tells bona fide from spoofed speech: EER, minDCF, actDCF and Cllr over everything, over the
     spoofing systems it knows and those it does not, and for each; intervals over speakers.
 
+    Where labels say when, PSDS 1 and 2 and F1 by intersection, by collars and of segments come on top.
+
     Example:
       auricle evaluate esc10/ --model models/esc10 --fold 1
       auricle evaluate asvspoof/ --model models/voice --split test --scores scores.txt
+      auricle evaluate scenes/ --model models/yard --tune
+      auricle evaluate --model models/yard --false-alarms quiet.wav
     """
     from auricle import api
     from auricle.cli.reporting import print_report
+    from auricle.errors import UsageError
 
+    if false_alarms:
+        if data is not None or tune or model is None:
+            raise UsageError("--false-alarms takes --model and recordings without any class, and no labelled DATA")
+        print_report(api.false_alarms(false_alarms, model=model, precision=precision), form, sys.stdout)
+        return
+    if data is None:
+        raise UsageError("no DATA: give labelled recordings, or --false-alarms with recordings of none of the classes")
+    if boxes and not tune:
+        raise UsageError("--boxes says what --tune fits; give both")
+    if tune:
+        if model is None or any((scores, from_scores, against, asv_scores)):
+            raise UsageError("--tune takes --model, a folder, and no score files")
+        print_report(api.tune(data, model=model, boxes=boxes, split=split, fold=fold), form, sys.stdout)
+        return
     report = api.evaluate(
         data,
         model=model,

@@ -6,6 +6,7 @@ The detector is whatever has ``tag`` and ``labels``: the runtime's, so that what
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from auricle.data.manifest import Manifest
 from auricle.data.reading import read_clip
 from auricle.errors import UsageError
 from auricle.evaluation.report import make_report
+from auricle.evaluation.sed_report import Listener, hear_clips, sed_figures
 from auricle.results import FloatArray, Report, TagResult
 
 
@@ -56,6 +58,24 @@ def score_manifest(detector: Tagger, manifest: Manifest) -> FloatArray:
     return np.array(rows, np.float32)
 
 
-def evaluate_clips(detector: Tagger, manifest: Manifest) -> Report:
-    """Score clips and report; the manifest's labels must be the detector's, in its order."""
-    return make_report([score_manifest(detector, manifest)], manifest)
+class EventTagger(Tagger, Listener, Protocol):
+    """What says both what and when."""
+
+
+def evaluate_clips(detector: EventTagger, manifest: Manifest) -> Report:
+    """Score clips and report; the manifest's labels must be the detector's, in its order.
+
+    Where labels say when, the figures of ``sed_report`` come on top, over the clips that have such labels.
+    """
+    report = make_report([score_manifest(detector, manifest)], manifest)
+    if not any(clip.strong for clip in manifest.clips):
+        return report
+    heard = hear_clips(detector, manifest)
+    metrics, rows = sed_figures(heard, manifest.labels)
+    hours = round(sum(heard.durations.values()) / 3600, 6)
+    return replace(
+        report,
+        metrics={**report.metrics, **metrics},
+        per_class={label: {**row, **rows[label]} for label, row in report.per_class.items()},
+        details={**report.details, "strong": {"recordings": len(heard.durations), "hours": hours}},
+    )

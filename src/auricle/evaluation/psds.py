@@ -28,7 +28,7 @@ from auricle.evaluation.thresholdcounts import LabelCounts, threshold_counts
 from auricle.results import Event, Interval, Scores
 
 Array = npt.NDArray[np.float64]
-Detections = Mapping[str, Scores] | Mapping[str, Sequence[Event]]
+Detections = Mapping[str, Scores | Sequence[Event]]
 
 REPEATS = 200
 _HOUR_S = 3600.0

@@ -69,7 +69,7 @@ class _Boxes:
 
 
 def threshold_counts(
-    detections: Mapping[str, Scores] | Mapping[str, Sequence[Event]],
+    detections: Mapping[str, Scores | Sequence[Event]],
     truth: Mapping[str, Sequence[Event]],
     durations: Mapping[str, float],
     criteria: Criteria,

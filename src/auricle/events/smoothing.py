@@ -70,6 +70,12 @@ def _check_size(size: int) -> None:
         raise ValueError(f"the median needs an odd number of frames, got {size}")
 
 
+def smooth_labels(scores: FloatArray, sizes: Sequence[int]) -> FloatArray:
+    """Replace each score by the median around it, each label by a filter of its own size; ``(frame, label)``."""
+    bank = MedianBank(sizes)
+    return np.concatenate([bank.push(scores), bank.flush()])
+
+
 class MedianStream:
     """The same filter for scores that arrive in blocks; holds back ``size // 2`` frames until flushed."""
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from auricle.errors import AuricleError, InputError, UsageError
+from auricle.events.smoothing import smooth_labels
 from auricle.results import (
     DetectResult,
     EmbedResult,
@@ -39,7 +40,7 @@ from auricle.runtime.scoring import Scorer, frame_scorer
 from auricle.runtime.session import EMBEDDING, Network, open_network
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.stream import Stream, length_flags
-from auricle.runtime.tracker import EventTracker, Threshold
+from auricle.runtime.tracker import EventTracker, Threshold, median_sizes
 
 if TYPE_CHECKING:
     from auricle.audio.decode import Limits
@@ -206,9 +207,7 @@ class Detector:
         events += (item for item in tracker.finish(duration) if isinstance(item, Event))
         if self.spec.frames is None:
             flags += (Flag("window_resolution", {"hop_s": self.spec.hop_s}),)
-        index = {label: i for i, label in enumerate(self.labels)}
-        events.sort(key=lambda event: (event.onset, index[event.label]))
-        return DetectResult(input_name(x), duration, flags, tuple(events))
+        return DetectResult(input_name(x), duration, flags, self._in_order(events))
 
     def frames(self, x: AudioInput, sample_rate: int | None = None) -> Scores:
         """Return the scores over time, raw: neither smoothed nor compared with thresholds."""
@@ -220,6 +219,31 @@ class Detector:
         """Return the frame scores of a whole recording, shape ``(frame, label)``, with their times."""
         grid, rate = self.spec.grid, self.spec.sample_rate
         return Scores(grid.times(len(frames), rate), frames, self.labels, grid.step_s(rate))
+
+    def events(self, scores: Scores, duration_s: float, *, threshold: Threshold | None = None) -> tuple[Event, ...]:
+        """Return the events of a recording from its raw scores, as ``detect`` does.
+
+        Args:
+            scores: of ``frames``; nothing smoothed.
+            duration_s: of the recording in seconds.
+            threshold: as for ``detect``.
+        """
+        tracker = EventTracker(self.spec, threshold)
+        items = [*tracker.push(scores.values), *tracker.finish(duration_s)]
+        return self._in_order(item for item in items if isinstance(item, Event))
+
+    def candidates(self, scores: Scores, duration_s: float) -> Scores | tuple[Event, ...]:
+        """Return what any threshold could make of raw scores: for ``evaluation.psds``, which looks at all of them.
+
+        The scores as they are smoothed, or for models that make boxes, all boxes with their confidence.
+        """
+        if self.spec.postprocess.boxes is not None:
+            return self.events(scores, duration_s, threshold=0.0)
+        return replace(scores, values=smooth_labels(scores.values, median_sizes(self.spec)))
+
+    def _in_order(self, events: Iterable[Event]) -> tuple[Event, ...]:
+        index = {label: i for i, label in enumerate(self.labels)}
+        return tuple(sorted(events, key=lambda event: (event.onset, index[event.label])))
 
     def embed(self, x: AudioInput, sample_rate: int | None = None) -> EmbedResult:
         """Return one vector: the mean of the network's embeddings over the windows."""
