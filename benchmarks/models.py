@@ -30,7 +30,7 @@ def chosen_model(name: str | None) -> Iterator[str]:
         yield str(untrained(Path(folder)))
 
 
-def untrained(folder: Path) -> Path:
+def untrained(folder: Path, *overrides: str) -> Path:
     """Make a model of the default recipe with ten labels, which has seen two clips of each for one step."""
     import numpy as np
     import soundfile
@@ -42,5 +42,5 @@ def untrained(folder: Path) -> Path:
         place = folder / "clips" / f"class{i // 2}"
         place.mkdir(parents=True, exist_ok=True)
         soundfile.write(place / f"{i}.wav", clip, 16_000)
-    quick = ["optim.epochs=1", "data.workers=0", "data.dev_fraction=0.5"]
+    quick = ["optim.epochs=1", "data.workers=0", "data.dev_fraction=0.5", *overrides]
     return Path(api.train(folder / "clips", out=folder / "untrained", overrides=quick).path)

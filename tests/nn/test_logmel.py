@@ -115,3 +115,12 @@ def test_lengths_in_samples():
 def test_the_fft_form_stores_nothing():
     """Its tables follow from the specification, so weights fit whatever the form of the front end."""
     assert LogMel(LogMelSpec()).state_dict() == {}
+
+
+def test_a_product_for_a_batch_is_the_convolution():
+    """The form for streams, which bring a few frames of many recordings at a time."""
+    spec = LogMelSpec(sample_rate=8_000, n_mels=16, window_ms=40, hop_ms=20)
+    graph = GraphLogMel(spec, causal=True)
+    waveform = 0.1 * torch.randn(3, 1_600, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(waveform, spec.padding(causal=True))
+    torch.testing.assert_close(graph.whole_frames(padded), graph(waveform), atol=1e-5, rtol=1e-5)

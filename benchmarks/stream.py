@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live streams of a causal model: what 100 ms of sound cost, and how many streams one core carries.
+
+One process, one thread. ``alone`` is one stream that gets chunk after chunk. ``together`` is real time: N streams,
+each with a state of its own, bring a chunk every 100 ms at times spread evenly. What has come is pushed together, a
+batch at most. A chunk's latency is the time from its arrival to its scores and events; N streams are carried if
+99 % of all chunks take 100 ms at most.
+
+    python -m benchmarks.stream [--model MODEL] [--quick]
+
+Figures go to docs/results/stream.json and docs/results/stream.md; with --quick nothing is written. Without --model an
+untrained causal CRNN of the default shape is made: speed does not depend on what the weights have learnt. Nothing
+happens in the sound; a label that goes on costs some microseconds more a chunk.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from auricle.files import atomic_write, write_json
+from auricle.runtime.detector import Detector, load
+from auricle.runtime.stream import push_together
+from benchmarks.machine import describe, one_thread
+from benchmarks.models import arguments, untrained
+from benchmarks.page import RESULTS, machine_line, table
+
+CHUNK_S = 0.1
+#: Most streams whose chunks share a call.
+BATCH = 16
+LIMIT_MS = 100.0
+#: What an untrained model says of noise lies near a half: with this threshold nothing happens, as mostly in life.
+QUIET = 0.95
+
+
+@contextmanager
+def causal_model(name: str | None) -> Iterator[str]:
+    """Give the model to measure."""
+    if name is not None:
+        yield name
+        return
+    with TemporaryDirectory() as folder:
+        yield str(untrained(Path(folder), "model.causal=true"))
+
+
+def noise(rate: int, seconds: float) -> np.ndarray:
+    """Return chunks of faint noise, ``(chunk, sample)``."""
+    rng = np.random.default_rng(0)
+    chunk = round(CHUNK_S * rate)
+    return (0.05 * rng.standard_normal((round(seconds / CHUNK_S), chunk))).astype(np.float32)
+
+
+def alone(detector: Detector, rate: int, seconds: float) -> dict[str, float]:
+    """Push one chunk after the other into one stream; returns milliseconds a chunk."""
+    stream = detector.stream(rate, threshold=QUIET)
+    times = []
+    for chunk in noise(rate, seconds):
+        start = time.perf_counter()
+        stream.push(chunk)
+        times.append(1000 * (time.perf_counter() - start))
+    times = times[len(times) // 10 :]  # the first ones warm up
+    p50, p99 = np.percentile(times, [50, 99])
+    return {"rate": rate, "p50_ms": round(float(p50), 3), "p99_ms": round(float(p99), 3), "n": len(times)}
+
+
+def together(detector: Detector, count: int, seconds: float) -> dict[str, float]:
+    """Serve ``count`` streams in real time; returns the latency of their chunks and how busy the core was."""
+    rate = detector.spec.sample_rate
+    chunks = noise(rate, 2.0)
+    streams = [detector.stream(rate, threshold=QUIET) for _ in range(count)]
+    for i in range(0, count, BATCH):  # the first frame of each
+        push_together(streams[i : i + BATCH], [chunks[0]] * len(streams[i : i + BATCH]))
+    latencies, busy, served, total = [], 0.0, 0, round(count * seconds / CHUNK_S)
+    begin = time.perf_counter()
+    while served < total:
+        now = time.perf_counter() - begin
+        # Chunk k arrives at k * CHUNK_S / count, and belongs to stream k modulo count.
+        there = min(total, int(now * count / CHUNK_S)) - served
+        if there <= 0:
+            time.sleep(max(0.0, served * CHUNK_S / count - now))
+            continue
+        due = range(served, served + min(there, BATCH, count))
+        push_together([streams[k % count] for k in due], [chunks[k % len(chunks)] for k in due])
+        done = time.perf_counter() - begin
+        busy += done - now
+        latencies += [1000 * (done - k * CHUNK_S / count) for k in due]
+        served += len(due)
+        if latencies[-1] > 50 * LIMIT_MS:  # hopeless: it falls behind for ever
+            break
+    p50, p99 = np.percentile(latencies, [50, 99])
+    wall = time.perf_counter() - begin
+    return {
+        "streams": count,
+        "p50_ms": round(float(p50), 1),
+        "p99_ms": round(float(p99), 1),
+        "busy": round(busy / wall, 3),
+        "carried": bool(p99 <= LIMIT_MS),
+    }
+
+
+def measure(model: str, *, quick: bool) -> dict[str, Any]:
+    """Return all figures: more and more streams, until they are not carried."""
+    detector = load(model)
+    spec = detector.spec
+    seconds = 2.0 if quick else 10.0
+    rates = [spec.sample_rate, 44_100, 48_000]
+    rows = [alone(detector, rate, 3 * seconds) for rate in rates]
+    steps: list[dict[str, float]] = []
+    for count in (50, 100) if quick else (100, 200, 250, 300, 350, 400, 450, 500, 600, 800):
+        steps.append(together(detector, count, seconds))
+        if not steps[-1]["carried"]:
+            break
+    facts = {
+        "parameters": spec.provenance.parameters,
+        "step_ms": 1000 * spec.grid.step_s(spec.sample_rate),
+        "latency_s": detector.stream(spec.sample_rate).latency_s,
+        "state_bytes": 4 * getattr(detector.network.running, "state_size", 0),
+    }
+    return {"alone": rows, "together": steps, "seconds": seconds, **facts, "machine": describe()}
+
+
+def page(found: dict[str, Any]) -> str:
+    """Return docs/results/stream.md."""
+    one = [(f"{r['rate']} Hz", f"{r['p50_ms']:g}", f"{r['p99_ms']:g}", str(r["n"])) for r in found["alone"]]
+    many = [
+        (
+            str(r["streams"]),
+            f"{r['p50_ms']:g}",
+            f"{r['p99_ms']:g}",
+            f"{100 * r['busy']:.0f}",
+            "yes" if r["carried"] else "no",
+        )
+        for r in found["together"]
+    ]
+    most = max((r["streams"] for r in found["together"] if r["carried"]), default=0)
+    return (
+        "<!-- Written by benchmarks/stream.py: measure again, do not edit. -->\n\n# Live streams\n\n"
+        f"A causal CRNN of the default shape ({found['parameters'] / 1e6:.2f} M weights, a frame every "
+        f"{found['step_ms']:g} ms), from samples to scores and events, one thread. Events are told "
+        f"{found['latency_s']:.2f} s late at most, by the model's smoothing and shortest event. A stream's "
+        f"network state has {found['state_bytes'] / 1000:.1f} kB.\n\n## One stream: milliseconds a chunk of 100 ms\n\n"
+        f"{table(('sound at', 'p50', 'p99', 'chunks'), one)}\n## Many streams on one core\n\n"
+        f"Each brings a chunk every 100 ms for {found['seconds']:g} s, at times spread evenly; what has come is pushed "
+        f"together (`push_together`), {BATCH} at most. Nothing happens in the sound, "
+        f"as mostly in life. Latency is from a chunk's arrival to its results.\n\n"
+        f"{table(('streams', 'p50, ms', 'p99, ms', 'core busy, %', 'p99 within 100 ms'), many)}\n"
+        f"One core carries {most} streams in real time.\n\n{machine_line(found['machine'])}\n"
+    )
+
+
+def main() -> None:
+    one_thread("benchmarks.stream")
+    options = arguments(__doc__)
+    with causal_model(options.model) as model:
+        found = measure(model, quick=options.quick)
+    print(json.dumps(found))
+    if not options.quick:
+        write_json(RESULTS / "stream.json", found)
+        atomic_write(RESULTS / "stream.md", page(found).encode())
+
+
+if __name__ == "__main__":
+    main()
