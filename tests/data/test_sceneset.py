@@ -141,6 +141,9 @@ def test_the_command(clips, tmp_path):
     assert made.exit_code == 1  # the mute clips
     assert "dev: 2 scenes, 4 events" in made.stdout
     assert json.loads((tmp_path / "o" / "synth.json").read_text())["rules"]["snr_db"] == [5.0, 9.0]
+    nothing = runner.invoke(app, ["data", "synth", "--out", str(tmp_path / "p"), "--part", "dev=1:2"])
+    assert nothing.exit_code == 2
+    assert "--part makes scenes of clips, and no clips are named: auricle data synth CLIPS ..." in nothing.stderr
     for option, text in (("--events=x", "expected MIN-MAX, such as 1-6"), ("--snr=9,5", "expected LOW,HIGH in dB")):
         refused = runner.invoke(app, [*common, "--out", str(tmp_path / "p"), option])
         assert refused.exit_code == 2

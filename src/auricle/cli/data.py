@@ -158,7 +158,11 @@ def synth(
 
     if clips_data is None:
         from auricle.data.synthesis import synthesise
+        from auricle.errors import UsageError
 
+        if part or background:
+            option = "--part" if part else "--background"
+            raise UsageError(f"{option} makes scenes of clips, and no clips are named: auricle data synth CLIPS ...")
         clip_s = 2.0 if seconds is None else seconds
         print(synthesise(out, clips_per_class=clips, clip_s=clip_s, sample_rate=rate, seed=seed))
         return
