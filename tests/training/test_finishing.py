@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from toydata import Listener, make_loop, tiny, write_folders
 from auricle.data.manifest import Clip, Manifest
 from auricle.errors import TrainingError
 from auricle.evaluation.tuning import MEDIANS_S
-from auricle.events.smoothing import median_size
+from auricle.events.segments import find_segments, segment_rule
+from auricle.events.smoothing import median_size, median_smooth
 from auricle.nn.logmel import LogMel
-from auricle.results import Interval, Report
+from auricle.results import Event, Interval, Report
 from auricle.training import finishing
 from auricle.training.card import model_card
 from auricle.training.finishing import (
@@ -109,6 +111,39 @@ def test_a_sound_of_two_frames_gets_a_short_filter(trained, monkeypatch):
     step_s = trained.network().grid.step_s(trained.material.recipe.frontend.sample_rate)
     assert median_size(post.medians_s["high"], step_s) <= 3 < median_size(post.medians_s["low"], step_s)
     assert all(0.1 < value <= 0.9 for value in fitted.values())
+
+
+def test_labels_that_say_when_are_tuned_by_the_events_found(trained, monkeypatch):
+    """A class that sinks to 0.5 in the middle needs a low end, and one that flickers a filter."""
+    network, rate = trained.network(), trained.material.recipe.frontend.sample_rate
+    step_s, manifest = network.grid.step_s(rate), trained.material.manifest
+    begin = network.grid.span_s(2, 2, rate)[0]
+    spans = [Event(label, begin, begin + 8 * step_s, 1.0) for label in manifest.labels]
+    clips = tuple(replace(clip, events=tuple(spans)) for clip in manifest.clips)
+    material = replace(trained.material, manifest=replace(manifest, clips=clips))
+
+    def scores(network, material, clips):
+        frames = np.full((1, 12, 2), 0.1, np.float32)
+        frames[0, 2:10, 0] = [0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+        frames[0, 2:10, 1] = [0.9, 0.9, 0.1, 0.9, 0.9, 0.1, 0.9, 0.9]
+        return [(frames.max(axis=1), frames) for _ in clips]
+
+    monkeypatch.setattr(finishing, "score_clips", scores)
+    post, fitted = tune_events(network, material, np.arange(len(clips)))
+    assert set(post.off_ratios) == set(fitted) == set(manifest.labels)
+    assert post.max_gap_s == finishing.POSTPROCESS.max_gap_s
+    for column, label in enumerate(manifest.labels):
+        frames = scores(network, material, clips[:1])[0][1][0, :, [column]].T
+        smooth = median_smooth(frames, median_size(post.median_of(label), step_s))
+        rule = segment_rule(
+            [fitted[label]],
+            off_ratio=post.off_ratio_of(label),
+            min_event_s=0,
+            max_gap_s=post.max_gap_s,
+            step_s=step_s,
+        )
+        [segment] = find_segments(smooth, rule)
+        assert segment.last - segment.first + 1 >= 5  # more than half of the event
 
 
 def test_the_front_end_is_put_back_after_the_export(trained, spec):

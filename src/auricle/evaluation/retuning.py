@@ -41,7 +41,7 @@ class Tuned:
         thresholds: by label.
         clips: how many it was fitted on.
         strong: whether their labels say when.
-        f1: mean F1 by intersection on the same clips, where labels say when: too good by nature.
+        f1: mean F1 of ``strongtuning`` on the same clips, where labels say when: too good by nature.
     """
 
     postprocess: Mapping[str, Any]

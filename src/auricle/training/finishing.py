@@ -21,12 +21,12 @@ from auricle import __version__
 from auricle.config import Recipe
 from auricle.data.manifest import Clip
 from auricle.evaluation.evaluate import score_manifest
+from auricle.evaluation.strongtuning import fit_events
 from auricle.evaluation.tuning import fit_smoothing, fit_thresholds
-from auricle.events.smoothing import median_size, median_smooth
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
 from auricle.exporting.running import export_running
 from auricle.nn.networks import Network, build_network
-from auricle.results import FloatArray
+from auricle.results import FloatArray, Scores
 from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
 from auricle.runtime.detector import load
 from auricle.runtime.scoring import ClipAggregate, FrameOverlap
@@ -46,7 +46,6 @@ from auricle.training.card import model_card
 from auricle.training.dataset import frame_samples, scoring_hop_samples, scoring_windows
 from auricle.training.preparing import Material
 from auricle.training.spoofing import describe_spoof
-from auricle.training.timing import frame_truth
 
 IntArray = npt.NDArray[np.int64]
 
@@ -141,7 +140,7 @@ def tune_events(network: Network, material: Material, dev: IntArray) -> tuple[Po
 
     A dev clip says that a class is somewhere in it, or nowhere: so what counts is the highest smoothed
     frame score of each class in each clip (the window score where the head has no frames). Where labels say when,
-    every frame of those clips counts for itself, and the others do not.
+    what counts is the events found in those clips, and the others do not.
     """
     labels = material.manifest.labels
     if len(dev) == 0:
@@ -156,23 +155,28 @@ def tune_events(network: Network, material: Material, dev: IntArray) -> tuple[Po
     frames = [joined_frames(windows, material) for _, windows in scored]
     timed = [i for i, clip in enumerate(clips) if clip.strong]
     if timed:
-        on = _tune_frames([frames[i] for i in timed], [clips[i] for i in timed], network, material)
-        return POSTPROCESS, dict(zip(labels, on, strict=True))
+        return _tune_timed([frames[i] for i in timed], [clips[i] for i in timed], network, material)
     shape = {"min_event_s": POSTPROCESS.min_event_s, "off_ratio": POSTPROCESS.off_ratio}
     found = fit_smoothing(frames, targets, labels, step_s, **shape)
     return POSTPROCESS.model_copy(update={"medians_s": found.medians_s}), found.thresholds
 
 
-def _tune_frames(
+def _tune_timed(
     scored: Sequence[FloatArray], clips: Sequence[Clip], network: Network, material: Material
-) -> list[float]:
-    """Fit thresholds on single frames, smoothed as usual, of clips whose labels say when."""
-    rate, labels = material.recipe.frontend.sample_rate, material.manifest.labels
-    size = median_size(POSTPROCESS.median_s, network.grid.step_s(rate))
-    true = [
-        frame_truth(clip, labels, network.grid, len(frames), rate) for clip, frames in zip(clips, scored, strict=True)
-    ]
-    return fit_thresholds(np.concatenate([median_smooth(frames, size) for frames in scored]), np.concatenate(true))
+) -> tuple[PostprocessPart, dict[str, float]]:
+    """Fit filter, hysteresis and threshold of each class on clips whose labels say when, by the events found."""
+    grid, rate, labels = network.grid, material.recipe.frontend.sample_rate, material.manifest.labels
+    step_s, names = grid.step_s(rate), [str(number) for number in range(len(clips))]
+    scores = {
+        name: Scores(grid.times(len(frames), rate), frames, labels, step_s)
+        for name, frames in zip(names, scored, strict=True)
+    }
+    truth = {name: clip.events or () for name, clip in zip(names, clips, strict=True)}
+    durations = {name: grid.span_s(0, len(scores[name].values), rate)[1] for name in names}
+    shape = {"min_event_s": POSTPROCESS.min_event_s, "max_gap_s": POSTPROCESS.max_gap_s}
+    found = fit_events(scores, truth, durations, **shape)
+    fitted = {"medians_s": found.medians_s, "off_ratios": found.off_ratios}
+    return POSTPROCESS.model_copy(update=fitted), found.thresholds
 
 
 def joined_frames(frames: FloatArray, material: Material) -> FloatArray:
