@@ -10,6 +10,7 @@ is the mean over its frames of the difference of the log-likelihoods, higher = b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from auricle.results import FloatArray
 
 RATE, WINDOW, HOP, FFT = 16_000, 320, 160, 512
 FILTERS = 20
-COMPONENTS, ITERATIONS, MOST_FRAMES = 256, 10, 100_000
+COMPONENTS, ITERATIONS, MOST_FRAMES = 256, 10, 50_000
 
 
 def linear_filters(filters: int = FILTERS) -> np.ndarray:
@@ -58,8 +59,14 @@ def lfcc(samples: FloatArray) -> FloatArray:
     return np.concatenate([cepstra, first, differences(first)], axis=1).astype(np.float32)
 
 
+@cache
+def features_of_one(path: str) -> FloatArray:
+    """Return the features of a file; folds and seeds ask for the same ones again."""
+    return lfcc(read_audio(path, sample_rate=RATE).samples)
+
+
 def features_of(paths: Sequence[str]) -> list[FloatArray]:
-    return [lfcc(read_audio(path, sample_rate=RATE).samples) for path in paths]
+    return [features_of_one(path) for path in paths]
 
 
 def train(human: Sequence[FloatArray], fake: Sequence[FloatArray], seed: int, components: int = COMPONENTS) -> dict:
