@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,11 +195,8 @@ def run(shared: Path, out: Path, name: str, settings: list[str]) -> None:
         folder = out / name / "final" / f"seed{seed}"
         if (folder / "run.json").is_file():
             continue
-        start = time.monotonic()
         fit(row, view, folder, seed, settings if seed == 0 else [*settings, "data.calibration_folds=0"])
-        minutes = (time.monotonic() - start) / 60
         facts: dict[str, Any] = {
-            "minutes": round(minutes, 2),
             **calibration_of(row, view, out / name / "final" / "seed0", folder),
             "parameters": parameters(row, folder),
             "data_hash": read_manifest(view).data_hash,
@@ -280,7 +276,6 @@ def table(shared: Path, out: Path) -> str:
                 " ".join([*ROWS[name].settings, *settings]) or "none",
                 "out-of-fold scores of train" if facts[0]["calibration"] else "**none**",
                 f"{100 * facts[0]['left_out']['eer']:.1f}" if "left_out" in facts[0] else "",
-                ", ".join(f"{f['minutes']:.0f}" for f in facts),
                 f"`{facts[0]['data_hash'][:16]}`",
                 f"`{facts[0]['machine']['commit']}`",
             ]
@@ -319,7 +314,7 @@ def table(shared: Path, out: Path) -> str:
             "",
             *markdown(
                 [
-                    *("row", "settings over the defaults", "calibration", "EER % there", "minutes of each seed"),
+                    *("row", "settings over the defaults", "calibration", "EER % there"),
                     *("data", "commit"),
                 ],
                 hows,

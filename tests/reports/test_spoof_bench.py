@@ -132,7 +132,7 @@ def test_dev_is_scored_once_and_the_table_says_who_wins(tmp_path, monkeypatch):
         for seed in spoof.SEEDS:
             folder = out / name / "final" / f"seed{seed}"
             folder.mkdir(parents=True)
-            facts = {"minutes": 1, "calibration": None, "parameters": 1000, "data_hash": "0" * 64}
+            facts = {"calibration": None, "parameters": 1000, "data_hash": "0" * 64}
             (folder / "run.json").write_text(json.dumps({**facts, "machine": {"commit": "abc"}}))
             write_scores(folder / "dev.txt", trials, values)
         (out / name / "settings.json").write_text("[]")
