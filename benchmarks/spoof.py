@@ -320,6 +320,8 @@ def table(shared: Path, out: Path) -> str:
                 hows,
             ),
             "",
+            *(f"Row {name} ({ROWS[name].what}): **not measured yet.**" for name in ROWS if name not in found),
+            "",
             "Machine: " + ", ".join(f"{k} {v}" for k, v in describe().items() if isinstance(v, str | int)),
             "",
         ]

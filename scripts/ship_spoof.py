@@ -12,6 +12,7 @@ licences, and what the model cannot do.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from auricle.data.forms import read_manifest
@@ -20,7 +21,9 @@ from auricle.evaluation.score_files import read_scores
 from auricle.evaluation.spoof_intervals import figures
 from auricle.evaluation.spoof_report import trials_of
 from auricle.files import atomic_write
-from auricle.runtime.bundle import load_bundle, write_bundle
+from auricle.results import Interval
+from auricle.runtime.bundle import BundleSpec, load_bundle, write_bundle
+from auricle.training.card import front_matter
 
 TARGET = Path(__file__).parents[1] / "src/auricle/bundles/spoof"
 LICENSE = "recordings under CC0 1.0, CC BY 3.0, CC BY-SA 3.0, CC BY-SA 4.0 and GPL-2+; sources in README.md"
@@ -57,33 +60,47 @@ LIMITS = (
 )
 
 
-def dev_lines(shared: Path, out: Path, heard: tuple[str, ...]) -> list[str]:
-    """Return the table of this seed's figures on dev: all, seen and unseen systems."""
+Figures = Mapping[str, Interval]
+
+
+def dev_figures(shared: Path, out: Path, heard: tuple[str, ...]) -> dict[str, Figures]:
+    """Return this seed's figures on dev by the name of a part: all systems, seen and unseen ones."""
     trials = trials_of(choose_clips(read_manifest(shared / "data/spoof"), split="dev", fold=None))
     values = read_scores(out / "rawnet/final/seed0/dev.txt", trials)
-    lines = ["| dev, scored once | EER % [95 %] | minDCF | actDCF | Cllr |", "|---|---|---|---|---|"]
     seen = [s for s in trials.attacks if s in heard]
     unseen = [s for s in trials.attacks if s not in heard]
-    for name, systems in (("all systems", trials.attacks), (f"seen: {', '.join(seen)}", seen)):
-        lines.append(_row(name, figures(trials.select(trials.against(systems)), values[trials.against(systems)])))
-    mask = trials.against(unseen)
-    return [*lines, _row(f"never heard: {', '.join(unseen)}", figures(trials.select(mask), values[mask]))]
+    parts = {"all": trials.attacks, f"seen: {', '.join(seen)}": seen, f"never heard: {', '.join(unseen)}": unseen}
+    masks = {name: trials.against(systems) for name, systems in parts.items()}
+    return {name: figures(trials.select(mask), values[mask]) for name, mask in masks.items()}
 
 
-def _row(name: str, found: dict) -> str:
-    eer = found["eer"]
-    rest = " | ".join(f"{found[key].value:.3f}" for key in ("min_dcf", "act_dcf", "cllr"))
-    return f"| {name} | {100 * eer.value:.1f} [{100 * eer.low:.1f}, {100 * eer.high:.1f}] | {rest} |"
+def figure_lines(found: Mapping[str, Figures]) -> list[str]:
+    """Return the tables of the card: all systems as every card has them, then parts."""
+    rows = ["| part | metric | value | 95 % interval | n |", "|---|---|---|---|---|"]
+    rows += [
+        f"| test, scored once | {name} | {m.value:.4g} | {m.low:.4g} – {m.high:.4g} | {m.n} |"
+        for name, m in found["all"].items()
+    ]
+    rows += ["", "| systems | EER % [95 %] | minDCF | actDCF | Cllr |", "|---|---|---|---|---|"]
+    for part, metrics in found.items():
+        eer = metrics["eer"]
+        rest = " | ".join(f"{metrics[key].value:.3f}" for key in ("min_dcf", "act_dcf", "cllr"))
+        rows.append(f"| {part} | {100 * eer.value:.1f} [{100 * eer.low:.1f}, {100 * eer.high:.1f}] | {rest} |")
+    return rows
 
 
-def card(text: str, figures_of_dev: list[str]) -> str:
+def card(text: str, spec: BundleSpec, found: Mapping[str, Figures]) -> str:
     """Return the card that training wrote, with figures, licences and limits."""
-    text = text.replace("No part of the data was held out, so nothing is claimed.", "\n".join(figures_of_dev))
+    _, _, text = text.split("---\n", 2)
+    text = text.replace("No part of the data was held out, so nothing is claimed.", "\n".join(figure_lines(found)))
     text = text.replace("Licence of the data: not stated.", f"Licence of the data: {LICENSE}. {ATTRIBUTION}.")
-    head, _, _ = text.partition("## Limits\n")
+    text, _, _ = text.partition("## Limits\n")
     return "\n".join(
         [
-            head.rstrip().replace("# seed0", "# spoof").replace("# model\n", "# spoof\n"),
+            "---",
+            front_matter(spec, spec.provenance.data_name, found["all"]).rstrip(),
+            "---",
+            text.rstrip().replace("# model\n", f"# {spec.name}\n"),
             "",
             "## Limits",
             "",
@@ -113,7 +130,7 @@ def main() -> None:
     )
     spec = bundle.spec.model_copy(update={"name": "spoof", "provenance": provenance})
     files = {name: bundle.read(name) for name in bundle.spec.sha256}
-    text = card((source / "README.md").read_text(encoding="utf-8"), dev_lines(shared, out, provenance.systems))
+    text = card((source / "README.md").read_text(encoding="utf-8"), spec, dev_figures(shared, out, provenance.systems))
     size = sum(map(len, files.values())) + len(text.encode())
     if size > MAX_BYTES:
         sys.exit(f"{size} bytes; a built-in bundle has at most {MAX_BYTES}")
