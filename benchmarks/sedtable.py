@@ -294,7 +294,9 @@ def _head(facts: dict) -> list[str]:
         "",
         f"Every network takes the same {facts['steps']:,} steps of 8 scenes, selects nothing and keeps the last",
         "averaged weights. Frame scores of dev and test are stored; every rule is tuned on those of dev, label by",
-        "label, for event F1, and measured once on those of test. The training is short: it is to compare.",
+        "label, for event F1, and measured once on those of test. The training is short: it is to compare, and far",
+        "from what these networks can learn. PSDS takes the standard deviation over classes off their mean: it stays",
+        "near 0 while classes differ as much as they do here.",
         "",
     ]
 
@@ -348,7 +350,11 @@ def _notes(rows: Sequence[Row], found: Mapping[str, list[Found]]) -> list[str]:
         "the scores smoothed by the tuned medians (`tuned median`, `hysteresis`: equal where they chose the same",
         "medians), and of all boxes with their confidence (`boxes`).",
         "",
-        *([f"Not trained: {', '.join(missing)}.", ""] if missing else []),
+        *(
+            [f"Not trained yet: {', '.join(missing)}. What is missing is added by the same commands.", ""]
+            if missing
+            else []
+        ),
         "```sh",
         "python -m benchmarks.sed scenes SHARED OUT",
         "python -m benchmarks.sed run OUT",
