@@ -5,10 +5,11 @@ A recording of 24 h is made as RF64 (16 kHz, 2.8 GB, deleted afterwards): noise 
 synthetic sounds in every tenth. ``auricle detect`` runs over an hour and over the day, each in a process of its own
 whose largest memory the kernel tells. Then the day is scanned with ``--out``, killed in the middle and resumed.
 
-    python -m benchmarks.day [--model MODEL] [--quick]
+    python -m benchmarks.day [--model MODEL] [--quick] [--resume-only MINUTES]
 
 Figures go to docs/results/day.json and docs/results/day.md. With --quick (20 minutes for the day, 10 for the hour)
-nothing is written.
+nothing is written. --resume-only adds a recording of so many minutes to what was killed and resumed. Scans have a low
+threshold, so that there are events to compare.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from auricle.files import atomic_write, write_json
+from auricle.files import atomic_write, read_json, write_json
 from benchmarks.long_file import MINUTE_S, minute_of_sound
 from benchmarks.machine import describe
 from benchmarks.models import arguments, chosen_model
@@ -36,6 +37,8 @@ RATE = 16_000
 COMMAND = [sys.executable, "-m", "auricle", "detect"]
 #: Sounds come in every so many minutes; between them is noise.
 SOUND_EVERY_MINUTES = 10
+#: Of the scans that are killed and compared.
+THRESHOLD = "0.05"
 
 
 def write_long(path: Path, minutes: int) -> None:
@@ -57,12 +60,15 @@ def watched_detect(path: Path, model: str) -> dict[str, float]:
 
 def killed_and_resumed(path: Path, model: str, out: Path, after_s: float) -> tuple[list[Any], dict[str, float]]:
     """Scan into ``out``, kill all of it after a time, and go on; returns the events and what that took."""
-    command = [*COMMAND, str(path), "--model", model, "--out", str(out), "--quiet"]
+    command = [*COMMAND, str(path), "--model", model, "--threshold", THRESHOLD, "--out", str(out), "--quiet"]
     process = subprocess.Popen(command, start_new_session=True)
+    begun = time.monotonic()
     time.sleep(after_s)
+    while not (marks := list((out / "journal" / "bookmarks").glob("*.npz"))) and process.poll() is None:
+        time.sleep(0.01)
+    after_s = round(time.monotonic() - begun, 1)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    marks = list((out / "journal" / "bookmarks").glob("*.npz"))
     size = marks[0].stat().st_size if marks else 0
     start = time.monotonic()
     subprocess.run([*command, "--resume"], check=True)
@@ -74,7 +80,7 @@ def killed_and_resumed(path: Path, model: str, out: Path, after_s: float) -> tup
 
 def one_go(path: Path, model: str) -> list[Any]:
     """Return the events of ``auricle detect`` without a stop."""
-    command = [*COMMAND, str(path), "--model", model, "--format", "json", "--quiet"]
+    command = [*COMMAND, str(path), "--model", model, "--threshold", THRESHOLD, "--format", "json", "--quiet"]
     return list(json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["events"])
 
 
@@ -86,11 +92,20 @@ def measure(model: str, minutes: tuple[int, int], folder: Path) -> dict[str, Any
         write_long(path, length)
         rows.append({"minutes": length, **watched_detect(path, model)})
         print(rows[-1], file=sys.stderr, flush=True)
-    day = folder / f"{minutes[1]}.wav"
-    events, resumed = killed_and_resumed(day, model, folder / "out", 0.5 * rows[1]["wall_s"])
-    print(resumed, file=sys.stderr, flush=True)
-    same = events == one_go(day, model)
-    return {"model": model, "rows": rows, "events": len(events), "same_events": same, **resumed, "machine": describe()}
+    resumed = [compare(minutes[1], model, folder)]
+    return {"model": model, "rows": rows, "resumed": resumed, "machine": describe()}
+
+
+def compare(minutes: int, model: str, folder: Path) -> dict[str, Any]:
+    """Return how a scan that is killed in the middle and resumed compares with one go."""
+    path = folder / f"{minutes}.wav"
+    if not path.exists():
+        write_long(path, minutes)
+    start = time.monotonic()
+    whole = one_go(path, model)
+    elapsed_s = time.monotonic() - start
+    events, found = killed_and_resumed(path, model, folder / "out", 0.6 * elapsed_s)
+    return {"minutes": minutes, "events": len(whole), "same_events": events == whole, **found}
 
 
 def page(found: dict[str, Any]) -> str:
@@ -107,22 +122,35 @@ def page(found: dict[str, Any]) -> str:
         for row in found["rows"]
     ]
     hour, day = (row["peak_mb"] for row in found["rows"])
-    verdict = "the same" if found["same_events"] else "OTHER"
+    resumed = "".join(
+        f"- {run['minutes'] / 60:g} h, killed (SIGKILL, all processes) after {run['killed_after_s']:.0f} s, resumed: "
+        f"{'the same' if run['same_events'] else 'OTHER'} {run['events']} events{run.get('note', '')}, "
+        f"{run['resumed_wall_s']:g} s from the resumption on. The mark had {run['mark_bytes'] / 1000:.1f} kB.\n"
+        for run in found["resumed"]
+    )
     return (
         "<!-- Written by benchmarks/day.py: measure again, do not edit. -->\n\n# A day in one file\n\n"
         f"`auricle detect` (model `{found['model']}`) from disk to events, RF64 at 16 kHz, start included.\n\n"
         f"{table(columns, rows)}\n"
         f"The day takes {100 * (day / hour - 1):+.1f} % of the hour's memory more.\n\n"
-        f"Killed (SIGKILL, all processes) after {found['killed_after_s']:.0f} s and resumed: {verdict} "
-        f"{found['events']} events, {found['resumed_wall_s']:g} s from the resumption on. The mark on the disk had "
-        f"{found['mark_bytes'] / 1000:.1f} kB.\n\n{machine_line(found['machine'])}\n"
+        f"{resumed}\n{machine_line(found['machine'])}\n"
     )
 
 
 def main() -> None:
+    if "--resume-only" in sys.argv:
+        place = sys.argv.index("--resume-only")
+        minutes = int(sys.argv[place + 1])
+        del sys.argv[place : place + 2]
+    else:
+        minutes = 0
     options = arguments(__doc__)
     with TemporaryDirectory() as folder, chosen_model(options.model) as model:
-        found = measure(model, (10, 20) if options.quick else (60, 24 * 60), Path(folder))
+        if minutes:
+            found = read_json(RESULTS / "day.json")
+            found["resumed"].append(compare(minutes, model, Path(folder)))
+        else:
+            found = measure(model, (10, 20) if options.quick else (60, 24 * 60), Path(folder))
     print(json.dumps(found))
     if not options.quick:
         write_json(RESULTS / "day.json", found)

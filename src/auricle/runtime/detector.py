@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class Detector:
         """The network, for streams that are made elsewhere."""
         return self._network
 
-    def with_postprocess(self, **changes: float) -> Detector:
+    def with_postprocess(self, **changes: Any) -> Detector:
         """Return a detector with the same network that makes other events, such as ``min_event_s=0.5``."""
         post = self.spec.postprocess.model_copy(update=changes)
         spec = self.spec.model_copy(update={"postprocess": post})
