@@ -10,6 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# Read when torch is loaded. Networks of tests are too small for more threads, and processes that tests fork cannot use
+# the threads of the process they come from: groups of processes were seen to hang.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
