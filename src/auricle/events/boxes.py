@@ -69,7 +69,7 @@ class BoxRule:
 
 
 @dataclass(frozen=True)
-class _Box:
+class Box:
     """Frames ``begin ... end - 1``, with the sums of all scores before ``begin`` and before ``end``."""
 
     begin: int
@@ -79,26 +79,28 @@ class _Box:
 
     @property
     def frames(self) -> int:
+        """Length in frames."""
         return self.end - self.begin
 
     @property
     def mean(self) -> float:
+        """Mean score, the confidence of the box."""
         return (self.sum_end - self.sum_begin) / (self.frames * _UNITS)
 
-    def gap_mean(self, other: _Box) -> float:
+    def gap_mean(self, other: Box) -> float:
         """Return the mean score between this box and a later one that does not touch it."""
         return (other.sum_begin - self.sum_end) / ((other.begin - self.end) * _UNITS)
 
 
 @dataclass
-class _Walk:
+class Walk:
     """One label: the boxes that may still grow. Everything is decided at a boundary, in the order of boundaries."""
 
     rule: BoxRule
-    waiting: _Box | None = None
+    waiting: Box | None = None
     begun: tuple[int, int] | None = None
     known: int = 0
-    final: list[tuple[int, _Box]] = field(default_factory=list)
+    final: list[tuple[int, Box]] = field(default_factory=list)
 
     def begin(self, at: int, total: int) -> None:
         """An event may begin at boundary ``at``, before which the scores sum up to ``total``; known one later."""
@@ -110,10 +112,10 @@ class _Walk:
         if self.begun is None or at <= self.begun[0]:
             self.begun = None
             return
-        box = _Box(self.begun[0], at, self.begun[1], total)
+        box = Box(self.begun[0], at, self.begun[1], total)
         self.begun = None
         if self.waiting is not None and self._joins(self.waiting, box):
-            self.waiting = _Box(self.waiting.begin, box.end, self.waiting.sum_begin, box.sum_end)
+            self.waiting = Box(self.waiting.begin, box.end, self.waiting.sum_begin, box.sum_end)
             return
         self._close(now)
         self.waiting = box
@@ -131,14 +133,14 @@ class _Walk:
         if self.waiting is not None:
             self._close(now)
         elif self.begun is not None:
-            self.final.append((now, _Box(self.begun[0], now, self.begun[1], total)))
+            self.final.append((now, Box(self.begun[0], now, self.begun[1], total)))
             self.begun = now, total
 
     def finish(self, now: int) -> None:
         """The recording is over."""
         self._close(now)
 
-    def _joins(self, left: _Box, right: _Box) -> bool:
+    def _joins(self, left: Box, right: Box) -> bool:
         gap = right.begin - left.end
         if gap > self.rule.max_gap_frames or right.end - left.begin > self.rule.max_frames:
             return False
@@ -156,7 +158,7 @@ class BoxStream:
     def __init__(self, rule: BoxRule) -> None:
         labels = len(rule.on)
         self._rule = rule
-        self._walks = [_Walk(rule) for _ in range(labels)]
+        self._walks = [Walk(rule) for _ in range(labels)]
         # Sums of all scores before a boundary; those from boundary self._first on. Before the recording all are 0.
         self._sums: IntArray = np.zeros((rule.half_frames + 2, labels), np.int64)
         self._first = -rule.half_frames - 1
@@ -204,7 +206,7 @@ class BoxStream:
         self._sums, self._first = self._sums[kept:], self._first + kept
         return self._report()
 
-    def _walk(self, label: int, walk: _Walk, slopes: IntArray, last: int) -> None:
+    def _walk(self, label: int, walk: Walk, slopes: IntArray, last: int) -> None:
         """Take one label through its new boundaries: where the difference turns, and where something is due."""
         sums = self._sums[:, label]
         moves = np.flatnonzero(slopes)
@@ -226,7 +228,7 @@ class BoxStream:
             self._flat_at[label] = self._next + moves[-1]
             self._flat_sum[label] = sums[self._flat_at[label] - self._first]
 
-    def _expire(self, walk: _Walk, sums: IntArray, now: int) -> None:
+    def _expire(self, walk: Walk, sums: IntArray, now: int) -> None:
         due = walk.next_deadline()
         while due is not None and due <= now:
             walk.expire(due, int(sums[due - self._first]))
@@ -242,7 +244,7 @@ class BoxStream:
             walk.final.clear()
         return [change for now, label, box in rows for change in self._changes(now, label, box)]
 
-    def _changes(self, now: int, label: int, box: _Box) -> Iterator[Change]:
+    def _changes(self, now: int, label: int, box: Box) -> Iterator[Change]:
         confidence = min(box.mean, 1.0)
         if box.frames >= self._rule.min_frames and confidence >= self._rule.on[label]:
             yield Change(now, label, box.begin)

@@ -26,9 +26,7 @@ import numpy as np
 
 from auricle import __version__
 from auricle.errors import AuricleError
-from auricle.events.boxes import BoxRule, BoxStream
-from auricle.events.boxes import _Box as Box
-from auricle.events.boxes import _Walk as Walk
+from auricle.events.boxes import Box, BoxRule, BoxStream, Walk
 from auricle.events.segments import Segment, SegmentRule, SegmentState
 from auricle.events.smoothing import MedianBank, MedianStream
 from auricle.files import atomic_write, sha256_bytes
