@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from auricle.data.forms import FORMS, RECOGNITION_ORDER, read_manifest, recognise_form
@@ -66,3 +67,30 @@ def test_unknown_names(tmp_path):
         read_manifest(tmp_path, data_format="folder")
     with pytest.raises(UsageError, match="unknown task 'double'; known: auto, single, multi"):
         read_manifest(tmp_path, task="double")
+
+
+def test_every_form_is_the_same_by_a_path_that_goes_up_first(tmp_path, wav, write, monkeypatch):
+    """``cd elsewhere; auricle train ../data``: as people write it."""
+    for name in ("flac/a.flac", "dog/b.wav"):
+        wav(tmp_path / "data" / name)
+    (tmp_path / "elsewhere").mkdir()
+    root = tmp_path / "data"
+    np.save(write(root / "x.npy", ""), np.zeros(100, np.float32))
+    reasons = {
+        "asvspoof": write(root / "protocols" / "train.txt", "s a - - bonafide\n"),
+        "csv": write(root / "data.csv", "path,label\ndog/b.wav,dog\n"),
+        "desed": write(root / "events.tsv", "filename\tonset\toffset\tevent_label\ndog/b.wav\t0\t0.1\tdog\n"),
+        "labelfiles": write(root / "dog" / "b.txt", "0\t0.1\tdog\n"),
+        "numpy": write(root / "soft.csv", "filename,dog\nx.npy,1\n"),
+        "folders": None,
+    }
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    seen = []
+    for name, reason in reasons.items():
+        found = [read_manifest(path, sample_rate=16_000) for path in (root, "../data")]
+        direct, upwards = ([(c.key, c.path, c.label, c.split) for c in manifest.clips] for manifest in found)
+        assert direct == upwards
+        seen.append((found[0].form, name))
+        if reason is not None:
+            reason.unlink()
+    assert seen == [(name, name) for name in RECOGNITION_ORDER]

@@ -13,6 +13,7 @@ and the spoofing system is kept with the clip as ``extra["system"]``, ``-`` for 
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,12 +118,13 @@ def read_asvspoof_form(path: Path, options: ReadOptions) -> Manifest:
         raise DataError(
             f"{path} holds no protocols", [f"expected {PROTOCOL_FOLDER}/*.txt or *.tsv beside {AUDIO_FOLDER}/"]
         )
+    root = os.path.abspath(path)  # noqa: PTH100 (Path.absolute keeps "..")
     draft = Draft(path, "asvspoof", options)
     parts = {p: _part_of(p.stem) for p in protocols}
     for protocol, part in parts.items():
         if part is None and len(protocols) > 1:
             text = f"{protocol.name}: the name states no part of the data; name it after train, dev or eval"
             draft.problems.add("name", text)
-        _read_protocol(draft, protocol, part, (str(path.absolute()),))
+        _read_protocol(draft, protocol, part, (root,))
     draft.flag_unlisted(AUDIO_EXTENSIONS)
     return draft.finish()

@@ -12,6 +12,7 @@ from the names of folders and tables (``metadata/validation/...`` is dev), unles
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -221,7 +222,7 @@ class _Reading:
 
 def read_desed_form(path: Path, options: ReadOptions) -> Manifest:
     """Read tables of events, labels and facts; raises ``DataError`` with all problems."""
-    path = path.absolute()
+    path = Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps "..")
     draft = Draft(path, "desed", options)
     root = path if path.is_dir() else path.parent
     reading = _Reading(draft, root, whole=path.is_dir())
