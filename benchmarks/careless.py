@@ -80,8 +80,9 @@ class Careless(Network):
 
     def classify(self, features: Tensor) -> NetworkOutput:
         x = self.blocks(self.norm(features)[:, None]).permute(0, 3, 1, 2).flatten(2)
-        states, _ = self.gru(x.float())
-        clip_logits, frame_logits = self.head(states)
+        with torch.autocast(x.device.type, enabled=False):  # as in our default
+            states, _ = self.gru(x.float())
+            clip_logits, frame_logits = self.head(states)
         return NetworkOutput(clip_logits, frame_logits, states.mean(1))
 
 

@@ -52,15 +52,17 @@ class Row:
     settings: tuple[str, ...] = ()
 
 
+#: The window rule of `rawnet`, for a network that has another.
+WINDOWS = (
+    *("data.clip_s=4.0375", "data.pad=repeat", "data.aggregate=mean_logit", "data.dev=none"),
+    *("data.batch_size=32", f"data.calibration_folds={FOLDS}"),
+)
 ROWS = {
     "rawnet": Row("raw waveform: `rawnet`, default recipe", "rawnet"),
     "crnn": Row(
         "log-mel: `crnn`, same windows, no selection",
         "crnn",
-        (
-            *("data.clip_s=4.0375", "data.pad=repeat", "data.aggregate=mean_logit", "data.dev=none"),
-            *("data.batch_size=32", f"data.calibration_folds={FOLDS}"),
-        ),
+        WINDOWS,
     ),
     "lfcc_gmm": Row(f"LFCC and two Gaussian mixtures of {lfcc.COMPONENTS}"),
 }

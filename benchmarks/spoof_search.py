@@ -135,8 +135,7 @@ def turns_of(manifest: Manifest) -> tuple[Fold, ...]:
 
 def settings_of(candidate: Candidate) -> list[str]:
     """Return the settings of a candidate over the defaults of its network."""
-    row = spoof.ROWS[candidate.model]
-    return [*row.settings, *HOW, *candidate.settings]
+    return [*(spoof.WINDOWS if candidate.model == "crnn" else ()), *HOW, *candidate.settings]
 
 
 def area(bonafide: np.ndarray, fake: np.ndarray) -> float:
@@ -238,7 +237,7 @@ def table(out: Path) -> str:
     """Return all candidates in Markdown, the best first."""
     found = {name: got for name in EVERYTHING if (got := found_of(out, name))}
     chosen = best(out)
-    heads = ["candidate", "settings over the first row's windows", "weights", "steps", "seeds", "unseen EER %"]
+    heads = ["candidate", "recipe: settings over the default", "weights", "steps", "seeds", "unseen EER %"]
     heads += ["balanced %", "merit", *(f"EER % without {', '.join(pair)}" for pair in PAIRS)]
     rows = []
     for name in sorted(found, key=lambda name: (name in COMPARED, -merit(found[name]))):
