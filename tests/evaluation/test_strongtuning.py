@@ -6,7 +6,7 @@ import pytest
 
 from auricle.evaluation.intersections import intersection_counts
 from auricle.evaluation.metrics import f1_from_counts
-from auricle.evaluation.strongtuning import fit_boxes, fit_events
+from auricle.evaluation.strongtuning import choose_setting, fit_boxes, fit_events
 from auricle.evaluation.tuning import DEFAULT_THRESHOLD, USUAL_S
 from auricle.events.boxes import BoxRule, find_boxes
 from auricle.events.segments import find_segments, segment_rule
@@ -85,3 +85,54 @@ def test_boxes_are_fitted_to_what_finds_most():
     f1 = f1_from_counts(counts)
     assert np.mean([f1[0], f1[1]]) > 0.7
     assert found.thresholds["never"] == DEFAULT_THRESHOLD
+
+
+def test_a_lucky_setting_does_not_win():
+    """Three filters, three hystereses, five thresholds: a peak of 1.0 stands alone, 0.8 holds more widely.
+
+    The peak, at an end of both axes, counts 3/4 x 3/4 = 0.56. The plateau counts 0.8 at its middle threshold with the
+    first hysteresis, 0.6 with the second; its two filters are equal, and the later one of them is taken.
+    """
+    figures = np.zeros((3, 3, 5))
+    figures[0, 2, 4] = 1.0
+    figures[1:, :2, 1:4] = 0.8
+    assert choose_setting(figures) == (2, 0, 2)
+
+
+def test_a_plateau_is_taken_in_its_middle():
+    """All filters do equally well from threshold 1 to 5, with one of two hystereses: the middle filter, threshold 3."""
+    figures = np.zeros((3, 2, 7))
+    figures[:, 1, 1:6] = 0.8
+    assert choose_setting(figures) == (1, 1, 3)
+
+
+def test_thresholds_far_from_the_edge_of_what_works():
+    """Tones score 0.42, 0.6 and 0.8 over noise at 0.18, for 20 of 60 frames each.
+
+    With a ratio of 1, thresholds from 0.2 to 0.4 find all three; below, detections are whole recordings, and above, one
+    is missed. With 0.75 that takes 0.25 at least, with 0.5 it takes 0.4. So together with their neighbours only 0.3 and
+    0.35 with a ratio of 1 count 1: the first of these two is taken. Filters change nothing: the middle one is taken.
+    """
+    times = ((np.arange(60) + 0.5) * STEP_S).astype(np.float32)
+    scores, truth = {}, {}
+    for number, high in enumerate((0.42, 0.6, 0.8)):
+        values = np.full((60, 1), 0.18, np.float32)
+        values[20:40] = high
+        scores[str(number)] = Scores(times, values, ("a",), STEP_S)
+        truth[str(number)] = [Event("a", 20 * STEP_S, 40 * STEP_S, 1.0)]
+    durations = dict.fromkeys(scores, 60 * STEP_S)
+    found = fit_events(scores, truth, durations)
+    assert found.f1 == pytest.approx(1)
+    assert (found.medians_s, found.off_ratios) == ({"a": 0.2}, {"a": 1.0})
+    assert found.thresholds == {"a": pytest.approx(0.3)}
+    boxes = fit_boxes(scores, truth, durations, max_gap_s=0.2, max_event_s=30.0)
+    assert boxes.f1 == pytest.approx(1)
+    assert 0.2 < boxes.thresholds["a"] < 0.42
+
+
+def test_where_nothing_occurs_nothing_is_fitted():
+    scores, _, durations = recordings(2)
+    found = fit_events(scores, {}, durations)
+    assert (found.f1, found.thresholds) == (0.0, dict.fromkeys(LABELS, DEFAULT_THRESHOLD))
+    boxes = fit_boxes(scores, {}, durations, max_gap_s=0.2, max_event_s=30.0)
+    assert (boxes.f1, boxes.thresholds) == (0.0, dict.fromkeys(LABELS, DEFAULT_THRESHOLD))

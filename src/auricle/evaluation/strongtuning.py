@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """How scores become events, fitted where labels say when: what finds most events by intersection, by label.
 
-Detections and events have to share a half, 0.7 and 0.9, and the mean of the three F1 counts: with a half alone, filters
-that blur the edges would be as good as any (as in "Microsoft COCO", ECCV 2014, whose precision is such a mean).
+Detections and events have to share 0.3, 0.4, ... 0.9, and the mean of these F1 counts: with a half alone, filters that
+blur the edges would be as good as any (as in "Microsoft COCO", ECCV 2014, whose precision is such a mean), and the more
+shares, the more each of a few events says.
 For thresholds: filter, threshold and hysteresis of each label together. For boxes: one step filter and one rule for
-gaps for all labels, and a confidence for each. A figure counts as the mean over the threshold and its neighbours, so
-that no lucky threshold wins; of equally good settings, the one with the longest filter is taken.
+gaps for all labels, and a confidence for each. A dev part may have ten events of a label, so the best figure is often a
+lucky one: figures count together with their neighbours, and the middle of nearly equal settings is taken
+(``plateaus``; docs/adr/0026-the-middle-of-what-is-equally-good.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from auricle.evaluation.intersections import Spans, nanoseconds, reaches, true_spans
+from auricle.evaluation.plateaus import middle_of_plateau, middle_setting, with_neighbours
 from auricle.evaluation.tuning import DEFAULT_THRESHOLD, HIGHEST, LOWEST, MEDIANS_S, USUAL_S
 from auricle.events.boxes import BoxRule, find_boxes
 from auricle.events.segments import Segment, find_segments, longest_frames, segment_rule, shortest_frames
@@ -30,10 +32,12 @@ IntArray = npt.NDArray[np.int64]
 OFF_RATIOS = (0.3, 0.5, 0.75, 1.0)
 FILTERS_S = (0.2, 0.4, 0.8, 1.6)
 MERGES = ((0.0, 1.0), (0.1, 0.8), (0.2, 0.6), (0.35, 0.4))
+#: Filters and rules whose best figures are this close are equally good; so are thresholds that are ``PLATEAU`` apart.
 TIE = 0.005
+PLATEAU = 0.02
 
 _GRID = np.linspace(LOWEST, HIGHEST, 19)
-_SHARES = (0.5, 0.7, 0.9)
+_SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
@@ -100,26 +104,24 @@ def fit_events(
     some = next(iter(scores.values()))
     step_s, labels = some.step_s, some.labels
     line = _lay(scores, truth, durations, longest_frames(max_gap_s, step_s) + 2)
-    medians_s, ratios, thresholds, figures = {}, {}, {}, []
+    medians_s, ratios, thresholds, reached = {}, {}, {}, []
     lengths = {median_size(s, step_s): s for s in (*MEDIANS_S, USUAL_S)}
+    sizes = sorted(lengths)
+    rules = [
+        segment_rule(_GRID.tolist(), off_ratio=ratio, min_event_s=min_event_s, max_gap_s=max_gap_s, step_s=step_s)
+        for ratio in OFF_RATIOS
+    ]
     for column, label in enumerate(labels):
         if len(line.truth[label]) == 0:
             medians_s[label], ratios[label], thresholds[label] = USUAL_S, 0.5, DEFAULT_THRESHOLD
             continue
-        tried: list[tuple[int, float, float, float]] = []
-        for size in sorted(lengths, reverse=True):
-            smooth = median_smooth(line.values[:, [column]], size)
-            for ratio in OFF_RATIOS:
-                rule = segment_rule(
-                    _GRID.tolist(), off_ratio=ratio, min_event_s=min_event_s, max_gap_s=max_gap_s, step_s=step_s
-                )
-                found = find_segments(np.repeat(smooth, len(_GRID), axis=1), rule)
-                value, threshold = _best(_f1_of_segments(line, label, found))
-                tried.append((size, ratio, threshold, value))
-        size, ratios[label], thresholds[label], value = _choose(tried)
-        medians_s[label] = lengths[size]
-        figures.append(value)
-    return Thresholds(medians_s, ratios, thresholds, float(np.mean(figures)) if figures else 0.0)
+        smooth = [median_smooth(line.values[:, [column]], size).repeat(len(_GRID), axis=1) for size in sizes]
+        figures = np.array([[_f1_of_segments(line, label, find_segments(s, r)) for r in rules] for s in smooth])
+        size, ratio, threshold = chosen = choose_setting(figures)
+        medians_s[label], ratios[label] = lengths[sizes[size]], OFF_RATIOS[ratio]
+        thresholds[label] = float(_GRID[threshold])
+        reached.append(figures[chosen])
+    return Thresholds(medians_s, ratios, thresholds, float(np.mean(reached)) if reached else 0.0)
 
 
 def fit_boxes(
@@ -133,34 +135,40 @@ def fit_boxes(
 ) -> Boxes:
     """Fit the settings of boxes; arguments as for ``fit_events``, ``max_gap_s`` and ``max_event_s`` those of boxes."""
     some = next(iter(scores.values()))
-    step_s, labels = some.step_s, some.labels
-    gap = longest_frames(max_gap_s, step_s)
-    best = Boxes(FILTERS_S[0], *MERGES[0], dict.fromkeys(labels, DEFAULT_THRESHOLD), -1.0)
-    for filter_s, (merge_abs, merge_rel) in product(sorted(FILTERS_S, reverse=True), MERGES):
-        half = max(1, round(filter_s / 2 / step_s))
+    gap = longest_frames(max_gap_s, some.step_s)
+    longest, shortest = max(1, longest_frames(max_event_s, some.step_s)), shortest_frames(min_event_s, some.step_s)
+    figures = np.zeros((len(FILTERS_S), len(MERGES), len(some.labels), len(_GRID)))
+    for row, filter_s in enumerate(FILTERS_S):
+        half = max(1, round(filter_s / 2 / some.step_s))
         line = _lay(scores, truth, durations, gap + 2 * half + 2)
-        rule = BoxRule(
-            half,
-            merge_abs,
-            merge_rel,
-            gap,
-            max(1, longest_frames(max_event_s, step_s)),
-            shortest_frames(min_event_s, step_s),
-            np.zeros(len(labels), np.float32),
-        )
-        boxes = find_boxes(line.values, rule)
-        thresholds, figures = {}, []
-        for column, label in enumerate(labels):
-            thresholds[label] = DEFAULT_THRESHOLD
-            if len(line.truth[label]):
-                own = [box for box in boxes if box.label == column]
-                reached = [[box for box in own if box.peak >= threshold] for threshold in _GRID]
-                value, thresholds[label] = _best(np.array([_f1(line.spans(b), line.truth[label]) for b in reached]))
-                figures.append(value)
-        mean = float(np.mean(figures)) if figures else 0.0
-        if mean > best.f1 + TIE:
-            best = Boxes(filter_s, merge_abs, merge_rel, thresholds, mean)
-    return best
+        for column, merge in enumerate(MERGES):
+            rule = BoxRule(half, *merge, gap, longest, shortest, np.zeros(len(some.labels), np.float32))
+            figures[row, column] = _f1_of_boxes(line, some.labels, find_boxes(line.values, rule))
+    true = [index for index, label in enumerate(some.labels) if len(line.truth[label])]
+    thresholds = dict.fromkeys(some.labels, DEFAULT_THRESHOLD)
+    if not true:
+        return Boxes(FILTERS_S[-1], *MERGES[0], thresholds, 0.0)
+    even = with_neighbours(figures, axis=3)
+    row, column = middle_setting(even[:, :, true].max(axis=3).mean(axis=2), TIE)
+    chosen = {index: middle_of_plateau(even[row, column, index], PLATEAU) for index in true}
+    thresholds |= {some.labels[index]: float(_GRID[threshold]) for index, threshold in chosen.items()}
+    reached = [figures[row, column, index, threshold] for index, threshold in chosen.items()]
+    return Boxes(FILTERS_S[row], *MERGES[column], thresholds, float(np.mean(reached)))
+
+
+def choose_setting(figures: Array) -> tuple[int, int, int]:
+    """Return which filter, hysteresis and threshold to take, each as a number along its axis of the figures.
+
+    A figure counts together with those of the neighbouring thresholds and hystereses. Of all pairs of filter and
+    hysteresis whose best figure is within ``TIE`` of the best, the middle one is taken; of its thresholds, the middle
+    of those within ``PLATEAU`` of the best.
+
+    Args:
+        figures: shape ``(filter, hysteresis, threshold)``, each axis in the order of its values.
+    """
+    even = with_neighbours(with_neighbours(figures, axis=2), axis=1)
+    row, column = middle_setting(even.max(axis=2), TIE)
+    return row, column, middle_of_plateau(even[row, column], PLATEAU)
 
 
 def _lay(
@@ -199,6 +207,17 @@ def _f1_of_segments(line: _Line, label: str, segments: Sequence[Segment]) -> Arr
     return np.array([_f1(line.spans(group), line.truth[label]) for group in groups])
 
 
+def _f1_of_boxes(line: _Line, labels: Sequence[str], boxes: Sequence[Segment]) -> Array:
+    """Return F1 of each label that occurs at each threshold of the grid, which a box's score has to reach."""
+    figures = np.zeros((len(labels), len(_GRID)))
+    for row, label in enumerate(labels):
+        if len(line.truth[label]):
+            own = [box for box in boxes if box.label == row]
+            kept = [[box for box in own if box.peak >= threshold] for threshold in _GRID]
+            figures[row] = [_f1(line.spans(part), line.truth[label]) for part in kept]
+    return figures
+
+
 def _f1(found: Spans, truth: Spans) -> float:
     """Return F1 by intersection of detections that do not overlap, the mean over ``_SHARES``."""
     inside = truth.covered(found.begin, found.end)
@@ -209,18 +228,3 @@ def _f1(found: Spans, truth: Spans) -> float:
         hits = int(reaches(right.covered(truth.begin, truth.end), share, truth.lengths).sum())
         figures.append(2 * hits / (hits + len(found) - len(right) + len(truth)))
     return sum(figures) / len(figures)
-
-
-def _best(figures: Array) -> tuple[float, float]:
-    """Return the best figure and its threshold, each figure being the mean of itself and its neighbours."""
-    padded = np.pad(figures, 1, mode="edge")
-    smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
-    best = np.flatnonzero(smooth >= smooth.max() - 1e-9)
-    chosen = int(best[len(best) // 2])
-    return float(smooth[chosen]), float(_GRID[chosen])
-
-
-def _choose(tried: Sequence[tuple[int, float, float, float]]) -> tuple[int, float, float, float]:
-    """Return the setting with the best figure, the last number; of nearly equal ones the first."""
-    limit = max(figure for *_, figure in tried) - TIE
-    return next(setting for setting in tried if setting[-1] >= limit)
