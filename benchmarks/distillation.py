@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ from auricle.evaluation.intervals import bootstrap_interval
 from auricle.evaluation.report import pooled_metrics
 from auricle.files import atomic_write, read_json, write_json
 from auricle.results import FloatArray
+from auricle.training.precision import has_bf16_units
 from auricle.training.progress import Progress
 from benchmarks.machine import commit, describe, one_thread
 
@@ -42,18 +44,14 @@ PAGE = Path(__file__).parents[1] / "docs/results/distillation.md"
 SEEDS = (0, 1, 2)
 #: Packages of the pool that no teacher labels for a student: the check of agreement.
 KEPT_OUT = ("klettres-data", "ufoai-sound")
-#: Steps of 32 crops that every student of the table takes.
-STEPS = 2_400
+#: Steps of 128 crops that every student of the table takes.
+STEPS = 750
 STUDENT = (
-    "run.threads=1",
-    "data.workers=0",
-    "data.batch_size=32",
-    "optim.lr=0.002",
-    f"optim.steps={STEPS}",
-    "run.early_stop=null",
-    "model.dropout=0.1",
+    *("run.threads=1", "data.workers=0", "data.batch_size=128", f"optim.steps={STEPS}", "optim.lr=0.004"),
+    *("run.early_stop=null", "model.dropout=0.1", "augment.gain_db=6", "augment.equaliser_db=8"),
+    *("augment.mixup_by=level", "augment.mixup_alpha=1"),
 )
-MIXTURES = 8_000
+MIXTURES = 12_000
 
 
 @dataclass(frozen=True)
@@ -77,14 +75,20 @@ class Row:
 
 ROWS: Mapping[str, Row] = {
     "alone": Row("student alone"),
+    "concat": Row("student alone, head `concat_mlp`", overrides=("model.head=concat_mlp",)),
     "clips": Row("+ labels of the clips (classes and embedding)", "clips"),
     "windows": Row("+ labels of windows of 1 s", "windows"),
-    "pool": Row("+ pre-training on the pool", None, (f"optim.steps={STEPS // 2}",), start="pretrained"),
+    "pool": Row(
+        "+ pre-training on the pool", None, (f"optim.steps={STEPS // 2}", "optim.lr=0.002"), start="pretrained"
+    ),
     "mixtures": Row("+ labels of mixtures", "mixtures", ("augment.mixup_alpha=0", "teacher.clip_share=0.12")),
     "teacher": Row(
         "mn04, fine-tuned",
         None,
-        ("optim.steps=200", "optim.lr=0.0003", "data.batch_size=16", "optim.warmup_steps=20", "model.dropout=0.2"),
+        (
+            *("optim.steps=200", "optim.lr=0.0003", "data.batch_size=16", "optim.warmup_steps=20"),
+            *("model.dropout=0.2", "augment.equaliser_db=0", "augment.mixup_alpha=0.3"),
+        ),
         model="efficientat",
     ),
 }
@@ -137,7 +141,7 @@ def teach(shared: Path, runs: Path, names: Sequence[str] = ()) -> None:
             out=out,
             pool=pool if settings.get("pool") else None,
             leave_out=kept_out if unlabelled or settings.get("pool") else (),
-            bf16=True,
+            bf16=has_bf16_units("cpu"),
             resume=out.exists(),
             progress=Say(),
             **options,
@@ -154,19 +158,55 @@ def manifest_of(shared: Path) -> Manifest:
     return read_manifest(shared / "data/esc10")
 
 
-def pretrained(shared: Path, runs: Path, seed: int) -> Path:
+def pretrained(shared: Path, runs: Path, seed: int, steps: int = STEPS // 2, name: str = "pretrained") -> Path:
     """Train the student of the pool for one seed, or find it."""
-    out = runs / "pretrained" / f"seed{seed}"
+    out, pool = runs / name / f"seed{seed}", shared / "data/pool/pool.csv"
+    if not (out / "auricle.json").is_file():
+        api.train(
+            pool,
+            out=out,
+            soft=runs / "soft/pretraining",
+            overrides=[*STUDENT, f"optim.steps={steps}", "augment.mixup_alpha=0", f"teacher.pool={pool}"],
+            seed=seed,
+            resume=out.exists(),
+            progress=Say(),
+        )
+    return out
+
+
+def bundle(shared: Path, runs: Path, name: str, seed: int) -> Path:
+    """Train one row on folds 1 to 4, with a share of them as dev for thresholds and filters; fold 5 is not heard."""
+    out, row = runs / "bundles" / f"{name}-{seed}", ROWS[name]
     api.train(
-        shared / "data/pool/pool.csv",
+        shared / "data/esc10",
         out=out,
-        soft=runs / "soft/pretraining",
-        overrides=[*STUDENT, f"optim.steps={STEPS // 2}"],
+        soft=None if row.soft is None else runs / "soft" / row.soft,
+        overrides=[*STUDENT, *row.overrides, *pool_of(shared, row)],
         seed=seed,
+        test_fold="5",
         resume=out.exists(),
         progress=Say(),
     )
     return out
+
+
+def pool_of(shared: Path, row: Row) -> list[str]:
+    """Return where the pool lies, for the rows that hear it."""
+    return [f"teacher.pool={shared / 'data/pool/pool.csv'}"] if row.soft == "mixtures" else []
+
+
+def fold(shared: Path, runs: Path, name: str, seed: int, number: str) -> None:
+    """Train one fold of a row, so that many can be trained at once; ``run`` finds it done."""
+    from auricle.data.splits import crossval_folds
+    from auricle.training.crossval import Job, train_fold
+    from auricle.training.preparing import with_soft
+
+    row, manifest = ROWS[name], manifest_of(shared)
+    recipe = with_soft(recipe_of(row, pool_of(shared, row)), None if row.soft is None else runs / "soft" / row.soft)
+    found = next(f for f in crossval_folds(manifest) if f.name == number)
+    job = Job(found, seed, runs / name / f"seed{seed}" / f"fold{number}")
+    if not (job.folder / "scores.npz").is_file():
+        train_fold(job, manifest, recipe, Say(), start_of(row, shared, runs, seed))
 
 
 def start_of(row: Row, shared: Path, runs: Path, seed: int) -> object:
@@ -183,7 +223,7 @@ def run(shared: Path, runs: Path, name: str, seeds: Sequence[int]) -> None:
     from auricle.training.preparing import with_soft
 
     row = ROWS[name]
-    recipe = with_soft(recipe_of(row), None if row.soft is None else runs / "soft" / row.soft)
+    recipe = with_soft(recipe_of(row, pool_of(shared, row)), None if row.soft is None else runs / "soft" / row.soft)
     for seed in seeds:
         out = runs / name / f"seed{seed}"
         start = start_of(row, shared, runs, seed)
@@ -200,7 +240,7 @@ def trial(shared: Path, runs: Path, name: str, fold: str, seed: int, extra: Sequ
     from auricle.data.splits import Split
     from auricle.evaluation.report import selection_figures
     from auricle.training.checkpoint import State
-    from auricle.training.finishing import Trained, aggregate, score_clips
+    from auricle.training.finishing import Trained, clip_rows
     from auricle.training.loop import final_weights
     from auricle.training.preparing import prepare, with_soft
     from auricle.training.run import fit
@@ -213,14 +253,14 @@ def trial(shared: Path, runs: Path, name: str, fold: str, seed: int, extra: Sequ
     material = prepare(manifest, recipe, Progress())
     folds = np.array([clip.fold for clip in material.manifest.clips])
     train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-    out = runs / "trials" / f"{name}-{fold}-{seed}-{time.strftime('%H%M%S')}"
+    out = runs / "trials" / f"{name}-{fold}-{seed}-{time.strftime('%H%M%S')}-{os.getpid()}"
     out.mkdir(parents=True)
     began = time.process_time()
     start = start_of(row, shared, runs, seed)
     state = fit(material, Split(train, train[:0], test), out, State(), Say(), start)
     network = Trained(final_weights(state, selected=False), material, seed).network()
     clips = [material.manifest.clips[i] for i in test]
-    scores = np.stack([aggregate(w, material.recipe.task) for w, _ in score_clips(network, material, clips)])
+    scores = np.stack(clip_rows(network, material, clips))
     figures = selection_figures(scores, material.targets[test], material.recipe.task)
     cpu_s = round(time.process_time() - began)
     line = {"row": name, "fold": fold, "seed": seed, "set": list(extra), **figures, "cpu_s": cpu_s}
@@ -355,18 +395,8 @@ def detect(shared: Path, runs: Path) -> None:
         true.setdefault(r["filename"], []).append(Event(r["event_label"], float(r["onset"]), float(r["offset"]), 1.0))
     report = {}
     for name in ("alone", "windows"):
-        out = runs / "detect" / name
-        row = ROWS[name]
-        api.train(
-            shared / "data/esc10",
-            out=out,
-            soft=None if row.soft is None else runs / "soft" / row.soft,
-            overrides=[*STUDENT, *row.overrides],
-            test_fold="5",
-            resume=out.exists(),
-            progress=Say(),
-        )
-        detector = api.load(out)
+        out = runs / "bundles" / f"{name}-0"
+        detector = api.load(out if (out / "auricle.json").is_file() else bundle(shared, runs, name, 0))
         events, segments = np.zeros(3), np.zeros(3)
         for filename, expected in true.items():
             found = detector.detect(str(shared / "data/strong" / filename)).events

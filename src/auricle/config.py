@@ -166,6 +166,11 @@ class AugmentSection(_Section):
     mixup_alpha: float = Field(
         0.5, ge=0, description="Beta(a, a) of mixing two crops and their labels; 0 switches it off."
     )
+    mixup_by: Literal["amplitude", "level"] = Field(
+        "amplitude",
+        description="What the share of a crop in a mix is a share of: its samples as they are, or after both crops "
+        "were brought to the same loudness (`level`), so that labels say what is heard.",
+    )
     shift: bool = Field(True, description="Roll the crop by a random time.")
     speed: tuple[float, float] = Field(
         (1.0, 1.0), description="Range of playback speed (changes pitch too); [1, 1] is off."
@@ -173,6 +178,12 @@ class AugmentSection(_Section):
     time_mask_ms: float = Field(200.0, ge=0, description="Longest time mask in milliseconds.")
     freq_mask_mels: int = Field(8, ge=0, description="Widest frequency mask in mel bands.")
     masks: int = Field(1, ge=0, le=16, description="Masks of each kind a crop.")
+    equaliser_db: float = Field(
+        0.0,
+        ge=0,
+        le=40,
+        description="A random smooth frequency response of up to plus or minus this many dB; 0 is off.",
+    )
     gain_db: float = Field(20.0, ge=0, le=60, description="Gain is drawn from plus or minus this many dB.")
     noise_snr_db: tuple[float, float] | None = Field(
         (10.0, 40.0), description="Range of signal-to-noise ratio of added coloured noise in dB; null is off."

@@ -29,7 +29,14 @@ def make_batch(inputs: torch.Tensor, masks: torch.Tensor | None = None) -> Batch
     if masks is None:
         masks = torch.zeros(size, 2, 0, 2)
     return Batch(
-        inputs, masks, torch.eye(size, 2), torch.ones(size), torch.arange(size), nothing_taught(size), untimed(size)
+        inputs,
+        masks,
+        torch.zeros(size, 0),
+        torch.eye(size, 2),
+        torch.ones(size),
+        torch.arange(size),
+        nothing_taught(size),
+        untimed(size),
     )
 
 

@@ -128,8 +128,8 @@ def batch(frames: torch.Tensor, known: torch.Tensor) -> Batch:
     size = len(known)
     ones = torch.ones(size)
     return Batch(
-        torch.zeros(size, 8), torch.zeros(size, 2, 0, 2), torch.zeros(size, 2), ones, torch.arange(size),
-        nothing_taught(size), Timed(frames, known),
+        torch.zeros(size, 8), torch.zeros(size, 2, 0, 2), torch.zeros(size, 0), torch.zeros(size, 2), ones,
+        torch.arange(size), nothing_taught(size), Timed(frames, known),
     )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def test_mixing_mixes_frames_and_knows_what_both_know():
     mixed = mix(batch(frames, known), mixture).timed
     assert mixed.frames[:, 0, 0].tolist() == pytest.approx([0.75, 0.375, 0.5])
     assert mixed.known.tolist() == [[0, 1], [0, 1], [1, 1]]  # the third hears its own item alone
-    empty = mix(Batch(*batch(frames, known)[:6], untimed(3)), mixture).timed
+    empty = mix(Batch(*batch(frames, known)[:7], untimed(3)), mixture).timed
     assert (empty.frames.shape, empty.known.shape) == ((3, 0, 0), (3, 0))
 
 

@@ -148,6 +148,6 @@ def killed(*_arguments) -> str:
 
 @pytest.mark.slow
 def test_a_killed_fold_is_told_in_one_line(manifest, tmp_path, monkeypatch):
-    monkeypatch.setattr(crossval, "_train_fold", killed)
+    monkeypatch.setattr(crossval, "train_fold", killed)
     with pytest.raises(TrainingError, match=r"a process that trained a fold was killed .* give the same command again"):
         run_crossval(manifest, RECIPE, seeds=[0], out=tmp_path / "cv", jobs=2, progress=Listener())

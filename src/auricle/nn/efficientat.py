@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from auricle.errors import UsageError
-from auricle.nn.kaldimel import GraphKaldiMel, KaldiMel, KaldiMelSpec
+from auricle.nn.kaldimel import SCALE, GraphKaldiMel, KaldiMel, KaldiMelSpec
 from auricle.nn.network import Network, NetworkOutput
 from auricle.nn.tracing import tracing
 from auricle.timeline import Layer, frame_grid
@@ -145,6 +145,7 @@ class EfficientAt(Network):
             nn.Linear(self.embedding_size, hidden), nn.Hardswish(), nn.Dropout(dropout), nn.Linear(hidden, labels)
         )
         self.grid = frame_grid(time)
+        self.log_scale = 1 / SCALE
 
     def features(self, waveform: Tensor) -> Tensor:
         """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""

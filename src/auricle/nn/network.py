@@ -34,6 +34,7 @@ class Network(nn.Module):
         embedding_size: length of the embedding.
         has_frames: whether there are frame scores.
         fixed_length: the one length in samples that the network takes; None if it takes any.
+        log_scale: the features are this many times the natural logarithm of a power (and what is added to it).
     """
 
     head: nn.Module
@@ -42,6 +43,7 @@ class Network(nn.Module):
     embedding_size: int
     has_frames: bool = False
     fixed_length: int | None = None
+    log_scale: float = 1.0
 
     @property
     def min_samples(self) -> int:

@@ -8,13 +8,14 @@ pass each); masks run on the whole batch, on the device, after the front end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from auricle.audio.resample import change_speed
 from auricle.config import AugmentSection
@@ -23,6 +24,10 @@ from auricle.results import FloatArray
 NOISE_BANK_SAMPLES = 1 << 19
 #: Exponents of the noise spectra's fall over frequency: white, pink, brown.
 NOISE_COLOURS = (0.0, 1.0, 2.0)
+#: Between so many points, evenly over the mel bands, a random frequency response is a straight line in dB.
+EQUALISER_POINTS = 5
+#: The loudness of a crop is the mean square of the loudest of so many equal parts.
+LOUDNESS_PARTS = 50
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Plan:
         gain: factor.
         noise: (colour, offset into the noise bank, ratio of noise to signal amplitude), or None.
         masks: ``(2, mask, 2)``, for time and frequency the (start, width) as shares of the axis.
+        equaliser: ``(point,)``, frequency response in dB; no points leave the crop alone.
     """
 
     start: float
@@ -44,6 +50,7 @@ class Plan:
     gain: float
     noise: tuple[int, int, float] | None
     masks: FloatArray
+    equaliser: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 def draw_plan(spec: AugmentSection, rng: np.random.Generator, clip_ms: float, n_mels: int) -> Plan:
@@ -65,6 +72,7 @@ def draw_plan(spec: AugmentSection, rng: np.random.Generator, clip_ms: float, n_
         rng.random((2, spec.masks, 2)),
     )
     colour, offset = int(rng.integers(len(NOISE_COLOURS))), int(rng.integers(NOISE_BANK_SAMPLES))
+    response = 2 * rng.random(EQUALISER_POINTS) - 1
     low, high = np.log(spec.speed[0]), np.log(spec.speed[1])
     noise = None
     if spec.noise_snr_db is not None and share < spec.noise_share:
@@ -80,6 +88,7 @@ def draw_plan(spec: AugmentSection, rng: np.random.Generator, clip_ms: float, n_
         gain=float(10 ** (spec.gain_db * (2 * gain - 1) / 20)),
         noise=noise,
         masks=np.stack([position, width], axis=-1).astype(np.float32),
+        equaliser=np.float32(spec.equaliser_db) * response[: EQUALISER_POINTS if spec.equaliser_db else 0].astype("f4"),
     )
 
 
@@ -117,6 +126,19 @@ def augment_waveform(clip: FloatArray, plan: Plan) -> FloatArray:
     return out
 
 
+def equalise(features: Tensor, responses: Tensor) -> Tensor:
+    """Colour log-mels as microphones and rooms do: a random smooth frequency response (Nam et al. 2022, FilterAugment).
+
+    Args:
+        features: ``(batch, mel, frame)``, natural logarithms of power.
+        responses: ``(batch, point)`` in dB, evenly over the mel bands; no points change nothing.
+    """
+    if responses.shape[1] == 0:
+        return features
+    line = nn.functional.interpolate(responses[:, None], features.shape[1], mode="linear", align_corners=True)
+    return features + line.transpose(1, 2) * (math.log(10) / 10)
+
+
 def mask_features(features: Tensor, masks: Tensor) -> Tensor:
     """Blank time and frequency spans (SpecAugment, Park et al. 2019) to the mean of each clip.
 
@@ -142,6 +164,34 @@ def _spans(masks: Tensor, size: int) -> Tensor:
     place = (torch.arange(size, device=masks.device) + 0.5) / size
     start, end = masks[..., :1], masks[..., :1] + masks[..., 1:]
     return ((place >= start) & (place < end)).any(dim=1)
+
+
+def level_shares(own: Tensor, partner: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the factors by which two crops are added so that ``share`` is that of their loudness.
+
+    Between-class learning (Tokozume et al. 2018): factors ``p`` and ``1 - p`` with ``p g1 : (1 - p) g2`` as
+    ``share : 1 - share``, divided by their norm, so that mixes are as loud as what they are made of. The loudness ``g``
+    is that of the loudest part, because a bark of a fifth of a second is no quieter for the silence around it.
+
+    Args:
+        own: waveforms ``(batch, sample)``.
+        partner: of the same shape.
+        share: ``(batch,)`` in [0, 1].
+
+    Returns:
+        Factors of ``own`` and of ``partner``, each ``(batch, 1)``.
+    """
+    loud, other = _loudness(own), _loudness(partner)
+    first, second = share * other, (1 - share) * loud
+    norm = torch.sqrt(first**2 + second**2)
+    return (first / norm)[:, None], (second / norm)[:, None]
+
+
+def _loudness(crops: Tensor) -> Tensor:
+    """Return the root of the mean square of the loudest part of each crop; of silence, next to nothing."""
+    size = max(1, crops.shape[1] // LOUDNESS_PARTS)
+    power = nn.functional.avg_pool1d(crops.square()[:, None], size, ceil_mode=True)
+    return power.amax(dim=(1, 2)).clamp_min(1e-10).sqrt()
 
 
 def mixing(alpha: float, batch: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], FloatArray]:

@@ -127,12 +127,12 @@ class _Watch(Progress):
         self.steps.append({name: self.phases.seconds.pop(name, 0.0) for name in STEP_PHASES})
 
 
-def measure_peak(precision: str) -> float:
-    """Return the GFLOP/s that products of large matrices reach here, in Fabric's ``precision``."""
+def measure_peak(precision: str, device: str = "cpu") -> float:
+    """Return the GFLOP/s that products of large matrices reach on a device, in Fabric's ``precision``."""
     dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
     speeds = [0.0]
     for size in PEAK_SIZES:
-        a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+        a, b = (torch.randn(size, size).to(device, dtype) for _ in range(2))
         took_s = _product_s(a, b)
         speeds.append(2 * size**3 / took_s / 1e9)
         if took_s >= PEAK_PRODUCT_S:
@@ -147,6 +147,8 @@ def _product_s(a: Tensor, b: Tensor) -> float:
     """Return how long a matrix product takes."""
     start = time.perf_counter()
     torch.mm(a, b)
+    if a.is_cuda:
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -180,7 +182,8 @@ def bench_recipes(
         if recipe.run.threads is not None:
             torch.set_num_threads(recipe.run.threads)
     used = {fabric_precision(kind, r.run.device) for r in recipes.values() for kind in precisions or [r.run.precision]}
-    peaks: dict[str, float] = {name: measure_peak(name) for name in sorted(used)}
+    cuda = torch.cuda.is_available() and any(recipe.run.device != "cpu" for recipe in recipes.values())
+    peaks: dict[str, float] = {name: measure_peak(name, "cuda" if cuda else "cpu") for name in sorted(used)}
     runs: list[TrainSpeed] = []
     for name, recipe in recipes.items():
         sizes = [recipe.data.batch_size] if batch_sizes is None else batch_sizes

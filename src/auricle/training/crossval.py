@@ -73,7 +73,7 @@ class CrossvalResult:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """One fold with one seed, and where it goes."""
 
     fold: Fold
@@ -107,7 +107,7 @@ def run_crossval(
         material = prepare(manifest, recipe, progress)  # decodes once, for all jobs
         folds = crossval_folds(material.manifest)
         todo = [
-            _Job(fold, seed, (out if len(seeds) == 1 else out / f"seed{seed}") / f"fold{_file_name(fold.name)}")
+            Job(fold, seed, (out if len(seeds) == 1 else out / f"seed{seed}") / f"fold{_file_name(fold.name)}")
             for seed in seeds
             for fold in folds
         ]
@@ -135,12 +135,12 @@ def _claim(out: Path, manifest: Manifest, recipe: Recipe, start: Start | None) -
 
 
 def _run_all(
-    jobs: Sequence[_Job], manifest: Manifest, recipe: Recipe, workers: int, progress: Progress, start: Start | None
+    jobs: Sequence[Job], manifest: Manifest, recipe: Recipe, workers: int, progress: Progress, start: Start | None
 ) -> None:
     if workers <= 1 or len(jobs) <= 1:
         for number, job in enumerate(jobs, 1):
             progress.notice(f"fold {job.fold.name}, seed {job.seed} ({number} of {len(jobs)})")
-            _train_fold(job, manifest, recipe, progress, start)
+            train_fold(job, manifest, recipe, progress, start)
         return
     # Side by side, each fold has its share of the cores: more threads than cores make all of them slower.
     threads = max(1, _cores() // workers)
@@ -149,7 +149,7 @@ def _run_all(
     values["data"]["workers"] = 0
     share = make_recipe(values)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(_train_fold, job, manifest, share, Progress(), start): job for job in jobs}
+        waiting = {pool.submit(train_fold, job, manifest, share, Progress(), start): job for job in jobs}
         try:
             for number, future in enumerate(as_completed(waiting), 1):
                 job = waiting[future]
@@ -176,7 +176,7 @@ def _cores() -> int:
     return 1 if count is None else count
 
 
-def _train_fold(job: _Job, manifest: Manifest, recipe: Recipe, progress: Progress, start: Start | None = None) -> str:
+def train_fold(job: Job, manifest: Manifest, recipe: Recipe, progress: Progress, start: Start | None = None) -> str:
     """Train one fold into its folder and store the scores of its test clips; returns the figure as text."""
     recipe = make_recipe({**recipe.model_dump(), "seed": job.seed})
     material = prepare(manifest, recipe, Progress())
@@ -202,7 +202,7 @@ def _read_scores(folder: Path) -> FloatArray:
 
 
 def _pool(
-    jobs: Sequence[_Job], manifest: Manifest, targets: FloatArray, recipe: Recipe, seeds: Sequence[int]
+    jobs: Sequence[Job], manifest: Manifest, targets: FloatArray, recipe: Recipe, seeds: Sequence[int]
 ) -> CrossvalResult:
     """Pool out-of-fold scores over folds and average the figures over seeds."""
     by_seed_scores = {seed: np.zeros_like(targets) for seed in seeds}

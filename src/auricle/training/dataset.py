@@ -62,6 +62,7 @@ class Batch(NamedTuple):
 
     Shape:
         inputs: ``(batch, sample)`` or ``(batch, mel, frame)``; masks: ``(batch, 2, mask, 2)``;
+        equalisers: ``(batch, point)`` in dB;
         targets: ``(batch, label)``; weights and clips: ``(batch,)``.
         taught: what the teacher says; without one, tensors with an axis of length 0.
         timed: what is known of when.
@@ -69,6 +70,7 @@ class Batch(NamedTuple):
 
     inputs: Tensor
     masks: Tensor
+    equalisers: Tensor
     targets: Tensor
     weights: Tensor
     clips: Tensor
@@ -79,6 +81,7 @@ class Batch(NamedTuple):
 class _Crop(NamedTuple):
     inputs: FloatArray
     masks: FloatArray
+    equaliser: FloatArray
     clip: int
     block: int = 0
     roll: int = 0
@@ -202,7 +205,7 @@ class CropDataset(Dataset[_Crop]):
                 clip, values.shape[-1], self.length, plan, rule, first=first, speeds=not is_logmel
             )
         crop = _feature_crop if is_logmel else _waveform_crop
-        return _Crop(crop(values, self.length, plan, rule), plan.masks, clip, block, roll, frames)
+        return _Crop(crop(values, self.length, plan, rule), plan.masks, plan.equaliser, clip, block, roll, frames)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -343,6 +346,7 @@ class Collate:
         return Batch(
             torch.from_numpy(np.stack([crop.inputs for crop in crops])),
             torch.from_numpy(np.stack([crop.masks for crop in crops])),
+            torch.from_numpy(np.stack([crop.equaliser for crop in crops])),
             torch.from_numpy(targets),
             torch.from_numpy(self.weights[clips]),
             torch.from_numpy(clips),

@@ -300,7 +300,7 @@ class Loop:
         self.module.train()
         self.optimizer.zero_grad()
         loss = 0.0
-        parts = _micro_batches(mix(self.fabric.to_device(batch), self.share.mixture(step)), self._parts)
+        parts = _micro_batches(self._mixed(self.fabric.to_device(batch), step), self._parts)
         for number, (part, share) in enumerate(parts, 1):
             weight = share * self.share.weight
             with self.fabric.no_backward_sync(self.module, enabled=number < len(parts)):
@@ -318,6 +318,9 @@ class Loop:
         self.optimizer.step()
         average(self.averaged, self.network, min(optim.ema, (1 + step) / (10 + step)))
         return loss
+
+    def _mixed(self, batch: Batch, step: int) -> Batch:
+        return mix(batch, self.share.mixture(step), by_level=self.recipe.augment.mixup_by == "level")
 
     @property
     def _parts(self) -> int:
@@ -426,7 +429,7 @@ class Loop:
 
     def _time_steps(self) -> float:
         first = Batch(*self.fabric.to_device(next(self._loader(0, 1, 0))))
-        parts = _micro_batches(mix(first, self.share.mixture(0)), self._parts)
+        parts = _micro_batches(self._mixed(first, 0), self._parts)
         batch, _ = parts[0]
         trial = copy.deepcopy(self.objective)  # not the module: other processes would have to take part
         times = []

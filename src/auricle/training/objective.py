@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from auricle.nn.losses import training_loss
 from auricle.nn.networks import Network
 from auricle.training.apprentice import Apprentice
-from auricle.training.augment import mask_features
+from auricle.training.augment import equalise, level_shares, mask_features
 from auricle.training.dataset import Batch, Timed
 from auricle.training.lessons import Taught
 from auricle.training.sharing import Mixture
@@ -32,15 +32,27 @@ class Target:
     temperature: float = 1.0
 
 
-def mix(batch: Batch, mixture: Mixture) -> Batch:
-    """Mix each of a process's own items with its partner, which may lie behind them; returns the own items."""
+def mix(batch: Batch, mixture: Mixture, *, by_level: bool = False) -> Batch:
+    """Mix each of a process's own items with its partner, which may lie behind them; returns the own items.
+
+    Args:
+        batch: what was read.
+        mixture: partners and shares.
+        by_level: shares are of loudness, where items are waveforms (``augment.level_shares``).
+    """
     own = len(mixture.share)
     partner = torch.from_numpy(mixture.partner).to(batch.inputs.device)
     share = torch.from_numpy(mixture.share).to(batch.inputs.device)
-    share_x = share.view(-1, *[1] * (batch.inputs.dim() - 1))
+    first, second = batch.inputs[:own], batch.inputs[partner]
+    if by_level and first.dim() == 2:
+        share_1, share_2 = level_shares(first, second, share)
+        inputs = share_1 * first + share_2 * second
+    else:
+        inputs = torch.lerp(second, first, share.view(-1, *[1] * (first.dim() - 1)))
     return Batch(
-        torch.lerp(batch.inputs[partner], batch.inputs[:own], share_x),
+        inputs,
         batch.masks[:own],
+        batch.equalisers[:own],
         torch.lerp(batch.targets[partner], batch.targets[:own], share[:, None]),
         batch.weights[:own],
         batch.clips[:own],
@@ -95,11 +107,14 @@ class Objective(nn.Module):
         self.is_logmel = is_logmel
         self.frame_weight = frame_weight
 
+    def _equalised(self, features: Tensor, batch: Batch) -> Tensor:
+        return equalise(features, batch.equalisers * self.network.log_scale) if features.dim() == 3 else features
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the loss and its parts for a mixed batch."""
         with torch.no_grad():
             features = batch.inputs if self.is_logmel else self.network.features(batch.inputs)
-            features = mask_features(features, batch.masks)
+            features = mask_features(self._equalised(features, batch), batch.masks)
         target, output = self.target, self.network.classify(features)
         parts = training_loss(
             output,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import compress
 
 import torch
 from torch import nn
@@ -24,10 +25,12 @@ def learning_rate_factor(step: int, total: int, warmup: int, schedule: str) -> f
 @torch.no_grad()
 def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the averaged weights, and the batch norms' statistics, towards the network's."""
-    for mean, value in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(value, 1 - decay)
-        else:
+    means, values = list(averaged.state_dict().values()), list(network.state_dict().values())
+    floating = [mean.dtype.is_floating_point for mean in means]
+    # All at once: on a GPU the launch of an operation takes longer than the operation.
+    torch._foreach_lerp_(list(compress(means, floating)), list(compress(values, floating)), 1 - decay)
+    for mean, value, lerped in zip(means, values, floating, strict=True):
+        if not lerped:
             mean.copy_(value)
 
 

@@ -115,6 +115,7 @@ class WaveDataset(Dataset[Batch]):
         return Batch(
             torch.from_numpy(changed),
             torch.from_numpy(plan.masks),
+            torch.zeros(len(clips), 0),
             torch.from_numpy(self.targets[clips]),
             torch.from_numpy(self.weights[clips]),
             torch.from_numpy(clips),
