@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from auricle.training.augment import (
     augment_waveform,
     change_speed,
     draw_plan,
+    equalise,
+    level_shares,
     mask_features,
     mixing,
     noise_bank,
@@ -217,7 +220,57 @@ def test_noise_falls_by_its_colour(colour, fall_db):
     assert 10 * np.log10(bands[-1] / bands[0]) / 8 == pytest.approx(fall_db, abs=0.35)
 
 
-# --- masks and mixing
+# --- frequency responses, masks and mixing
+
+
+def test_an_equaliser_is_a_straight_line_in_decibels():
+    features = torch.zeros(2, 3, 4)
+    coloured = equalise(features, torch.tensor([[0.0, 10.0], [20.0, 20.0]])) / math.log(10)
+    assert coloured[0, :, 1].tolist() == pytest.approx([0.0, 0.5, 1.0])  # 10 dB are a power of ten
+    assert coloured[1].flatten().tolist() == pytest.approx([2.0] * 12)
+
+
+def test_without_points_an_equaliser_changes_nothing():
+    features = torch.rand(2, 3, 4)
+    assert equalise(features, torch.zeros(2, 0)) is features
+
+
+def test_responses_are_drawn_within_their_range_and_change_no_other_draw():
+    plain, coloured = draw(AugmentSection()), draw(AugmentSection(equaliser_db=8))
+    assert (plain.equaliser.shape, coloured.equaliser.shape) == ((0,), (5,))
+    assert 0 < np.abs(coloured.equaliser).max() <= 8
+    others = [f.name for f in fields(Plan) if f.name not in ("equaliser", "masks")]
+    assert [getattr(coloured, name) for name in others] == [getattr(plain, name) for name in others]
+    assert np.array_equal(coloured.masks, plain.masks)
+    assert not np.array_equal(coloured.equaliser, draw(AugmentSection(equaliser_db=8), seed=1).equaliser)
+
+
+def test_shares_of_loudness_by_hand():
+    own, partner = torch.ones(1, 100), torch.full((1, 100), 0.1)
+    first, second = level_shares(own, partner, torch.tensor([0.5]))
+    assert first.item() == pytest.approx(0.1 * second.item())  # both are as loud as the other in the mix
+    assert first.item() ** 2 + second.item() ** 2 == pytest.approx(1)
+    first, second = level_shares(own, partner, torch.tensor([1.0]))
+    assert (first.item(), second.item()) == (1.0, 0.0)
+
+
+def test_in_a_mix_the_loudness_of_both_is_as_their_shares():
+    generator = torch.Generator().manual_seed(0)
+    own, partner = (torch.randn(8, 5_000, generator=generator) * torch.rand(8, 1, generator=generator) for _ in "ab")
+    share = torch.rand(8, generator=generator)
+    first, second = level_shares(own, partner, share)
+    loud = [w.square().unflatten(1, (50, 100)).mean(2).amax(1).sqrt() for w in (first * own, second * partner)]
+    torch.testing.assert_close(loud[0] / loud[1], share / (1 - share))
+
+
+def test_a_short_bark_is_as_loud_as_a_long_one_and_silence_is_no_error():
+    long = torch.ones(1, 1_000)
+    short = torch.zeros(1, 1_000)
+    short[:, 500:520] = 1
+    first, second = level_shares(long, short, torch.tensor([0.5]))
+    assert first.item() == pytest.approx(second.item())
+    shares = level_shares(torch.zeros(1, 1_000), torch.zeros(1, 1_000), torch.tensor([0.7]))
+    assert all(torch.isfinite(s).all() for s in shares)
 
 
 def test_masks_cover_what_they_say_with_the_mean():

@@ -8,8 +8,10 @@ import pytest
 import torch
 from toydata import tiny
 
+from auricle.config import load_recipe
 from auricle.nn.losses import training_loss
-from auricle.nn.networks import build_network
+from auricle.nn.networks import build_network, recipe_base
+from auricle.training.augment import level_shares
 from auricle.training.dataset import Batch, untimed
 from auricle.training.lessons import Taught, nothing_taught
 from auricle.training.objective import Objective, Target, mix
@@ -76,6 +78,27 @@ def test_partners_that_belong_to_another_process_lie_behind(network):
     assert mixed.targets.tolist() == [[0.5, 0.0], [0.0, 1.0]]  # the third item has no class
     assert mixed.clips.tolist() == [0, 1]
     assert {len(part) for part in [*mixed[:-2], *mixed.taught, *mixed.timed]} == {2}
+
+
+def test_waveforms_are_mixed_by_loudness_and_log_mels_as_they_are(network):
+    batch = make_batch(noise() * torch.tensor([[1.0], [0.01]]))
+    half = mixture([1, 0], [0.5, 0.5])
+    mixed = mix(batch, half, by_level=True)
+    first, second = level_shares(batch.inputs, batch.inputs.flip(0), torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(mixed.inputs, first * batch.inputs + second * batch.inputs.flip(0))
+    assert mixed.targets.tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    features = make_batch(network.features(batch.inputs))
+    assert torch.equal(mix(features, half, by_level=True).inputs, mix(features, half).inputs)
+
+
+@pytest.mark.parametrize("name", ["crnn", "efficientat"])
+def test_a_response_is_what_a_filter_before_the_front_end_does(name):
+    network = build_network(load_recipe(None, [], base=recipe_base(name)), 2).eval()
+    sound = 10 * noise().repeat(1, 8)  # far above what is added to powers
+    louder = Objective(network, TARGET, is_logmel=False)
+    batch = make_batch(sound)._replace(equalisers=torch.full((2, 5), 20.0))
+    by_response = louder._equalised(network.features(sound), batch)
+    torch.testing.assert_close(by_response, network.features(10 * sound), atol=2e-3, rtol=0)
 
 
 def test_masks_are_laid_over_the_features(network):
