@@ -18,6 +18,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
 PINS := pyproject.toml constraints.txt
+# Files of tests side by side, a process a core: tests of one file share what they have built.
+PYTEST := $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-all lint bench docs clean
 .DEFAULT_GOAL := test
@@ -27,10 +29,10 @@ demo: $(VENV)/.installed-demo
 	$(VENV)/bin/auricle demo "$$@"
 
 test: $(VENV)/.installed-dev
-	$(RUN) -m pytest < /dev/null
+	$(PYTEST) < /dev/null
 
 test-all: $(VENV)/.installed-dev
-	$(RUN) -m pytest -m "" < /dev/null
+	$(PYTEST) -m "" < /dev/null
 
 lint: $(VENV)/.installed-dev
 	$(RUN) -m ruff check .

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn a trained model folder into the built-in bundle ``esc10``: name, licence and attribution of its data.
 
-    auricle train esc10/ --out models/esc10 --test-fold 5 --set model.width=0.75 --set run.early_stop=null
+    python -m benchmarks.distillation teach SHARED RUNS mixtures
+    auricle train esc10/ --out models/esc10 --soft RUNS/soft/mixtures --test-fold 5 --set model.width=0.75 --set ...
     python scripts/ship_esc10.py models/esc10 esc10/ATTRIBUTION.md
     python scripts/ship_esc10.py --card         only mends the head of the card that is there
 
@@ -24,7 +25,9 @@ TARGET = Path(__file__).parents[1] / "src/auricle/bundles/esc10"
 LICENSE = "Creative Commons BY 3.0 (single clips BY 3.0 or CC0)"
 ATTRIBUTION = (
     "ESC-10 by K. J. Piczak (ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015, "
-    "doi 10.1145/2733373.2806390), clips from Freesound; the authors of all clips are named in README.md"
+    "doi 10.1145/2733373.2806390), clips from Freesound; the authors of all clips are named in README.md. "
+    "Teacher: mn04_as of EfficientAT (F. Schmid, K. Koutini, G. Widmer; MIT), trained on AudioSet; mixtures with clips "
+    "out of sound packages of Debian 12 main"
 )
 CLIP = re.compile(
     r"\*\*\[(?P<name>[\w-]+)\.ogg\].*?derived from \[(?P<title>.*?)\]\(.*?\) "

@@ -14,6 +14,7 @@ from toydata import TINY, Listener, signal_at, tiny, write_folders
 from auricle import api
 from auricle.config import load_recipe
 from auricle.data.mixing import Mixture
+from auricle.data.softstore import open_store
 from auricle.errors import ConfigError, DataError, Interrupted
 from auricle.files import sha256_file
 from auricle.nn.networks import recipe_base
@@ -183,6 +184,20 @@ def test_the_teachers_layers_are_not_in_the_model(place, tmp_path):
     stored = load_tensors((tmp_path / "m" / "model.safetensors").read_bytes())
     assert not [name for name in stored if name.startswith(("classes", "embedding", "apprentice", "aux"))]
     assert load(tmp_path / "m").labels == ("high", "low")
+
+
+def test_a_model_names_its_teacher_and_no_place_of_this_machine(place, tmp_path):
+    pool = str(place / "pool")
+    settings = [*TINY, "optim.epochs=1", f"teacher.pool={pool}"]
+    api.train(place / "folds.csv", out=tmp_path / "m", soft=place / "soft", overrides=settings)
+    provenance, card = load(tmp_path / "m").spec.provenance, (tmp_path / "m" / "README.md").read_text()
+    assert (provenance.recipe["teacher"]["labels"], provenance.recipe["teacher"]["pool"]) == ("soft", "pool")
+    index = open_store(place / "soft").index
+    mixtures = index.mixtures.count
+    heard = f"{index.items - mixtures} recordings, {index.pool} of them a pool, {mixtures} mixtures"
+    assert provenance.teacher == f"{index.teacher} ({heard})"
+    assert f"It learnt from soft labels too: {provenance.teacher}." in card
+    assert str(place) not in (tmp_path / "m" / "auricle.json").read_text() + card
 
 
 def test_a_run_with_a_teacher_resumes_to_the_same_bits(place, tmp_path):

@@ -203,7 +203,7 @@ class ProvenancePart(_Part):
     """Where the model comes from.
 
     ``systems`` and ``speakers`` are those of all recordings that shaped it, of models that tell bona fide from spoofed
-    speech: figures for others are figures for what it never heard.
+    speech: figures for others are figures for what it never heard. ``teacher`` is whose soft labels it learnt from.
     """
 
     data_hash: str = ""
@@ -218,6 +218,7 @@ class ProvenancePart(_Part):
     attribution: str = ""
     systems: Annotated[tuple[str, ...], Field(strict=False)] = ()
     speakers: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    teacher: str = ""
 
 
 class BundleSpec(_Part):

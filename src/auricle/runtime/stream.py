@@ -146,8 +146,8 @@ class Stream:
 def push_together(streams: Sequence[Stream], blocks: Sequence[Samples]) -> list[list[Item]]:
     """Push a block into each of several streams; returns what each gives, as ``push`` does.
 
-    Streams of one causal network share its calls, which lets one core carry about a fifth more (docs/results/stream.md).
-    Whoever serves many streams collects what has come and pushes it together.
+    Streams of one causal network share its calls, which lets one core carry about a fifth more
+    (docs/results/stream.md). Whoever serves many streams collects what has come and pushes it together.
     """
     heard = [stream._heard(block) for stream, block in zip(streams, blocks, strict=True)]
     given: list[FloatArray | None] = [None] * len(streams)

@@ -51,6 +51,7 @@ def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], t
         f"negatives, data hash `{provenance.data_hash[:16]}`), seed {', '.join(map(str, provenance.seeds))}.",
         f"Licence of the data: {provenance.license or 'not stated'}. {provenance.attribution}".rstrip(),
         "",
+        *_teacher_lines(spec),
         *_voice_lines(spec),
         "## Limits",
         "",
@@ -87,6 +88,13 @@ def front_matter(spec: BundleSpec, data_name: str, metrics: Mapping[str, Interva
         }
         values["model-index"] = [{"name": spec.name, "results": [result]}]
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _teacher_lines(spec: BundleSpec) -> list[str]:
+    """Return who taught the model; nothing where nobody did."""
+    teacher = spec.provenance.teacher
+    said = f"It learnt from soft labels too: {teacher}. What its teacher mistakes, it may mistake."
+    return [said, ""] if teacher else []
 
 
 def _voice_lines(spec: BundleSpec) -> list[str]:

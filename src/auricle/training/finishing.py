@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -220,13 +221,23 @@ def make_spec(
             data_hash=manifest.data_hash,
             data_form=manifest.form,
             data_name=manifest.name,
-            recipe=recipe.model_dump(mode="json"),
+            recipe=shown_recipe(recipe),
             seeds=(trained.seed,),
             versions=_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             parameters=sum(p.numel() for p in network.parameters()),
+            teacher=trained.material.taught_by,
         ),
     )
+
+
+def shown_recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return what a model folder says of its recipe: folders by their names, not where they lie on this machine."""
+    values: dict[str, Any] = recipe.model_dump(mode="json")
+    for key in ("labels", "pool"):
+        where = values["teacher"][key]
+        values["teacher"][key] = None if where is None else Path(where).name
+    return values
 
 
 def _model_part(recipe: Recipe) -> ModelPart:

@@ -58,6 +58,18 @@ class Material:
     skipped: dict[Segment, str]
     course: Course | None = None
 
+    @property
+    def taught_by(self) -> str:
+        """Who taught, and by how much sound, for people; empty where nobody did."""
+        if self.course is None:
+            labels = self.recipe.teacher.labels
+            return "" if labels is None else Path(labels).name
+        index = self.course.store.index
+        mixtures = 0 if index.mixtures is None else index.mixtures.count
+        return (
+            f"{index.teacher} ({index.items - mixtures} recordings, {index.pool} of them a pool, {mixtures} mixtures)"
+        )
+
 
 def read_training_data(
     data: str | Path,
