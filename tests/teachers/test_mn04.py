@@ -13,20 +13,7 @@ from auricle.data.forms import read_manifest
 from auricle.data.softlabels import read_soft_labels
 from auricle.data.softstore import open_store
 from auricle.teachers.heads import fit_head
-
-#: AudioSet's classes that stand for those of ESC-10.
-MEANS = {
-    "chainsaw": ("Chainsaw",),
-    "clock_tick": ("Clock", "Tick", "Tick-tock"),
-    "crackling_fire": ("Fire", "Crackle"),
-    "crying_baby": ("Crying, sobbing", "Baby cry, infant cry"),
-    "dog": ("Dog", "Bark"),
-    "helicopter": ("Helicopter",),
-    "rain": ("Rain", "Raindrop", "Rain on surface"),
-    "rooster": ("Chicken, rooster", "Crowing, cock-a-doodle-doo"),
-    "sea_waves": ("Ocean", "Waves, surf"),
-    "sneezing": ("Sneeze",),
-}
+from benchmarks.distillation import MEANS
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared]
 
