@@ -34,7 +34,7 @@ PARTS = ("train=1,2,3:1000", "dev=4:200", "test=5:200")
 SCENE_S, RATE = 10.0, 16_000
 #: What all rows share; the rest are defaults of auricle and, for the yardstick, of its module.
 SHARED = (
-    *("data.clip_s=10", "data.batch_size=8", "data.dev=none", "data.workers=0", "optim.epochs=3", "optim.lr=0.002"),
+    *("data.clip_s=10", "data.batch_size=8", "data.dev=none", "data.workers=0", "optim.epochs=6", "optim.lr=0.002"),
     *("optim.warmup_steps=50", "augment.mixup_alpha=0.2", "run.early_stop=null", "run.precision=float32"),
 )
 
