@@ -22,11 +22,11 @@ from auricle.cli.progress import Meter
 from auricle.scanning.pulse import Pulse
 from auricle.scanning.workers import work_in_processes
 
-#: Runs the command with a mark after every block.
+#: Runs the command with a mark after so many seconds; 0 is after every block.
 COMMAND = """
 import sys
 from auricle.cli import scan
-scan.EVERY_S = 0.0
+scan.EVERY_S = {every_s}
 from auricle.cli.main import run
 sys.argv = ["auricle", *sys.argv[1:]]
 if __name__ == "__main__":
@@ -47,9 +47,9 @@ def write_noise(path: Path, minutes: int) -> None:
             file.write((level * rng.standard_normal(len(level))).astype(np.float32))
 
 
-def detect(folder: Path, path: Path, *words: str) -> subprocess.Popen[bytes]:
+def detect(folder: Path, path: Path, *words: str, every_s: float = 0.0) -> subprocess.Popen[bytes]:
     script = folder.parent / "command.py"
-    script.write_text(COMMAND)
+    script.write_text(COMMAND.format(every_s=every_s))
     words = ("--model", MODEL, "--threshold", str(THRESHOLD), "--out", str(folder), *words)
     command = [sys.executable, str(script), "detect", str(path), *words]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
@@ -138,11 +138,11 @@ def test_a_day_is_detected_in_the_memory_of_an_hour_and_goes_on_after_a_kill(tmp
         done = subprocess.run(command, capture_output=True, check=True)
         peaks[path.stem] = json.loads(done.stdout)["peak_mb"]
     assert peaks["day"] <= 1.05 * peaks["hour"]
-    process = detect(tmp_path / "out", day)
+    process = detect(tmp_path / "out", day, every_s=10)
     time.sleep(60)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    process = detect(tmp_path / "out", day, "--resume")
+    process = detect(tmp_path / "out", day, "--resume", every_s=10)
     assert process.wait() == 0
     (line,) = (tmp_path / "out" / "events.jsonl").read_text().splitlines()
     assert json.loads(line) == load(MODEL).detect(str(day), threshold=THRESHOLD).to_dict()
