@@ -143,6 +143,7 @@ def test_a_day_is_detected_in_the_memory_of_an_hour_and_goes_on_after_a_kill(tmp
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     process = detect(tmp_path / "out", day, "--resume", every_s=10)
-    assert process.wait() == 0
+    process.communicate()
+    assert process.returncode == 0
     (line,) = (tmp_path / "out" / "events.jsonl").read_text().splitlines()
     assert json.loads(line) == load(MODEL).detect(str(day), threshold=THRESHOLD).to_dict()
