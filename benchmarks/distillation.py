@@ -3,6 +3,8 @@
 
     python -m benchmarks.distillation teach SHARED RUNS [NAME ...]    soft labels of all rows, once
     python -m benchmarks.distillation run SHARED RUNS ROW [SEED ...]  trains what is missing of one row
+    python -m benchmarks.distillation fold SHARED RUNS ROW SEED FOLD  trains one fold, so that many run at once
+    python -m benchmarks.distillation bundle SHARED RUNS ROW SEED     a model of folds 1 to 4, with dev for thresholds
     python -m benchmarks.distillation trial SHARED RUNS ROW FOLD SEED [KEY=VALUE ...]   design: folds 1 to 4 only
     python -m benchmarks.distillation agree SHARED RUNS               students of the pool on the kept-out packages
     python -m benchmarks.distillation cost SHARED RUNS                weights and time for 10 s, one thread
@@ -169,19 +171,30 @@ def recipe_of(row: Row, extra: Sequence[str] = ()) -> Recipe:
     return load_recipe(None, [*STUDENT, *row.overrides, *extra], base=recipe_base(row.model))
 
 
+def taught_recipe(shared: Path, runs: Path, row: Row, extra: Sequence[str] = ()) -> Recipe:
+    """Return the recipe of a row with its soft labels, and where the pool lies for those that hear it."""
+    from auricle.training.preparing import with_soft
+
+    return with_soft(recipe_of(row, [*pool_of(shared, row), *extra]), soft_of(runs, row))
+
+
+def soft_of(runs: Path, row: Row) -> Path | None:
+    return None if row.soft is None else runs / "soft" / row.soft
+
+
 def manifest_of(shared: Path) -> Manifest:
     return read_manifest(shared / "data/esc10")
 
 
-def pretrained(shared: Path, runs: Path, seed: int, steps: int = STEPS // 2, name: str = "pretrained") -> Path:
+def pretrained(shared: Path, runs: Path, seed: int) -> Path:
     """Train the student of the pool for one seed, or find it."""
-    out, pool = runs / name / f"seed{seed}", shared / "data/pool/pool.csv"
+    out, pool = runs / "pretrained" / f"seed{seed}", shared / "data/pool/pool.csv"
     if not (out / "auricle.json").is_file():
         api.train(
             pool,
             out=out,
             soft=runs / "soft/pretraining",
-            overrides=[*STUDENT, f"optim.steps={steps}", "augment.mixup_alpha=0", f"teacher.pool={pool}"],
+            overrides=[*STUDENT, f"optim.steps={STEPS // 2}", "augment.mixup_alpha=0", f"teacher.pool={pool}"],
             seed=seed,
             resume=out.exists(),
             progress=Say(),
@@ -195,7 +208,7 @@ def bundle(shared: Path, runs: Path, name: str, seed: int) -> Path:
     api.train(
         shared / "data/esc10",
         out=out,
-        soft=None if row.soft is None else runs / "soft" / row.soft,
+        soft=soft_of(runs, row),
         overrides=[*STUDENT, *row.overrides, *pool_of(shared, row)],
         seed=seed,
         test_fold="5",
@@ -214,10 +227,9 @@ def fold(shared: Path, runs: Path, name: str, seed: int, number: str) -> None:
     """Train one fold of a row, so that many can be trained at once; ``run`` finds it done."""
     from auricle.data.splits import crossval_folds
     from auricle.training.crossval import Job, train_fold
-    from auricle.training.preparing import with_soft
 
     row, manifest = ROWS[name], manifest_of(shared)
-    recipe = with_soft(recipe_of(row, pool_of(shared, row)), None if row.soft is None else runs / "soft" / row.soft)
+    recipe = taught_recipe(shared, runs, row)
     found = next(f for f in crossval_folds(manifest) if f.name == number)
     job = Job(found, seed, runs / name / f"seed{seed}" / f"fold{number}")
     if not (job.folder / "scores.npz").is_file():
@@ -235,10 +247,9 @@ def start_of(row: Row, shared: Path, runs: Path, seed: int) -> object:
 def run(shared: Path, runs: Path, name: str, seeds: Sequence[int]) -> None:
     """Cross-validate one row, one seed after the other."""
     from auricle.training.crossval import run_crossval
-    from auricle.training.preparing import with_soft
 
     row = ROWS[name]
-    recipe = with_soft(recipe_of(row, pool_of(shared, row)), None if row.soft is None else runs / "soft" / row.soft)
+    recipe = taught_recipe(shared, runs, row)
     for seed in seeds:
         out = runs / name / f"seed{seed}"
         start = start_of(row, shared, runs, seed)
@@ -257,11 +268,11 @@ def trial(shared: Path, runs: Path, name: str, fold: str, seed: int, extra: Sequ
     from auricle.training.checkpoint import State
     from auricle.training.finishing import Trained, clip_rows
     from auricle.training.loop import final_weights
-    from auricle.training.preparing import prepare, with_soft
+    from auricle.training.preparing import prepare
     from auricle.training.run import fit
 
     row = ROWS[name]
-    recipe = with_soft(recipe_of(row, extra), None if row.soft is None else runs / "soft" / row.soft)
+    recipe = taught_recipe(shared, runs, row, extra)
     recipe = recipe.model_copy(update={"seed": seed})
     manifest = manifest_of(shared)
     manifest = manifest.select([i for i, clip in enumerate(manifest.clips) if clip.fold != "5"])
@@ -521,13 +532,18 @@ def _extra(runs: Path) -> list[str]:
 
 def main() -> None:
     words = sys.argv[1:]
-    known = {"teach", "run", "trial", "agree", "cost", "detect", "table"}
-    if len(words) < 3 or words[0] not in known or (words[0] in ("run", "trial") and words[3:4] == []):
+    needed = {"run": 4, "trial": 6, "fold": 6, "bundle": 5}
+    known = {"teach", "agree", "cost", "detect", "table", *needed}
+    if len(words) < 3 or words[0] not in known or len(words) < needed.get(words[0], 3):
         sys.exit(__doc__)
     one_thread("benchmarks.distillation")
     shared, runs = Path(words[1]).resolve(), Path(words[2]).resolve()
     if words[0] == "run":
         run(shared, runs, words[3], [int(s) for s in words[4:]] if words[4:] else SEEDS)
+    elif words[0] == "fold":
+        fold(shared, runs, words[3], int(words[4]), words[5])
+    elif words[0] == "bundle":
+        bundle(shared, runs, words[3], int(words[4]))
     elif words[0] == "trial":
         trial(shared, runs, words[3], words[4], int(words[5]), words[6:])
     elif words[0] == "table":
