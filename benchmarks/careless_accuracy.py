@@ -5,10 +5,13 @@
     python -m benchmarks.careless_accuracy table OUT
     python -m benchmarks.careless_accuracy pack SHARED FOLDER      the data that ``run`` needs, as SHARED elsewhere
 
+    torchrun --standalone --nproc-per-node 2 -m benchmarks.careless_accuracy run SHARED OUT --network crnn_two
+
 Of folds 1 to 4, one is left out and the last averaged weights score it once; fold 5 is neither heard nor scored, and
 nothing is selected. Options may be given several times; what is not named is run for all: three networks, four
-folds, three seeds. Each run has a file of its own in OUT, and what is there is not trained again, so that many
-processes may share the work. The networks are those of ``benchmarks.careless``.
+folds, three seeds. ``crnn_two`` is our default once more, trained by two processes with half of each batch: batch norms
+see the difference, and this says what it costs. Each run has a file of its own in OUT, and what is there is not trained
+again, so that many processes may share the work. The networks are those of ``benchmarks.careless``.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from auricle.evaluation.intervals import bootstrap_mean, seed_spread
 from auricle.files import read_json, write_json
 from auricle.training.checkpoint import State
 from auricle.training.finishing import Trained, clip_rows
+from auricle.training.group import ALONE, Group, join_group
 from auricle.training.loop import final_weights
 from auricle.training.preparing import Material, prepare
 from auricle.training.progress import Progress
@@ -43,11 +47,15 @@ NETWORKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "crnn": ("crnn", ()),
     "careless": ("careless", OFTEN),
     "careless_20ms": ("careless", ()),
+    "crnn_two": ("crnn", ()),
 }
+#: What torchrun's processes train together; all else is trained by one.
+TOGETHER = {"crnn_two": 2}
 WHAT = {
     "crnn": "CRNN, our default",
     "careless": "careless, 25 ms every 10 ms",
     "careless_20ms": "careless, 40 ms every 20 ms",
+    "crnn_two": "CRNN, our default, by two processes",
 }
 FOLDS = ("1", "2", "3", "4")
 SEEDS = (0, 1, 2)
@@ -86,7 +94,7 @@ def pack(shared: Path, folder: Path) -> None:
         csv.writer(file, lineterminator="\n").writerows([head, *kept])
 
 
-def train_and_score(run: Run, material: Material, out: Path, settings: list[str]) -> dict[str, Any]:
+def train_and_score(run: Run, material: Material, out: Path, settings: list[str], group: Group) -> dict[str, Any]:
     """Train on three folds, score the fourth once; returns what was right, clip by clip."""
     network, own = NETWORKS[run.network]
     words = [*own, *settings, f"task={material.recipe.task}"]
@@ -94,9 +102,13 @@ def train_and_score(run: Run, material: Material, out: Path, settings: list[str]
     folds = np.array([clip.fold for clip in material.manifest.clips])
     train, test = np.flatnonzero(folds != run.fold), np.flatnonzero(folds == run.fold)
     folder = out / "running" / run.path(out).stem
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    folder.mkdir(parents=True)
-    state = fit(material, Split(train, test[:0], test[:0]), folder, State(), Progress())
+    if group.leads:
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        folder.mkdir(parents=True)
+    group.wait()
+    state = fit(material, Split(train, test[:0], test[:0]), folder, State(), Progress(), group=group)
+    if not group.leads:
+        return {}  # the first process has the averaged weights
     trained = Trained(final_weights(state, selected=False), material, run.seed).network()
     scores = np.stack(clip_rows(trained, material, [material.manifest.clips[i] for i in test]))
     right = scores.argmax(1) == material.targets[test].argmax(1)
@@ -111,6 +123,7 @@ def train_and_score(run: Run, material: Material, out: Path, settings: list[str]
         "batch_size": material.recipe.data.batch_size,
         "parameters": sum(p.numel() for p in trained.parameters()),
         "settings": [*own, *settings],
+        "processes": group.size,
         "data_hash": material.manifest.data_hash,
         "device": device_name(),
         "machine": describe(),
@@ -121,17 +134,21 @@ def device_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
-def run_missing(shared: Path, out: Path, runs: Iterable[Run], settings: list[str]) -> None:
+def run_missing(shared: Path, out: Path, runs: Iterable[Run], settings: list[str], group: Group = ALONE) -> None:
     """Train what is not in OUT yet, one run after the other."""
-    missing = [run for run in runs if not run.path(out).is_file()]
+    missing = group.first(lambda: [run for run in runs if not run.path(out).is_file()])
     if not missing:
         return
+    if wrong := sorted({run.network for run in missing if TOGETHER.get(run.network, 1) != group.size}):
+        raise SystemExit(f"{', '.join(wrong)}: not for {group.size} process(es); two of torchrun's train crnn_two")
     out.mkdir(parents=True, exist_ok=True)
     register()
     settings = ["run.threads=1", "data.workers=0", *settings]
     material = material_of(shared, settings)
     for run in missing:
-        found = train_and_score(run, material, out, settings)
+        found = train_and_score(run, material, out, settings, group)
+        if not group.leads:
+            continue  # what it returned is empty
         write_json(run.path(out), found)
         print(f"{run.network}, without fold {run.fold}, seed {run.seed}: {100 * found['accuracy']:.2f} %", flush=True)
 
@@ -213,8 +230,10 @@ def main(words: list[str] | None = None) -> None:
     if options.what == "pack":
         pack(options.shared, options.out)
         return
-    chosen = product(options.network or NETWORKS, options.fold or FOLDS, options.seed or SEEDS)
-    run_missing(options.shared, options.out, [Run(*each) for each in chosen], options.set)
+    with join_group() as group:
+        mine = [name for name in NETWORKS if TOGETHER.get(name, 1) == group.size]
+        chosen = product(options.network or mine, options.fold or FOLDS, options.seed or SEEDS)
+        run_missing(options.shared, options.out, [Run(*each) for each in chosen], options.set, group)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 """The recipe of the row ``crnn`` of the table of synthetic voices, chosen as that of ``rawnet`` was: inside train.
 
     python -m benchmarks.spoof_search pack SHARED FOLDER            the train part alone, as SHARED of another machine
-    python -m benchmarks.spoof_search search SHARED OUT [--only NAME] [--fold K] [--seed S] [--part I/N]
+    python -m benchmarks.spoof_search search SHARED OUT [--only NAME] [--fold K] [--part I/N]
     python -m benchmarks.spoof_search table OUT                     every candidate, the chosen one in bold
     python -m benchmarks.spoof_search run SHARED OUT                the row's three seeds with the chosen settings
 
@@ -13,10 +13,11 @@ recordings of which neither the system nor the speaker was heard. Two figures, i
     unseen EER    all of those recordings
     balanced      mean area under the ROC curve over all pairs of a held person and a held system; 50 is chance
 
-Chosen is the candidate with the largest *balanced minus unseen EER*, mean over folds and seeds: said before any was
-measured. Each run is a file of its own in OUT/search; what is there is not run again, so that processes may share the
-work: ``--part 1/12`` takes every twelfth run. A run with the settings of ``rawnet`` on the same folds is there to
-compare, and is never chosen.
+Said before anything was measured: a candidate's merit is *balanced minus unseen EER*, mean over folds, seed 0. All are
+looked at on the first two folds; the four with the largest merit there run on the other two as well, and the one with
+the largest merit over all four folds is chosen. Each run is a file of its own in OUT/search; what is there is not run
+again, so that processes may share the work: ``--part 1/12`` takes every twelfth run. The settings of ``rawnet`` run on
+the same folds to compare, and are never chosen.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -55,7 +56,10 @@ from benchmarks.machine import describe
 
 PAIRS = (("S03", "S09"), ("S05", "S06"), ("S01", "S08"), ("S02", "S07"))
 FOLD_SEED = 100
-SEEDS = (0, 1)
+SEED = 0
+#: Folds of the first look, and how many candidates have a second one, on the others.
+FIRST, SECOND = (0, 1), (2, 3)
+FINALISTS = 4
 HOW = ("run.threads=1", "data.workers=0", "run.precision=float32")
 #: What `rawnet` has, as far as a log-mel network has it too.
 LIKE_RAWNET = (
@@ -103,15 +107,14 @@ EVERYTHING: Mapping[str, Candidate] = {**CANDIDATES, **COMPARED}
 class Run:
     name: str
     fold: int
-    seed: int
 
     def path(self, out: Path) -> Path:
-        return out / "search" / f"{self.name}-fold{self.fold}-seed{self.seed}.json"
+        return out / "search" / f"{self.name}-fold{self.fold}.json"
 
 
-def all_runs(names: Sequence[str], folds: Sequence[int], seeds: Sequence[int]) -> list[Run]:
-    """Return the runs, one seed after the other: whoever stops early has whole seeds."""
-    return [Run(name, fold, seed) for seed, fold, name in product(seeds, folds, names)]
+def all_runs(names: Iterable[str], folds: Iterable[int]) -> list[Run]:
+    """Return the runs, one fold after the other: whoever stops early has whole folds."""
+    return [Run(name, fold) for fold, name in product(folds, names)]
 
 
 # --- the folds and their figures
@@ -165,11 +168,11 @@ def train_and_score(run: Run, material: Material, turn: Fold, folder: Path) -> d
     """Train a candidate on a fold, score what was left out."""
     candidate = EVERYTHING[run.name]
     settings = [*settings_of(candidate), f"task={material.recipe.task}"]
-    material = replace(material, recipe=make_request_recipe(candidate.model, None, settings, run.seed))
+    material = replace(material, recipe=make_request_recipe(candidate.model, None, settings, SEED))
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     folder.mkdir(parents=True)
     state = fit(material, Split(turn.train, turn.test[:0], turn.test[:0]), folder, State(), Progress())
-    trained = Trained(final_weights(state, selected=False), material, run.seed).network()
+    trained = Trained(final_weights(state, selected=False), material, SEED).network()
     if torch.cuda.is_available():
         trained.to("cuda")
     held = material.manifest.select(turn.test)
@@ -203,55 +206,59 @@ def search(shared: Path, out: Path, runs: Iterable[Run]) -> None:
         run.path(out).parent.mkdir(parents=True, exist_ok=True)
         write_json(run.path(out), found)
         shown = f"unseen EER {found['eer']:.1f} %, balanced {found['balanced']:.1f} %"
-        print(f"{run.name}, without {', '.join(PAIRS[run.fold])}, seed {run.seed}: {shown}", flush=True)
+        print(f"{run.name}, without {', '.join(PAIRS[run.fold])}: {shown}", flush=True)
 
 
 # --- choosing
 
 
-def found_of(out: Path, name: str) -> list[list[dict[str, Any]]]:
-    """Return the runs of a candidate, shape ``(seed, fold)``, of the seeds that are complete."""
-    rows = []
-    for seed in SEEDS:
-        paths = [Run(name, fold, seed).path(out) for fold in range(len(PAIRS))]
-        if all(path.is_file() for path in paths):
-            rows.append([read_json(path) for path in paths])
-    return rows
+def found_of(out: Path, name: str) -> dict[int, dict[str, Any]]:
+    """Return what was measured of a candidate, by fold."""
+    paths = {fold: Run(name, fold).path(out) for fold in range(len(PAIRS))}
+    return {fold: read_json(path) for fold, path in paths.items() if path.is_file()}
 
 
-def merit(found: list[list[dict[str, Any]]]) -> float:
+def merit(found: Mapping[int, Mapping[str, Any]], folds: Iterable[int]) -> float:
     """Return what a candidate is judged by."""
-    return float(np.mean([run["balanced"] - run["eer"] for row in found for run in row]))
+    return float(np.mean([found[fold]["balanced"] - found[fold]["eer"] for fold in folds]))
+
+
+def finalists(out: Path) -> list[str] | None:
+    """Return who has a second look, the best first; None if the first one is not complete."""
+    found = {name: found_of(out, name) for name in CANDIDATES}
+    if not all(set(FIRST) <= set(got) for got in found.values()):
+        return None
+    return sorted(found, key=lambda name: -merit(found[name], FIRST))[:FINALISTS]
 
 
 def best(out: Path) -> str:
-    """Return the chosen candidate: of those with the most complete seeds."""
-    found = {name: got for name in CANDIDATES if (got := found_of(out, name))}
-    if not found:
-        sys.exit(f"{out}/search has no candidate with all folds of a seed; search first")
-    most = max(map(len, found.values()))
-    return max((name for name in found if len(found[name]) == most), key=lambda name: merit(found[name]))
+    """Return the chosen candidate."""
+    names = finalists(out)
+    found = {name: found_of(out, name) for name in names or ()}
+    if names is None or not all(len(got) == len(PAIRS) for got in found.values()):
+        sys.exit(f"{out}/search is not complete; search first")
+    return max(names, key=lambda name: merit(found[name], FIRST + SECOND))
 
 
 def table(out: Path) -> str:
     """Return all candidates in Markdown, the best first."""
-    found = {name: got for name in EVERYTHING if (got := found_of(out, name))}
     chosen = best(out)
-    heads = ["candidate", "recipe: settings over the default", "weights", "steps", "seeds", "unseen EER %"]
-    heads += ["balanced %", "merit", *(f"EER % without {', '.join(pair)}" for pair in PAIRS)]
+    found = {name: got for name in EVERYTHING if (got := found_of(out, name))}
+    heads = ["candidate", "recipe: settings over the default", "weights", "steps", "merit, first two folds"]
+    heads += ["merit, all folds", *(f"EER % / balanced % without {', '.join(pair)}" for pair in PAIRS)]
     rows = []
-    for name in sorted(found, key=lambda name: (name in COMPARED, -merit(found[name]))):
-        runs = [run for row in found[name] for run in row]
+    for name in sorted(found, key=lambda name: (name in COMPARED, -len(found[name]), -merit(found[name], found[name]))):
+        runs = found[name]
         candidate, bold = EVERYTHING[name], "**" if name == chosen else ""
         own = [word for word in candidate.settings if word not in LIKE_RAWNET]
-        folds = [np.mean([row[fold]["eer"] for row in found[name]]) for fold in range(len(PAIRS))]
+        steps = sorted({run["steps"] for run in runs.values()})
         cells = [f"{bold}{name}{bold}", f"{candidate.what}{': ' if own else ''}{' '.join(f'`{w}`' for w in own)}"]
-        cells += [f"{runs[0]['parameters']:,}", f"{min(r['steps'] for r in runs)} to {max(r['steps'] for r in runs)}"]
-        cells += [str(len(found[name])), f"{np.mean([r['eer'] for r in runs]):.1f}"]
-        cells += [f"{np.mean([r['balanced'] for r in runs]):.1f}", f"{bold}{merit(found[name]):.1f}{bold}"]
-        rows.append([*cells, *(f"{value:.1f}" for value in folds)])
-    facts = found[chosen][0][0]
-    crops = sum(r["steps"] * r["batch_size"] for got in found.values() for row in got for r in row)
+        cells += [f"{runs[FIRST[0]]['parameters']:,}", f"{steps[0]} to {steps[-1]}", f"{merit(runs, FIRST):.1f}"]
+        cells.append(f"{bold}{merit(runs, runs):.1f}{bold}" if len(runs) == len(PAIRS) else "")
+        each = (runs.get(fold) for fold in range(len(PAIRS)))
+        rows.append([*cells, *("" if run is None else f"{run['eer']:.1f} / {run['balanced']:.1f}" for run in each)])
+    facts = found[chosen][0]
+    crops = sum(r["steps"] * r["batch_size"] for got in found.values() for r in got.values())
     return "\n".join(
         [
             *spoof.markdown(heads, rows),
@@ -293,7 +300,6 @@ def main(words: list[str] | None = None) -> None:
         if kind == "search":
             one.add_argument("--only", action="append", choices=list(EVERYTHING), metavar="NAME")
             one.add_argument("--fold", action="append", type=int, choices=range(len(PAIRS)))
-            one.add_argument("--seed", action="append", type=int, choices=SEEDS)
             one.add_argument("--part", default="1/1", metavar="I/N")
     options = parser.parse_args(words)
     out = options.out.resolve()
@@ -303,7 +309,11 @@ def main(words: list[str] | None = None) -> None:
         spoof.make_view(options.shared, out / "data/spoof", lines)
     elif options.kind == "search":
         names, folds = options.only or list(EVERYTHING), options.fold or range(len(PAIRS))
-        search(options.shared, out, part_of(all_runs(names, folds, options.seed or SEEDS), options.part))
+        first = [fold for fold in folds if fold in FIRST]
+        search(options.shared, out, part_of(all_runs(names, first), options.part))
+        names = options.only or [*(finalists(out) or ()), *COMPARED]
+        second = [fold for fold in folds if fold in SECOND]
+        search(options.shared, out, part_of(all_runs(names, second), options.part))
     elif options.kind == "run":
         run_chosen(options.shared, out)
     else:

@@ -56,7 +56,7 @@ def test_neither_the_scored_systems_nor_the_speakers_nor_dev_are_heard(shared, t
     monkeypatch.setattr(search, "fit", fit)
     monkeypatch.setattr(search, "fold_figures", fold_figures)
     search.main(["pack", str(shared), str(tmp_path / "packed")])
-    words = ["search", str(tmp_path / "packed"), str(tmp_path / "out"), "--only", "like", "--seed", "0"]
+    words = ["search", str(tmp_path / "packed"), str(tmp_path / "out"), "--only", "like"]
     search.main(words)
     search.main(words)  # what is there is not run again
     assert len(heard) == len(search.PAIRS)
@@ -68,9 +68,8 @@ def test_neither_the_scored_systems_nor_the_speakers_nor_dev_are_heard(shared, t
     assert not list((tmp_path / "out/running").iterdir())
     assert [p.name for p in (tmp_path / "packed/data/spoof/protocols").iterdir()] == ["train.txt"]
     assert len(list((tmp_path / "packed/data/spoof/flac").iterdir())) == 16
-    stored = json.loads(search.Run("like", 2, 0).path(tmp_path / "out").read_text())
+    stored = json.loads(search.Run("like", 2).path(tmp_path / "out").read_text())
     assert (stored["left_out"], stored["steps"]) == (["S01", "S08"], 1)
-    assert search.best(tmp_path / "out") == "like"
 
 
 def test_another_process_may_lay_out_the_data_first(shared, tmp_path, monkeypatch):
@@ -95,8 +94,8 @@ def test_areas_and_error_rates_by_hand():
     assert found["eer"] == 50
 
 
-def fill(out, name, balanced, eer, seeds=search.SEEDS):
-    for run in search.all_runs([name], range(4), seeds):
+def fill(out, name, balanced, eer, folds=range(4)):
+    for run in search.all_runs([name], folds):
         run.path(out).parent.mkdir(parents=True, exist_ok=True)
         facts = {"balanced": balanced, "eer": eer, "steps": 280 + run.fold, "batch_size": 32, "parameters": 1000}
         facts |= {"device": "cpu", "data_hash": "0" * 64, "machine": {"torch": "2.11", "commit": "abc"}}
@@ -104,29 +103,35 @@ def fill(out, name, balanced, eer, seeds=search.SEEDS):
 
 
 def test_the_choice_is_the_one_that_was_announced(tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match="has no candidate with all folds of a seed; search first"):
+    with pytest.raises(SystemExit, match="search is not complete; search first"):
         search.best(tmp_path)
-    fill(tmp_path, "like", 80, 20)
-    fill(tmp_path, "fine", 82, 21)
     fill(tmp_path, "rawnet", 99, 1)  # to compare only
-    fill(tmp_path, "long", 95, 5, seeds=(0,))  # not measured as often as the others
-    assert search.best(tmp_path) == "fine"
+    for number, name in enumerate(search.CANDIDATES):
+        fill(tmp_path, name, 60 + number, 20, search.FIRST)
+    assert search.finalists(tmp_path) == list(search.CANDIDATES)[:-5:-1]
+    with pytest.raises(SystemExit, match="search is not complete; search first"):
+        search.best(tmp_path)
+    for name in search.finalists(tmp_path):
+        fill(tmp_path, name, 95 if name == "noise" else 70, 20, search.SECOND)
+    fill(tmp_path, "plain", 99, 1, search.SECOND)  # looked at, but not among the best four of the first look
+    assert search.best(tmp_path) == "noise"
     page = search.table(tmp_path)
-    assert "| **fine** | like, and windows of 25 ms every 10 ms: " in page
-    assert "| 1,000 | 280 to 283 | 2 | 21.0 | 82.0 | **61.0** | 21.0 | 21.0 | 21.0 | 21.0 |" in page
+    assert "| **noise** | like, and noise in 60 %, gain of 12 dB: `augment.noise_share=0.6` `augment.gain_db=12" in page
+    assert "| 1,000 | 280 to 283 | 52.0 | **63.5** | 20.0 / 72.0 | 20.0 / 72.0 | 20.0 / 95.0 | 20.0 / 95.0 |" in page
+    assert "| 1,000 | 280 to 281 | 42.0 |  | 20.0 / 62.0 | 20.0 / 62.0 |  |  |" in page
     assert page.index("| rawnet |") > page.index("| like |")
     done = []
     monkeypatch.setattr(search, "view_of", lambda shared, out: out)
     monkeypatch.setattr(search.spoof, "run", lambda shared, out, name, settings: done.append((name, settings)))
     search.main(["run", str(tmp_path), str(tmp_path)])
-    assert done == [("crnn", [*search.HOW, *search.LIKE_RAWNET, *search.FINE])]
+    assert done == [("crnn", [*search.HOW, *search.CANDIDATES["noise"].settings])]
 
 
 def test_runs_are_dealt_out_whole():
-    runs = search.all_runs(["a", "b"], range(4), (0, 1))
+    runs = search.all_runs(["a", "b"], range(8))
     dealt = [search.part_of(runs, f"{i}/3") for i in (1, 2, 3)]
     assert sorted(str(run) for part in dealt for run in part) == sorted(map(str, runs))
-    assert [run.seed for run in runs] == [0] * 8 + [1] * 8
+    assert [run.fold for run in runs[:4]] == [0, 0, 1, 1]
     for wrong in ("0/3", "4/3", "3", "a/b"):
         with pytest.raises(SystemExit, match="got no I/N with I from 1 to N; give 1/12 for the first of twelve"):
             search.part_of(runs, wrong)

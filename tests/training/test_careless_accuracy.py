@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+from crowd import crowd
 
 from auricle.nn.networks import NETWORKS
 from benchmarks import careless_accuracy as accuracy
@@ -33,18 +34,22 @@ def shared(tmp_path):
     return tmp_path / "shared"
 
 
+def accuracy_words(settings):
+    return [word for setting in settings for word in ("--set", setting)]
+
+
 def test_three_folds_are_heard_the_fourth_is_scored_and_the_fifth_is_neither(shared, tmp_path, monkeypatch):
     monkeypatch.setenv("AURICLE_CACHE", str(tmp_path / "cache"))
     heard = []
     trains = accuracy.fit
 
-    def fit(material, split, folder, state, progress):
+    def fit(material, split, folder, state, progress, group):
         heard.append([{material.manifest.clips[i].fold for i in part} for part in (split.train, split.dev, split.test)])
-        return trains(material, split, folder, state, progress)
+        return trains(material, split, folder, state, progress, group=group)
 
     monkeypatch.setattr(accuracy, "fit", fit)
     words = ["run", str(shared), str(tmp_path / "out"), "--network", "crnn", "--network", "careless_20ms"]
-    words += ["--fold", "2", "--seed", "1", *(word for setting in TINY for word in ("--set", setting))]
+    words += ["--fold", "2", "--seed", "1", *accuracy_words(TINY)]
     try:
         accuracy.main(words)
         accuracy.main(words)  # what is there is not trained again
@@ -54,6 +59,18 @@ def test_three_folds_are_heard_the_fourth_is_scored_and_the_fifth_is_neither(sha
     found = json.loads((tmp_path / "out/careless_20ms-fold2-seed1.json").read_text())
     assert found["clips"] == ["2-dog.wav", "2-rain.wav"]
     assert (found["steps"], len(found["right"])) == (1, 2)
+    assert not list((tmp_path / "out/running").iterdir())
+
+
+def test_two_processes_train_the_row_of_two_and_no_other(shared, tmp_path, monkeypatch):
+    monkeypatch.setenv("AURICLE_CACHE", str(tmp_path / "cache"))
+    words = ["run", str(shared), str(tmp_path / "out"), "--fold", "2", "--seed", "1", *accuracy_words(TINY)]
+    with pytest.raises(SystemExit, match=r"^crnn_two: not for 1 process\(es\); two of torchrun's train crnn_two$"):
+        accuracy.main([*words, "--network", "crnn_two"])
+    crowd(2, lambda group: accuracy.main(words), joined=False)
+    assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["crnn_two-fold2-seed1.json"]
+    found = json.loads((tmp_path / "out/crnn_two-fold2-seed1.json").read_text())
+    assert (found["clips"], found["processes"]) == (["2-dog.wav", "2-rain.wav"], 2)
     assert not list((tmp_path / "out/running").iterdir())
 
 
