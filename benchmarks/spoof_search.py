@@ -83,15 +83,12 @@ def _like(what: str, *settings: str) -> Candidate:
 
 CANDIDATES: Mapping[str, Candidate] = {
     "plain": Candidate("the default recipe, ten epochs", ("optim.epochs=10",)),
-    "plain20": Candidate("the default recipe, twenty epochs", ("optim.epochs=20",)),
     "like": Candidate("what `rawnet` has, as far as a log-mel network has it", LIKE_RAWNET),
     "fine": _like("windows of 25 ms every 10 ms", *FINE),
-    "fine80": _like("windows of 25 ms every 10 ms, 80 mels", *FINE, "frontend.n_mels=80"),
     "mixup02": _like("mixup of 0.2", "augment.mixup_alpha=0.2"),
     "mixup05": _like("mixup of 0.5", "augment.mixup_alpha=0.5"),
     "slow": _like("peak learning rate 0.0015", "optim.lr=0.0015"),
     "short": _like("5 epochs", "optim.epochs=5"),
-    "long": _like("20 epochs", "optim.epochs=20"),
     "masks": _like("two masks of 16 mels", "augment.freq_mask_mels=16", "augment.masks=2"),
     "dropout": _like("dropout 0.4", "model.dropout=0.4"),
     "noise": _like("noise in 60 %, gain of 12 dB", "augment.noise_share=0.6", "augment.gain_db=12"),
