@@ -16,6 +16,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ from benchmarks import lfcc
 from benchmarks.machine import describe
 
 PAGE = Path(__file__).parents[1] / "docs/results/spoof.md"
+#: The scores of dev beside the page, so that another row can be compared in pairs without scoring dev again.
+KEPT_SCORES = PAGE.with_name("spoof-scores")
 SEEDS = (0, 1, 2)
 EXCLUDED = "S04"
 FOLDS = 3
@@ -240,6 +243,15 @@ def scores_of(out: Path, name: str, trials: Trials) -> np.ndarray | None:
     return np.stack([read_scores(p, trials) for p in paths]) if all(p.is_file() for p in paths) else None
 
 
+def keep_scores(out: Path) -> None:
+    """Copy the dev scores of all rows to where the page is."""
+    KEPT_SCORES.mkdir(exist_ok=True)
+    for name, seed in product(ROWS, SEEDS):
+        path = out / name / "final" / f"seed{seed}" / "dev.txt"
+        if path.is_file():
+            atomic_write(KEPT_SCORES / f"{name}-seed{seed}.txt", path.read_bytes())
+
+
 def cell(interval: Any, percent: bool = False) -> str:
     if interval is None:
         return ""
@@ -313,7 +325,8 @@ def table(shared: Path, out: Path) -> str:
             "## How",
             "",
             "How the recipes of `rawnet` and `crnn` were chosen, and why dev was scored twice: "
-            "[spoof-recipe.md](spoof-recipe.md).",
+            "[spoof-recipe.md](spoof-recipe.md). The scores of dev are kept in [spoof-scores](spoof-scores) as "
+            "ASVspoof 2019 writes them: recording, system, key, score.",
             "",
             *markdown(
                 [
@@ -367,7 +380,8 @@ def main() -> None:
         score(*paths, words[3])
     elif len(words) == 3 and words[0] == "table":
         atomic_write(PAGE, table(*paths).encode())
-        print(f"wrote {PAGE}")
+        keep_scores(paths[1])
+        print(f"wrote {PAGE} and {KEPT_SCORES}")
     else:
         sys.exit(__doc__)
 

@@ -149,3 +149,9 @@ def test_dev_is_scored_once_and_the_table_says_who_wins(tmp_path, monkeypatch):
     assert verdicts == {"crnn": "no: not beyond chance", "lfcc_gmm": "yes"}
     with pytest.raises(SystemExit, match="was begun with the settings"):
         spoof.kept_settings(out / "crnn", ["optim.epochs=3"])
+    kept = tmp_path / "kept"
+    monkeypatch.setattr(spoof, "KEPT_SCORES", kept)
+    spoof.keep_scores(out)
+    assert sorted(p.name for p in kept.iterdir()) == sorted(f"{r}-seed{s}.txt" for r in scores for s in spoof.SEEDS)
+    kept_rows = [line.split() for line in (kept / "lfcc_gmm-seed1.txt").read_text().splitlines()]
+    assert ["d0", "-", "bonafide", "-2.0"] in [[*row[:3], str(float(row[3]))] for row in kept_rows]
