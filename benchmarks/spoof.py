@@ -324,9 +324,9 @@ def table(shared: Path, out: Path) -> str:
             "",
             "## How",
             "",
-            "How the recipes of `rawnet` and `crnn` were chosen, and why dev was scored twice: "
-            "[spoof-recipe.md](spoof-recipe.md). The scores of dev are kept in [spoof-scores](spoof-scores) as "
-            "ASVspoof 2019 writes them: recording, system, key, score.",
+            "How the recipes of `rawnet` and `crnn` were chosen, why dev was scored twice, and how little the row",
+            "`crnn` proves: [spoof-recipe.md](spoof-recipe.md#the-recipe-of-crnn-by-the-same-folds).",
+            "The scores of dev are in [spoof-scores](spoof-scores) as ASVspoof 2019 writes them.",
             "",
             *markdown(
                 [
