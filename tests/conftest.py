@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,11 @@ import pytest
 # Read when torch is loaded. Networks of tests are too small for more threads, and processes that tests fork cannot use
 # the threads of the process they come from: groups of processes were seen to hang.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell that runs the tests in its background lets them ignore Ctrl-C, and the processes that they start inherit that:
+# a test that presses it would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

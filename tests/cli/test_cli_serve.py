@@ -17,10 +17,7 @@ import pytest
 def server(model):
     """Start ``auricle serve`` on a free port; gives the process and its address."""
     command = [sys.executable, "-m", "auricle", "serve", "--model", model, "--port", "0", "--jobs", "1"]
-    # A shell that runs the tests in its background lets them ignore Ctrl-C, and children inherit that.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        signal.signal(signal.SIGINT, before)
         try:
             line = process.stderr.readline()
             found = re.fullmatch(r"auricle: serving tiny on (http://127\.0\.0\.1:\d+) \(Ctrl-C stops\)\n", line)
