@@ -76,6 +76,11 @@ class Row:
     model: str = "crnn"
 
 
+LAYERS = (
+    *("data.batch_size=16", "optim.steps=300", "optim.lr=0.001", "optim.warmup_steps=30"),
+    *("augment.equaliser_db=0", "augment.mixup_alpha=0.3"),
+)
+
 ROWS: Mapping[str, Row] = {
     "alone": Row("student alone"),
     "concat": Row("student alone, head `concat_mlp`", overrides=("model.head=concat_mlp",)),
@@ -94,6 +99,8 @@ ROWS: Mapping[str, Row] = {
         ),
         model="efficientat",
     ),
+    "layers": Row("student that begins as mn04's first layers", None, LAYERS, model="mobilecrnn"),
+    "layers_clips": Row("+ labels of the clips (classes and embedding)", "clips", LAYERS, model="mobilecrnn"),
 }
 #: Recordings, mixtures and windows of each folder of soft labels.
 LESSONS: Mapping[str, dict[str, object]] = {
@@ -239,7 +246,7 @@ def fold(shared: Path, runs: Path, name: str, seed: int, number: str) -> None:
 def start_of(row: Row, shared: Path, runs: Path, seed: int) -> object:
     from auricle.training.run import Start
 
-    if row.model == "efficientat":
+    if row.model in ("efficientat", "mobilecrnn"):
         return Start(str(teacher_of(shared)), new_head=True)
     return None if row.start is None else Start(str(pretrained(shared, runs, seed)), new_head=True)
 

@@ -81,21 +81,24 @@ class ModelSection(_Section):
     """The network."""
 
     name: str = Field("crnn", description="Network by its registered name.")
-    head: Literal["attention", "linear_softmax", "concat_mlp", "mean_mlp", "final_state", "state_attention"] = Field(
+    head: Literal[
+        "attention", "linear_softmax", "concat_mlp", "statistics", "mean_mlp", "final_state", "state_attention"
+    ] = Field(
         "attention",
         description="How frames become a clip score: `attention` and `linear_softmax` pool per-class "
-        "frame scores; `concat_mlp` concatenates reduced hidden states (fixed clip length, no frames); "
+        "frame scores; `concat_mlp` concatenates reduced hidden states (fixed clip length, no frames); `statistics`, "
+        "of `mobilecrnn`, adds to `attention` what mean and deviation over time say; "
         "`mean_mlp` is EfficientAT's own; `final_state` and `state_attention` are those of `rawnet`: "
         "the last hidden state of each direction, or learnt weights over all (no frames).",
     )
     causal: bool = Field(False, description="Look only backwards in time, so that a stream equals the file.")
-    time_stride: Literal[2, 4, 8, 32] = Field(
-        2,
+    time_stride: Literal[2, 4, 8, 16, 32] = Field(
+        4,
         description="Log-mel frames an output frame stands for; more is faster, fewer is finer in time. "
-        "A CRNN has 2, 4 or 8, EfficientAT 32.",
+        "A `crnn` has 2, 4 or 8, a `mobilecrnn` 16, `efficientat` 32.",
     )
     width: float = Field(1.0, ge=0.125, le=8, description="Multiplies all channel counts.")
-    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the recurrent layer and the head.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the recurrent layer and the head.")
     raw: RawSection = RawSection()
 
 
@@ -164,10 +167,10 @@ class AugmentSection(_Section):
     """Random changes to training crops, on the waveform first and on the log-mel after it."""
 
     mixup_alpha: float = Field(
-        0.5, ge=0, description="Beta(a, a) of mixing two crops and their labels; 0 switches it off."
+        1.0, ge=0, description="Beta(a, a) of mixing two crops and their labels; 0 switches it off."
     )
     mixup_by: Literal["amplitude", "level"] = Field(
-        "amplitude",
+        "level",
         description="What the share of a crop in a mix is a share of: its samples as they are, or after both crops "
         "were brought to the same loudness (`level`), so that labels say what is heard.",
     )

@@ -18,7 +18,7 @@ CAUSAL = [False, True]
 def conv_states(network, waveform: torch.Tensor) -> torch.Tensor:
     """Return what the GRU is given, ``(batch, frame, feature)``: the part with a finite receptive field."""
     x = network.norm(network.features(waveform))[:, None]
-    return network.mix(network.blocks(x).permute(0, 3, 2, 1).flatten(2))
+    return network.blocks(x).permute(0, 3, 2, 1).flatten(2)
 
 
 def field_of(network, frame: int) -> tuple[int, int]:
@@ -110,7 +110,7 @@ def test_a_causal_network_does_not_look_ahead(small_network, head, stride):
     with torch.no_grad():
         before, after = network(waveform).frame_logits, network(changed).frame_logits
     torch.testing.assert_close(before[:, :6], after[:, :6], atol=1e-6, rtol=0)
-    assert not torch.allclose(before[:, 6], after[:, 6], atol=1e-4)
+    assert not torch.allclose(before[:, 6], after[:, 6], atol=1e-5)
 
 
 def test_another_network_does_look_ahead(small_network):
@@ -143,7 +143,7 @@ def test_width_scales_channels_in_steps_of_8(small_recipe):
 
 def test_the_default_network_is_small(small_recipe):
     network = build_network(small_recipe(width=1.0, sample_rate=16_000, n_mels=64, clip_s=5.0), 10)
-    assert sum(p.numel() for p in network.parameters()) < 350_000
+    assert sum(p.numel() for p in network.parameters()) < 500_000
     assert network.frames(80_000) == 125  # 40 ms each
 
 

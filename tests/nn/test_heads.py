@@ -114,5 +114,23 @@ def test_an_unknown_head_names_the_nearest():
         HEADS.get("atention")
 
 
+def test_statistics_adds_mean_and_deviation_to_attention():
+    """States 1 and 3: mean 2, deviation 1. With norms of 0 and 1, weights 0.5 and 0.25 add 1.25 to the log-odds."""
+    head = HEADS.get("statistics")(1, 1, 2).eval()
+    set_linear(head.frame, [[0.0]], [logit(0.4)])
+    set_linear(head.attention, [[0.0]], [0.0])
+    set_linear(head.clip, [[0.5, 0.25]], [0.0])
+    clip, frames = head(torch.tensor([[[1.0], [3.0]]]))
+    torch.testing.assert_close(frames, torch.full((1, 2, 1), logit(0.4)))
+    torch.testing.assert_close(clip, torch.tensor([[logit(0.4) + 1.25]]), atol=1e-4, rtol=0)
+
+
+def test_statistics_of_states_that_never_move_have_a_finite_gradient():
+    states = torch.ones(2, 5, 3, requires_grad=True)
+    clip, _ = HEADS.get("statistics")(3, 2, 5)(states)
+    clip.sum().backward()
+    assert torch.isfinite(states.grad).all()
+
+
 def test_all_heads_are_tested_here():
-    assert HEADS.names() == ["attention", "concat_mlp", "linear_softmax"]
+    assert HEADS.names() == ["attention", "concat_mlp", "linear_softmax", "statistics"]

@@ -41,7 +41,7 @@ def test_shapes(small_network, model):
     output = network(noise(2, SAMPLES))
     assert output.clip_logits.shape == (2, LABELS)
     assert output.embedding.shape == (2, network.embedding_size)
-    assert network.has_frames == (model["head"] in ("attention", "linear_softmax"))
+    assert network.has_frames == (model["head"] in ("attention", "linear_softmax", "statistics"))
     assert network.fixed_length == (SAMPLES if model["head"] == "concat_mlp" else None)
     if network.has_frames:
         assert output.frame_logits.shape == (2, network.frames(SAMPLES), LABELS)

@@ -70,7 +70,7 @@ def test_the_parts_of_a_state_are_the_memory_of_each_layer(small_network):
     """16 mels, 4 strides of 2 in frequency, width 1/8 (8, 8, 16, 16 channels), each convolution looks back 2 frames."""
     running = RunningCrnn(small_network(labels=3, causal=True))
     overlap = 200 - 80  # window and hop of the log-mel at 8 kHz
-    assert running.parts == [overlap, 1 * 16 * 2, 8 * 8 * 2, 8 * 4 * 2, 16 * 2 * 2, 8, 3, 3, 3, 3]
+    assert running.parts == [overlap, 1 * 16 * 2, 8 * 8 * 2, 8 * 4 * 2, 16 * 2 * 2, 16, 3, 3, 3, 3]
     assert running.state_size == sum(running.parts)
 
 

@@ -7,7 +7,7 @@ a hop of 20 ms a frame stands for 40 ms. A stride of 2 in time goes with a kerne
 centred on its own span (``timeline.FrameGrid``).
 
     waveform (batch, sample) -> log-mel (batch, mel, frame) -> norm per mel
-      -> [conv, norm, relu] x 4, channels (16, 48, 96, 96) -> mix frequencies -> GRU -> head
+      -> [conv, norm, relu] x 4, channels (16, 48, 96, 96) -> GRU over all channels and frequencies -> head
 
 A causal network looks only backwards: its convolutions are padded on the left and its GRU runs forward. Before the
 first sample it remembers zeros, in a training crop as in a file; ``nn.running`` is the same network with its memory
@@ -32,8 +32,7 @@ from auricle.timeline import Layer, frame_grid, output_length, samples_to_second
 
 #: (channels, kernel over mel, stride over mel) of each convolution at width 1.
 BLOCKS = ((16, 5, 2), (48, 3, 2), (96, 3, 2), (96, 3, 2))
-MIXED = 128
-HIDDEN = 64
+HIDDEN = 96
 
 
 @dataclass(frozen=True)
@@ -147,11 +146,9 @@ class Crnn(Network):
         mels = frontend.n_mels
         for block in blocks:
             mels = output_length(mels, block.mel_layer)
-        mixed = _width(MIXED, width)
-        self.mix = nn.Sequential(nn.Linear(blocks[-1].outputs * mels, mixed), nn.LayerNorm(mixed), nn.ReLU())
         self.dropout = TimeDropout(dropout)
         hidden = _width(HIDDEN, width)
-        self.gru = nn.GRU(mixed, hidden, batch_first=True, bidirectional=not causal)
+        self.gru = nn.GRU(blocks[-1].outputs * mels, hidden, batch_first=True, bidirectional=not causal)
         self.embedding_size = hidden * (1 if causal else 2)
         self.grid = frame_grid(self.time_layers)
         if causal:
@@ -176,7 +173,7 @@ class Crnn(Network):
         x = self.norm(features)[:, None]
         if not tracing():
             x = x.contiguous(memory_format=torch.channels_last)
-        x = self.mix(self.blocks(x).permute(0, 3, 2, 1).flatten(2))
+        x = self.blocks(x).permute(0, 3, 2, 1).flatten(2)
         with torch.autocast(x.device.type, enabled=False):
             states, _ = run_gru(self.gru, self.dropout(x.float()))
             clip_logits, frame_logits = self.head(self.dropout(states))

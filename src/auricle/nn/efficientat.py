@@ -115,6 +115,19 @@ class InvertedResidual(nn.Module):
         return x + y if self.skip else y
 
 
+def mobile_layers(width: float, residuals: int) -> tuple[list[nn.Module], int, list[Layer]]:
+    """Return the stem and the first residuals, their output channels, and each layer as time sees it."""
+    channels = divisible(STEM * width)
+    layers: list[nn.Module] = [_conv(1, channels, 3, stride=2, act=nn.Hardswish())]
+    time = [Layer(3, 2, 1)]
+    for kernel, expanded, outputs, se, hs, stride in RESIDUALS[:residuals]:
+        wide, out = divisible(expanded * width), divisible(outputs * width)
+        layers.append(InvertedResidual(channels, kernel, wide, out, se=se, hs=hs, stride=stride))
+        time.append(Layer(kernel, stride, (kernel - 1) // 2))
+        channels = out
+    return layers, channels, time
+
+
 class EfficientAt(Network):
     """A MobileNetV3 tagger; see the module's docstring for its shape.
 
@@ -129,14 +142,7 @@ class EfficientAt(Network):
         super().__init__()
         self.spec, self.width, self.classes = frontend, width, labels
         self.frontend = KaldiMel(frontend)
-        channels = divisible(STEM * width)
-        layers: list[nn.Module] = [_conv(1, channels, 3, stride=2, act=nn.Hardswish())]
-        time = [frontend.layer(), Layer(3, 2, 1)]
-        for kernel, expanded, outputs, se, hs, stride in RESIDUALS:
-            wide, out = divisible(expanded * width), divisible(outputs * width)
-            layers.append(InvertedResidual(channels, kernel, wide, out, se=se, hs=hs, stride=stride))
-            time.append(Layer(kernel, stride, (kernel - 1) // 2))
-            channels = out
+        layers, channels, time = mobile_layers(width, len(RESIDUALS))
         self.embedding_size = 6 * channels
         layers.append(_conv(channels, self.embedding_size, 1, act=nn.Hardswish()))
         self.feature_map = nn.Sequential(*layers)
@@ -144,7 +150,7 @@ class EfficientAt(Network):
         self.head = nn.Sequential(
             nn.Linear(self.embedding_size, hidden), nn.Hardswish(), nn.Dropout(dropout), nn.Linear(hidden, labels)
         )
-        self.grid = frame_grid(time)
+        self.grid = frame_grid([frontend.layer(), *time])
         self.log_scale = 1 / SCALE
 
     def features(self, waveform: Tensor) -> Tensor:

@@ -85,6 +85,35 @@ class LinearSoftmaxHead(nn.Module):
         return frame_logits, torch.sigmoid(frame_logits)
 
 
+@HEADS.register("statistics")
+class StatisticsHead(nn.Module):
+    """Attention over frame scores, and beside it logits from mean and deviation over time ("X-vectors", Snyder 2018).
+
+    Where a sound is a texture (rain, an engine, waves), what tells it lies in statistics over seconds (McDermott &
+    Simoncelli 2011), which no weighted mean of frame scores can say. The two logits of a clip are added.
+    """
+
+    has_frames = True
+
+    def __init__(self, hidden: int, labels: int, frames: int, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.frame = nn.Linear(hidden, labels)
+        self.attention = nn.Linear(hidden, labels)
+        self.norm = nn.BatchNorm1d(2 * hidden, affine=False)
+        self.dropout = nn.Dropout(dropout)
+        self.clip = nn.Linear(2 * hidden, labels)
+
+    def forward(self, states: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return clip logits ``(batch, label)`` and frame logits ``(batch, frame, label)``."""
+        frame_logits = self.frame(states)
+        weights = torch.softmax(torch.tanh(self.attention(states)) * 4, dim=1)
+        mean = states.mean(1)
+        # Added under the root, so that the gradient of a state that never moves is finite.
+        deviation = ((states - mean[:, None]).square().mean(1) + 1e-5).sqrt()
+        statistics = self.dropout(self.norm(torch.cat([mean, deviation], dim=1)))
+        return log_odds((weights * torch.sigmoid(frame_logits)).sum(1)) + self.clip(statistics), frame_logits
+
+
 @HEADS.register("concat_mlp")
 class ConcatMlpHead(nn.Module):
     """The seed's head: reduce each step's hidden state, concatenate all steps, and let an MLP decide.

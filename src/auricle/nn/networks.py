@@ -14,6 +14,8 @@ from auricle.nn.crnn import Crnn
 from auricle.nn.efficientat import TIME_STRIDE, EfficientAt
 from auricle.nn.kaldimel import KaldiMelSpec
 from auricle.nn.logmel import LogMelSpec
+from auricle.nn.mobilecrnn import TIME_STRIDE as MOBILE_STRIDE
+from auricle.nn.mobilecrnn import MobileCrnn
 from auricle.nn.network import Network
 from auricle.nn.rawfront import FirstLayer
 from auricle.nn.rawnet import RawNet
@@ -62,6 +64,12 @@ def _efficientat(recipe: Recipe, labels: int) -> EfficientAt:
     return EfficientAt(spec, labels, width=m.width, dropout=m.dropout)
 
 
+def _mobilecrnn(recipe: Recipe, labels: int) -> MobileCrnn:
+    f, m = recipe.frontend, recipe.model
+    spec = KaldiMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
+    return MobileCrnn(spec, labels, head=m.head, width=m.width, dropout=m.dropout)
+
+
 def _rawnet(recipe: Recipe, labels: int) -> RawNet:
     m, raw, rate = recipe.model, recipe.model.raw, recipe.frontend.sample_rate
     channels = [max(1, round(count * m.width)) for count in raw.channels]
@@ -90,6 +98,17 @@ def _rawnet(recipe: Recipe, labels: int) -> RawNet:
     )
 
 
+#: What the published checkpoints of EfficientAT hear.
+KALDI_FRONTEND = {
+    "name": "kaldimel",
+    "sample_rate": 32_000,
+    "n_mels": 128,
+    "window_ms": 25.0,
+    "hop_ms": 10.0,
+    "f_min": 0.0,
+    "f_max": 15_000.0,
+}
+
 NETWORKS.add(
     "crnn",
     NetworkKind(
@@ -113,15 +132,23 @@ NETWORKS.add(
         },
         defaults={
             "model": {"head": "mean_mlp", "time_stride": TIME_STRIDE, "width": 0.4},
-            "frontend": {
-                "name": "kaldimel",
-                "sample_rate": 32_000,
-                "n_mels": 128,
-                "window_ms": 25.0,
-                "hop_ms": 10.0,
-                "f_min": 0.0,
-                "f_max": 15_000.0,
-            },
+            "frontend": KALDI_FRONTEND,
+        },
+    ),
+)
+NETWORKS.add(
+    "mobilecrnn",
+    NetworkKind(
+        _mobilecrnn,
+        choices={
+            "model.head": ("statistics", "attention", "linear_softmax"),
+            "model.causal": (False,),
+            "model.time_stride": (MOBILE_STRIDE,),
+            "frontend.name": ("kaldimel",),
+        },
+        defaults={
+            "model": {"head": "statistics", "time_stride": MOBILE_STRIDE, "width": 0.4},
+            "frontend": KALDI_FRONTEND,
         },
     ),
 )

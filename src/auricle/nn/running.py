@@ -51,7 +51,7 @@ class RunningCrnn(nn.Module):
                 "(attention, linear_softmax)"
             )
         self.frontend = GraphLogMel(spec, causal=True)
-        self.norm, self.mix, self.gru, self.head = network.norm, network.mix, network.gru, network.head
+        self.norm, self.gru, self.head = network.norm, network.gru, network.head
         self._weigh: Callable[[Tensor], tuple[Tensor, Tensor]] = head.weigh
         blocks = [block for block in network.blocks if isinstance(block, ConvBlock)]
         self.blocks = nn.ModuleList(blocks)
@@ -82,7 +82,7 @@ class RunningCrnn(nn.Module):
             x = torch.cat([context.reshape(-1, *shape), x], dim=3)
             kept.append(_last(x, shape[2]).flatten(1))
             x = block.whole_frames(x)
-        x = self.mix(x.permute(0, 3, 2, 1).flatten(2))
+        x = x.permute(0, 3, 2, 1).flatten(2)
         states, last = self.gru(x, hidden[None])
         frame_logits, weights = self._weigh(states)
         total, total_high, total_low = _add(high, low, (weights * torch.sigmoid(frame_logits)).sum(1))

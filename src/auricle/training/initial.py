@@ -12,6 +12,7 @@ from torch import nn
 
 from auricle.errors import BundleError
 from auricle.nn.efficientat import CHECKPOINT_SUFFIXES, EfficientAt, load_checkpoint
+from auricle.nn.mobilecrnn import MobileCrnn
 from auricle.nn.networks import Network
 from auricle.results import FloatArray
 from auricle.runtime.bundle import load_bundle, resolve_model
@@ -27,7 +28,8 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
 
     Args:
         network: of the same architecture.
-        name: model folder or name; for network ``efficientat`` also a published checkpoint, ``mn*_as*.pt``.
+        name: model folder or name; for ``efficientat`` and ``mobilecrnn`` also a published checkpoint,
+            ``mn*_as*.pt``.
         material: what will be trained on.
         new_head: the classes are others: everything but the head is loaded.
 
@@ -79,10 +81,13 @@ def begin_at_prior(head: nn.Module, targets: FloatArray) -> None:
 
 
 def _take_published(network: Network, name: str, material: Material, *, new_head: bool) -> None:
-    """Load a published EfficientAT checkpoint, all but its last layer, which knows AudioSet's classes."""
+    """Load a published EfficientAT checkpoint: all but its last layer, which knows AudioSet's classes, or its trunk."""
     published = load_checkpoint(name)
-    if not isinstance(network, EfficientAt):
-        raise BundleError(f"{name} is a checkpoint of EfficientAT: train it with --model efficientat")
+    if not isinstance(network, EfficientAt | MobileCrnn):
+        raise BundleError(
+            f"{name} is a checkpoint of EfficientAT: train it with --model efficientat, or a small student of its "
+            "first layers with --model mobilecrnn"
+        )
     if not new_head:
         raise BundleError(
             f"{name} knows {published.classes} classes of AudioSet, the data has {len(material.manifest.labels)}: "
@@ -93,5 +98,8 @@ def _take_published(network: Network, name: str, material: Material, *, new_head
             f"{name} has width {published.width:g} and {published.spec}; the recipe asks for {network.width:g} and "
             f"{network.spec}: set model.width={published.width:g} and leave the front end as it is"
         )
-    kept = {k: v for k, v in published.state_dict().items() if not k.startswith("head.3.")}
-    network.load_state_dict({**network.state_dict(), **kept})
+    own = network.state_dict()
+    kept = {k: v for k, v in published.state_dict().items() if k in own and not k.startswith("head.")}
+    if isinstance(network, EfficientAt):
+        kept |= {k: v for k, v in published.state_dict().items() if k.startswith("head.0.")}
+    network.load_state_dict({**own, **kept})
