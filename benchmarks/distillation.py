@@ -67,6 +67,7 @@ class Row:
         overrides: of the recipe, after those of all students.
         start: row of the pool that is trained first, once a seed, and fine-tuned.
         model: network.
+        copied: whether it begins with weights of mn04, all or the first layers.
     """
 
     what: str
@@ -74,10 +75,12 @@ class Row:
     overrides: tuple[str, ...] = ()
     start: str | None = None
     model: str = "crnn"
+    copied: bool = False
 
 
+#: A student that begins as its teacher's first layers: as many crops as the fine-tuned teacher's and half as many again.
 LAYERS = (
-    *("data.batch_size=16", "optim.steps=300", "optim.lr=0.001", "optim.warmup_steps=30"),
+    *("data.batch_size=16", "optim.steps=300", "optim.lr=0.002", "optim.warmup_steps=30"),
     *("augment.equaliser_db=0", "augment.mixup_alpha=0.3"),
 )
 
@@ -98,9 +101,13 @@ ROWS: Mapping[str, Row] = {
             *("model.dropout=0.2", "augment.equaliser_db=0", "augment.mixup_alpha=0.3"),
         ),
         model="efficientat",
+        copied=True,
     ),
-    "layers": Row("student that begins as mn04's first layers", None, LAYERS, model="mobilecrnn"),
-    "layers_clips": Row("+ labels of the clips (classes and embedding)", "clips", LAYERS, model="mobilecrnn"),
+    "scratch": Row("`mobilecrnn` alone", None, LAYERS, model="mobilecrnn"),
+    "layers": Row("`mobilecrnn` that begins as mn04's first layers", None, LAYERS, model="mobilecrnn", copied=True),
+    "layers_clips": Row(
+        "the same + labels of the clips (classes and embedding)", "clips", LAYERS, model="mobilecrnn", copied=True
+    ),
 }
 #: Recordings, mixtures and windows of each folder of soft labels.
 LESSONS: Mapping[str, dict[str, object]] = {
@@ -246,7 +253,7 @@ def fold(shared: Path, runs: Path, name: str, seed: int, number: str) -> None:
 def start_of(row: Row, shared: Path, runs: Path, seed: int) -> object:
     from auricle.training.run import Start
 
-    if row.model in ("efficientat", "mobilecrnn"):
+    if row.copied:
         return Start(str(teacher_of(shared)), new_head=True)
     return None if row.start is None else Start(str(pretrained(shared, runs, seed)), new_head=True)
 
