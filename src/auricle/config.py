@@ -99,6 +99,11 @@ class ModelSection(_Section):
     )
     width: float = Field(1.0, ge=0.125, le=8, description="Multiplies all channel counts.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the recurrent layer and the head.")
+    texture: bool = Field(
+        True,
+        description="Beside a `crnn` that looks both ways, an expert for textures (rain, engines): a linear layer on "
+        "statistics of the whole window, fitted before training. It changes scores of clips, not of frames.",
+    )
     raw: RawSection = RawSection()
 
 

@@ -58,7 +58,9 @@ def test_the_gradient_reaches_every_parameter(small_recipe, model, task):
     targets = torch.eye(6, LABELS)  # three of a class, three negatives
     parts = training_loss(network(noise(6, SAMPLES)), targets, torch.ones(6), task=task, negatives=True)
     parts["loss"].backward()
-    without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    without = [
+        n for n, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().sum() > 0)
+    ]
     assert without == []
 
 
@@ -151,7 +153,7 @@ def test_the_exported_file_holds_no_fourier_matrix(small_network):
     network = small_network(LABELS, sample_rate=16_000)
     weights = sum(v.numel() * 4 for v in network.state_dict().values())
     content = export_onnx(ScoringGraph(network.for_export(), "multi", negatives=False), 8_000)
-    assert len(content) < weights + 100_000
+    assert len(content) < weights + 150_000
 
 
 def test_a_network_is_made_from_the_seed_alone(small_recipe):

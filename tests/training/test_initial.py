@@ -151,8 +151,24 @@ def test_a_published_checkpoint_gives_all_but_its_last_layer(published, clips):
     wider = build_network(load_recipe(None, [], base=recipe_base("efficientat")), 2)
     with pytest.raises(BundleError, match=r"has width 0\.125 and .*: set model\.width=0\.125"):
         initial_weights(wider, str(path), material, new_head=True)
-    with pytest.raises(BundleError, match=r"is a checkpoint of EfficientAT: train it with --model efficientat"):
+    expected = r"of EfficientAT: train it with --model efficientat, or a small .* with --model mobilecrnn$"
+    with pytest.raises(BundleError, match=expected):
         initial_weights(build_network(tiny(), 2), str(path), material, new_head=True)
+
+
+def test_a_published_checkpoint_gives_a_student_its_first_layers(published, clips):
+    path, network = published
+    recipe = load_recipe(None, ["model.width=0.125"], base=recipe_base("mobilecrnn"))
+    material = prepare(read_training_data(clips, recipe), recipe, Progress())
+    torch.manual_seed(1)
+    fresh = build_network(recipe, 2)
+    before = {k: v.clone() for k, v in fresh.state_dict().items()}
+    initial_weights(fresh, str(path), material, new_head=True)
+    stored = network.state_dict()
+    for name, value in fresh.state_dict().items():
+        assert torch.equal(value, stored[name] if name.startswith("feature_map.") else before[name])
+    with pytest.raises(BundleError, match=r"mn\.pt knows 5 classes of AudioSet, the data has 2: pass --new-head"):
+        initial_weights(fresh, str(path), material, new_head=False)
 
 
 def test_a_head_may_begin_at_how_often_classes_are_there():

@@ -9,6 +9,8 @@ centred on its own span (``timeline.FrameGrid``).
     waveform (batch, sample) -> log-mel (batch, mel, frame) -> norm per mel
       -> [conv, norm, relu] x 4, channels (16, 48, 96, 96) -> GRU over all channels and frequencies -> head
 
+Beside it, when it is used, an expert for textures hears the log-mel as a whole (``nn.texture``).
+
 A causal network looks only backwards: its convolutions are padded on the left and its GRU runs forward. Before the
 first sample it remembers zeros, in a training crop as in a file; ``nn.running`` is the same network with its memory
 as a value.
@@ -27,6 +29,7 @@ from auricle.nn.gru import run_gru
 from auricle.nn.heads import HEADS
 from auricle.nn.logmel import GraphLogMel, LogMel, LogMelSpec
 from auricle.nn.network import Network, NetworkOutput
+from auricle.nn.texture import Texture
 from auricle.nn.tracing import tracing
 from auricle.timeline import Layer, frame_grid, output_length, samples_to_seconds
 
@@ -117,6 +120,7 @@ class Crnn(Network):
         width: multiplies all channel counts.
         time_stride: log-mel frames an output frame stands for: 2, 4 or 8.
         dropout: before the GRU and before the head.
+        texture: an expert for textures beside it, which needs a whole window: not for a causal network.
 
     Raises:
         UsageError: the clip is shorter than one frame.
@@ -133,6 +137,7 @@ class Crnn(Network):
         width: float = 1.0,
         time_stride: int = 4,
         dropout: float = 0.2,
+        texture: bool = False,
     ) -> None:
         super().__init__()
         self.spec = frontend
@@ -157,6 +162,7 @@ class Crnn(Network):
         if clip_samples < self.min_samples:
             raise UsageError(_too_short(clip_samples, self.min_samples, frontend.sample_rate))
         self.head = HEADS.get(head)(self.embedding_size, labels, self.frames(clip_samples))
+        self.texture = Texture(frontend.n_mels, labels) if texture and not causal else None
         self.has_frames = bool(self.head.has_frames)
         self.fixed_length = None if self.has_frames else clip_samples
 
@@ -177,6 +183,8 @@ class Crnn(Network):
         with torch.autocast(x.device.type, enabled=False):
             states, _ = run_gru(self.gru, self.dropout(x.float()))
             clip_logits, frame_logits = self.head(self.dropout(states))
+            if self.texture is not None and not self.training:
+                clip_logits = self.texture.join(clip_logits, features)
         return NetworkOutput(clip_logits, frame_logits, states.mean(1))
 
     def for_export(self) -> Crnn:

@@ -5,7 +5,7 @@ Early layers of a tagger that heard millions of recordings are small and general
 its weights. A student that begins as a copy of its teacher's first layers and learns the rest is an old way to
 distil ("DistilBERT", Sanh et al. 2019); what is copied here are the stem and the first thirteen residuals of
 EfficientAT (``nn.efficientat``), under the same names, so that a published checkpoint fits by key. The last of their
-strides goes over frequency alone: the frames between are those that the teacher leaves out, the others are its own.
+strides goes over frequency alone: the filter gives the teacher's frames, and between them those that it leaves out.
 
     waveform (batch, sample) -> Kaldi log-mel (batch, mel, frame) -> stem / 2 -> 13 inverted residuals, / 8
       -> mean of each two neighbours in frequency -> GRU over all channels and frequencies -> head

@@ -55,6 +55,7 @@ def _crnn(recipe: Recipe, labels: int) -> Crnn:
         width=m.width,
         time_stride=m.time_stride,
         dropout=m.dropout,
+        texture=m.texture,
     )
 
 

@@ -52,6 +52,7 @@ class ModelPart(_Part):
     time_stride: int = 4
     width: float = 1.0
     dropout: float = 0.0
+    texture: bool = False
     raw: dict[str, JsonValue] | None = None
 
 

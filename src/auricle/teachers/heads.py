@@ -48,13 +48,14 @@ class LinearHead:
         return np.asarray(shares / shares.sum(-1, keepdims=True), np.float32)
 
 
-def fit_head(embeddings: FloatArray, targets: FloatArray, task: str) -> LinearHead:
+def fit_head(embeddings: FloatArray, targets: FloatArray | Float64, task: str, penalty: float = PENALTY) -> LinearHead:
     """Fit a head by penalised maximum likelihood (L-BFGS in float64; convex, so the start does not matter).
 
     Args:
         embeddings: ``(clip, dimension)``.
         targets: ``(clip, label)`` in [0, 1].
         task: ``single`` or ``multi``.
+        penalty: weight of the squared weights beside the summed loss.
 
     Raises:
         DataError: there are no embeddings, or not one clip of a class.
@@ -80,7 +81,7 @@ def fit_head(embeddings: FloatArray, targets: FloatArray, task: str) -> LinearHe
             loss = -(wanted * torch.log_softmax(logits, -1)).sum()
         else:
             loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
-        loss = loss + PENALTY * weight.square().sum()
+        loss = loss + penalty * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

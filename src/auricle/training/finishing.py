@@ -245,7 +245,8 @@ def _model_part(recipe: Recipe) -> ModelPart:
     values = recipe.model.model_dump(mode="json")
     if recipe.frontend.name == "waveform":
         return ModelPart(name=values["name"], width=values["width"], dropout=values["dropout"], raw=values["raw"])
-    return ModelPart(**{key: value for key, value in values.items() if key != "raw"})
+    unseen = {"raw"} if values["name"] == "crnn" else {"raw", "texture"}
+    return ModelPart(**{key: value for key, value in values.items() if key not in unseen})
 
 
 def _versions() -> dict[str, str]:

@@ -57,7 +57,8 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
         raise BundleError(f"the front end is part of a model, and that of {name} is another one: {changes}")
     weights = load_tensors(bundle.read(WEIGHTS_FILE))
     own = network.state_dict()
-    wanted = {k for k in own if not (new_head and k.startswith("head."))}
+    # The expert for textures is fitted on the data of each run.
+    wanted = {k for k in own if not ((new_head and k.startswith("head.")) or k.startswith("texture."))}
     wrong = sorted(k for k in wanted if k not in weights or weights[k].shape != own[k].shape)
     if wrong:
         raise BundleError(

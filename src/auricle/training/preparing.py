@@ -134,7 +134,8 @@ def _read_course(manifest: Manifest, recipe: Recipe) -> Course | None:
     if labels is None or not Path(labels).is_dir():
         return None
     if recipe.frontend.name == "waveform":
-        text = f"network {recipe.model.name} learns from labels; for a folder of soft labels take crnn or efficientat"
+        others = "crnn, mobilecrnn or efficientat"
+        text = f"network {recipe.model.name} learns from labels; for a folder of soft labels take {others}"
         raise ConfigError("the recipe has settings that cannot be used", [text])
     if recipe.data.balance != "none":
         text = f"data.balance {recipe.data.balance} is for labelled clips alone; with a folder of soft labels use none"

@@ -36,6 +36,7 @@ from auricle.training.loop import Loop, final_weights
 from auricle.training.preparing import Material, prepare, read_training_data, settle_in, training_set, with_soft
 from auricle.training.progress import Progress
 from auricle.training.symptoms import constant_scores
+from auricle.training.texturing import fit_texture
 
 RUN_FOLDER = "run"
 RECIPE_FILE = "recipe.yaml"
@@ -181,6 +182,8 @@ def fit(
         begin_at_prior(network.head, material.targets[split.train])
     if start is not None and state.step == 0:
         initial_weights(network, start.model, material, new_head=start.new_head)
+    if state.step == 0:
+        fit_texture(network, material, split.train)
 
     def score_dev(candidate: Network) -> dict[str, float]:
         clips = group.deal([material.manifest.clips[i] for i in split.dev])
