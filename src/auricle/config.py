@@ -256,7 +256,7 @@ class OptimSection(_Section):
     name: Literal["adamw"] = Field("adamw", description="Optimiser.")
     lr: float = Field(0.0015, gt=0, le=1, description="Peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay (not on norms and biases).")
-    epochs: int = Field(100, ge=1, le=100_000, description="Passes over the training part.")
+    epochs: int = Field(75, ge=1, le=100_000, description="Passes over the training part.")
     steps: int | None = Field(None, ge=1, description="Steps in all, in place of epochs; null lets epochs decide.")
     warmup_steps: int = Field(100, ge=0, description="Steps of linear warm-up.")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="What the learning rate does after warm-up.")

@@ -35,6 +35,8 @@ from auricle.runtime.session import INPUT
 FEWEST = 256
 #: What the exporter calls the front end's values.
 _FRONT_END = (".frontend.", "/frontend/")
+#: Part of the names of nodes of the expert for textures: few weights, on logarithms that 8 bits are too coarse for.
+_TEXTURE = "/texture/"
 _LARGEST = 127
 _SMALLEST_SCALE = np.finfo(np.float32).tiny
 
@@ -83,7 +85,7 @@ def _is_front_end(name: str) -> bool:
 
 def _product_axis(parts: Parts, node: onnx.NodeProto) -> int | None:
     """Return the weight's axis of output channels, if ``node`` is a product with a weight worth 8 bits."""
-    if node.op_type not in ("Conv", "MatMul", "Gemm") or not _is_large(parts, node.input[1]):
+    if node.op_type not in ("Conv", "MatMul", "Gemm") or _TEXTURE in node.name or not _is_large(parts, node.input[1]):
         return None
     turned = any(a.name == "transB" and a.i for a in node.attribute)
     return 0 if node.op_type == "Conv" or turned else 1

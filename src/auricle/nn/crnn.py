@@ -184,7 +184,7 @@ class Crnn(Network):
             states, _ = run_gru(self.gru, self.dropout(x.float()))
             clip_logits, frame_logits = self.head(self.dropout(states))
             if self.texture is not None and not self.training:
-                clip_logits = self.texture.join(clip_logits, features)
+                clip_logits = self.texture(features, clip_logits)
         return NetworkOutput(clip_logits, frame_logits, states.mean(1))
 
     def for_export(self) -> Crnn:

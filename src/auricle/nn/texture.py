@@ -25,7 +25,8 @@ OCTAVES = 8
 SILENT, FAINT = 18.4, 16.1
 #: Standardised statistics are kept within this, so that a strange clip is not sure of anything.
 FARTHEST = 3.0
-_LEAST = 1e-6
+#: Least variance: what moves by less than 0.03 is at rest, and rounding must not decide how it moves.
+_LEAST = 1e-3
 
 
 def _groups(mels: int, count: int) -> Tensor:
@@ -72,7 +73,8 @@ class Texture(nn.Module):
         """Map log-mels ``(batch, mel, frame)``, natural logarithms of power, to statistics ``(batch, size)``."""
         x = logmel.float()
         loudness = torch.logsumexp(x, dim=1, keepdim=True)
-        sounds = (loudness > loudness.amax(2, keepdim=True) - SILENT).to(x.dtype)
+        # A soft border: two ways to compute a log-mel must not disagree about which frames there are.
+        sounds = torch.sigmoid(loudness - (loudness.amax(2, keepdim=True) - SILENT))
         count = sounds.sum(2)
         faint = x.amax((1, 2), keepdim=True) - FAINT
         x = torch.maximum(x, faint) + torch.log1p(torch.exp(-(x - faint).abs()))  # logaddexp, which does not export
@@ -107,11 +109,11 @@ class Texture(nn.Module):
             x = (early + late) / 2
         return torch.cat(octaves, dim=1)
 
-    def forward(self, logmel: Tensor) -> Tensor:
-        """Map log-mels ``(batch, mel, frame)`` to logits ``(batch, label)``."""
+    def logits(self, logmel: Tensor) -> Tensor:
+        """Map log-mels ``(batch, mel, frame)`` to what this expert alone says, ``(batch, label)``."""
         z = (self.statistics(logmel) - self.mean) / self.scale
         return torch.as_tensor(z.clamp(-FARTHEST, FARTHEST) @ self.weight + self.bias)
 
-    def join(self, clip_logits: Tensor, logmel: Tensor) -> Tensor:
-        """Return the logits of both experts in one, as they are used."""
-        return torch.as_tensor((clip_logits + self.forward(logmel)) * self.share)
+    def forward(self, logmel: Tensor, clip_logits: Tensor) -> Tensor:
+        """Return the logits of both experts in one, as they are used: ``clip_logits`` are the other's."""
+        return torch.as_tensor((clip_logits + self.logits(logmel)) * self.share)

@@ -18,6 +18,8 @@ from auricle.results import FloatArray
 from auricle.runtime.bundle import load_bundle, resolve_model
 from auricle.training.preparing import Material
 
+#: What knows the classes, by the names of its weights.
+LAST = ("head.", "texture.")
 WEIGHTS_FILE = "model.safetensors"
 #: No class is taken to be rarer than this before anything is learnt.
 LEAST_PRIOR = 1e-3
@@ -57,8 +59,7 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
         raise BundleError(f"the front end is part of a model, and that of {name} is another one: {changes}")
     weights = load_tensors(bundle.read(WEIGHTS_FILE))
     own = network.state_dict()
-    # The expert for textures is fitted on the data of each run.
-    wanted = {k for k in own if not ((new_head and k.startswith("head.")) or k.startswith("texture."))}
+    wanted = {k for k in own if not (new_head and k.startswith(LAST))}
     wrong = sorted(k for k in wanted if k not in weights or weights[k].shape != own[k].shape)
     if wrong:
         raise BundleError(

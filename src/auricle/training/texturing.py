@@ -17,6 +17,8 @@ from auricle.training.preparing import Material
 #: folds 1 to 4 of ESC-10 (ADR 30). Sums of log-odds count how rare a class is twice; half of them does not.
 PENALTY = 10.0
 SHARES = {"single": 0.75, "multi": 0.5}
+#: Least spread of a statistic over clips.
+LEAST_SPREAD = 0.02
 #: So many clips say enough.
 MOST_CLIPS = 4_096
 
@@ -45,7 +47,7 @@ def fit_texture(network: Network, material: Material, train: npt.NDArray[np.int6
         logmel = window if material.reader.is_logmel else network.features(window)
         rows.append(texture.statistics(logmel)[0].numpy())
     statistics = np.stack(rows)
-    mean, scale = statistics.mean(0), np.maximum(statistics.std(0), 1e-3)
+    mean, scale = statistics.mean(0), np.maximum(statistics.std(0), LEAST_SPREAD)
     inputs = np.clip((statistics - mean) / scale, -FARTHEST, FARTHEST)
     head = fit_head(inputs, targets, task, penalty=PENALTY)
     weight = head.weight / head.scale[:, None]
