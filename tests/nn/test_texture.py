@@ -33,14 +33,14 @@ def test_two_bands_that_alternate_by_hand():
     beat = torch.tensor([1.0, -1.0]).repeat(8)
     found = parts(Texture(2, 1), torch.stack([beat, 4 - beat])[None])
     torch.testing.assert_close(found["mean"], torch.tensor([-2.0, 2.0]), atol=1e-4, rtol=0)
-    torch.testing.assert_close(found["deviation"], torch.tensor([1.0, 1.0]), atol=1e-4, rtol=0)
-    torch.testing.assert_close(found["steps"], torch.tensor([2.0, 2.0]), atol=1e-4, rtol=0)
-    torch.testing.assert_close(found["correlation"], torch.tensor([-1.0]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found["deviation"], torch.tensor([1.0, 1.0]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(found["steps"], torch.tensor([2.0, 2.0]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(found["correlation"], torch.tensor([-1.0]), atol=2e-3, rtol=0)
     octaves = found["octaves"].reshape(OCTAVES, 2)
     torch.testing.assert_close(
-        octaves[0], torch.full((2,), math.log(2.0)), atol=1e-4, rtol=0
+        octaves[0], torch.full((2,), math.log(2.0)), atol=1e-3, rtol=0
     )  # 8 steps of 4, 16 frames
-    torch.testing.assert_close(octaves[1:], torch.full((OCTAVES - 1, 2), math.log(1e-6)), atol=1e-2, rtol=0)
+    torch.testing.assert_close(octaves[1:], torch.full((OCTAVES - 1, 2), math.log(1e-3)), atol=1e-2, rtol=0)
 
 
 def test_slow_fluctuations_are_in_slow_octaves():
@@ -48,8 +48,8 @@ def test_slow_fluctuations_are_in_slow_octaves():
     beat = torch.tensor([1.0, -1.0]).repeat_interleave(8).repeat(2)
     octaves = parts(Texture(1, 1), beat[None, None])["octaves"]
     assert int(octaves.argmax()) == 3
-    assert octaves[3] == pytest.approx(math.log(2 * 4 * 8 / 32), abs=1e-4)  # two steps of 2, times 8, of 32 frames
-    assert octaves[:3].max() < -13
+    assert octaves[3] == pytest.approx(math.log(2 * 4 * 8 / 32), abs=1e-3)  # two steps of 2, times 8, of 32 frames
+    assert octaves[:3].max() < -6.8
 
 
 def test_loudness_changes_nothing():
