@@ -25,11 +25,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from auricle import api
 from auricle.config import Recipe, load_recipe
@@ -43,6 +44,9 @@ from auricle.results import FloatArray
 from auricle.training.precision import has_bf16_units
 from auricle.training.progress import Progress
 from benchmarks.machine import commit, describe, one_thread
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 PAGE = Path(__file__).parents[1] / "docs/results/distillation.md"
 SEEDS = (0, 1, 2)
@@ -407,23 +411,37 @@ def agree(shared: Path, runs: Path) -> None:
             scores = {s.label: s.score for s in detector.tag(path).scores}
             found.append([scores[detector.labels[i]] for i in order])
         scores = np.array(found)
-        precisions = average_precisions(present[:, often], scores[:, often])
-        top = float((scores.argmax(1) == truth.argmax(1)).mean())
-        mean = float(np.mean([p for p in precisions if p is not None]))
-        report[f"{kind}/seed{seed}"] = {"mAP": mean, "top1": top, "zero_shot": zero_shot(detector, manifest_of(shared))}
+        same = scores.argmax(1) == truth.argmax(1)
+
+        def mean_precision(items: IntArray, scores: FloatArray = scores) -> float:
+            found = average_precisions(present[items][:, often], scores[items][:, often])
+            return float(np.mean([p for p in found if p is not None]))
+
+        right = zero_shot(detector, manifest_of(shared))
+        report[f"{kind}/seed{seed}"] = {
+            "mAP": _interval(mean_precision, len(kept)),
+            "top1": _interval(lambda items, same=same: float(same[items].mean()), len(kept)),
+            "zero_shot": _interval(lambda items, right=right: float(right[items].mean()), len(right)),
+        }
     write_json(runs / "agree.json", report)
     print(json.dumps(report))
 
 
-def zero_shot(detector: api.Detector, manifest: Manifest) -> float:
-    """Return the accuracy on fold 5 of a model of AudioSet's classes: the class with the highest matching one."""
-    clips = [clip for clip in manifest.clips if clip.fold == "5"]
-    right = 0
-    for clip in clips:
+def _interval(statistic: Callable[[IntArray], float], clips: int) -> dict[str, float]:
+    """Return a figure over clips with its 95 % bootstrap interval."""
+    found = bootstrap_interval([statistic], [(number,) for number in range(clips)])
+    assert found is not None
+    return {"value": found.value, "low": found.low, "high": found.high, "n": clips}
+
+
+def zero_shot(detector: api.Detector, manifest: Manifest) -> BoolArray:
+    """Return which clips of fold 5 a model of AudioSet's classes names: the class with the highest matching one."""
+    right = []
+    for clip in (clip for clip in manifest.clips if clip.fold == "5"):
         scores = {s.label: s.score for s in detector.tag(clip.path).scores}
         said = max(MEANS, key=lambda label: max(scores[name] for name in MEANS[label]))
-        right += (said,) == clip.label
-    return right / len(clips)
+        right.append((said,) == clip.label)
+    return np.array(right)
 
 
 def cost(shared: Path, runs: Path) -> None:
@@ -563,14 +581,18 @@ def _extra(runs: Path) -> list[str]:
         lines += [
             f"{found['clips']} clips of {', '.join(KEPT_OUT)}; {found['classes']} classes with at least 5 positives."
         ]
-        lines += ["", "| student of the pool | mAP | same first class % | zero-shot, ESC-10 fold 5 % |"]
+        lines += ["", "| student of the pool | mAP % | same first class % | zero-shot, ESC-10 fold 5 % |"]
         lines += ["|---|--:|--:|--:|"]
         for student, figures in found.items():
             if "/" in student:
                 kind, seed = student.split("/")
-                shares = f"{100 * figures['top1']:.1f} | {100 * figures['zero_shot']:.1f}"
-                lines += [f"| {POOL_STUDENTS[kind]}, {seed} | {figures['mAP']:.3f} | {shares} |"]
+                cells = " | ".join(_cell(figures[name]) for name in ("mAP", "top1", "zero_shot"))
+                lines += [f"| {POOL_STUDENTS[kind]}, {seed} | {cells} |"]
     return lines
+
+
+def _cell(figure: Mapping[str, float]) -> str:
+    return f"{100 * figure['value']:.1f} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
 
 
 def main() -> None:
