@@ -13,8 +13,8 @@
     python -m benchmarks.distillation table SHARED RUNS               writes docs/results/distillation.md, with
                                                                       what RUNS/notes.md says about the runs
 
-Every step is resumable: a fold that is done is not trained again, a killed fold goes on from its checkpoint. All
-students of a table take the same number of steps. No fold hears its test clips: mixtures are made within folds, those
+Every step is resumable: a fold that is done is not trained again, a killed fold goes on from its checkpoint. All rows
+of one network take the same number of steps. No fold hears its test clips: mixtures are made within folds, those
 with a source outside the training folds are left out, and the head on the embedding is fitted on the training folds.
 """
 
@@ -507,8 +507,8 @@ def detect(shared: Path, runs: Path) -> None:
 
 HEAD = """# What a teacher buys
 
-ESC-10, 400 clips, five official folds; students of the default CRNN, the same number of steps in every row, nothing
-selected, the last averaged weights scored once. Teacher: mn04 (EfficientAT, 0.98 M weights), zero-shot 96.25 %. No fold
+ESC-10, 400 clips, five official folds; nothing selected, the last averaged weights scored once. Rows of one network have
+the same number of steps: the CRNN (as it was before ADR 28) 750 of 128 crops, `mobilecrnn` 300 of 16. Teacher: mn04 (EfficientAT, 0.98 M weights), zero-shot 96.25 %. No fold
 hears its test clips, neither through the student nor through the teacher's head (`tests/training/test_lessons.py`).
 Interval: 95 % bootstrap over source recordings, averaged over seeds. Gain: paired, on the same clips and seeds.
 
@@ -534,7 +534,7 @@ def table(runs: Path, shared: Path) -> str:
     if (store / "index.json").is_file():
         probe = {0: probe_scores(open_store(store), manifest)}
         lines.append(_line("mn04, linear probe", "983,599", probe, targets, groups, "", commit()))
-    lines += ["", "Not trained to the end: " + "; ".join(missing) + "."] if missing else []
+    lines += ["", "Not trained, or not to the end: " + "; ".join(missing) + "."] if missing else []
     lines += ["", (runs / "notes.md").read_text().rstrip("\n")] if (runs / "notes.md").is_file() else []
     lines += _extra(runs)
     lines += ["", "Machine: " + ", ".join(f"{k} {v}" for k, v in describe().items()), ""]
