@@ -93,7 +93,7 @@ class ModelSection(_Section):
     )
     causal: bool = Field(False, description="Look only backwards in time, so that a stream equals the file.")
     time_stride: Literal[2, 4, 8, 16, 32] = Field(
-        4,
+        2,
         description="Log-mel frames an output frame stands for; more is faster, fewer is finer in time. "
         "A `crnn` has 2, 4 or 8, a `mobilecrnn` 16, `efficientat` 32.",
     )
@@ -256,7 +256,7 @@ class OptimSection(_Section):
     name: Literal["adamw"] = Field("adamw", description="Optimiser.")
     lr: float = Field(0.0015, gt=0, le=1, description="Peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay (not on norms and biases).")
-    epochs: int = Field(75, ge=1, le=100_000, description="Passes over the training part.")
+    epochs: int = Field(60, ge=1, le=100_000, description="Passes over the training part.")
     steps: int | None = Field(None, ge=1, description="Steps in all, in place of epochs; null lets epochs decide.")
     warmup_steps: int = Field(100, ge=0, description="Steps of linear warm-up.")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="What the learning rate does after warm-up.")
