@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 
 import numpy as np
@@ -22,6 +23,7 @@ from auricle.training.dataset import (
     ClipReader,
     Collate,
     CropDataset,
+    _begin_worker,
     crop_length,
     frame_samples,
     make_loader,
@@ -257,3 +259,16 @@ def test_waveform_arrays_give_the_same_batches_as_the_audio(reader, clips, tmp_p
     ]
     for from_audio, from_arrays in zip(*both, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(from_audio[:-2], from_arrays[:-2], strict=True))
+
+
+@pytest.mark.parametrize(("orphan", "code"), [(True, 0), (False, 7)])
+def test_a_loader_process_that_begins_as_an_orphan_ends(orphan, code):
+    """Its trainer was killed while it was starting: nobody would ever end it."""
+    trainer = os.getpid() + (1 if orphan else 0)
+    child = os.fork()
+    if child == 0:
+        try:
+            _begin_worker(trainer, 0)
+        finally:
+            os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -297,7 +299,7 @@ def make_loader(
         batch_sampler=_Walk(share, first_step, last_step),
         collate_fn=collate,
         num_workers=workers,
-        worker_init_fn=_begin_worker,
+        worker_init_fn=partial(_begin_worker, os.getpid()),
         timeout=timeout_s if workers else 0,
         prefetch_factor=4 if workers else None,
     )
@@ -313,7 +315,7 @@ def make_batch_loader(
         batch_size=None,
         sampler=_Walk(share, first_step, last_step),
         num_workers=workers,
-        worker_init_fn=_begin_worker,
+        worker_init_fn=partial(_begin_worker, os.getpid()),
         timeout=timeout_s if workers else 0,
         prefetch_factor=4 if workers else None,
     )
@@ -367,8 +369,14 @@ class Collate:
         return Timed(torch.from_numpy(frames), torch.from_numpy(known))
 
 
-def _begin_worker(worker: int) -> None:
-    """Leave Ctrl-C to the process that trains; end without an error at a SIGTERM, which it got too or has sent."""
+def _begin_worker(trainer: int, worker: int) -> None:
+    """Leave Ctrl-C to the process that trains; end without an error at a SIGTERM, which it got too or has sent.
+
+    From its next line on torch watches whether the worker's parent is still the same. Where the trainer was killed
+    before, that would be another one, for ever: so a worker that begins as an orphan ends.
+    """
+    if multiprocessing.get_start_method() != "forkserver" and os.getppid() != trainer:
+        os._exit(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
