@@ -507,10 +507,11 @@ def detect(shared: Path, runs: Path) -> None:
 
 HEAD = """# What a teacher buys
 
-ESC-10, 400 clips, five official folds; nothing selected, the last averaged weights scored once. Rows of one network have
-the same number of steps: the CRNN (as it was before ADR 28) 750 of 128 crops, `mobilecrnn` 300 of 16. Teacher: mn04 (EfficientAT, 0.98 M weights), zero-shot 96.25 %. No fold
-hears its test clips, neither through the student nor through the teacher's head (`tests/training/test_lessons.py`).
-Interval: 95 % bootstrap over source recordings, averaged over seeds. Gain: paired, on the same clips and seeds.
+ESC-10, 400 clips, five official folds; nothing selected, the last averaged weights scored once. Rows of one network
+have the same number of steps: the CRNN (as it was before ADR 28) 750 of 128 crops, `mobilecrnn` 300 of 16. Teacher:
+mn04 (EfficientAT, 0.98 M weights), zero-shot 96.25 %. No fold hears its test clips, neither through the student nor
+through the teacher's head (`tests/training/test_lessons.py`). Interval: 95 % bootstrap over source recordings, averaged
+over seeds. Gain: paired, on the same clips and seeds.
 
 | row | weights | seeds | accuracy % [95 %] | each seed | gain over alone | log loss | calibration error | commit |
 |---|--:|--:|--:|---|--:|--:|--:|---|
