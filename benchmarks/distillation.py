@@ -122,6 +122,7 @@ ROWS: Mapping[str, Row] = {
     "layers_clips": Row(
         "the same + labels of the clips (classes and embedding)", "clips", LAYERS, model="mobilecrnn", copied=True
     ),
+    "layers_windows": Row("the same + labels of windows of 1 s", "windows", LAYERS, model="mobilecrnn", copied=True),
 }
 #: Recordings, mixtures and windows of each folder of soft labels.
 LESSONS: Mapping[str, dict[str, object]] = {
@@ -254,6 +255,9 @@ def bundle(shared: Path, runs: Path, name: str, seed: int) -> Path:
     api.train(
         shared / "data/esc10",
         out=out,
+        model=row.model,
+        init=str(teacher_of(shared)) if row.copied else None,
+        new_head=row.copied,
         soft=soft_of(runs, row),
         overrides=[*STUDENT, *row.overrides, *pool_of(shared, row)],
         seed=seed,
@@ -492,7 +496,7 @@ def detect(shared: Path, runs: Path) -> None:
     for r in rows:
         true.setdefault(r["filename"], []).append(Event(r["event_label"], float(r["onset"]), float(r["offset"]), 1.0))
     report = {}
-    for name in ("alone", "windows"):
+    for name in ("layers_clips", "layers_windows"):
         out = runs / "bundles" / f"{name}-0"
         detector = api.load(out if (out / "auricle.json").is_file() else bundle(shared, runs, name, 0))
         events, segments = np.zeros(3), np.zeros(3)
