@@ -151,7 +151,7 @@ def test_several_windows_a_crop_teach_frames(place, tmp_path):
     assert training_set(material, np.arange(12)).lessons.per_crop == 5
     heard = Listener()
     api.train(place / "folds.csv", out=tmp_path / "m", soft=place / "tenths", overrides=TINY, progress=heard)
-    assert heard.losses[-1] < heard.losses[0]
+    assert np.mean(heard.losses[-3:]) < np.mean(heard.losses[:3])
 
 
 def test_windows_that_do_not_fill_a_crop_are_refused(place):
@@ -172,7 +172,7 @@ def test_other_data_and_a_moved_pool_are_refused(place, tmp_path):
         material_of(place, "soft", f"teacher.pool={tmp_path}")
     raw = with_soft(load_recipe(None, [], base=recipe_base("rawnet")), place / "soft")
     with pytest.raises(
-        ConfigError, match=r"network rawnet learns from labels; for a folder of soft labels take crnn or"
+        ConfigError, match=r"network rawnet learns from labels; for a folder of soft labels take crnn, mobilecrnn or"
     ):
         prepare(read_training_data(place / "folds.csv", raw), raw, Progress())
     with pytest.raises(ConfigError, match=r"data\.balance sampler is for labelled clips alone"):

@@ -92,7 +92,7 @@ def test_the_model_hears(result):
     assert {score.label for score in tagged.scores} == {"high", "low"}
     assert 0 <= sum(score.score for score in tagged.scores) <= 1
     assert all(0 <= event.onset <= event.offset <= 0.6 for event in detector.detect(sound("low", 3), RATE).events)
-    assert detector.embed(sound("low", 3), RATE).embedding.shape == (16,)
+    assert detector.embed(sound("low", 3), RATE).embedding.shape == (32,)
 
 
 def test_the_result_says_what_happened(result, said):

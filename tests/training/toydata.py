@@ -36,6 +36,7 @@ TINY = (
     "frontend.hop_ms=10",
     "model.time_stride=4",
     "augment.mixup_alpha=0.3",
+    "augment.mixup_by=amplitude",
     "augment.speed=[0.85, 1.15]",
     "augment.freq_mask_mels=4",
     "augment.masks=2",
