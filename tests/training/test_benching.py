@@ -54,7 +54,7 @@ def test_our_own_ways_backwards_are_counted_like_those_of_torch(monkeypatch, net
                 monkeypatch.setattr(module, "run_gru", lambda gru, x: gru(x))
             monkeypatch.setattr(crnn, "convolve", lambda layer, x: layer(x))
         found.append(count_gflop(build_network(recipe, 2), recipe, 2))
-    assert found[0] == pytest.approx(found[1], rel=0.02)
+    assert found[0] == pytest.approx(found[1], rel=0.05)
 
 
 @pytest.mark.parametrize("network", ["crnn", "rawnet"])
