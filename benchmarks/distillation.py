@@ -120,9 +120,19 @@ ROWS: Mapping[str, Row] = {
     "scratch": Row("`mobilecrnn` alone", None, LAYERS, model="mobilecrnn"),
     "layers": Row("`mobilecrnn` that begins as mn04's first layers", None, LAYERS, model="mobilecrnn", copied=True),
     "layers_clips": Row(
-        "the same + labels of the clips (classes and embedding)", "clips", LAYERS, model="mobilecrnn", copied=True
+        "`mobilecrnn` that begins as mn04's first layers + labels of the clips",
+        "clips",
+        LAYERS,
+        model="mobilecrnn",
+        copied=True,
     ),
-    "layers_windows": Row("the same + labels of windows of 1 s", "windows", LAYERS, model="mobilecrnn", copied=True),
+    "layers_windows": Row(
+        "`mobilecrnn` that begins as mn04's first layers + labels of windows of 1 s",
+        "windows",
+        LAYERS,
+        model="mobilecrnn",
+        copied=True,
+    ),
 }
 #: Recordings, mixtures and windows of each folder of soft labels.
 LESSONS: Mapping[str, dict[str, object]] = {
