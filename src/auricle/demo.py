@@ -50,7 +50,7 @@ MODEL, DATA, SCENE, TRUTH, EVENTS, PAGE = "model", "data", "scene.wav", "scene.c
 _QUICK: tuple[str, ...] = (
     "data.workers=0",
     "augment.gain_db=15",
-    "optim.epochs=40",
+    "optim.epochs=25",
     "optim.warmup_steps=40",
     "run.early_stop=null",
 )
