@@ -140,7 +140,7 @@ def train(material, folder, group=ALONE):
 
     def step_done(step, loss):
         done(step, loss)
-        gradients.append([p.grad.numpy().copy() for p in loop.network.parameters()])
+        gradients.append([p.grad.numpy().copy() for p in loop.network.parameters() if p.requires_grad])
 
     loop.progress.step_done = step_done
     state = loop.fit()

@@ -142,7 +142,7 @@ NETWORKS.add(
     NetworkKind(
         _mobilecrnn,
         choices={
-            "model.head": ("statistics", "attention", "linear_softmax"),
+            "model.head": ("statistics", "linear_softmax"),
             "model.causal": (False,),
             "model.time_stride": (MOBILE_STRIDE,),
             "frontend.name": ("kaldimel",),
