@@ -168,7 +168,7 @@ def test_together_they_compute_what_one_computes_from_the_joined_batch(
         np.testing.assert_allclose(losses, expected[0], atol=1e-5)
         for found, wanted in zip(gradients, expected[1], strict=True):
             for a, b in zip(found, wanted, strict=True):
-                np.testing.assert_allclose(a, b, atol=1e-5)
+                np.testing.assert_allclose(a, b, atol=3e-5)  # sums over 16 units a step, in another order
         for found, wanted in ((weights, expected[2]), (averaged, expected[3])):
             for name in wanted.keys() - IDLE:
                 value = wanted[name]
