@@ -5,7 +5,7 @@
     python -m benchmarks.distillation run SHARED RUNS ROW [SEED ...]  trains what is missing of one row
     python -m benchmarks.distillation fold SHARED RUNS ROW SEED FOLD  trains one fold, so that many run at once
     python -m benchmarks.distillation bundle SHARED RUNS ROW SEED     a model of folds 1 to 4, with dev for thresholds
-    python -m benchmarks.distillation audioset SHARED RUNS SEED       the student of the pool that is shipped
+    python -m benchmarks.distillation audioset SHARED RUNS SEED       a student of the pool, all of mn04's classes
     python -m benchmarks.distillation trial SHARED RUNS ROW FOLD SEED [KEY=VALUE ...]   design: folds 1 to 4 only
     python -m benchmarks.distillation agree SHARED RUNS               both students of the pool on the kept-out packages
     python -m benchmarks.distillation cost SHARED RUNS                weights and time for 10 s, one thread
@@ -89,7 +89,8 @@ LAYERS = (
     *("augment.equaliser_db=0", "augment.mixup_alpha=0.3"),
 )
 
-#: The built-in `audioset`. Its head has no weights of attention: with 527 classes they would be the largest part.
+#: The student of the pool with all of mn04's classes, which was not good enough to ship as `audioset`. Its head has no
+#: weights of attention: with 527 classes they would be the largest part.
 AUDIOSET = (
     *("model.head=linear_softmax", "data.batch_size=16", "optim.steps=1500", "optim.lr=0.002"),
     *("augment.equaliser_db=0", "augment.mixup_alpha=0", "teacher.classes_weight=0"),
