@@ -11,7 +11,9 @@
     python -m benchmarks.distillation cost SHARED RUNS                weights and time for 10 s, one thread
     python -m benchmarks.distillation detect SHARED RUNS              with and without window labels, on scenes
     python -m benchmarks.distillation table SHARED RUNS               writes docs/results/distillation.md, with
-                                                                      what RUNS/notes.md says about the runs
+                                                                      what RUNS/notes.md says about the runs, and
+                                                                      the row `crnn` of benchmarks.esc10, if
+                                                                      RUNS/default is that folder
 
 Every step is resumable: a fold that is done is not trained again, a killed fold goes on from its checkpoint. All rows
 of one network take the same number of steps. No fold hears its test clips: mixtures are made within folds, those
@@ -70,7 +72,7 @@ class Row:
         what: as it stands there.
         soft: folder of soft labels under RUNS; None without a teacher.
         overrides: of the recipe, after those of all students.
-        start: row of the pool that is trained first, once a seed, and fine-tuned.
+        start: student of the pool that is trained first, once a seed, and fine-tuned: one of ``POOL_STUDENTS``.
         model: network.
         copied: whether it begins with weights of mn04, all or the first layers.
     """
@@ -120,15 +122,22 @@ ROWS: Mapping[str, Row] = {
     ),
     "scratch": Row("`mobilecrnn` alone", None, LAYERS, model="mobilecrnn"),
     "layers": Row("`mobilecrnn` that begins as mn04's first layers", None, LAYERS, model="mobilecrnn", copied=True),
+    "layers_pool": Row(
+        "`mobilecrnn` that begins as mn04's first layers, + pre-training on the pool",
+        None,
+        LAYERS,
+        start="audioset",
+        model="mobilecrnn",
+    ),
     "layers_clips": Row(
-        "`mobilecrnn` that begins as mn04's first layers + labels of the clips",
+        "`mobilecrnn` that begins as mn04's first layers, + labels of the clips",
         "clips",
         LAYERS,
         model="mobilecrnn",
         copied=True,
     ),
     "layers_windows": Row(
-        "`mobilecrnn` that begins as mn04's first layers + labels of windows of 1 s",
+        "`mobilecrnn` that begins as mn04's first layers, + labels of windows of 1 s",
         "windows",
         LAYERS,
         model="mobilecrnn",
@@ -245,6 +254,8 @@ def pretrained(shared: Path, runs: Path, seed: int) -> Path:
 def audioset(shared: Path, runs: Path, seed: int) -> Path:
     """Train the student of the pool that begins as mn04's first layers and knows all of its classes."""
     out, pool = runs / "audioset" / f"seed{seed}", shared / "data/pool/pool.csv"
+    if (out / "auricle.json").is_file():
+        return out
     api.train(
         pool,
         out=out,
@@ -302,7 +313,10 @@ def start_of(row: Row, shared: Path, runs: Path, seed: int) -> object:
 
     if row.copied:
         return Start(str(teacher_of(shared)), new_head=True)
-    return None if row.start is None else Start(str(pretrained(shared, runs, seed)), new_head=True)
+    if row.start is None:
+        return None
+    made = {"pretrained": pretrained, "audioset": audioset}[row.start]
+    return Start(str(made(shared, runs, seed)), new_head=True)
 
 
 def run(shared: Path, runs: Path, name: str, seeds: Sequence[int]) -> None:
@@ -526,30 +540,39 @@ ESC-10, 400 clips, five official folds; nothing selected, the last averaged weig
 have the same number of steps: the CRNN (as it was before ADR 28) 750 of 128 crops, `mobilecrnn` 300 of 16. Teacher:
 mn04 (EfficientAT, 0.98 M weights), zero-shot 96.25 %. No fold hears its test clips, neither through the student nor
 through the teacher's head (`tests/training/test_lessons.py`). Interval: 95 % bootstrap over source recordings, averaged
-over seeds. Gain: paired, on the same clips and seeds.
+over seeds. Gains: paired, on the same clips and seeds, over the student alone and over today's default CRNN, which has
+no teacher either, is larger than a student may be here, and has a recipe of its own ([esc10.md](esc10.md)).
 
-| row | weights | seeds | accuracy % [95 %] | each seed | gain over alone | log loss | calibration error | commit |
-|---|--:|--:|--:|---|--:|--:|--:|---|
+| row | weights | seeds | accuracy % [95 %] | each seed | gain over alone | gain over default | log loss \
+| calibration error | commit |
+|---|--:|--:|--:|---|--:|--:|--:|--:|---|
 """
+
+#: Folder of today's default CRNN under RUNS.
+DEFAULT = "default"
 
 
 def table(runs: Path, shared: Path) -> str:
     manifest = manifest_of(shared)
     targets, groups = manifest.targets(), manifest.groups()
-    alone = row_scores(runs, "alone", manifest)
+    alone, default = row_scores(runs, "alone", manifest), row_scores(runs, DEFAULT, manifest)
     lines, missing = [HEAD.rstrip("\n")], []
+    if default:
+        facts, made = read_json(runs / DEFAULT / "results.json"), (runs / DEFAULT / "commit").read_text().strip()
+        gains = (paired_gain(default, alone, manifest), "")
+        lines.append(_line("CRNN, default recipe", f"{facts['parameters']:,}", default, targets, groups, gains, made))
     for name, row in ROWS.items():
         found = row_scores(runs, name, manifest)
         missing += [f"{row.what}, seed {seed}" for seed in SEEDS if seed not in found]
         if not found:
             continue
         facts = read_json(runs / name / f"seed{min(found)}" / "row.json")
-        gain = "" if name == "alone" else paired_gain(found, alone, manifest)
-        lines.append(_line(row.what, f"{facts['parameters']:,}", found, targets, groups, gain, facts["commit"]))
+        gains = ("" if name == "alone" else paired_gain(found, alone, manifest), paired_gain(found, default, manifest))
+        lines.append(_line(row.what, f"{facts['parameters']:,}", found, targets, groups, gains, facts["commit"]))
     store = runs / "soft/clips"
     if (store / "index.json").is_file():
         probe = {0: probe_scores(open_store(store), manifest)}
-        lines.append(_line("mn04, linear probe", "983,599", probe, targets, groups, "", commit()))
+        lines.append(_line("mn04, linear probe", "983,599", probe, targets, groups, ("", ""), commit()))
     lines += ["", "Not trained, or not to the end: " + "; ".join(missing) + "."] if missing else []
     lines += ["", (runs / "notes.md").read_text().rstrip("\n")] if (runs / "notes.md").is_file() else []
     lines += _extra(runs)
@@ -563,7 +586,7 @@ def _line(
     found: Mapping[int, FloatArray],
     targets: FloatArray,
     groups: Sequence[object],
-    gain: str,
+    gains: tuple[str, str],
     where: str,
 ) -> str:
     m = pooled_metrics(list(found.values()), targets, groups, "single")
@@ -571,7 +594,7 @@ def _line(
     each = ", ".join(f"{100 * float((s.argmax(1) == truth).mean()):.2f}" for s in found.values())
     accuracy = f"**{100 * a.value:.1f}** [{100 * a.low:.1f}, {100 * a.high:.1f}]"
     figures = f"{m['log_loss'].value:.3f} | {m['calibration_error'].value:.3f}"
-    return f"| {what} | {weights} | {len(found)} | {accuracy} | {each} | {gain} | {figures} | `{where}` |"
+    return f"| {what} | {weights} | {len(found)} | {accuracy} | {each} | {' | '.join(gains)} | {figures} | `{where}` |"
 
 
 def _extra(runs: Path) -> list[str]:

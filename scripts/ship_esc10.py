@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn a trained model folder into the built-in bundle ``esc10``: name, licence and attribution of its data.
 
-    python -m benchmarks.distillation teach SHARED RUNS mixtures
-    auricle train esc10/ --out models/esc10 --soft RUNS/soft/mixtures --test-fold 5 --set model.width=0.75 --set ...
-    python scripts/ship_esc10.py models/esc10 esc10/ATTRIBUTION.md
+    python -m benchmarks.distillation teach SHARED RUNS clips
+    python -m benchmarks.distillation bundle SHARED RUNS layers_clips 0
+    python scripts/ship_esc10.py RUNS/bundles/layers_clips-0 esc10/ATTRIBUTION.md mn04_as_mAP_432.LICENSE.txt
     python scripts/ship_esc10.py --card         only mends the head of the card that is there
 
-The card keeps the figures that training wrote (fold 5, scored once) and names the author of every clip.
+The card keeps the figures that training wrote (fold 5, scored once), names the author of every clip, and holds the
+licence of the teacher's weights, which the model began as.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ LICENSE = "Creative Commons BY 3.0 (single clips BY 3.0 or CC0)"
 ATTRIBUTION = (
     "ESC-10 by K. J. Piczak (ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015, "
     "doi 10.1145/2733373.2806390), clips from Freesound; the authors of all clips are named in README.md. "
-    "Teacher: mn04_as of EfficientAT (F. Schmid, K. Koutini, G. Widmer; MIT), trained on AudioSet; mixtures with clips "
-    "out of sound packages of Debian 12 main"
+    "Teacher: mn04_as of EfficientAT (F. Schmid, K. Koutini, G. Widmer), trained on AudioSet; this model began as a "
+    "copy of its first layers, which are under the MIT licence in README.md"
 )
 CLIP = re.compile(
     r"\*\*\[(?P<name>[\w-]+)\.ogg\].*?derived from \[(?P<title>.*?)\]\(.*?\) "
@@ -36,6 +37,7 @@ CLIP = re.compile(
 #: A row of the card's figures of the test part: name, value, interval, number of clips.
 FIGURE = re.compile(r"^\| test, scored once \| (\w+) \| (\S+) \| (\S+) – (\S+) \| (\d+) \|$", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n+", re.DOTALL)
+#: Largest file of a built-in bundle.
 MAX_BYTES = 1_500_000
 
 
@@ -67,21 +69,23 @@ def main() -> None:
     if sys.argv[1:] == ["--card"]:
         mend_card()
         return
-    source, attribution = Path(sys.argv[1]), Path(sys.argv[2])
+    source, attribution, licence = map(Path, sys.argv[1:])
     bundle = load_bundle(source)
     provenance = bundle.spec.provenance.model_copy(update={"license": LICENSE, "attribution": ATTRIBUTION})
     spec = bundle.spec.model_copy(update={"name": "esc10", "provenance": provenance})
     files = {name: bundle.read(name) for name in bundle.spec.sha256}
-    size = sum(map(len, files.values()))
-    if size > MAX_BYTES:
-        sys.exit(f"{size} bytes; a built-in bundle has at most {MAX_BYTES}")
+    size, largest = sum(map(len, files.values())), max(files, key=lambda name: len(files[name]))
+    if len(files[largest]) > MAX_BYTES:
+        sys.exit(f"{largest}: {len(files[largest])} bytes; a file of a built-in bundle has at most {MAX_BYTES}")
     card = (source / "README.md").read_text(encoding="utf-8")
     card = card.replace("Licence of the data: not stated.", f"Licence of the data: {LICENSE}. {ATTRIBUTION}.")
     card = card.replace("--model ./esc10", "--model esc10")
     card = with_front_matter(card, spec)
     lines = clip_lines(attribution.read_text(encoding="utf-8"))
     write_bundle(TARGET, spec, files)
-    atomic_write(TARGET / "README.md", "\n".join([card, "## Authors of the clips", "", *lines, ""]).encode())
+    terms = ["## Licence of the weights that it began as", "", licence.read_text(encoding="utf-8").strip(), ""]
+    text = "\n".join([card, *terms, "## Authors of the clips", "", *lines, ""])
+    atomic_write(TARGET / "README.md", text.encode())
     sys.stdout.write(f"wrote {TARGET}: {size} bytes, {len(lines)} clips named\n")
 
 

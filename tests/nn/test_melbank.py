@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from auricle.errors import UsageError
-from auricle.nn.melbank import hz_to_mel_kaldi, hz_to_mel_slaney, mel_bank, mel_to_hz_slaney
+from auricle.nn.melbank import (
+    GraphMelBank,
+    hz_to_mel_kaldi,
+    hz_to_mel_slaney,
+    mel_bank,
+    mel_positions,
+    mel_to_hz_slaney,
+)
 
 SHAPES = [
     # sample_rate, n_fft, n_mels, f_min, f_max
@@ -58,6 +65,22 @@ def test_a_bank_of_two_by_hand():
     height = 2 / (400 / 3)
     expected = height * np.array([[0, 0.5, 1, 0.5, 0, 0, 0], [0, 0, 0, 0.5, 1, 0.5, 0]])
     np.testing.assert_allclose(mel_bank(400, 12, 2, 0, 200, "slaney"), expected, atol=1e-8)
+
+
+def test_the_positions_of_a_bank_of_two_by_hand():
+    """The bins of the bank above: the peaks of band 0 and 1 lie at bins 2 and 4, the outer edges at 0 and 6."""
+    positions, heights = mel_positions(400, 12, 2, 0, 200, "slaney")
+    np.testing.assert_allclose(positions, [-1, -0.5, 0, 0.5, 1, 1.5, 2], atol=1e-12)
+    np.testing.assert_allclose(heights, [0.015, 0.015])
+
+
+@pytest.mark.parametrize("convention", ["slaney", "kaldi"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_graph_makes_the_same_bank_of_twelve_bytes_a_bin(shape, convention):
+    expected = mel_bank(*shape, convention)
+    made = GraphMelBank(*mel_positions(*shape, convention))
+    np.testing.assert_allclose(made().numpy(), expected, atol=2e-7 * expected.max())
+    assert sum(b.nbytes for b in made.buffers()) == 12 * expected.shape[1] + 12 * len(expected)
 
 
 @pytest.mark.parametrize("convention", ["slaney", "kaldi"])

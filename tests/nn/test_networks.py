@@ -153,7 +153,7 @@ def test_the_exported_file_holds_no_fourier_matrix(small_network):
     network = small_network(LABELS, sample_rate=16_000)
     weights = sum(v.numel() * 4 for v in network.state_dict().values())
     content = export_onnx(ScoringGraph(network.for_export(), "multi", negatives=False), 8_000)
-    assert len(content) < weights + 150_000
+    assert len(content) < weights + 120_000
 
 
 def test_a_network_is_made_from_the_seed_alone(small_recipe):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from auricle.nn.melbank import mel_bank
+from auricle.nn.melbank import GraphMelBank, mel_bank, mel_positions
 from auricle.timeline import Layer, seconds_to_samples
 
 PRE_EMPHASIS = 0.97
@@ -69,8 +69,15 @@ class KaldiMelSpec:
 
     def bank(self) -> Tensor:
         """Return the filter bank, shape ``(mel, bin)``."""
+        return torch.from_numpy(mel_bank(*self._bands()))
+
+    def graph_bank(self) -> GraphMelBank:
+        """Return what makes the filter bank inside an exported graph."""
+        return GraphMelBank(*mel_positions(*self._bands()))
+
+    def _bands(self) -> tuple[int, int, int, float, float, str]:
         f_max = self.sample_rate / 2 if self.f_max is None else self.f_max
-        return torch.from_numpy(mel_bank(self.sample_rate, self.n_fft, self.n_mels, self.f_min, f_max, "kaldi"))
+        return self.sample_rate, self.n_fft, self.n_mels, self.f_min, f_max, "kaldi"
 
 
 def _emphasised(waveform: Tensor, spec: KaldiMelSpec) -> Tensor:
@@ -109,7 +116,6 @@ class KaldiMel(nn.Module):
 class GraphKaldiMel(nn.Module):
     """The same features by convolution with the windowed Fourier matrix; for export only."""
 
-    bank: Tensor
     sample: Tensor
     bins: Tensor
 
@@ -117,7 +123,7 @@ class GraphKaldiMel(nn.Module):
         super().__init__()
         self.spec = spec
         # Persistent, as in nn.logmel: from anything else the exporter folds the ramps into a table.
-        self.register_buffer("bank", spec.bank())
+        self.bank = spec.graph_bank()
         self.register_buffer("sample", torch.arange(spec.window_samples))
         self.register_buffer("bins", torch.arange(spec.n_fft // 2 + 1))
 
@@ -136,4 +142,4 @@ class GraphKaldiMel(nn.Module):
         spectrum = nn.functional.conv1d(_emphasised(waveform, spec)[:, None], self.kernel(), stride=spec.hop_samples)
         real, imaginary = spectrum.chunk(2, dim=1)
         power = real.square() + imaginary.square()
-        return _scaled(nn.functional.conv1d(power, self.bank[:, :, None]))
+        return _scaled(nn.functional.conv1d(power, self.bank()[:, :, None]))

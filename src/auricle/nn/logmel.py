@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from auricle.nn.melbank import mel_bank
+from auricle.nn.melbank import GraphMelBank, mel_bank, mel_positions
 from auricle.timeline import Layer, seconds_to_samples
 
 #: Added to the mel power before the logarithm. A full-scale sine has a power near 1e4 here and the noise of
@@ -72,8 +72,15 @@ class LogMelSpec:
 
     def bank(self) -> Tensor:
         """Return the filter bank, shape ``(mel, bin)``."""
+        return torch.from_numpy(mel_bank(*self._bands()))
+
+    def graph_bank(self) -> GraphMelBank:
+        """Return what makes the filter bank inside an exported graph."""
+        return GraphMelBank(*mel_positions(*self._bands()))
+
+    def _bands(self) -> tuple[int, int, int, float, float]:
         f_max = self.sample_rate / 2 if self.f_max is None else self.f_max
-        return torch.from_numpy(mel_bank(self.sample_rate, self.n_fft, self.n_mels, self.f_min, f_max))
+        return self.sample_rate, self.n_fft, self.n_mels, self.f_min, f_max
 
 
 class LogMel(nn.Module):
@@ -103,7 +110,6 @@ class LogMel(nn.Module):
 class GraphLogMel(nn.Module):
     """The same features by convolution with the windowed Fourier matrix; for export only."""
 
-    bank: Tensor
     sample: Tensor
     bins: Tensor
 
@@ -113,7 +119,7 @@ class GraphLogMel(nn.Module):
         self.causal = causal
         # Persistent buffers are the graph's own values; from anything else the exporter folds the ramps, and
         # all that is computed from them, into a table.
-        self.register_buffer("bank", spec.bank())
+        self.bank = spec.graph_bank()
         self.register_buffer("sample", torch.arange(spec.window_samples))
         self.register_buffer("bins", torch.arange(spec.n_fft // 2 + 1))
 
@@ -144,11 +150,11 @@ class GraphLogMel(nn.Module):
         index = torch.arange(count, device=waveform.device)[:, None] * spec.hop_samples + self.sample[None, :]
         real, imaginary = (waveform[:, index] @ self.kernel()[:, 0, :].T).chunk(2, dim=2)
         power = real.square() + imaginary.square()
-        return torch.log(power @ self.bank.T + LOG_FLOOR).transpose(1, 2)
+        return torch.log(power @ self.bank().T + LOG_FLOOR).transpose(1, 2)
 
     def _by_convolution(self, waveform: Tensor) -> Tensor:
         """Return the same; faster where one recording is long."""
         spectrum = nn.functional.conv1d(waveform[:, None, :], self.kernel(), stride=self.spec.hop_samples)
         real, imaginary = spectrum.chunk(2, dim=1)
         power = real.square() + imaginary.square()
-        return torch.log(nn.functional.conv1d(power, self.bank[:, :, None]) + LOG_FLOOR)
+        return torch.log(nn.functional.conv1d(power, self.bank()[:, :, None]) + LOG_FLOOR)

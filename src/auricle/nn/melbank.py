@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor, nn
 
 from auricle.errors import UsageError
 from auricle.results import FloatArray
@@ -44,33 +46,30 @@ def hz_to_mel_kaldi(hz: npt.ArrayLike) -> Float64:
     return 1127.0 * np.log1p(np.asarray(hz, dtype=np.float64) / 700.0)
 
 
-def _slaney_bank(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> Float64:
+def _slaney_positions(bins_hz: Float64, n_mels: int, f_min: float, f_max: float) -> tuple[Float64, Float64]:
     """Triangles over frequency, each of area 1 (in Hz)."""
-    bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)
     edges = mel_to_hz_slaney(np.linspace(hz_to_mel_slaney(f_min), hz_to_mel_slaney(f_max), n_mels + 2))
-    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising = (bins - left) / (centre - left)
-    falling = (right - bins) / (right - centre)
-    return np.maximum(0, np.minimum(rising, falling)) * (2.0 / (right - left))
+    return np.interp(bins_hz, edges, np.arange(-1.0, n_mels + 1)), 2.0 / (edges[2:] - edges[:-2])
 
 
-def _kaldi_bank(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> Float64:
+def _kaldi_positions(bins_hz: Float64, n_mels: int, f_min: float, f_max: float) -> tuple[Float64, Float64]:
     """Triangles over mel with peaks of 1; the Nyquist bin is left out, as Kaldi does."""
-    bins = hz_to_mel_kaldi(np.arange(n_fft // 2 + 1) * sample_rate / n_fft)
     edges = np.linspace(hz_to_mel_kaldi(f_min), hz_to_mel_kaldi(f_max), n_mels + 2)
-    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    bank = np.maximum(0, np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)))
-    bank[:, -1] = 0
-    return bank
+    positions = np.interp(hz_to_mel_kaldi(bins_hz), edges, np.arange(-1.0, n_mels + 1))
+    positions[-1] = -1
+    return positions, np.ones(n_mels)
 
 
-_BANKS = {"slaney": _slaney_bank, "kaldi": _kaldi_bank}
+_POSITIONS = {"slaney": _slaney_positions, "kaldi": _kaldi_positions}
 
 
-def mel_bank(
+def mel_positions(
     sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, convention: str = "slaney"
-) -> FloatArray:
-    """Return the filter bank, shape ``(mel, n_fft // 2 + 1)``, float32.
+) -> tuple[Float64, Float64]:
+    """Return where each bin lies among the bands, and how high the triangles are: all that a bank is made of.
+
+    Neighbouring triangles meet at each other's peaks, so a bin between the peaks of bands 3 and 4 lies at 3 + x, and
+    counts 1 - x in band 3 and x in band 4. Bins outside all triangles lie at -1 or ``n_mels``.
 
     Args:
         sample_rate: in Hz.
@@ -78,14 +77,30 @@ def mel_bank(
         n_mels: number of bands.
         f_min: lowest edge in Hz.
         f_max: highest edge in Hz, at most half the sample rate.
-        convention: ``slaney`` or ``kaldi``.
+        convention: ``slaney`` or ``kaldi``; see the module's docstring.
+
+    Returns:
+        Positions ``(n_fft // 2 + 1,)`` and heights ``(mel,)``.
+
+    Raises:
+        UsageError: if the convention is unknown.
+    """
+    if convention not in _POSITIONS:
+        raise UsageError(f"mel convention {convention!r} is unknown; known: {', '.join(sorted(_POSITIONS))}")
+    bins_hz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
+    return _POSITIONS[convention](bins_hz, n_mels, f_min, f_max)
+
+
+def mel_bank(
+    sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, convention: str = "slaney"
+) -> FloatArray:
+    """Return the filter bank, shape ``(mel, n_fft // 2 + 1)``, float32; arguments as for ``mel_positions``.
 
     Raises:
         UsageError: if the convention is unknown, or a band is so narrow that no bin falls into it.
     """
-    if convention not in _BANKS:
-        raise UsageError(f"mel convention {convention!r} is unknown; known: {', '.join(sorted(_BANKS))}")
-    bank = _BANKS[convention](sample_rate, n_fft, n_mels, f_min, f_max)
+    positions, heights = mel_positions(sample_rate, n_fft, n_mels, f_min, f_max, convention)
+    bank = np.maximum(0, 1 - np.abs(positions - np.arange(n_mels)[:, None])) * heights[:, None]
     empty = np.flatnonzero(bank.max(axis=1) == 0)
     if len(empty):
         raise UsageError(
@@ -93,3 +108,31 @@ def mel_bank(
             f"(bins are {sample_rate / n_fft:.1f} Hz apart); use fewer bands or a longer window"
         )
     return bank.astype(np.float32)
+
+
+class GraphMelBank(nn.Module):
+    """The same bank, made inside an exported graph: twelve bytes a bin, where a table has four for each bin and band.
+
+    Args:
+        positions, heights: of ``mel_positions``.
+    """
+
+    nearest: Tensor
+    rest: Tensor
+    heights: Tensor
+    band: Tensor
+
+    def __init__(self, positions: Float64, heights: Float64) -> None:
+        super().__init__()
+        nearest = np.round(positions)
+        # Persistent: the exporter would fold a constant, and all that is computed from it, into a table. Whole numbers
+        # and the rest apart: a float32 of 100.123 has lost digits that one of 0.123 has.
+        self.register_buffer("nearest", torch.from_numpy(nearest.astype(np.int64)))
+        self.register_buffer("rest", torch.from_numpy((positions - nearest).astype(np.float32)))
+        self.register_buffer("heights", torch.from_numpy(heights.astype(np.float32)))
+        self.register_buffer("band", torch.arange(len(heights)))
+
+    def forward(self) -> Tensor:
+        """Return the bank ``(mel, bin)``."""
+        away = (self.nearest[None, :] - self.band[:, None]).to(torch.float32) + self.rest
+        return (1 - away.abs()).clamp_min(0) * self.heights[:, None]

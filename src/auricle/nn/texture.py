@@ -47,12 +47,18 @@ class Texture(nn.Module):
 
     correlated: Tensor
     fluctuating: Tensor
+    step: Tensor
+    average: Tensor
+    frames: Tensor
     pairs: Tensor
 
     def __init__(self, mels: int, labels: int) -> None:
         super().__init__()
         self.register_buffer("correlated", _groups(mels, CORRELATED), persistent=False)
         self.register_buffer("fluctuating", _groups(mels, FLUCTUATING), persistent=False)
+        self.register_buffer("step", torch.tensor([[[1.0, -1.0]]]), persistent=False)
+        self.register_buffer("average", torch.tensor([[[0.5, 0.5]]]), persistent=False)
+        self.register_buffer("frames", 2.0 ** torch.arange(OCTAVES)[:, None, None], persistent=False)
         groups = len(self.correlated)
         rows, columns = np.triu_indices(groups, 1)
         self.register_buffer("pairs", torch.from_numpy(rows * groups + columns), persistent=False)
@@ -99,15 +105,14 @@ class Texture(nn.Module):
     def _fluctuations(self, moved: Tensor, count: Tensor) -> Tensor:
         """Return the power of steps between averages of 1, 2, 4, ... frames: Haar's wavelets of each band."""
         # Zeros behind the end, so that halving again and again leaves out none of the clip.
-        x = nn.functional.pad(moved, (0, 2**OCTAVES - 1))
-        octaves = []
-        for octave in range(OCTAVES):
-            pairs = x.shape[2] // 2 * 2
-            early, late = x[..., 0:pairs:2], x[..., 1:pairs:2]
-            power = (early - late).square().sum(2) * 2**octave / count
-            octaves.append(torch.log(power + _LEAST) @ self.fluctuating.T)
-            x = (early + late) / 2
-        return torch.cat(octaves, dim=1)
+        x = nn.functional.pad(moved, (0, 2**OCTAVES - 1)).flatten(0, 1)[:, None]
+        powers = []
+        for _ in range(OCTAVES):
+            powers.append(nn.functional.conv1d(x, self.step, stride=2).square().sum((1, 2)))
+            x = nn.functional.conv1d(x, self.average, stride=2)
+        power = torch.stack(powers).view(OCTAVES, *moved.shape[:2]) * self.frames / count
+        octaves = torch.log(power + _LEAST) @ self.fluctuating.T
+        return octaves.transpose(0, 1).flatten(1)
 
     def logits(self, logmel: Tensor) -> Tensor:
         """Map log-mels ``(batch, mel, frame)`` to what this expert alone says, ``(batch, label)``."""

@@ -59,6 +59,11 @@ class Material:
     course: Course | None = None
 
     @property
+    def has_labels(self) -> bool:
+        """Whether the clips have labels of their own; else what a teacher said is all there is."""
+        return self.course is None or self.course.has_labels
+
+    @property
     def taught_by(self) -> str:
         """Who taught, and by how much sound, for people; empty where nobody did."""
         if self.course is None:

@@ -178,7 +178,7 @@ def fit(
         torch.set_num_threads(recipe.run.threads)
     torch.manual_seed(recipe.seed)
     network = build_network(recipe, len(material.manifest.labels))
-    if material.course is not None and not material.course.has_labels:
+    if not material.has_labels:
         begin_at_prior(network.head, material.targets[split.train])
     if start is not None and state.step == 0:
         initial_weights(network, start.model, material, new_head=start.new_head)

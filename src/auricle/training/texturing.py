@@ -31,8 +31,7 @@ def fit_texture(network: Network, material: Material, train: npt.NDArray[np.int6
     """
     texture = getattr(network, "texture", None)
     clips = [material.manifest.clips[i] for i in train]
-    unlabelled = material.course is not None and not material.course.has_labels
-    if not isinstance(texture, Texture) or unlabelled or any(clip.strong for clip in clips):
+    if not isinstance(texture, Texture) or not material.has_labels or any(clip.strong for clip in clips):
         return False
     task = material.recipe.task
     chosen = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), MOST_CLIPS)).astype(np.int64))
