@@ -29,7 +29,7 @@ def clips_and_others(tmp_path_factory):
 
 def fit(folder, *overrides, train=None):
     """Return a network with its expert fitted, the data, and whether it was fitted."""
-    recipe = tiny(*overrides)
+    recipe = tiny("model.texture=true", *overrides)
     material = prepare(read_training_data(folder, recipe), recipe, Progress())
     torch.manual_seed(0)
     network = build_network(material.recipe, len(material.manifest.labels)).eval()
@@ -97,7 +97,7 @@ def test_a_network_without_one_is_left_alone(clips, settings):
 
 def test_a_run_keeps_it_to_the_end(clips, tmp_path):
     """Neither the optimiser nor the average of the weights moves it."""
-    api.train(clips, out=tmp_path / "m", overrides=[*TINY, "data.dev=none", "optim.epochs=1"])
+    api.train(clips, out=tmp_path / "m", overrides=[*TINY, "model.texture=true", "data.dev=none", "optim.epochs=1"])
     trained = load_file(tmp_path / "m/model.safetensors")
     expected, _, _ = fit(clips)
     for name, value in expected.texture.state_dict().items():

@@ -28,6 +28,7 @@ RATE = 8_000
 TINY = (
     "model.width=0.125",
     "model.dropout=0.2",
+    "model.texture=false",  # a third of a tiny run's time; tests/training/test_texturing.py and the laws have it
     "model.raw.kernel=64",
     "model.raw.stride=32",
     f"frontend.sample_rate={RATE}",

@@ -100,7 +100,7 @@ def mel_bank(
         UsageError: if the convention is unknown, or a band is so narrow that no bin falls into it.
     """
     positions, heights = mel_positions(sample_rate, n_fft, n_mels, f_min, f_max, convention)
-    bank = np.maximum(0, 1 - np.abs(positions - np.arange(n_mels)[:, None])) * heights[:, None]
+    bank: Float64 = np.maximum(0, 1 - np.abs(positions - np.arange(n_mels)[:, None])) * heights[:, None]
     empty = np.flatnonzero(bank.max(axis=1) == 0)
     if len(empty):
         raise UsageError(
