@@ -72,7 +72,7 @@ class Row:
         what: as it stands there.
         soft: folder of soft labels under RUNS; None without a teacher.
         overrides: of the recipe, after those of all students.
-        start: student of the pool that is trained first, once a seed, and fine-tuned: one of ``POOL_STUDENTS``.
+        pool: whether the student of the pool (``audioset``) is trained first, once a seed, and fine-tuned.
         model: network.
         copied: whether it begins with weights of mn04, all or the first layers.
     """
@@ -80,7 +80,7 @@ class Row:
     what: str
     soft: str | None = None
     overrides: tuple[str, ...] = ()
-    start: str | None = None
+    pool: bool = False
     model: str = "crnn"
     copied: bool = False
 
@@ -99,16 +99,11 @@ AUDIOSET = (
 )
 
 #: Students of the pool, by the folder of their runs.
-POOL_STUDENTS = {"pretrained": "CRNN", "audioset": "`mobilecrnn` that begins as mn04's first layers"}
+POOL_STUDENTS = {"pretrained": "CRNN before ADR 28", "audioset": "`mobilecrnn` that begins as mn04's first layers"}
 
 ROWS: Mapping[str, Row] = {
     "alone": Row("student alone"),
-    "concat": Row("student alone, head `concat_mlp`", overrides=("model.head=concat_mlp",)),
     "clips": Row("+ labels of the clips (classes and embedding)", "clips"),
-    "windows": Row("+ labels of windows of 1 s", "windows"),
-    "pool": Row(
-        "+ pre-training on the pool", None, (f"optim.steps={STEPS // 2}", "optim.lr=0.002"), start="pretrained"
-    ),
     "mixtures": Row("+ labels of mixtures", "mixtures", ("augment.mixup_alpha=0", "teacher.clip_share=0.12")),
     "teacher": Row(
         "mn04, fine-tuned",
@@ -126,7 +121,7 @@ ROWS: Mapping[str, Row] = {
         "`mobilecrnn` that begins as mn04's first layers, + pre-training on the pool",
         None,
         LAYERS,
-        start="audioset",
+        pool=True,
         model="mobilecrnn",
     ),
     "layers_clips": Row(
@@ -235,22 +230,6 @@ def manifest_of(shared: Path) -> Manifest:
     return read_manifest(shared / "data/esc10")
 
 
-def pretrained(shared: Path, runs: Path, seed: int) -> Path:
-    """Train the student of the pool for one seed, or find it."""
-    out, pool = runs / "pretrained" / f"seed{seed}", shared / "data/pool/pool.csv"
-    if not (out / "auricle.json").is_file():
-        api.train(
-            pool,
-            out=out,
-            soft=runs / "soft/pretraining",
-            overrides=[*STUDENT, f"optim.steps={STEPS // 2}", "augment.mixup_alpha=0", f"teacher.pool={pool}"],
-            seed=seed,
-            resume=out.exists(),
-            progress=Say(),
-        )
-    return out
-
-
 def audioset(shared: Path, runs: Path, seed: int) -> Path:
     """Train the student of the pool that begins as mn04's first layers and knows all of its classes."""
     out, pool = runs / "audioset" / f"seed{seed}", shared / "data/pool/pool.csv"
@@ -313,10 +292,9 @@ def start_of(row: Row, shared: Path, runs: Path, seed: int) -> object:
 
     if row.copied:
         return Start(str(teacher_of(shared)), new_head=True)
-    if row.start is None:
+    if not row.pool:
         return None
-    made = {"pretrained": pretrained, "audioset": audioset}[row.start]
-    return Start(str(made(shared, runs, seed)), new_head=True)
+    return Start(str(audioset(shared, runs, seed)), new_head=True)
 
 
 def run(shared: Path, runs: Path, name: str, seeds: Sequence[int]) -> None:
@@ -563,7 +541,8 @@ def table(runs: Path, shared: Path) -> str:
         lines.append(_line("CRNN, default recipe", f"{facts['parameters']:,}", default, targets, groups, gains, made))
     for name, row in ROWS.items():
         found = row_scores(runs, name, manifest)
-        missing += [f"{row.what}, seed {seed}" for seed in SEEDS if seed not in found]
+        if absent := [str(seed) for seed in SEEDS if seed not in found]:
+            missing.append(f"{row.what} (seed {', '.join(absent)})")
         if not found:
             continue
         facts = read_json(runs / name / f"seed{min(found)}" / "row.json")
