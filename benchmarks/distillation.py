@@ -462,7 +462,7 @@ def cost(shared: Path, runs: Path) -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     sound = {rate: rng.normal(0, 0.1, 10 * rate).astype(np.float32) for rate in (16_000, 32_000)}
-    student = api.load(runs / "mixtures/seed0/fold1")
+    student, crnn = (api.load(runs / f"{row}/seed0/fold1") for row in ("layers_clips", "mixtures"))
     mn04 = load_checkpoint(teacher_of(shared)).to(memory_format=torch.channels_last)
     ast, ast_weights = ast_tagger()
 
@@ -472,7 +472,8 @@ def cost(shared: Path, runs: Path) -> None:
 
     timings = take_turns(
         {
-            "student": Candidate(lambda: student.tag(sound[16_000], 16_000), 10),
+            "student": Candidate(lambda: student.tag(sound[32_000], 32_000), 10),
+            "CRNN": Candidate(lambda: crnn.tag(sound[16_000], 16_000), 10),
             "mn04": Candidate(hear, 3),
             "AST base": Candidate(lambda: ast(sound[16_000])),
         },
@@ -480,6 +481,7 @@ def cost(shared: Path, runs: Path) -> None:
     )
     weights = {
         "student": student.spec.provenance.parameters,
+        "CRNN": crnn.spec.provenance.parameters,
         "mn04": sum(p.numel() for p in mn04.parameters()),
         "AST base": ast_weights,
     }
@@ -581,13 +583,13 @@ def _extra(runs: Path) -> list[str]:
     lines = []
     if (runs / "cost.json").is_file():
         costs = read_json(runs / "cost.json")["costs"]
-        base = costs["student"]["median_s"]
         lines += ["", "## Cost: 10 s of sound, one thread, front end included", ""]
-        lines += ["| network | weights | milliseconds | times the student |", "|---|--:|--:|--:|"]
-        lines += [
-            f"| {n} | {c['weights']:,} | {1000 * c['median_s']:.1f} | {c['median_s'] / base:.1f} |"
-            for n, c in costs.items()
-        ]
+        lines += ["`student` begins as mn04's first layers, `CRNN` is the student of the rows above.", ""]
+        lines += ["| network | weights | milliseconds | times the student | times the CRNN |", "|---|--:|--:|--:|--:|"]
+        for name, c in costs.items():
+            times = (c["median_s"] / costs[other]["median_s"] for other in ("student", "CRNN"))
+            cells = [name, f"{c['weights']:,}", f"{1000 * c['median_s']:.1f}", *(f"{ratio:.1f}" for ratio in times)]
+            lines.append(f"| {' | '.join(cells)} |")
     if (runs / "detect.json").is_file():
         lines += ["", "## When: 80 scenes of fold 5, students of folds 1 to 4", ""]
         lines += ["| student | event F1 % | segment F1 % |", "|---|--:|--:|"]
