@@ -131,6 +131,16 @@ ROWS: Mapping[str, Row] = {
         model="mobilecrnn",
         copied=True,
     ),
+    "layers_mixtures": Row(
+        "`mobilecrnn` that begins as mn04's first layers, + labels of mixtures, head `linear_softmax`, 600 steps",
+        "mixtures",
+        (
+            *(*LAYERS, "optim.steps=600", "model.head=linear_softmax"),
+            *("augment.mixup_alpha=0", "teacher.clip_share=0.12"),
+        ),
+        model="mobilecrnn",
+        copied=True,
+    ),
     "layers_windows": Row(
         "`mobilecrnn` that begins as mn04's first layers, + labels of windows of 1 s",
         "windows",
@@ -501,7 +511,7 @@ def detect(shared: Path, runs: Path) -> None:
     for r in rows:
         true.setdefault(r["filename"], []).append(Event(r["event_label"], float(r["onset"]), float(r["offset"]), 1.0))
     report = {}
-    for name in ("layers_clips", "layers_windows"):
+    for name in ("layers_clips", "layers_windows", "layers_mixtures"):
         out = runs / "bundles" / f"{name}-0"
         detector = api.load(out if (out / "auricle.json").is_file() else bundle(shared, runs, name, 0))
         events, segments = np.zeros(3), np.zeros(3)

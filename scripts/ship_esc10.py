@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn a trained model folder into the built-in bundle ``esc10``: name, licence and attribution of its data.
 
-    python -m benchmarks.distillation teach SHARED RUNS clips
-    python -m benchmarks.distillation bundle SHARED RUNS layers_clips 0
-    python scripts/ship_esc10.py RUNS/bundles/layers_clips-0 esc10/ATTRIBUTION.md mn04_as_mAP_432.LICENSE.txt
+    python -m benchmarks.distillation teach SHARED RUNS mixtures
+    python -m benchmarks.distillation bundle SHARED RUNS layers_mixtures 0
+    python scripts/ship_esc10.py RUNS/bundles/layers_mixtures-0 esc10/ATTRIBUTION.md mn04_as_mAP_432.LICENSE.txt
     python scripts/ship_esc10.py --card         only mends the head of the card that is there
 
 The card keeps the figures that training wrote (fold 5, scored once), names the author of every clip, and holds the
@@ -28,7 +28,8 @@ ATTRIBUTION = (
     "ESC-10 by K. J. Piczak (ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015, "
     "doi 10.1145/2733373.2806390), clips from Freesound; the authors of all clips are named in README.md. "
     "Teacher: mn04_as of EfficientAT (F. Schmid, K. Koutini, G. Widmer), trained on AudioSet; this model began as a "
-    "copy of its first layers, which are under the MIT licence in README.md"
+    "copy of its first layers, which are under the MIT licence in README.md; it learnt from mixtures with clips out of "
+    "sound packages of Debian 12 main, too"
 )
 CLIP = re.compile(
     r"\*\*\[(?P<name>[\w-]+)\.ogg\].*?derived from \[(?P<title>.*?)\]\(.*?\) "
@@ -79,7 +80,9 @@ def main() -> None:
         sys.exit(f"{largest}: {len(files[largest])} bytes; a file of a built-in bundle has at most {MAX_BYTES}")
     card = (source / "README.md").read_text(encoding="utf-8")
     card = card.replace("Licence of the data: not stated.", f"Licence of the data: {LICENSE}. {ATTRIBUTION}.")
-    card = card.replace("--model ./esc10", "--model esc10")
+    card = card.replace(f"# {bundle.spec.name}\n", "# esc10\n", 1).replace(
+        f"--model ./{bundle.spec.name}", "--model esc10"
+    )
     card = with_front_matter(card, spec)
     lines = clip_lines(attribution.read_text(encoding="utf-8"))
     write_bundle(TARGET, spec, files)
