@@ -49,9 +49,13 @@ def commands_in(text: str) -> list[list[str]]:
     return found
 
 
+#: Building the tree of all commands takes a tenth of a second, and there are hundreds of lines to look at.
+COMMANDS = typer.main.get_command(app)
+
+
 def problem_with(words: list[str]) -> str | None:
     """Return what is wrong with one command line: an unknown command or option."""
-    command = typer.main.get_command(app)
+    command = COMMANDS
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
         if words[0] not in command.commands:
             return f"no command {words[0]!r}"
