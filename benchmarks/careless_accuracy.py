@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import csv
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -153,15 +153,17 @@ def run_missing(shared: Path, out: Path, runs: Iterable[Run], settings: list[str
         print(f"{run.network}, without fold {run.fold}, seed {run.seed}: {100 * found['accuracy']:.2f} %", flush=True)
 
 
-def right_of(out: Path, network: str) -> tuple[np.ndarray, list[str], dict[str, Any]] | None:
-    """Return what a network got right ``(seed, clip)``, the clips' groups, and the facts of a run; None if unfinished.
+def finished_folds(out: Path, network: str) -> list[str]:
+    """Return the folds that a network was trained without, by all seeds."""
+    return [fold for fold in FOLDS if all(Run(network, fold, seed).path(out).is_file() for seed in SEEDS)]
+
+
+def right_of(out: Path, network: str, folds: Sequence[str]) -> tuple[np.ndarray, list[str], dict[str, Any]]:
+    """Return what a network got right ``(seed, clip)``, the clips' groups, and the facts of a run.
 
     Clips are in the order of the folds.
     """
-    paths = [[Run(network, fold, seed).path(out) for fold in FOLDS] for seed in SEEDS]
-    if not all(path.is_file() for row in paths for path in row):
-        return None
-    found = [[read_json(path) for path in row] for row in paths]
+    found = [[read_json(Run(network, fold, seed).path(out)) for fold in folds] for seed in SEEDS]
     if any([r["clips"] for r in row] != [r["clips"] for r in found[0]] for row in found):
         raise SystemExit(f"{out}: the runs of {network} scored different clips; take one OUT for one data set")
     right = np.array([[value for r in row for value in r["right"]] for row in found], np.float64)
@@ -173,8 +175,10 @@ def verdict(low: float, high: float) -> str:
 
 
 def table(out: Path) -> str:
-    """Return the table in Markdown: accuracy of each network, and ours minus each other one."""
-    found = {name: got for name in NETWORKS if (got := right_of(out, name)) is not None}
+    """Return the table in Markdown: accuracy of each network, and ours minus each other one, on folds that all have."""
+    finished = {name: folds for name in NETWORKS if (folds := finished_folds(out, name))}
+    folds = [fold for fold in FOLDS if finished and all(fold in done for done in finished.values())]
+    found = {name: right_of(out, name, folds) for name in finished} if folds else {}
     lines = [
         "| network | weights | steps | accuracy %, mean ± standard deviation over seeds | each seed "
         "| ours minus it, points [95 %] | ours is |",
@@ -201,7 +205,8 @@ def table(out: Path) -> str:
         machine = facts["machine"]
         lines += [
             "",
-            f"{right.shape[1]} clips of {len(set(groups))} source recordings (the bootstrap draws those); batches of "
+            f"Without fold {', '.join(folds)} in turn: {right.shape[1]} clips of {len(set(groups))} source recordings "
+            f"(the bootstrap draws those); batches of "
             f"{facts['batch_size']}, settings over the defaults `{' '.join(facts['settings'])}`; {facts['device']}, "
             f"torch {machine.get('torch')}, commit `{machine['commit']}`, data `{facts['data_hash'][:16]}`.",
         ]

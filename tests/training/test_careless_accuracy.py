@@ -116,6 +116,20 @@ def test_the_table_of_made_up_runs(tmp_path):
     assert accuracy.verdict(-2, -1) == "worse beyond chance"
 
 
+def test_folds_that_one_network_lacks_do_not_count(tmp_path):
+    fill(tmp_path, "crnn", [[1] * 6 + [0] * 2] * 3)
+    fill(tmp_path, "careless", [[0] * 2 + [1] * 6] * 3)
+    accuracy.Run("careless", "1", 2).path(tmp_path).unlink()
+    page = accuracy.table(tmp_path)
+    assert "Without fold 2, 3, 4 in turn: 6 clips of 6 source recordings" in page
+    assert "**66.7 ± 0.0**" in page
+    assert "**100.0 ± 0.0**" in page
+    accuracy.Run("careless", "2", 0).path(tmp_path).unlink()
+    accuracy.Run("careless", "3", 0).path(tmp_path).unlink()
+    accuracy.Run("careless", "4", 0).path(tmp_path).unlink()
+    assert "careless, 25 ms every 10 ms: not measured yet." in accuracy.table(tmp_path)
+
+
 def test_runs_of_other_clips_are_refused(tmp_path):
     fill(tmp_path, "crnn", [[1] * 8] * 3)
     path = accuracy.Run("crnn", "3", 2).path(tmp_path)
