@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A long recording from disk to events: speed, and that memory does not grow with length.
 
-``auricle detect`` runs in a process of its own for 5 minutes and for 1 hour, as WAV at the model's rate, and as
-FLAC at 44.1 kHz, which has to be decoded and resampled. The kernel tells the largest memory of each process.
+``auricle detect`` runs in a process of its own for 5 minutes and for 1 hour, as WAV at 16 kHz, and as
+FLAC at 44.1 kHz, which has to be decoded too. The kernel tells the largest memory of each process.
 
     python -m benchmarks.long_file [--model MODEL] [--quick]
 """

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``Detector.tag`` on a clip of 10 s on one thread, front end included, beside the AST teacher with its own.
 
-AST has the published base configuration (86.6 M weights) with random weights: its speed does not depend on them.
+The default CRNN is untrained, and AST has the published base configuration (86.6 M weights) with random weights: speed
+does not depend on them.
 
     python -m benchmarks.tag [--model MODEL] [--quick]
 """
@@ -10,16 +11,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from auricle import api
 from benchmarks.machine import describe, one_thread, version
-from benchmarks.models import arguments, chosen_model
+from benchmarks.models import arguments, chosen_model, untrained
 from benchmarks.timing import Candidate, take_turns
 
 SECONDS, RATE = 10, 16_000
-AURICLE, AST = "auricle tag", "AST (transformers)"
+AURICLE, CRNN, AST = "auricle tag", "auricle tag, default CRNN", "AST (transformers)"
 
 
 def ast_tagger() -> tuple[Callable[[np.ndarray], np.ndarray], int]:
@@ -42,10 +45,13 @@ def main() -> None:
     one_thread("benchmarks.tag")
     options = arguments(__doc__)
     samples = np.random.default_rng(0).normal(0, 0.1, SECONDS * RATE).astype(np.float32)
-    with chosen_model(options.model) as name:
-        detector = api.load(name)
-        candidates = {AURICLE: Candidate(lambda: detector.tag(samples, RATE), 20)}
-        weights = {AURICLE: detector.spec.provenance.parameters}
+    with chosen_model(options.model) as name, TemporaryDirectory() as folder:
+        detector, crnn = api.load(name), api.load(untrained(Path(folder)))
+        candidates = {
+            AURICLE: Candidate(lambda: detector.tag(samples, RATE), 20),
+            CRNN: Candidate(lambda: crnn.tag(samples, RATE), 20),
+        }
+        weights = {AURICLE: detector.spec.provenance.parameters, CRNN: crnn.spec.provenance.parameters}
         if version("transformers") is not None:
             tag, weights[AST] = ast_tagger()
             candidates[AST] = Candidate(lambda: tag(samples))
