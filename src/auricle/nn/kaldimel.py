@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from auricle.nn.graphpower import GraphPower
 from auricle.nn.melbank import GraphMelBank, mel_bank, mel_positions
 from auricle.timeline import Layer, seconds_to_samples
 
@@ -114,32 +115,14 @@ class KaldiMel(nn.Module):
 
 
 class GraphKaldiMel(nn.Module):
-    """The same features by convolution with the windowed Fourier matrix; for export only."""
-
-    sample: Tensor
-    bins: Tensor
+    """The same features of products with small matrices; for export only."""
 
     def __init__(self, spec: KaldiMelSpec) -> None:
         super().__init__()
         self.spec = spec
-        # Persistent, as in nn.logmel: from anything else the exporter folds the ramps into a table.
         self.bank = spec.graph_bank()
-        self.register_buffer("sample", torch.arange(spec.window_samples))
-        self.register_buffer("bins", torch.arange(spec.n_fft // 2 + 1))
-
-    def kernel(self) -> Tensor:
-        """Return cosine and sine rows, shape ``(2 * bin, 1, window)``, made of operations that export."""
-        spec = self.spec
-        turns = torch.remainder(self.bins[:, None] * self.sample[None, :], spec.n_fft)
-        angle = turns.to(torch.float32) * (2 * math.pi / spec.n_fft)
-        step = 2 * math.pi / (spec.window_samples - 1)
-        hann = 0.5 - 0.5 * torch.cos(self.sample.to(torch.float32) * step)
-        return torch.cat([torch.cos(angle) * hann, torch.sin(angle) * hann])[:, None, :]
+        self.power = GraphPower(spec.window_samples, spec.hop_samples, spec.n_fft, self.bank.bins, periodic=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Return the scaled log-mel ``(batch, mel, frame)``."""
-        spec = self.spec
-        spectrum = nn.functional.conv1d(_emphasised(waveform, spec)[:, None], self.kernel(), stride=spec.hop_samples)
-        real, imaginary = spectrum.chunk(2, dim=1)
-        power = real.square() + imaginary.square()
-        return _scaled(nn.functional.conv1d(power, self.bank()[:, :, None]))
+        return _scaled(self.power(_emphasised(waveform, self.spec)) @ self.bank().T).transpose(1, 2)

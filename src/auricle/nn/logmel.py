@@ -12,12 +12,12 @@ Frames: frame ``i`` is centred on the middle of ``[i * hop, (i + 1) * hop)``, so
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from auricle.nn.graphpower import GraphPower
 from auricle.nn.melbank import GraphMelBank, mel_bank, mel_positions
 from auricle.timeline import Layer, seconds_to_samples
 
@@ -108,53 +108,19 @@ class LogMel(nn.Module):
 
 
 class GraphLogMel(nn.Module):
-    """The same features by convolution with the windowed Fourier matrix; for export only."""
-
-    sample: Tensor
-    bins: Tensor
+    """The same features of products with small matrices; for export only."""
 
     def __init__(self, spec: LogMelSpec, *, causal: bool = False) -> None:
         super().__init__()
         self.spec = spec
         self.causal = causal
-        # Persistent buffers are the graph's own values; from anything else the exporter folds the ramps, and
-        # all that is computed from them, into a table.
         self.bank = spec.graph_bank()
-        self.register_buffer("sample", torch.arange(spec.window_samples))
-        self.register_buffer("bins", torch.arange(spec.n_fft // 2 + 1))
-
-    def kernel(self) -> Tensor:
-        """Return cosine and sine rows, shape ``(2 * bin, 1, window)``, made of operations that export.
-
-        The product ``bin * sample`` is reduced modulo ``n_fft`` in whole numbers first: cosines of large
-        float32 arguments would lose digits.
-        """
-        spec = self.spec
-        turns = torch.remainder(self.bins[:, None] * self.sample[None, :], spec.n_fft)
-        angle = turns.to(torch.float32) * (2 * math.pi / spec.n_fft)
-        hann = 0.5 - 0.5 * torch.cos(self.sample.to(torch.float32) * (2 * math.pi / spec.window_samples))
-        return torch.cat([torch.cos(angle) * hann, torch.sin(angle) * hann])[:, None, :]
+        self.power = GraphPower(spec.window_samples, spec.hop_samples, spec.n_fft, self.bank.bins, periodic=True)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Return log-mel ``(batch, mel, frame)``."""
-        return self._by_convolution(nn.functional.pad(waveform, self.spec.padding(causal=self.causal)))
+        return self.whole_frames(nn.functional.pad(waveform, self.spec.padding(causal=self.causal)))
 
     def whole_frames(self, waveform: Tensor) -> Tensor:
-        """Return the log-mel of the windows that lie within ``waveform``, which nothing is added to.
-
-        One matrix product for the whole batch: a convolution would fetch the Fourier matrix, some megabytes, for each
-        recording anew, and a stream brings a few frames at a time.
-        """
-        spec = self.spec
-        count = (waveform.shape[1] - spec.window_samples) // spec.hop_samples + 1
-        index = torch.arange(count, device=waveform.device)[:, None] * spec.hop_samples + self.sample[None, :]
-        real, imaginary = (waveform[:, index] @ self.kernel()[:, 0, :].T).chunk(2, dim=2)
-        power = real.square() + imaginary.square()
-        return torch.log(power @ self.bank().T + LOG_FLOOR).transpose(1, 2)
-
-    def _by_convolution(self, waveform: Tensor) -> Tensor:
-        """Return the same; faster where one recording is long."""
-        spectrum = nn.functional.conv1d(waveform[:, None, :], self.kernel(), stride=self.spec.hop_samples)
-        real, imaginary = spectrum.chunk(2, dim=1)
-        power = real.square() + imaginary.square()
-        return torch.log(nn.functional.conv1d(power, self.bank()[:, :, None]) + LOG_FLOOR)
+        """Return the log-mel of the windows that lie within ``waveform``, which nothing is added to."""
+        return torch.log(self.power(waveform) @ self.bank().T + LOG_FLOOR).transpose(1, 2)

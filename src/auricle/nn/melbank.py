@@ -115,6 +115,9 @@ class GraphMelBank(nn.Module):
 
     Args:
         positions, heights: of ``mel_positions``.
+
+    Attributes:
+        bins: how many bins count, from 0 Hz on; those above all triangles are left out.
     """
 
     nearest: Tensor
@@ -124,6 +127,9 @@ class GraphMelBank(nn.Module):
 
     def __init__(self, positions: Float64, heights: Float64) -> None:
         super().__init__()
+        inside = (positions > -1) & (positions < len(heights))
+        self.bins = int(np.flatnonzero(inside)[-1]) + 1
+        positions = positions[: self.bins]
         nearest = np.round(positions)
         # Persistent: the exporter would fold a constant, and all that is computed from it, into a table. Whole numbers
         # and the rest apart: a float32 of 100.123 has lost digits that one of 0.123 has.
@@ -133,6 +139,6 @@ class GraphMelBank(nn.Module):
         self.register_buffer("band", torch.arange(len(heights)))
 
     def forward(self) -> Tensor:
-        """Return the bank ``(mel, bin)``."""
+        """Return the bank ``(mel, bins)``."""
         away = (self.nearest[None, :] - self.band[:, None]).to(torch.float32) + self.rest
         return (1 - away.abs()).clamp_min(0) * self.heights[:, None]
