@@ -599,7 +599,7 @@ def _extra(runs: Path) -> list[str]:
         costs = read_json(runs / "cost.json")["costs"]
         lines += ["", "## Cost: 10 s of sound, one thread, front end included", ""]
         lines += [
-            "`student` is the built-in `esc10`, which began as mn04's first layers; `CRNN` is today's default.",
+            "`student` is the built-in `esc10`, which began as mn04's first layers, `CRNN` today's default.",
             "",
         ]
         lines += ["| network | weights | milliseconds | times the student | times the CRNN |", "|---|--:|--:|--:|--:|"]
