@@ -16,8 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from auricle.data.synthesis import synthesise
+from auricle.nn.efficientat import EfficientAt, to_checkpoint
+from auricle.nn.kaldimel import KaldiMelSpec
 
 ROOT = Path(__file__).parents[2]
 #: Lines that need a network, other weights, or never end by themselves; that they parse is tested elsewhere.
@@ -33,7 +36,8 @@ def lines_of(page: str) -> list[str]:
 
 
 def furnish(place: Path) -> None:
-    """Make what the pages speak of: clips with negatives, test clips, new recordings, a night, a street."""
+    """Make what the pages speak of: clips with negatives, test clips, new recordings, a night, a street, a teacher."""
+    torch.save(to_checkpoint(EfficientAt(KaldiMelSpec(), 527, width=0.4)), place / "mn04.pt")
     for name, seed, count in (("clips", 0, 6), ("test-clips", 1, 2)):
         synthesise(place / name, clips_per_class=count, clip_s=1.0, sample_rate=16_000, seed=seed)
     (place / "clips" / "_negative_").mkdir()
