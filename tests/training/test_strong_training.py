@@ -75,7 +75,8 @@ RECIPE = (
 def test_tones_at_known_times_are_learnt(tmp_path, causal):
     write_scenes(tmp_path / "train", 96, weak=16)
     truth = write_scenes(tmp_path / "new", 40, seed=1)
-    settings = [*TINY, *RECIPE, "optim.epochs=20", f"model.causal={str(causal).lower()}"]
+    epochs = 25 if causal else 20  # what looks back alone learns more slowly
+    settings = [*TINY, *RECIPE, f"optim.epochs={epochs}", f"model.causal={str(causal).lower()}"]
     result = api.train(tmp_path / "train", out=tmp_path / "model", overrides=settings)
     assert list(result.dev)[:2] == ["frame_mAP", "mAP"]
     assert result.dev["frame_mAP"] > 0.9
