@@ -87,24 +87,34 @@ class _Serving:
 
 
 class _Actor:
-    """One actor, and the answers that are still to come, in the order of the calls."""
+    """One actor, the answer that is still to come, and the pieces that wait for their turn."""
 
     def __init__(self, ray: Any, open_work: OpenWork) -> None:
         self._ray = ray
         self._actor = ray.remote(_Serving).options(num_cpus=1).remote(open_work, os.getcwd())  # noqa: PTH109
         self.answers: deque[Any] = deque([self._actor.ready.remote()])
         self._how = "ended"
+        #: One call at a time, the others wait: an answer that an actor has just given dies with it if the next piece
+        #: kills it at once, and the wrong piece would be blamed.
+        self._waiting: deque[Piece] = deque()
 
     def send(self, piece: Piece) -> None:
-        self.answers.append(self._actor.answer.remote(*piece))
+        self._waiting.append(piece)
+        self._call()
+
+    def _call(self) -> None:
+        if self._waiting and not self.answers:
+            self.answers.append(self._actor.answer.remote(*self._waiting.popleft()))
 
     def receive(self) -> Any:
         try:
-            return self._ray.get(self.answers.popleft())
+            answer = self._ray.get(self.answers.popleft())
         except self._ray.exceptions.RayError as error:
             lines = str(error).strip().splitlines()
             self._how = f"Ray says: {lines[-1].strip()}" if lines else type(error).__name__
             raise WorkerLost from error
+        self._call()
+        return answer
 
     def end(self) -> str:
         self._ray.kill(self._actor)
