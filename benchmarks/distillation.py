@@ -73,7 +73,7 @@ class Row:
         what: as it stands there.
         soft: folder of soft labels under RUNS; None without a teacher.
         overrides: of the recipe, after those of all students.
-        pool: whether the student of the pool (``audioset``) is trained first, once a seed, and fine-tuned.
+        pretrained: whether the student of the pool (``audioset``) is trained first, once a seed, and fine-tuned.
         model: network.
         copied: whether it begins with weights of mn04, all or the first layers.
     """
@@ -81,10 +81,12 @@ class Row:
     what: str
     soft: str | None = None
     overrides: tuple[str, ...] = ()
-    pool: bool = False
+    pretrained: bool = False
     model: str = "crnn"
     copied: bool = False
 
+
+BEGUN = "`mobilecrnn` that begins as mn04's first layers"
 
 #: A student that begins as its teacher's first layers: a twentieth of the crops of the others.
 LAYERS = (
@@ -100,7 +102,7 @@ AUDIOSET = (
 )
 
 #: Students of the pool, by the folder of their runs.
-POOL_STUDENTS = {"pretrained": "CRNN before ADR 28", "audioset": "`mobilecrnn` that begins as mn04's first layers"}
+POOL_STUDENTS = {"pretrained": "CRNN before ADR 28", "audioset": BEGUN}
 
 ROWS: Mapping[str, Row] = {
     "alone": Row("student alone"),
@@ -117,23 +119,23 @@ ROWS: Mapping[str, Row] = {
         copied=True,
     ),
     "scratch": Row("`mobilecrnn` alone", None, LAYERS, model="mobilecrnn"),
-    "layers": Row("`mobilecrnn` that begins as mn04's first layers", None, LAYERS, model="mobilecrnn", copied=True),
+    "layers": Row(BEGUN, None, LAYERS, model="mobilecrnn", copied=True),
     "layers_pool": Row(
-        "`mobilecrnn` that begins as mn04's first layers, + pre-training on the pool",
+        f"{BEGUN}, + pre-training on the pool",
         None,
         LAYERS,
-        pool=True,
+        pretrained=True,
         model="mobilecrnn",
     ),
     "layers_clips": Row(
-        "`mobilecrnn` that begins as mn04's first layers, + labels of the clips",
+        f"{BEGUN}, + labels of the clips",
         "clips",
         LAYERS,
         model="mobilecrnn",
         copied=True,
     ),
     "layers_mixtures": Row(
-        "`mobilecrnn` that begins as mn04's first layers, + labels of mixtures, head `linear_softmax`, 600 steps",
+        f"{BEGUN}, + labels of mixtures, head `linear_softmax`, 600 steps",
         "mixtures",
         (
             *(*LAYERS, "optim.steps=600", "model.head=linear_softmax"),
@@ -143,7 +145,7 @@ ROWS: Mapping[str, Row] = {
         copied=True,
     ),
     "layers_windows": Row(
-        "`mobilecrnn` that begins as mn04's first layers, + labels of windows of 1 s",
+        f"{BEGUN}, + labels of windows of 1 s",
         "windows",
         LAYERS,
         model="mobilecrnn",
@@ -303,9 +305,9 @@ def start_of(row: Row, shared: Path, runs: Path, seed: int) -> object:
 
     if row.copied:
         return Start(str(teacher_of(shared)), new_head=True)
-    if not row.pool:
-        return None
-    return Start(str(audioset(shared, runs, seed)), new_head=True)
+    if row.pretrained:
+        return Start(str(audioset(shared, runs, seed)), new_head=True)
+    return None
 
 
 def run(shared: Path, runs: Path, name: str, seeds: Sequence[int]) -> None:

@@ -11,12 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from toydata import content
 
 KILLS = 10
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def done(folder: Path) -> int:

@@ -157,13 +157,7 @@ sweep:
   warmup_epochs: 0
   search: {{optim.lr: [0.03, 1.0e-9]}}
 """
-    settings = (
-        "model.texture=false",
-        "optim.epochs=6",
-        "augment.mixup_alpha=0",
-        "model.dropout=0",
-        "run.early_stop=null",
-    )
+    settings = ("optim.epochs=6", "augment.mixup_alpha=0", "model.dropout=0", "run.early_stop=null")
     result = sweep(recipe("", search), clips, tmp_path / "out", *settings)
     states = {row.state for row in result.trials}
     assert states == {"done", "pruned"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from toydata import RATE, Listener, sound, write_folders
+from toydata import RATE, Listener, content, sound, write_folders
 
 from auricle import api
 from auricle.data.softlabels import read_soft_labels
@@ -42,10 +42,6 @@ def place(tmp_path_factory):
 def teach(place, out, **changes):
     settings = {"teacher": str(place / "mn01.pt"), "window_s": 0.5, "mixture_s": 0.5, **changes}
     return api.teach(place / "clips", out=out, **settings)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_windows_are_what_the_teacher_says(place, tmp_path):

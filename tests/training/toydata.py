@@ -70,6 +70,11 @@ def sound(label: str, number: int, seconds: float = 0.6) -> np.ndarray:
     return (0.3 * np.sin(2 * np.pi * pitch * time + number) + noise).astype(np.float32)
 
 
+def content(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file of a folder, by its path in it."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
 def write_folders(folder: Path, clips: int = 8, labels: tuple[str, ...] = ("low", "high")) -> Path:
     """Write class folders of WAV files of 0.6 s."""
     for label in labels:
