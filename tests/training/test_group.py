@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import pickle
@@ -217,6 +218,22 @@ def test_a_loss_that_one_process_sees_stops_all(material_of, tmp_path):
     first, second = crowd(2, poisoned)
     assert first == second
     assert len(json.loads((tmp_path / "run" / "nonfinite.json").read_text())["clips"]) == 4
+
+
+def test_nothing_of_ddp_outlives_a_run(material_of, tmp_path):
+    """Not even where an error holds the loop: the last to leave a process group must not be DDP (it may hang)."""
+
+    def interrupted(group):
+        loop = make_loop(material_of(), tmp_path / "run", progress=signal_at(1, signal.SIGTERM), group=group)
+        before = ddp_alive()
+        with pytest.raises(Interrupted) as caught:
+            loop.fit()
+        return caught.value.exit_code, before, ddp_alive()
+
+    def ddp_alive():
+        return sum(type(thing) is torch.nn.parallel.DistributedDataParallel for thing in gc.get_objects())
+
+    assert crowd(2, interrupted) == [(143, 1, 0)] * 2
 
 
 def test_a_run_of_two_makes_a_model_and_goes_on_after_a_stop(clips, tmp_path):

@@ -167,16 +167,18 @@ class Loop:
         self._waves: WaveDataset | None = None
 
     def fit(self) -> State:
-        """Train to the end, or to the recipe's early stop; returns the final state.
+        """Train to the end, or to the recipe's early stop; returns the final state. The loop is spent then.
 
         Raises:
             Interrupted: after a signal; the state was saved.
             TrainingError: at a non-finite loss or gradient; the last good checkpoint is kept.
         """
         with (
+            contextlib.ExitStack() as at_end,
             contextlib.closing(self.log) if self.log else contextlib.nullcontext(),
             stop_on_signals(self.folder / STOP_FILE) as stop,
         ):
+            at_end.callback(self._leave_group)
             if self._is_unscored():  # the last run was stopped while it scored an epoch
                 self._end_epoch(stop)
             if self.state.step < self.total_steps and not self._is_stale():
@@ -187,6 +189,14 @@ class Loop:
             if exit_code is not None:
                 raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", exit_code)
         return self.state
+
+    def _leave_group(self) -> None:
+        """Let go of what talks to the other processes, also where an error keeps this loop alive.
+
+        DDP is the one owner of a process group that holds Python's lock while the group ends; the group's thread may
+        need the lock to end, and both would wait for ever. So DDP goes while the group still has another owner.
+        """
+        del self.module
 
     def _walk(self, stop: StopRequest) -> None:
         batches = iter(self._feeder(stop))
