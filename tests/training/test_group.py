@@ -160,20 +160,21 @@ def test_together_they_compute_what_one_computes_from_the_joined_batch(
     """Batches of 4 are dealt 2 + 2 and 1 + 1 + 2; partners of mixing come from other processes' stretches.
 
     A smooth function stands for ReLU, whose gradient jumps where rounding decides on which side of zero a value lies.
+    Adam makes steps of a length of their own of gradients that are next to nothing, rounding included: short ones here.
     """
     monkeypatch.setattr(torch, "relu", torch.nn.functional.softplus)
-    material = material_of(*settings)
+    material = material_of("optim.lr=0.0005", *settings)
     expected = train(material, tmp_path / "alone")
     together = crowd(size, lambda group: train(material, tmp_path / "together", group))
     for losses, gradients, weights, averaged, history in together:
         np.testing.assert_allclose(losses, expected[0], atol=1e-5)
         for found, wanted in zip(gradients, expected[1], strict=True):
             for a, b in zip(found, wanted, strict=True):
-                np.testing.assert_allclose(a, b, atol=3e-5)  # sums over 16 units a step, in another order
+                np.testing.assert_allclose(a, b, atol=1e-5)
         for found, wanted in ((weights, expected[2]), (averaged, expected[3])):
             for name in wanted.keys() - IDLE:
                 value = wanted[name]
-                np.testing.assert_allclose(found[name], value, atol=3e-5)
+                np.testing.assert_allclose(found[name], value, atol=1e-5)
         assert [row["step"] for row in history] == [4, 8]
 
 
