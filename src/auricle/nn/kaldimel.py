@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from auricle.nn.graphpower import GraphPower
-from auricle.nn.melbank import GraphMelBank, mel_bank, mel_positions
-from auricle.timeline import Layer, seconds_to_samples
+from auricle.nn.melbank import MelSpec
+from auricle.timeline import Layer
 
 PRE_EMPHASIS = 0.97
 LOG_FLOOR = 1e-5
@@ -25,17 +26,8 @@ SHIFT, SCALE = 4.5, 5.0
 
 
 @dataclass(frozen=True)
-class KaldiMelSpec:
-    """What defines the features; the defaults are those of the published checkpoints.
-
-    Attributes:
-        sample_rate: Hz.
-        n_mels: bands of Kaldi's bank.
-        window_ms: length of the symmetric Hann window in milliseconds.
-        hop_ms: step in milliseconds.
-        f_min: lowest mel edge in Hz.
-        f_max: highest mel edge in Hz; half the sample rate if None.
-    """
+class KaldiMelSpec(MelSpec):
+    """The log-mel of the published checkpoints, by its defaults: Kaldi's bands of frames of a symmetric Hann window."""
 
     sample_rate: int = 32_000
     n_mels: int = 128
@@ -43,16 +35,7 @@ class KaldiMelSpec:
     hop_ms: float = 10.0
     f_min: float = 0.0
     f_max: float | None = 15_000.0
-
-    @property
-    def window_samples(self) -> int:
-        """Window length in samples."""
-        return seconds_to_samples(self.window_ms / 1000, self.sample_rate)
-
-    @property
-    def hop_samples(self) -> int:
-        """Step between frames in samples."""
-        return seconds_to_samples(self.hop_ms / 1000, self.sample_rate)
+    convention: ClassVar[str] = "kaldi"
 
     @property
     def n_fft(self) -> int:
@@ -67,18 +50,6 @@ class KaldiMelSpec:
     def layer(self) -> Layer:
         """Return the front end as time sees it."""
         return Layer(self.window_samples, self.hop_samples, self.padding)
-
-    def bank(self) -> Tensor:
-        """Return the filter bank, shape ``(mel, bin)``."""
-        return torch.from_numpy(mel_bank(*self._bands()))
-
-    def graph_bank(self) -> GraphMelBank:
-        """Return what makes the filter bank inside an exported graph."""
-        return GraphMelBank(*mel_positions(*self._bands()))
-
-    def _bands(self) -> tuple[int, int, int, float, float, str]:
-        f_max = self.sample_rate / 2 if self.f_max is None else self.f_max
-        return self.sample_rate, self.n_fft, self.n_mels, self.f_min, f_max, "kaldi"
 
 
 def _emphasised(waveform: Tensor, spec: KaldiMelSpec) -> Tensor:

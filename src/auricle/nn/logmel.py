@@ -13,13 +13,14 @@ Frames: frame ``i`` is centred on the middle of ``[i * hop, (i + 1) * hop)``, so
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from auricle.nn.graphpower import GraphPower
-from auricle.nn.melbank import GraphMelBank, mel_bank, mel_positions
-from auricle.timeline import Layer, seconds_to_samples
+from auricle.nn.melbank import MelSpec
+from auricle.timeline import Layer
 
 #: Added to the mel power before the logarithm. A full-scale sine has a power near 1e4 here and the noise of
 #: 16-bit quantisation one near 1e-8, so -100 dB keeps what was recorded and hides what was not.
@@ -27,17 +28,8 @@ LOG_FLOOR = 1e-7
 
 
 @dataclass(frozen=True)
-class LogMelSpec:
-    """What defines the features; stored in the bundle.
-
-    Attributes:
-        sample_rate: Hz.
-        n_mels: bands of the Slaney bank.
-        window_ms: length of the periodic Hann window in milliseconds.
-        hop_ms: step in milliseconds.
-        f_min: lowest mel edge in Hz.
-        f_max: highest mel edge in Hz; half the sample rate if None.
-    """
+class LogMelSpec(MelSpec):
+    """The log-mel of our networks: Slaney's bands of frames of a periodic Hann window."""
 
     sample_rate: int = 16_000
     n_mels: int = 64
@@ -45,16 +37,7 @@ class LogMelSpec:
     hop_ms: float = 10.0
     f_min: float = 30.0
     f_max: float | None = None
-
-    @property
-    def window_samples(self) -> int:
-        """Window length in samples."""
-        return seconds_to_samples(self.window_ms / 1000, self.sample_rate)
-
-    @property
-    def hop_samples(self) -> int:
-        """Step between frames in samples."""
-        return seconds_to_samples(self.hop_ms / 1000, self.sample_rate)
+    convention: ClassVar[str] = "slaney"
 
     @property
     def n_fft(self) -> int:
@@ -69,18 +52,6 @@ class LogMelSpec:
     def layer(self, *, causal: bool = False) -> Layer:
         """Return the front end as time sees it."""
         return Layer(self.window_samples, self.hop_samples, self.padding(causal=causal)[0])
-
-    def bank(self) -> Tensor:
-        """Return the filter bank, shape ``(mel, bin)``."""
-        return torch.from_numpy(mel_bank(*self._bands()))
-
-    def graph_bank(self) -> GraphMelBank:
-        """Return what makes the filter bank inside an exported graph."""
-        return GraphMelBank(*mel_positions(*self._bands()))
-
-    def _bands(self) -> tuple[int, int, int, float, float]:
-        f_max = self.sample_rate / 2 if self.f_max is None else self.f_max
-        return self.sample_rate, self.n_fft, self.n_mels, self.f_min, f_max
 
 
 class LogMel(nn.Module):

@@ -11,6 +11,9 @@ Two conventions are in use and give different numbers, so they carry their names
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -18,6 +21,7 @@ from torch import Tensor, nn
 
 from auricle.errors import UsageError
 from auricle.results import FloatArray
+from auricle.timeline import seconds_to_samples
 
 Float64 = npt.NDArray[np.float64]
 
@@ -142,3 +146,53 @@ class GraphMelBank(nn.Module):
         """Return the bank ``(mel, bins)``."""
         away = (self.nearest[None, :] - self.band[:, None]).to(torch.float32) + self.rest
         return (1 - away.abs()).clamp_min(0) * self.heights[:, None]
+
+
+@dataclass(frozen=True)
+class MelSpec:
+    """What defines a log-mel front end, whatever its padding and its logarithm; stored in the bundle.
+
+    Attributes:
+        sample_rate: Hz.
+        n_mels: bands.
+        window_ms: length of the Hann window in milliseconds.
+        hop_ms: step in milliseconds.
+        f_min: lowest mel edge in Hz.
+        f_max: highest mel edge in Hz; half the sample rate if None.
+        convention: of the filter bank.
+    """
+
+    sample_rate: int
+    n_mels: int
+    window_ms: float
+    hop_ms: float
+    f_min: float
+    f_max: float | None
+    convention: ClassVar[str]
+
+    @property
+    def window_samples(self) -> int:
+        """Window length in samples."""
+        return seconds_to_samples(self.window_ms / 1000, self.sample_rate)
+
+    @property
+    def hop_samples(self) -> int:
+        """Step between frames in samples."""
+        return seconds_to_samples(self.hop_ms / 1000, self.sample_rate)
+
+    @property
+    def n_fft(self) -> int:
+        """Length of the Fourier transform in samples."""
+        raise NotImplementedError
+
+    def bank(self) -> Tensor:
+        """Return the filter bank, shape ``(mel, bin)``."""
+        return torch.from_numpy(mel_bank(*self._bands()))
+
+    def graph_bank(self) -> GraphMelBank:
+        """Return what makes the filter bank inside an exported graph."""
+        return GraphMelBank(*mel_positions(*self._bands()))
+
+    def _bands(self) -> tuple[int, int, int, float, float, str]:
+        f_max = self.sample_rate / 2 if self.f_max is None else self.f_max
+        return self.sample_rate, self.n_fft, self.n_mels, self.f_min, f_max, self.convention
