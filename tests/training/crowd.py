@@ -18,7 +18,7 @@ import torch
 
 from auricle.training.group import Group, join_group
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 def free_port() -> int:
