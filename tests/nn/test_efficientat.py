@@ -11,7 +11,7 @@ import torch
 
 from auricle.audio.decode import read_audio
 from auricle.errors import UsageError
-from auricle.nn.efficientat import EfficientAt, divisible, from_checkpoint, load_checkpoint, to_checkpoint
+from auricle.nn.efficientat import EfficientAt, SlowNorm, divisible, from_checkpoint, load_checkpoint, to_checkpoint
 from auricle.nn.kaldimel import KaldiMelSpec
 
 
@@ -26,6 +26,25 @@ def test_channels_are_multiples_of_eight_and_never_a_tenth_too_few():
     for channels in range(1, 1_000):
         assert divisible(channels) % 8 == 0
         assert divisible(channels) >= 0.9 * channels
+
+
+def test_statistics_are_the_mean_of_the_first_hundred_batches_and_move_slowly_after():
+    torch.manual_seed(0)
+    batches = torch.randn(150, 4, 2, 3, 5) + torch.arange(150.0)[:, None, None, None, None]
+    means = batches.mean((1, 3, 4))
+    norm = SlowNorm(2).train()
+    for batch in batches[:100]:
+        norm(batch)
+    torch.testing.assert_close(norm.running_mean, means[:100].mean(0))
+    published = torch.nn.BatchNorm2d(2, momentum=0.01)
+    published.load_state_dict(norm.state_dict())
+    for batch in batches[100:]:
+        assert torch.equal(norm(batch), published(batch))
+    for name, value in published.state_dict().items():
+        assert torch.equal(norm.state_dict()[name], value), name
+    before = norm.running_mean.clone()
+    norm.eval()(batches[0])
+    assert torch.equal(norm.running_mean, before)
 
 
 def test_a_step_of_the_map_stands_for_32_frames():
