@@ -75,9 +75,11 @@ def models(tmp_path_factory, clips):
             network, head, causal = CASES[case]
             number = list(CASES).index(case)
             # A deep network that has learnt nothing ranks clips by its last bit, and 8 bits have other last bits.
-            epochs = 4 if network in {"mobilecrnn", "efficientat"} else 1
+            epochs = 4 if network == "mobilecrnn" else 1
             settings = [f"model.head={head}", f"model.causal={str(causal).lower()}", "model.texture=true"]
             settings += [f"optim.epochs={epochs}", "optim.lr=0.02"]
+            # Even so EfficientAT has not: what 8 bits may cost it is told by its scores, not by their ranks.
+            settings += ["export.int8_loss=1"] if network == "efficientat" else []
             stride = NETWORKS.get(network).choices.get("model.time_stride", (4,))
             settings += ["frontend.f_max=null", f"model.time_stride={4 if 4 in stride else stride[0]}"]
             settings += ["task=multi", "data.negatives=ignore"] if number % 2 else []
