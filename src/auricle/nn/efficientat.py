@@ -45,6 +45,8 @@ RESIDUALS = (
 STEM, HIDDEN = 16, 1280
 #: Log-mel frames that a step of the last feature map stands for.
 TIME_STRIDE = 32
+#: Share of the way that running statistics of batch norms move in a step, at the least.
+SLOWEST = 0.01
 #: How files of published checkpoints end.
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
 
@@ -69,8 +71,8 @@ class SlowNorm(nn.BatchNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise ``(batch, channel, mel, time)``; in training, by the batch's own statistics."""
-        if self.training and self.num_batches_tracked is not None:
-            self.momentum = max(0.01, 1 / (1 + int(self.num_batches_tracked)))
+        if self.training and self.num_batches_tracked is not None and self.momentum != SLOWEST:  # asking a GPU waits
+            self.momentum = max(SLOWEST, 1 / (1 + int(self.num_batches_tracked)))
         return super().forward(input)
 
 
