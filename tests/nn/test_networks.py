@@ -15,6 +15,8 @@ from auricle.nn.losses import clip_scores, training_loss
 from auricle.nn.networks import NETWORKS, build_network
 
 LABELS, SAMPLES = 3, 4_000
+#: Random networks of thirteen or fifteen residuals multiply what rounding does; an embedding goes up to 7.
+DEEP = ("mobilecrnn", "efficientat")
 CASES = [
     pytest.param({"name": name, "head": head, "causal": causal}, id=f"{name}-{head}{'-causal' * causal}")
     for name in NETWORKS
@@ -101,9 +103,9 @@ def test_an_item_alone_is_the_item_in_a_batch(small_network, model):
         together = network(waveform)
         alone = [network(item[None]) for item in waveform]
     for i, one in enumerate(alone):
-        scores = (torch.sigmoid(logits) for logits in (one.clip_logits[0], together.clip_logits[i]))
-        torch.testing.assert_close(*scores, atol=2e-5, rtol=0)
-        torch.testing.assert_close(one.embedding[0], together.embedding[i], atol=1e-4, rtol=5e-4)
+        logits, embedding = (5e-5, (1e-4, 5e-4)) if model["name"] in DEEP else (1e-5, (1e-5, 0))
+        torch.testing.assert_close(one.clip_logits[0], together.clip_logits[i], atol=logits, rtol=0)
+        torch.testing.assert_close(one.embedding[0], together.embedding[i], atol=embedding[0], rtol=embedding[1])
 
 
 @pytest.mark.parametrize(("task", "negatives"), [("single", True), ("multi", False)])
@@ -121,7 +123,8 @@ def test_the_exported_graph_gives_torchs_scores(small_network, model, task, nega
     assert names == (["clip", "frames", "embedding"] if network.has_frames else ["clip", "embedding"])
     found = dict(zip(names, session.run(None, {"waveform": waveform.numpy()}), strict=True))
     np.testing.assert_allclose(found["clip"], expected, atol=1e-4)
-    np.testing.assert_allclose(found["embedding"], output.embedding.numpy(), rtol=5e-4, atol=1e-4)
+    rtol = 5e-4 if model["name"] in DEEP else 1e-7
+    np.testing.assert_allclose(found["embedding"], output.embedding.numpy(), rtol=rtol, atol=1e-4)
     if network.has_frames:
         np.testing.assert_allclose(found["frames"], torch.sigmoid(output.frame_logits).numpy(), atol=1e-4)
     lengths = [SAMPLES] if network.fixed_length else [SAMPLES, network.min_samples, 2 * SAMPLES + 123]
