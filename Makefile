@@ -5,6 +5,7 @@
 #   make test        the tests that need no GPU, cluster or browser
 #   make test-all    those too, where the machine can
 #   make lint        ruff and mypy
+#   make wheel       build the wheel into dist/ and look into it
 #   make bench       measure speed; writes JSON
 #   make docs        write the generated pages of docs/
 #
@@ -21,7 +22,7 @@ PINS := pyproject.toml constraints.txt
 # Files of tests side by side, a process a core: tests of one file share what they have built.
 PYTEST := $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-all lint bench docs clean
+.PHONY: demo test test-all lint wheel bench docs clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.installed-demo
@@ -39,7 +40,13 @@ lint: $(VENV)/.installed-dev
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-bench: $(VENV)/.installed-bench
+wheel: $(VENV)/.made
+	rm -rf dist
+	$(PIP) build
+	$(RUN) -m build --wheel --outdir dist
+	$(RUN) scripts/check_wheel.py dist/*.whl
+
+bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks
 
 docs: $(VENV)/.installed-dev
@@ -60,12 +67,9 @@ $(VENV)/.installed-demo: $(PINS) | $(VENV)/.made
 	$(PIP) -e ".[train,reports]"
 	@touch $@
 
+# Dependency groups need pip 25.1; the venv of an older Python brings an older one.
 $(VENV)/.installed-dev: $(PINS) | $(VENV)/.made
 	@echo "installing auricle with the tools for tests (torch is the large part; the first time takes minutes)"
-	$(PIP) -e ".[train,reports,serve,dev,teachers]"
+	$(PIP) --upgrade pip
+	$(PIP) -e ".[train,reports,serve,teachers]" --group dev
 	@touch $@ $(VENV)/.installed-demo
-
-$(VENV)/.installed-bench: $(VENV)/.installed-dev
-	@echo "installing what the benchmarks compare with"
-	$(PIP) -e ".[train,reports,serve,dev,teachers]"
-	@touch $@

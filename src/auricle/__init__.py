@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from auricle.runtime.detector import Detector
     from auricle.runtime.stream import Stream
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "auricle.api": ("crossval", "evaluate", "export_int8", "export_site", "load", "report", "sweep", "teach", "train"),

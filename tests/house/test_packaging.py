@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a release holds: data files, licences, one version, and the same checks on every road to main."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from check_wheel import expected_files, problems_of
+
+import auricle
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "auricle"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def recipe_of(target: str) -> str:
+    """Return the lines of a target of the Makefile."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (found,) = re.findall(rf"^{target}:.*\n((?:\t.*\n)+)", text, re.M)
+    return found
+
+
+def test_every_data_file_has_a_glob_and_every_glob_has_a_file():
+    globs = PYPROJECT["tool"]["setuptools"]["package-data"]["auricle"]
+    matched = {pattern: {path for path in PACKAGE.glob(pattern) if path.is_file()} for pattern in globs}
+    assert [pattern for pattern, paths in matched.items() if not paths] == []
+    data = {p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    assert data - set().union(*matched.values()) == set()
+
+
+def test_licence_and_notice_are_shipped():
+    assert set(PYPROJECT["project"]["license-files"]) == {"LICENSE", "NOTICE"}
+    assert all((ROOT / name).is_file() for name in PYPROJECT["project"]["license-files"])
+
+
+def test_the_version_is_written_once_and_the_changelog_knows_it():
+    assert "version" in PYPROJECT["project"]["dynamic"]
+    assert PYPROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "auricle.__version__"}
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    released = [name for name in headings if name != "Unreleased"]
+    assert auricle.__version__ == released[0]
+    order = [tuple(map(int, name.split("."))) for name in released]
+    assert order == sorted(set(order), reverse=True)
+
+
+def test_a_wheel_that_lacks_something_is_seen():
+    whole = expected_files() | {f"auricle-1.dist-info/licenses/{name}" for name in ("LICENSE", "NOTICE")}
+    assert problems_of(whole) == []
+    broken = whole - {"auricle/py.typed", "auricle-1.dist-info/licenses/NOTICE"} | {"tests/x.py"}
+    assert problems_of(broken) == [
+        "missing: auricle/py.typed",
+        "not of the package: tests/x.py",
+        "missing: NOTICE (license-files)",
+    ]
+
+
+def test_pre_commit_runs_what_make_lint_runs():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    entries = [hook["entry"].removeprefix(".venv/bin/python -m ").removesuffix(" --force-exclude") for hook in hooks]
+    lines = recipe_of("lint").splitlines()
+    assert entries == [line.strip().removeprefix("$(RUN) -m ").removesuffix(" .") for line in lines]
+
+
+def test_the_workflow_runs_the_targets_on_every_python_that_is_named():
+    text = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    called = {
+        name
+        for job in jobs.values()
+        for step in job["steps"]
+        for name in re.findall(r"make (\S+)", step.get("run", ""))
+    }
+    assert called == {"lint", "test", "wheel"}
+    assert all(recipe_of(name) for name in called)
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(PYPROJECT["project"]["classifiers"]))
+    assert jobs["test"]["strategy"]["matrix"]["python"] == named
+    assert PYPROJECT["project"]["requires-python"] == f">={named[0]}"
