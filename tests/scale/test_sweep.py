@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from auricle import api
-from auricle.config import load_recipe
 from auricle.errors import Interrupted, RunError, UsageError
 from auricle.files import read_json
+from auricle.recipe.schema import load_recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
