@@ -17,7 +17,7 @@ from auricle.data.splits import Split, make_split
 from auricle.errors import RunError
 from auricle.evaluation.report import make_report
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
-from auricle.nn.networks import Network, build_network, recipe_base
+from auricle.nn.networks import Network, build_network
 from auricle.progress import Progress
 from auricle.recipe.schema import Recipe, dump_recipe, load_recipe, read_values
 from auricle.results import Interval, Report, RunResult
@@ -82,7 +82,7 @@ def make_request_recipe(model: str, recipe: str | Path | None, overrides: Iterab
     settings = [*overrides, *([] if seed is None else [f"seed={seed}"])]
     section = read_values(recipe, settings).get("model")
     name = section.get("name", model) if isinstance(section, dict) else model
-    return load_recipe(recipe, settings, base=recipe_base(str(name)))
+    return load_recipe(recipe, settings, base={"model": {"name": name}})
 
 
 def run_training(request: Request, progress: Progress) -> RunResult:
