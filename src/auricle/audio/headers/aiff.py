@@ -16,6 +16,7 @@ from auricle.results import Flag
 
 _FIRST_CHUNK = 12
 _MAX_COMM_BYTES = 512
+_MAX_BITS = 64
 #: The data chunk begins with an offset and a block size, of 4 bytes each.
 _OFFSETS_BYTES = 8
 #: SoX writes a number of this size where it cannot go back; others write the largest there is.
@@ -101,8 +102,8 @@ def _find_chunks(source: Source, form_stop: int) -> tuple[_Comm, Extent]:
 
 def _parse_comm(raw: bytes) -> _Comm:
     channels, frames, bits = struct.unpack(">hIh", raw[:8])
-    if channels < 1:
-        raise InputError("bad_header", f"the header says {channels} channels")
+    if channels < 1 or not 0 <= bits <= _MAX_BITS:
+        raise InputError("bad_header", f"the header says {channels} channels of {bits} bits")
     return _Comm(channels, frames, bits, raw[18:22] if len(raw) >= 22 else b"NONE", raw)
 
 

@@ -21,6 +21,7 @@ _EDITS_BYTES = 4
 _FLOAT, _LITTLE_ENDIAN = 1, 2
 _READABLE = frozenset({b"lpcm", b"ulaw", b"alaw", b"alac"})
 _OPEN_LENGTH = 1 << 62
+_MAX_CHANNELS, _MAX_BITS = 1024, 64
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def _find_chunks(source: Source) -> tuple[_Desc, Extent, int, int | None]:
             rate, codec, format_flags, packet_bytes, _, channels, bits = struct.unpack(
                 ">d4s5I", source.read_at(chunk.start, 32)
             )
+            if not 0 < channels <= _MAX_CHANNELS or bits > _MAX_BITS:
+                raise InputError("bad_header", f"the CAF header says {channels} channels of {bits} bits")
             desc = _Desc(rate, codec, format_flags, packet_bytes, channels, bits)
     raise InputError("bad_header", "a CAF file without a 'data' chunk; get the file again")
 
