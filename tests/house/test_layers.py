@@ -36,6 +36,7 @@ LAYER_OF = {
     "registry": 1,
     "timeline": 1,
     "config": 1,
+    "recipe": 1,
     "errors": 0,
     "results": 0,
 }

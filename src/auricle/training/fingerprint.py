@@ -45,8 +45,14 @@ def fingerprint(material: Material, test_fold: str | None = None) -> dict[str, A
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return in what two fingerprints differ, a line each; what an earlier version did not note cannot differ."""
-    known = {key: value for key, value in now.items() if key in before}
-    return [line.removeprefix("recipe.") for line in json_differences(before, known)]
+    return [line.removeprefix("recipe.") for line in json_differences(before, _noted(before, now))]
+
+
+def _noted(before: Any, now: Any) -> Any:
+    """Return what is now, without the keys that an earlier version did not note."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return now
+    return {key: _noted(before[key], value) for key, value in now.items() if key in before}
 
 
 def _content_digest(material: Material) -> str:

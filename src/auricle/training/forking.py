@@ -50,8 +50,9 @@ def fork_state(
         train_clips: how many of its clips it trains on.
 
     Raises:
-        RunError: the classes or the shapes of the weights differ.
+        RunError: the classes, the initial weights or the shapes of the weights differ.
     """
+    _require_same_init(source, differences)
     _require_same_network(source, state, material)
     if any(difference.startswith(_ORDER) for difference in differences):
         recipe = material.recipe
@@ -68,6 +69,16 @@ def fork_state(
     )
     save_checkpoint(folder / "checkpoints", state)
     return state
+
+
+def _require_same_init(source: Path, differences: Sequence[str]) -> None:
+    """Refuse to write down other initial weights than those that the run began with."""
+    changed = [difference for difference in differences if difference.startswith("init.")]
+    if changed:
+        raise RunError(
+            f"{source} cannot be forked: its weights began otherwise ({'; '.join(changed)}); "
+            "give the same init.model and init.new_head, or train anew"
+        )
 
 
 def _require_same_network(source: Path, state: State, material: Material) -> None:
