@@ -30,7 +30,7 @@ import torch
 
 from auricle.data.forms import read_manifest
 from auricle.data.splits import Split
-from auricle.evaluation.intervals import bootstrap_mean, seed_spread
+from auricle.evaluation.intervals import bootstrap_mean
 from auricle.files import read_json, write_json
 from auricle.training.checkpoint import State
 from auricle.training.finishing import Trained, clip_rows
@@ -187,7 +187,7 @@ def table(out: Path) -> str:
     ours = found.get("crnn")
     for name, (right, groups, facts) in found.items():
         each = [100 * float(row.mean()) for row in right]
-        spread = seed_spread(each)
+        spread = np.std(each, ddof=1) if len(each) > 1 else 0.0
         gain, how = "", ""
         if name != "crnn" and ours is not None:
             if ours[1] != groups:
@@ -195,7 +195,7 @@ def table(out: Path) -> str:
             apart = bootstrap_mean(ours[0] - right, groups)
             gain = f"{100 * apart.value:+.1f} [{100 * apart.low:+.1f}, {100 * apart.high:+.1f}]"
             how = verdict(apart.low, apart.high)
-        shown = f"**{np.mean(each):.1f} ± {0.0 if spread is None else spread:.1f}**"
+        shown = f"**{np.mean(each):.1f} ± {spread:.1f}**"
         seeds = ", ".join(f"{value:.2f}" for value in each)
         cells = [WHAT[name], f"{facts['parameters']:,}", f"{facts['steps']:,}", shown, seeds, gain, how]
         lines.append(f"| {' | '.join(cells)} |")

@@ -2,9 +2,8 @@
 """Live streams of a causal model: what 100 ms of sound cost, and how many streams one core carries.
 
 One process, one thread. ``alone`` is one stream that gets chunk after chunk. ``together`` is real time: N streams,
-each with a state of its own, bring a chunk every 100 ms at times spread evenly. What has come is pushed together, a
-batch at most. A chunk's latency is the time from its arrival to its scores and events; N streams are carried if
-99 % of all chunks take 100 ms at most.
+each with a state of its own, bring a chunk every 100 ms at times spread evenly. A chunk's latency is
+the time from its arrival to its scores and events; N streams are carried if 99 % of all chunks take 100 ms at most.
 
     python -m benchmarks.stream [--model MODEL] [--quick]
 
@@ -27,14 +26,11 @@ import numpy as np
 
 from auricle.files import atomic_write, write_json
 from auricle.runtime.detector import Detector, load
-from auricle.runtime.stream import push_together
 from benchmarks.machine import describe, one_thread
 from benchmarks.models import arguments, untrained
 from benchmarks.page import RESULTS, machine_line, table
 
 CHUNK_S = 0.1
-#: Most streams whose chunks share a call.
-BATCH = 16
 LIMIT_MS = 100.0
 #: What an untrained model says of noise lies near a half: with this threshold nothing happens, as mostly in life.
 QUIET = 0.95
@@ -75,23 +71,22 @@ def together(detector: Detector, count: int, seconds: float) -> dict[str, float]
     rate = detector.spec.sample_rate
     chunks = noise(rate, 2.0)
     streams = [detector.stream(rate, threshold=QUIET) for _ in range(count)]
-    for i in range(0, count, BATCH):  # the first frame of each
-        push_together(streams[i : i + BATCH], [chunks[0]] * len(streams[i : i + BATCH]))
+    for stream in streams:  # the first frame of each
+        stream.push(chunks[0])
     latencies, busy, served, total = [], 0.0, 0, round(count * seconds / CHUNK_S)
     begin = time.perf_counter()
     while served < total:
         now = time.perf_counter() - begin
         # Chunk k arrives at k * CHUNK_S / count, and belongs to stream k modulo count.
-        there = min(total, int(now * count / CHUNK_S)) - served
-        if there <= 0:
-            time.sleep(max(0.0, served * CHUNK_S / count - now))
+        arrival = served * CHUNK_S / count
+        if now < arrival:
+            time.sleep(arrival - now)
             continue
-        due = range(served, served + min(there, BATCH, count))
-        push_together([streams[k % count] for k in due], [chunks[k % len(chunks)] for k in due])
+        streams[served % count].push(chunks[served % len(chunks)])
         done = time.perf_counter() - begin
         busy += done - now
-        latencies += [1000 * (done - k * CHUNK_S / count) for k in due]
-        served += len(due)
+        latencies.append(1000 * (done - arrival))
+        served += 1
         if latencies[-1] > 50 * LIMIT_MS:  # hopeless: it falls behind for ever
             break
     p50, p99 = np.percentile(latencies, [50, 99])
@@ -147,9 +142,9 @@ def page(found: dict[str, Any]) -> str:
         f"{found['latency_s']:.2f} s late at most, by the model's smoothing and shortest event. A stream's "
         f"network state has {found['state_bytes'] / 1000:.1f} kB.\n\n## One stream: milliseconds a chunk of 100 ms\n\n"
         f"{table(('sound at', 'p50', 'p99', 'chunks'), one)}\n## Many streams on one core\n\n"
-        f"Each brings a chunk every 100 ms for {found['seconds']:g} s, at times spread evenly; what has come is pushed "
-        f"together (`push_together`), {BATCH} at most. Nothing happens in the sound, "
-        f"as mostly in life; all labels have the same filter (each filter of another length costs more). "
+        f"Each brings a chunk every 100 ms for {found['seconds']:g} s, at times spread evenly. "
+        f"Nothing happens in the sound, as mostly in life; all labels have the same filter (each filter of another "
+        f"length costs more). "
         f"Latency is from a chunk's arrival to its results.\n\n"
         f"{table(('streams', 'p50, ms', 'p99, ms', 'core busy, %', 'p99 within 100 ms'), many)}\n"
         f"One core carries {most} streams in real time.\n\n{machine_line(found['machine'])}\n"

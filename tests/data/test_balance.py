@@ -12,7 +12,6 @@ from auricle.data.balance import (
     evenness,
     group_weights,
     measure_balance,
-    positive_weights,
     sampler_weights,
 )
 from auricle.data.manifest import Clip, Manifest
@@ -64,15 +63,6 @@ def test_a_class_without_clips_weighs_nothing():
     targets = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
     np.testing.assert_allclose(class_weights(targets), [1, 1, 0])
     np.testing.assert_array_equal(class_weights(np.zeros((2, 2), np.float32)), [0, 0])
-
-
-def test_positive_weights_are_negatives_over_positives_capped():
-    targets = np.zeros((1000, 4), np.float32)
-    targets[:1, 0] = 1
-    targets[:200, 1] = 1
-    targets[:, 2] = 1
-    np.testing.assert_allclose(positive_weights(targets), [100, 4, 0.01, 100])
-    np.testing.assert_allclose(positive_weights(targets, limit=10), [10, 4, 0.1, 10])
 
 
 def test_groups_weigh_by_the_root_of_their_size_and_classes_alike():

@@ -4,7 +4,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.data.waves import band_noise, coloured_noise, decay, envelope, harmonics, phase_of, resonate, time_axis
+from auricle.data.waves import (
+    band_noise,
+    coloured_noise,
+    decay,
+    envelope,
+    harmonics,
+    phase_of,
+    resonate,
+    rms,
+    time_axis,
+)
 
 RATE = 8_000
 
@@ -54,3 +64,9 @@ def test_the_colour_of_noise_is_the_fall_of_its_power(exponent):
     power = np.abs(np.fft.rfft(coloured_noise(np.random.default_rng(0), 1 << 16, exponent))) ** 2
     low, high = power[1_000:2_000].mean(), power[4_000:8_000].mean()
     assert np.log(low / high) / np.log(4) == pytest.approx(exponent, abs=0.1)
+
+
+def test_the_root_mean_square_by_hand():
+    assert rms(np.array([3, 4, 0, 0], np.float32)) == 2.5
+    assert rms(np.zeros(0, np.float32)) == 0
+    assert rms(np.full(3, 1e-30, np.float32)) == pytest.approx(1e-30)  # its square is no float32

@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from auricle.evaluation.curves import (
     calibration_bins,
-    confusion_matrix,
-    equal_error_rate,
     miss_and_false_alarm,
     precision_recall,
 )
@@ -41,20 +39,6 @@ def test_misses_fall_and_false_alarms_rise_from_one_end_to_the_other(rows):
     assert (miss[0], alarm[0], miss[-1], alarm[-1]) == (1, 0, 0, 1)
     assert (np.diff(miss) <= 0).all()
     assert (np.diff(alarm) >= 0).all()
-    assert 0 <= equal_error_rate(miss, alarm) <= 1
-
-
-@pytest.mark.parametrize(
-    ("true", "scores", "expected"),
-    [
-        ([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1], 0.0),
-        ([0, 0, 1, 1], [0.9, 0.8, 0.2, 0.1], 1.0),
-        ([1, 0, 1, 0], [0.9, 0.8, 0.2, 0.1], 0.5),
-        ([1, 0], [0.5, 0.5], 0.5),
-    ],
-)
-def test_equal_error_rates_by_hand(true, scores, expected):
-    assert equal_error_rate(*miss_and_false_alarm(true, scores)) == pytest.approx(expected)
 
 
 def test_bins_add_up_to_the_calibration_error():
@@ -64,10 +48,6 @@ def test_bins_add_up_to_the_calibration_error():
     assert sum(b.n for b in bins) == 200
     error = sum(b.n * abs(b.right - b.confidence) for b in bins) / 200
     assert error == pytest.approx(expected_calibration_error(right, sure))
-
-
-def test_confusions_are_counted_row_by_row():
-    assert confusion_matrix([0, 2, 2, 1], [0, 1, 1, 1], 3).tolist() == [[1, 0, 0], [0, 1, 0], [0, 2, 0]]
 
 
 def test_a_curve_needs_both_kinds_and_one_shape():

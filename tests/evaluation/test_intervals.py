@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.evaluation.intervals import bootstrap_interval, bootstrap_mean, seed_spread
+from auricle.evaluation.intervals import bootstrap_interval, bootstrap_mean
 
 
 def test_one_group_has_no_spread():
@@ -70,11 +70,6 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
         interval = bootstrap_mean(rng.random(60) < 0.7, range(60), repeats=400, seed=trial)
         covered += interval.low <= 0.7 <= interval.high
     assert 0.88 <= covered / 200 <= 0.99
-
-
-def test_spread():
-    assert seed_spread([1.0, 3.0]) == pytest.approx(np.sqrt(2))
-    assert seed_spread([1.0]) is None
 
 
 def test_impossible_input_is_refused():

@@ -17,7 +17,6 @@ from auricle.evaluation.metrics import (
     macro_f1,
     mean_average_precision,
     mean_defined,
-    micro_f1,
     roc_aucs,
 )
 
@@ -54,7 +53,6 @@ def test_f1_by_hand():
     assert count_hits(targets, found).tolist() == [[1, 1, 1], [2, 0, 0]]
     assert f1_scores(targets, found) == [0.5, 1.0]
     assert macro_f1(targets, found) == 0.75
-    assert micro_f1(targets, found) == 0.75
 
 
 def test_f1_equals_scikit_learn(data):
@@ -62,7 +60,6 @@ def test_f1_equals_scikit_learn(data):
     found = scores >= 0.5
     np.testing.assert_allclose(f1_scores(targets, found), golden.f1_score(targets, found, average=None))
     assert macro_f1(targets, found) == pytest.approx(golden.f1_score(targets, found, average="macro"))
-    assert micro_f1(targets, found) == pytest.approx(golden.f1_score(targets, found, average="micro"))
 
 
 def test_average_precision_by_hand():
@@ -132,7 +129,6 @@ def test_l8_what_is_unknown_is_none_and_no_part_of_a_mean():
     assert mean_average_precision(targets, scores) == 1.0
     assert mean_average_precision([[0]], [[0.5]]) is None
     assert macro_f1([[0]], [[1]]) is None
-    assert micro_f1([[0]], [[1]]) is None
     assert mean_defined([None, None]) is None
     assert mean_defined([1.0, None, 2.0]) == 1.5
     assert f1_from_counts(np.array([[0, 5, 0], [0, 0, 2]])) == [None, 0.0]
@@ -142,7 +138,7 @@ def test_perfect_is_one_and_order_does_not_matter(data):
     targets, scores = data
     assert mean_average_precision(targets, targets) == 1
     assert roc_aucs(targets, targets) == [1.0] * 6
-    assert macro_f1(targets, targets) == micro_f1(targets, targets) == 1
+    assert macro_f1(targets, targets) == 1
     order = np.random.default_rng(0).permutation(len(targets))
     assert average_precisions(targets[order], scores[order]) == pytest.approx(average_precisions(targets, scores))
     assert roc_aucs(targets[order], scores[order]) == pytest.approx(roc_aucs(targets, scores))

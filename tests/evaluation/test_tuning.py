@@ -97,13 +97,6 @@ def test_thresholds_stay_within_bounds_and_need_both_kinds():
     assert fit([0.9, 0.8], [0, 0]) == 0.5
 
 
-def test_a_limit_of_false_alarms_is_held():
-    scores, targets = [0.1, 0.2, 0.3, 0.4, 0.25, 0.5], [0, 0, 0, 0, 1, 1]
-    assert fit(scores, targets, false_alarm_share=0.5) == pytest.approx(0.225)
-    assert fit(scores, targets, false_alarm_share=0.0) == pytest.approx(0.45)
-    assert fit([1.0, 0.5], [0, 1], false_alarm_share=0.0) == 0.95
-
-
 def test_each_label_for_itself_and_f1_is_the_best_of_all_thresholds():
     rng = np.random.default_rng(0)
     targets = (rng.random((60, 4)) < 0.4).astype(int)
@@ -118,16 +111,15 @@ def test_each_label_for_itself_and_f1_is_the_best_of_all_thresholds():
 
 
 @pytest.mark.parametrize(
-    ("peaks", "targets", "more", "text"),
+    ("peaks", "targets", "text"),
     [
-        (np.zeros((2, 1)), np.zeros((1, 1)), {}, r"one shape \(clip, label\), got \(2, 1\) and \(1, 1\)"),
-        (np.zeros(2), np.zeros(2), {}, r"one shape \(clip, label\), got \(2,\) and \(2,\)"),
-        (np.array([[1.5]]), np.array([[1]]), {}, r"peaks must lie in \[0, 1\]"),
-        (np.array([[np.nan]]), np.array([[1]]), {}, r"peaks must lie in \[0, 1\]"),
-        (np.array([[0.5]]), np.array([[0.5]]), {}, "targets must be 0 or 1"),
-        (np.array([[0.5]]), np.array([[1]]), {"false_alarm_share": 1.0}, "must be at least 0 and below 1, got 1"),
+        (np.zeros((2, 1)), np.zeros((1, 1)), r"one shape \(clip, label\), got \(2, 1\) and \(1, 1\)"),
+        (np.zeros(2), np.zeros(2), r"one shape \(clip, label\), got \(2,\) and \(2,\)"),
+        (np.array([[1.5]]), np.array([[1]]), r"peaks must lie in \[0, 1\]"),
+        (np.array([[np.nan]]), np.array([[1]]), r"peaks must lie in \[0, 1\]"),
+        (np.array([[0.5]]), np.array([[0.5]]), "targets must be 0 or 1"),
     ],
 )
-def test_impossible_input_is_refused(peaks, targets, more, text):
+def test_impossible_input_is_refused(peaks, targets, text):
     with pytest.raises(ValueError, match=text):
-        fit_thresholds(peaks, targets, **more)
+        fit_thresholds(peaks, targets)

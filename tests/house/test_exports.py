@@ -47,6 +47,5 @@ def modules() -> list[str]:
     return [name for name in names if name != "auricle.__main__"]
 
 
-@pytest.mark.parametrize("name", modules())
-def test_every_module_imports(name):
-    assert importlib.import_module(name).__doc__
+def test_every_module_imports_and_says_what_it_is_for():
+    assert [name for name in modules() if not importlib.import_module(name).__doc__] == []

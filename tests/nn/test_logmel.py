@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from auricle.audio.melscale import hz_to_mel_slaney
 from auricle.nn.logmel import LOG_FLOOR, GraphLogMel, LogMel, LogMelSpec
-from auricle.nn.melbank import hz_to_mel_slaney
 
 SPECS = {
     "default": LogMelSpec(),

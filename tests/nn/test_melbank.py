@@ -9,11 +9,8 @@ import pytest
 from auricle.errors import UsageError
 from auricle.nn.melbank import (
     GraphMelBank,
-    hz_to_mel_kaldi,
-    hz_to_mel_slaney,
     mel_bank,
     mel_positions,
-    mel_to_hz_slaney,
 )
 
 SHAPES = [
@@ -47,17 +44,6 @@ def test_kaldi_is_kaldis(n_mels, f_min, f_max):
     options.num_bins, options.low_freq, options.high_freq = n_mels, f_min, f_max
     expected = np.asarray(kaldi_native_fbank.MelBanks(options, frames, 1.0).get_matrix())
     np.testing.assert_allclose(mel_bank(16_000, 512, n_mels, f_min, f_max, "kaldi"), expected, atol=5e-5)
-
-
-def test_slaneys_scale_is_linear_to_1_khz_and_logarithmic_above():
-    np.testing.assert_allclose(hz_to_mel_slaney([0, 200, 1_000, 6_400]), [0, 3, 15, 42], atol=1e-12)
-    hz = np.array([0, 55, 999, 1_000, 1_001, 20_000])
-    np.testing.assert_allclose(mel_to_hz_slaney(hz_to_mel_slaney(hz)), hz, rtol=1e-12)
-
-
-def test_kaldis_scale_puts_1_khz_near_1000_mel():
-    np.testing.assert_allclose(hz_to_mel_kaldi([0, 700, 1_000]), [0, 1127 * np.log(2), 1127 * np.log(17 / 7)])
-    assert hz_to_mel_kaldi(1_000) == pytest.approx(1_000, abs=0.1)
 
 
 def test_a_bank_of_two_by_hand():

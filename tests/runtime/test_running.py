@@ -11,9 +11,8 @@ from tinybundle import HOP, RATE, echo_graph, loudness_graph, make_bundle, make_
 from auricle.errors import BundleError, InputError
 from auricle.results import Event, EventStart, Scores
 from auricle.runtime.detector import Detector
-from auricle.runtime.running import RunningScorer, advance_together
+from auricle.runtime.running import RunningScorer
 from auricle.runtime.session import open_network, open_running
-from auricle.runtime.stream import push_together
 
 
 @pytest.fixture(scope="module")
@@ -158,48 +157,3 @@ def test_other_models_have_none(tmp_path):
     bundle = make_bundle(tmp_path / "m")
     assert open_running(bundle) is None
     assert open_network(bundle).running is None
-
-
-def test_streams_that_are_pushed_together_are_streams(bundle, detector, tmp_path):
-    """Any lengths and rates, streams that begin later, and one of another model among them."""
-    other = Detector(plain := make_bundle(tmp_path / "m"), open_network(plain))
-    rng = np.random.default_rng(0)
-    makers = [(detector, RATE), (detector, RATE), (other, RATE), (detector, 2_205), (detector, RATE)]
-    apart, together = ([maker.stream(rate) for maker, rate in makers] for _ in range(2))
-    for turn in range(12):
-        blocks = [rng.uniform(-1, 1, rng.integers(0, 600)).astype(np.float32) for _ in makers]
-        if turn < 3:
-            blocks[4] = blocks[4][:0]
-        expected = [stream.push(block) for stream, block in zip(apart, blocks, strict=True)]
-        found = push_together(together, blocks)
-        for items, wanted in zip(found, expected, strict=True):
-            assert [type(item) for item in items] == [type(item) for item in wanted]
-            for item, other_item in zip(items, wanted, strict=True):
-                if isinstance(item, Scores):
-                    np.testing.assert_allclose(item.values, other_item.values, atol=1e-6)
-                    np.testing.assert_array_equal(item.times, other_item.times)
-                else:
-                    assert item.label == other_item.label
-                    assert item.onset == other_item.onset
-    ends = [[stream.flush() for stream in streams] for streams in (apart, together)]
-    assert [len(items) for items in ends[0]] == [len(items) for items in ends[1]]
-
-
-def test_streams_share_calls_where_they_can(bundle):
-    counting = Counting(open_running(bundle))
-    scorers = [RunningScorer(bundle.spec, counting) for _ in range(4)]
-    for scorer in scorers:
-        scorer.push(levels(0.5))
-    del counting.calls[:]
-    pieces = [scorer.take(levels(*[0.5] * count)) for scorer, count in zip(scorers, (2, 1, 2, 300), strict=True)]
-    found = advance_together(scorers, pieces)
-    assert [len(frames) for frames in found] == [2, 1, 2, 300]
-    assert sorted(shape for shape, _ in counting.calls) == [(1, HOP), (1, 50 * HOP), (1, 250 * HOP), (2, 2 * HOP)]
-
-
-def test_a_state_is_there_once_there_was_a_frame(bundle):
-    scorer = RunningScorer(bundle.spec, open_running(bundle))
-    with pytest.raises(ValueError, match="no frame was scored yet, so there is no state"):
-        _ = scorer.state
-    scorer.push(levels(0.5))
-    assert scorer.state.tolist() == [0.5]

@@ -18,9 +18,6 @@ from auricle.results import FloatArray
 
 DoubleArray = npt.NDArray[np.float64]
 
-#: Largest weight of a positive in a multi-label loss: a class with three clips must not rule the gradient.
-MAX_POSITIVE_WEIGHT = 100.0
-
 
 @dataclass(frozen=True)
 class Balance:
@@ -106,11 +103,3 @@ def class_weights(targets: FloatArray) -> DoubleArray:
     present = totals > 0
     share = totals.sum() / max(1, int(present.sum()))
     return np.asarray(np.divide(share, totals, out=np.zeros_like(totals), where=present))
-
-
-def positive_weights(targets: FloatArray, *, limit: float = MAX_POSITIVE_WEIGHT) -> DoubleArray:
-    """Return weights of positives for a binary cross-entropy, shape ``(label,)``: negatives over positives, capped."""
-    targets = np.asarray(targets, np.float64)
-    positives = targets.sum(axis=0)
-    ratio = np.divide(len(targets) - positives, positives, out=np.full_like(positives, limit), where=positives > 0)
-    return np.asarray(np.clip(ratio, 1 / limit, limit))

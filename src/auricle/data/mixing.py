@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from auricle.audio.resample import change_speed
 from auricle.data.manifest import Clip
+from auricle.data.waves import rms
 from auricle.errors import InputError
 from auricle.results import FloatArray
 from auricle.timeline import seconds_to_samples
@@ -125,7 +126,7 @@ def render_mixture(mixture: Mixture, read: Callable[[int], FloatArray], length: 
     total = np.zeros(length, np.float32)
     for part in mixture.parts:
         sound = _play(part, read(part.source), length)
-        level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
+        level = rms(sound)
         if level > _SILENCE:
             total += sound * np.float32(10 ** (part.level_db / 20) / level)
     peak = float(np.abs(total).max())

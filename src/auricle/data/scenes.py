@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from auricle.data.waves import rms
 from auricle.results import Event, FloatArray
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 
@@ -59,8 +60,8 @@ def assemble(
     events = []
     for i, start in zip(order, starts, strict=True):
         label, samples = clips[i]
-        rms = max(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), 1e-9)
-        scene[start : start + len(samples)] += samples * np.float32(noise_rms * 10 ** (snr_db / 20) / rms)
+        gain = noise_rms * 10 ** (snr_db / 20) / max(rms(samples), 1e-9)
+        scene[start : start + len(samples)] += samples * np.float32(gain)
         end = start + len(samples)
         events.append(Event(label, samples_to_seconds(start, sample_rate), samples_to_seconds(end, sample_rate), 1.0))
     peak = float(np.abs(scene).max(initial=0.0))

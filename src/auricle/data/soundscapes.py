@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from auricle.audio.rooms import DECAY_S, DIRECT_DB, put_into_room
-from auricle.data.waves import coloured_noise
+from auricle.data.waves import coloured_noise, rms
 from auricle.results import Event, FloatArray
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 
@@ -198,11 +198,11 @@ def render_scene(plan: ScenePlan, rules: SceneRules, read: Callable[[int], Float
     total = seconds_to_samples(rules.scene_s, rules.sample_rate)
     background = _render_background(plan, rules, read, total)
     level = 10 ** (plan.background_db / 20)
-    background *= np.float32(level / max(_rms(background), _SMALLEST))
+    background *= np.float32(level / max(rms(background), _SMALLEST))
     events = np.zeros(total, np.float32)
     for event in plan.events:
         sound = read(event.source.number)[event.begin : event.begin + event.length]
-        gain = level * 10 ** (event.snr_db / 20) / max(_rms(sound), _SMALLEST)
+        gain = level * 10 ** (event.snr_db / 20) / max(rms(sound), _SMALLEST)
         events[event.onset : event.end] += _faded(sound, seconds_to_samples(_FADE_S, rules.sample_rate)) * np.float32(
             gain
         )
@@ -242,7 +242,3 @@ def _faded(sound: FloatArray, fade: int) -> FloatArray:
         out[:fade] *= rise
         out[-fade:] *= rise[::-1]
     return out
-
-
-def _rms(sound: FloatArray) -> float:
-    return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64)))) if len(sound) else 0.0

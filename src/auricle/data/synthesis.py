@@ -21,6 +21,7 @@ from auricle.data.waves import (
     harmonics,
     phase_of,
     resonate,
+    rms,
     time_axis,
 )
 from auricle.errors import RunError
@@ -89,7 +90,7 @@ def rain(generator: Generator, samples: int, sample_rate: int) -> FloatArray:
     low_hz = generator.uniform(800, 2000)
     near = resonate(drops, sample_rate, generator.uniform(low_hz, 0.45 * sample_rate, 6), bandwidth_hz=900.0)
     hiss = band_noise(generator, samples, sample_rate, low_hz, 0.48 * sample_rate)
-    return near / _rms(near) + generator.uniform(0.3, 1.0) * hiss / _rms(hiss)
+    return near / _level(near) + generator.uniform(0.3, 1.0) * hiss / _level(hiss)
 
 
 def chirp(generator: Generator, samples: int, sample_rate: int) -> FloatArray:
@@ -143,8 +144,8 @@ MAKERS: Mapping[str, Maker] = {
 }
 
 
-def _rms(sound: FloatArray) -> float:
-    return max(float(np.sqrt(np.mean(np.square(sound, dtype=np.float64)))), 1e-9)
+def _level(sound: FloatArray) -> float:
+    return max(rms(sound), 1e-9)  # silence stays silence
 
 
 def make_clip(label: str, *, clip_s: float, sample_rate: int, generator: Generator) -> FloatArray:
@@ -154,7 +155,7 @@ def make_clip(label: str, *, clip_s: float, sample_rate: int, generator: Generat
     sound = maker(generator, samples, sample_rate)
     floor = band_noise(generator, samples, sample_rate, 30, 0.5 * sample_rate)
     level, below = 10 ** (generator.uniform(*_LEVEL_DB) / 20), 10 ** (generator.uniform(*_FLOOR_DB) / 20)
-    clip = level * sound / _rms(sound) + below * floor / _rms(floor)
+    clip = level * sound / _level(sound) + below * floor / _level(floor)
     peak = float(np.abs(clip).max())
     return (clip * min(1.0, 0.95 / peak)).astype(np.float32)
 

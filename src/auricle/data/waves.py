@@ -32,6 +32,11 @@ def harmonics(phase: DoubleArray, weights: DoubleArray) -> FloatArray:
     return sound.astype(np.float32)
 
 
+def rms(sound: FloatArray) -> float:
+    """Return the root mean square of a sound, 0 for one without samples."""
+    return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64)))) if len(sound) else 0.0
+
+
 def decay(samples: int, sample_rate: int, time_constant_s: float) -> DoubleArray:
     """Return an exponential decay from 1 to 1/e after ``time_constant_s``."""
     return np.asarray(np.exp(-time_axis(samples, sample_rate) / time_constant_s))

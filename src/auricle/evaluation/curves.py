@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scores as curves: precision over recall, misses over false alarms, being right over being sure; and confusions.
+"""Scores as curves: precision over recall, misses over false alarms, being right over being sure.
 
 Pure functions. Scores that are equal cannot be told apart by any threshold, so they move along a curve together.
 """
@@ -35,20 +35,6 @@ def miss_and_false_alarm(true: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Ar
     """
     hits, alarms, positives, negatives = _counts(true, scores)
     return 1 - np.append(0, hits) / positives, np.append(0, alarms) / negatives
-
-
-def equal_error_rate(miss: Array, alarm: Array) -> float:
-    """Return where misses and false alarms are equally frequent, on the straight line between two thresholds.
-
-    >>> equal_error_rate(np.array([1.0, 0.5, 0.0]), np.array([0.0, 0.5, 1.0]))
-    0.5
-    """
-    after = int(np.argmax(alarm >= miss))
-    if after == 0:
-        return float(miss[0])
-    gap_before, gap_after = miss[after - 1] - alarm[after - 1], miss[after] - alarm[after]
-    share = gap_before / (gap_before - gap_after)
-    return float(alarm[after - 1] + share * (alarm[after] - alarm[after - 1]))
 
 
 def _counts(true: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Array, Array, int, int]:
@@ -88,14 +74,3 @@ def calibration_bins(correct: npt.ArrayLike, confidence: npt.ArrayLike, bins: in
         for i in range(bins)
         if (index == i).any()
     ]
-
-
-def confusion_matrix(true: npt.ArrayLike, found: npt.ArrayLike, classes: int) -> IntArray:
-    """Return how many clips of each true class (row) were taken for each class (column).
-
-    >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
-    [[1, 1], [0, 1]]
-    """
-    matrix = np.zeros((classes, classes), np.int64)
-    np.add.at(matrix, (np.asarray(true), np.asarray(found)), 1)
-    return matrix

@@ -94,11 +94,6 @@ def draw_weights(groups: Sequence[object], repeats: int = REPEATS, seed: int = 0
         yield weights
 
 
-def seed_spread(values: Sequence[float]) -> float | None:
-    """Return the standard deviation of a figure over seeds; None for fewer than two."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
 def _items_by_group(groups: Sequence[object]) -> list[IndexArray]:
     """Return the item numbers of each group, groups in the order in which they first appear."""
     if len(groups) == 0:

@@ -60,11 +60,6 @@ def macro_f1(targets: npt.ArrayLike, predictions: npt.ArrayLike) -> float | None
     return mean_defined(f1_scores(targets, predictions))
 
 
-def micro_f1(targets: npt.ArrayLike, predictions: npt.ArrayLike) -> float | None:
-    """Return F1 over all decisions of all labels together."""
-    return f1_from_counts(count_hits(targets, predictions).sum(axis=0, keepdims=True))[0]
-
-
 def average_precisions(targets: npt.ArrayLike, scores: npt.ArrayLike) -> list[float | None]:
     """Return average precision of each label: the mean of the precision over the steps of the recall.
 

@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 from auricle.evaluation.intersections import Criteria
 from auricle.evaluation.intervals import draw_weights, percentile_interval
-from auricle.evaluation.metrics import mean_defined
 from auricle.evaluation.thresholdcounts import LabelCounts, threshold_counts
 from auricle.results import Event, Interval, Scores
 
@@ -117,11 +116,6 @@ def psds(
     ]
     known = np.array([figure for figure in drawn if figure is not None])
     return Psds(value, per_class, percentile_interval(value, known, len(names)) if len(known) > repeats / 2 else None)
-
-
-def mean_over_labels(result: Psds) -> float | None:
-    """Return the mean of the labels' PSDS, which says nothing of how they differ."""
-    return mean_defined(list(result.per_class.values()))
 
 
 def _curves(

@@ -53,16 +53,12 @@ def peak_scores(frames: FloatArray, median_frames: int, *, least_frames: int = 1
     return np.asarray(np.minimum(windows[..., 0], windows.min(axis=-1) / off_ratio).max(axis=0))
 
 
-def fit_thresholds(
-    peaks: npt.ArrayLike, targets: npt.ArrayLike, *, false_alarm_share: float | None = None
-) -> list[float]:
-    """Return one on-threshold a label.
+def fit_thresholds(peaks: npt.ArrayLike, targets: npt.ArrayLike) -> list[float]:
+    """Return one on-threshold a label: the one with the highest F1.
 
     Args:
         peaks: ``peak_scores`` of the clips, shape ``(clip, label)``; clips without any label included.
         targets: 0/1, same shape.
-        false_alarm_share: None takes the threshold with the highest F1; else the lowest one at which at most
-            this share of the clips without the label reach it.
     """
     scores, true = np.asarray(peaks, np.float64), np.asarray(targets)
     if scores.ndim != 2 or scores.shape != true.shape:
@@ -71,9 +67,7 @@ def fit_thresholds(
         raise ValueError("peaks must lie in [0, 1]")
     if not np.isin(true, (0, 1)).all():
         raise ValueError("targets must be 0 or 1")
-    if false_alarm_share is not None and not 0 <= false_alarm_share < 1:
-        raise ValueError(f"false_alarm_share must be at least 0 and below 1, got {false_alarm_share:g}")
-    return [_fit_one(s, t == 1, false_alarm_share) for s, t in zip(scores.T, true.T, strict=True)]
+    return [_fit_one(s, t == 1) for s, t in zip(scores.T, true.T, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -139,7 +133,7 @@ def _mean_f1(scores: FloatArray, true: BoolArray) -> float:
     return float((2 * hits / np.maximum(hits + alarms + true.sum(), 1)).mean())
 
 
-def _fit_one(scores: Array, true: BoolArray, false_alarm_share: float | None) -> float:
+def _fit_one(scores: Array, true: BoolArray) -> float:
     positives, negatives = np.sort(scores[true]), np.sort(scores[~true])
     if len(positives) == 0 or len(negatives) == 0:
         return DEFAULT_THRESHOLD
@@ -148,11 +142,7 @@ def _fit_one(scores: Array, true: BoolArray, false_alarm_share: float | None) ->
     middles, widths = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
     hits = len(positives) - np.searchsorted(positives, middles)
     alarms = len(negatives) - np.searchsorted(negatives, middles)
-    if false_alarm_share is None:
-        f1 = 2 * hits / (hits + alarms + len(positives))
-        best = f1 == f1.max()
-        chosen = int(np.argmax(np.where(best, widths, -1.0)))
-    else:
-        allowed = alarms <= false_alarm_share * len(negatives)
-        chosen = int(np.argmax(allowed)) if allowed.any() else len(middles) - 1
+    f1 = 2 * hits / (hits + alarms + len(positives))
+    best = f1 == f1.max()
+    chosen = int(np.argmax(np.where(best, widths, -1.0)))
     return float(np.clip(middles[chosen], LOWEST, HIGHEST))

@@ -15,39 +15,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from auricle.audio.melscale import Float64, hz_to_mel_htk, hz_to_mel_slaney, mel_to_hz_slaney
 from auricle.errors import UsageError
 from auricle.results import FloatArray
 from auricle.timeline import seconds_to_samples
-
-Float64 = npt.NDArray[np.float64]
-
-_SLANEY_STEP_HZ = 200.0 / 3
-_SLANEY_KNEE_HZ = 1000.0
-_SLANEY_KNEE_MEL = _SLANEY_KNEE_HZ / _SLANEY_STEP_HZ
-_SLANEY_LOG_STEP = np.log(6.4) / 27.0
-
-
-def hz_to_mel_slaney(hz: npt.ArrayLike) -> Float64:
-    """Return mels of Slaney's scale."""
-    hz = np.asarray(hz, dtype=np.float64)
-    above = _SLANEY_KNEE_MEL + np.log(np.maximum(hz, _SLANEY_KNEE_HZ) / _SLANEY_KNEE_HZ) / _SLANEY_LOG_STEP
-    return np.where(hz < _SLANEY_KNEE_HZ, hz / _SLANEY_STEP_HZ, above)
-
-
-def mel_to_hz_slaney(mel: npt.ArrayLike) -> Float64:
-    """Return frequencies in Hz of Slaney's scale."""
-    mel = np.asarray(mel, dtype=np.float64)
-    above = _SLANEY_KNEE_HZ * np.exp(_SLANEY_LOG_STEP * (np.maximum(mel, _SLANEY_KNEE_MEL) - _SLANEY_KNEE_MEL))
-    return np.where(mel < _SLANEY_KNEE_MEL, mel * _SLANEY_STEP_HZ, above)
-
-
-def hz_to_mel_kaldi(hz: npt.ArrayLike) -> Float64:
-    """Return mels of the HTK scale, 1127 ln(1 + f / 700), which Kaldi uses."""
-    return 1127.0 * np.log1p(np.asarray(hz, dtype=np.float64) / 700.0)
 
 
 def _slaney_positions(bins_hz: Float64, n_mels: int, f_min: float, f_max: float) -> tuple[Float64, Float64]:
@@ -58,8 +32,8 @@ def _slaney_positions(bins_hz: Float64, n_mels: int, f_min: float, f_max: float)
 
 def _kaldi_positions(bins_hz: Float64, n_mels: int, f_min: float, f_max: float) -> tuple[Float64, Float64]:
     """Triangles over mel with peaks of 1; the Nyquist bin is left out, as Kaldi does."""
-    edges = np.linspace(hz_to_mel_kaldi(f_min), hz_to_mel_kaldi(f_max), n_mels + 2)
-    positions = np.interp(hz_to_mel_kaldi(bins_hz), edges, np.arange(-1.0, n_mels + 1))
+    edges = np.linspace(hz_to_mel_htk(f_min), hz_to_mel_htk(f_max), n_mels + 2)
+    positions = np.interp(hz_to_mel_htk(bins_hz), edges, np.arange(-1.0, n_mels + 1))
     positions[-1] = -1
     return positions, np.ones(n_mels)
 

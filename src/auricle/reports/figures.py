@@ -16,14 +16,13 @@ import numpy.typing as npt
 from auricle.data.manifest import Manifest
 from auricle.evaluation.curves import (
     calibration_bins,
-    confusion_matrix,
-    equal_error_rate,
     miss_and_false_alarm,
     precision_recall,
 )
 from auricle.evaluation.intervals import bootstrap_interval
-from auricle.evaluation.metrics import average_precisions, f1_scores
+from auricle.evaluation.metrics import average_precisions, confusion_matrix, f1_scores
 from auricle.evaluation.report import DECISION, with_none
+from auricle.evaluation.spoof_metrics import equal_error_rate
 from auricle.reports.charts import Axis, Chart
 from auricle.reports.palette import hue_of
 from auricle.results import FloatArray, Interval
@@ -144,7 +143,8 @@ def detection_error_chart(scored: Scored) -> tuple[str, float] | None:
     truth = scored.targets[:, 0] >= DECISION
     if tuple(scored.manifest.labels) != SPOOF_LABELS or not 0 < truth.sum() < len(truth):
         return None
-    miss, alarm = miss_and_false_alarm(truth, scored.scores[:, 0])
+    bonafide = scored.scores[:, 0]
+    miss, alarm = miss_and_false_alarm(truth, bonafide)
     stretch = NormalDist().inv_cdf
     low, high = _DET_SHARES[0], _DET_SHARES[-1]
     ticks = [(stretch(share), f"{100 * share:g}") for share in _DET_SHARES]
@@ -154,7 +154,7 @@ def detection_error_chart(scored: Scored) -> tuple[str, float] | None:
     places = [[stretch(min(max(v, low / 2), 1 - low / 2)) for v in values.tolist()] for values in (alarm, miss)]
     chart.line([x.low, x.high], [y.low, y.high], hue="var(--ink-2)", dashed=True, name="as many of one as of the other")
     chart.line(*places, hue=hue_of(0), name="bonafide")
-    return chart.svg(), equal_error_rate(miss, alarm)
+    return chart.svg(), equal_error_rate(bonafide[truth], bonafide[~truth])
 
 
 def calibration_chart(scored: Scored) -> str:

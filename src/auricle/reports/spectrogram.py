@@ -8,6 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from auricle.audio.melscale import hz_to_mel_htk, mel_to_hz_htk
 from auricle.reports.palette import loudness_scale
 from auricle.reports.png import encode_png
 from auricle.results import FloatArray
@@ -46,13 +47,10 @@ def frequency_ticks(sample_rate: int) -> list[tuple[str, float]]:
     ['250 Hz', '1 kHz', '2 kHz', '4 kHz']
     """
     ticks = [("250 Hz", 250.0), *((f"{k} kHz", 1000.0 * k) for k in (1, 2, 4, 8, 16))]
-    low, high = _to_mel(_LOWEST_HZ), _to_mel(sample_rate / 2)
-    return [(label, (_to_mel(hz) - low) / (high - low)) for label, hz in ticks if hz < 0.9 * sample_rate / 2]
-
-
-def _to_mel(hz: float) -> float:
-    """Return the mel of O'Shaughnessy, "Speech Communication" (1987)."""
-    return 2595 * math.log10(1 + hz / 700)
+    low, high = hz_to_mel_htk([_LOWEST_HZ, sample_rate / 2])
+    return [
+        (label, float((hz_to_mel_htk(hz) - low) / (high - low))) for label, hz in ticks if hz < 0.9 * sample_rate / 2
+    ]
 
 
 def _column_power(samples: FloatArray, sample_rate: int) -> npt.NDArray[np.float64]:
@@ -88,8 +86,8 @@ def _mel_rows(sample_rate: int) -> npt.NDArray[np.float64]:
     """
     size = _window_samples(sample_rate)
     bins_hz = np.fft.rfftfreq(size, 1 / sample_rate)
-    low, high = _to_mel(_LOWEST_HZ), _to_mel(sample_rate / 2)
-    centres_hz = 700 * (10 ** (np.linspace(low, high, ROWS) / 2595) - 1)
+    low, high = hz_to_mel_htk([_LOWEST_HZ, sample_rate / 2])
+    centres_hz = mel_to_hz_htk(np.linspace(low, high, ROWS))
     width_hz = np.maximum(np.gradient(centres_hz), sample_rate / size)
     weights = np.maximum(0, 1 - np.abs(bins_hz[None] - centres_hz[:, None]) / width_hz[:, None])
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))

@@ -17,7 +17,7 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,8 +183,3 @@ def _alive(value: Any, archive: Any) -> Any:
     made = object.__new__(kind)
     made.__dict__.update(_alive(value["values"], archive))
     return made
-
-
-def known_classes() -> Sequence[str]:
-    """Return the names of the classes that a bookmark can hold."""
-    return sorted(_CLASSES)

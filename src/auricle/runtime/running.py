@@ -9,7 +9,7 @@ network serves any number of recordings, also several in one call: their states 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -139,10 +139,6 @@ class RunningScorer:
 
     def push(self, samples: FloatArray) -> FloatArray:
         """Take samples of shape ``(time,)``; return the scores of the frames that are complete, ``(frame, label)``."""
-        return self.advance(self.take(samples))
-
-    def take(self, samples: FloatArray) -> FloatArray:
-        """Take samples of shape ``(time,)``; return those of whole frames, which ``advance`` is due for."""
         self.samples_seen += len(samples)
         if self._watch is not None:
             for window in self._cutter.push(samples):
@@ -150,7 +146,7 @@ class RunningScorer:
         kept = np.concatenate([self._rest, samples])
         whole = len(kept) // self.grid.hop_samples * self.grid.hop_samples
         self._rest = kept[whole:].copy()  # a view would keep the whole block alive
-        return kept[:whole]
+        return self.advance(kept[:whole])
 
     def finish(self) -> FloatArray:
         """Return the last frame, completed with zeros, if its centre has been heard; ``(frame, label)``."""
@@ -160,22 +156,6 @@ class RunningScorer:
         if self.grid.frames_before(self.samples_seen) <= self._frames:
             return self.advance(self._rest[:0])
         return self.advance(np.pad(self._rest, (0, self.samples_to_next)))
-
-    @property
-    def state(self) -> FloatArray:
-        """What the network remembers, shape ``(size,)``; only once there was a frame."""
-        if self._state is None:
-            raise ValueError("no frame was scored yet, so there is no state")
-        return np.asarray(self._state[0], np.float32)
-
-    def can_share(self, samples: int) -> bool:
-        """Tell whether so many samples can go through the network beside those of other recordings."""
-        return self._state is not None and 0 < samples <= _MOST_FRAMES * self.grid.hop_samples
-
-    def accept(self, state: FloatArray, frames: FloatArray) -> None:
-        """Take the next state, ``(size,)``, and the frame scores that a shared call gave."""
-        self._state = state[None].copy()  # a view would keep the states of all others alive
-        self._frames += len(frames)
 
     def parts(self) -> Any:
         """Return what the next frame scores depend on, as a value that ``resume`` takes."""
@@ -203,26 +183,3 @@ class RunningScorer:
         frames = np.concatenate(parts)
         self._frames += len(frames)
         return frames
-
-
-def advance_together(scorers: Sequence[RunningScorer], samples: Sequence[FloatArray]) -> list[FloatArray]:
-    """Score whole frames of several recordings of one network; returns the frame scores of each.
-
-    Those with equally many frames share a call. One call for 16 recordings costs half of 16 calls.
-    """
-    found: list[FloatArray | None] = [None] * len(scorers)
-    alike: dict[tuple[int, int], list[int]] = {}
-    for index, (scorer, piece) in enumerate(zip(scorers, samples, strict=True)):
-        if scorer.can_share(len(piece)):
-            alike.setdefault((id(scorer.network), len(piece)), []).append(index)
-        else:
-            found[index] = scorer.advance(piece)
-    for indices in alike.values():
-        group = [scorers[i] for i in indices]
-        shared = group[0].network.advance(
-            np.stack([samples[i] for i in indices]), np.stack([scorer.state for scorer in group])
-        )
-        for row, (index, scorer) in enumerate(zip(indices, group, strict=True)):
-            scorer.accept(shared.state[row], shared.frames[row])
-            found[index] = shared.frames[row]
-    return [frames for frames in found if frames is not None]

@@ -10,8 +10,6 @@ stages, so it makes no difference how a recording is cut into blocks, nor whethe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from auricle.audio.checks import MAX_PEAK, SignalCheck
@@ -19,7 +17,6 @@ from auricle.audio.resample import Resampler
 from auricle.errors import UsageError
 from auricle.results import Event, EventStart, Flag, FloatArray, Scores
 from auricle.runtime.inputs import Samples, check_rate, check_samples
-from auricle.runtime.running import RunningScorer, advance_together
 from auricle.runtime.scoring import frame_scorer
 from auricle.runtime.session import WindowNetwork
 from auricle.runtime.spec import BundleSpec
@@ -141,28 +138,6 @@ class Stream:
         self._frames += len(frames)
         scores = Scores(times, frames, spec.labels, spec.grid.step_s(spec.sample_rate))
         return [scores, *self._tracker.push(frames)]
-
-
-def push_together(streams: Sequence[Stream], blocks: Sequence[Samples]) -> list[list[Item]]:
-    """Push a block into each of several streams; returns what each gives, as ``push`` does.
-
-    Streams of one causal network share its calls, which lets one core carry about a fifth more
-    (docs/results/stream.md). Whoever serves many streams collects what has come and pushes it together.
-    """
-    heard = [stream._heard(block) for stream, block in zip(streams, blocks, strict=True)]
-    given: list[FloatArray | None] = [None] * len(streams)
-    running: list[tuple[int, RunningScorer]] = []
-    for index, stream in enumerate(streams):
-        scorer = stream._scorer
-        if isinstance(scorer, RunningScorer):
-            running.append((index, scorer))
-            heard[index] = scorer.take(heard[index])
-        else:
-            given[index] = scorer.push(heard[index])
-    frames = advance_together([scorer for _, scorer in running], [heard[index] for index, _ in running])
-    for (index, _), found in zip(running, frames, strict=True):
-        given[index] = found
-    return [stream._advance(found) for stream, found in zip(streams, given, strict=True) if found is not None]
 
 
 def length_flags(spec: BundleSpec, samples: int) -> tuple[Flag, ...]:
