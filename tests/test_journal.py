@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 def claimed(folder):
     with open_journal(folder, PLAN) as journal:
-        return list(journal.claim())
+        return list(journal.pending())
 
 
 def record(folder, *values):
@@ -45,10 +45,10 @@ def test_items_are_claimed_until_they_are_recorded(folder):
 
 def test_what_is_recorded_while_claiming_is_not_claimed_again(folder):
     with open_journal(folder, PLAN) as journal:
-        claims = journal.claim()
-        assert next(claims)[0] == 0
+        pending = journal.pending()
+        assert next(pending)[0] == 0
         journal.record(1, None)
-        assert [index for index, _ in claims] == [2]
+        assert [index for index, _ in pending] == [2]
 
 
 def test_results_come_in_the_order_of_the_items_with_exact_numbers(folder):
@@ -71,7 +71,7 @@ def test_the_first_record_of_an_item_counts(folder):
 def test_no_items(tmp_path):
     start_journal(tmp_path, PLAN, [])
     with open_journal(tmp_path, PLAN) as journal:
-        assert (journal.total, list(journal.claim()), list(journal.results())) == (0, [], [])
+        assert (journal.total, list(journal.pending()), list(journal.results())) == (0, [], [])
 
 
 def test_a_start_that_was_cut_short_is_no_journal(tmp_path):
@@ -198,7 +198,7 @@ from pathlib import Path
 from auricle.journal import open_journal
 with open_journal(Path(sys.argv[1]), {}) as journal:
     print("open", flush=True)
-    for index, item in journal.claim():
+    for index, item in journal.pending():
         journal.record(index, [item] * (1 + index % 50))
         time.sleep(0.0005)
 """

@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auricle.api import crossval, evaluate, export_int8, export_site, load, report, sweep, teach, train
+    from auricle.api import crossval, evaluate, export_int8, export_site, load, report, scan, sweep, teach, train
     from auricle.errors import (
         AuricleError,
         BundleError,
@@ -46,11 +46,23 @@ if TYPE_CHECKING:
     )
     from auricle.runtime.detector import Detector
     from auricle.runtime.stream import Stream
+    from auricle.scanning.scan import ScanProgress, ScanResult
 
 __version__ = "0.2.0"
 
 _HOMES = {
-    "auricle.api": ("crossval", "evaluate", "export_int8", "export_site", "load", "report", "sweep", "teach", "train"),
+    "auricle.api": (
+        "crossval",
+        "evaluate",
+        "export_int8",
+        "export_site",
+        "load",
+        "report",
+        "scan",
+        "sweep",
+        "teach",
+        "train",
+    ),
     "auricle.errors": (
         "AuricleError",
         "BundleError",
@@ -79,6 +91,7 @@ _HOMES = {
     ),
     "auricle.runtime.detector": ("Detector",),
     "auricle.runtime.stream": ("Stream",),
+    "auricle.scanning.scan": ("ScanProgress", "ScanResult"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -102,6 +115,8 @@ __all__ = [
     "Report",
     "RunError",
     "RunResult",
+    "ScanProgress",
+    "ScanResult",
     "Scores",
     "Stream",
     "TagResult",
@@ -114,6 +129,7 @@ __all__ = [
     "export_site",
     "load",
     "report",
+    "scan",
     "sweep",
     "teach",
     "train",

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from auricle.errors import InputError, UsageError
 from auricle.recipe.options import recipe_settings, takes
@@ -28,13 +28,15 @@ from auricle.recipe.requests import (
     TrainRequest,
 )
 from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
-from auricle.runtime.detector import load
+from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
     from auricle.data.manifest import Manifest
     from auricle.exporting.web import Site
     from auricle.runtime.bundle import Bundle
+    from auricle.runtime.thresholds import Thresholds
     from auricle.scale.sweep import SweepResult
+    from auricle.scanning.scan import ScanProgress, ScanResult
     from auricle.training.benching import TrainingBench
     from auricle.training.crossval import CrossvalResult
     from auricle.training.progress import Progress
@@ -49,6 +51,7 @@ __all__ = [
     "false_alarms",
     "load",
     "report",
+    "scan",
     "sweep",
     "teach",
     "train",
@@ -211,6 +214,91 @@ def export_site(model: PathLike, out: PathLike, *, precision: str = "float32", t
 
     bundle = load_bundle(resolve_model(model))
     return export(bundle, Path(out), precision=precision, tarball=None if tarball is None else Path(tarball))
+
+
+def scan(
+    inputs: PathLike | Sequence[PathLike],
+    *,
+    command: Literal["tag", "detect", "embed"] = "tag",
+    model: str | None = None,
+    out: PathLike | None = None,
+    format: str = "json",
+    top: int | None = None,
+    threshold: float | Mapping[str, float] | Thresholds | None = None,
+    prior_spoof: float | None = None,
+    precision: str = "float32",
+    jobs: int = 1,
+    timeout_s: float = 600.0,
+    engine: Literal["local", "ray"] = "local",
+    follow_links: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: ScanProgress | None = None,
+) -> ScanResult:
+    """Tag, detect or embed any number of recordings; one that fails is a result with ``error``.
+
+    Without ``out`` nothing is computed before the result is iterated over. With it, the folder is complete on return:
+    results, ``failures.jsonl``, ``summary.json``, and a journal from which an interrupted scan resumes.
+
+    Args:
+        inputs: files, folders (searched through) and globs; ``-`` is stdin.
+        command: which result is wanted of each.
+        model: folder or name; None is the built-in model.
+        out: folder of the scan; must be new or empty, unless ``resume`` or ``overwrite``.
+        format: of the results in ``out``: ``json`` or ``csv``; of ``detect`` also ``audacity`` or ``raven``.
+        top: of ``tag``: labels to keep of each recording; None keeps all.
+        threshold: of ``tag``: lower scores are not kept; of ``detect``: where an event begins, None is the model's.
+        prior_spoof: of ``tag``: as for ``Detector.tag``.
+        precision: ``float32`` or ``int8``.
+        jobs: recordings at the same time; processes with ``out``.
+        timeout_s: seconds that one recording may bring nothing, with ``out``.
+        engine: with ``out``: ``local``, or ``ray`` for the workers of a Ray cluster.
+        follow_links: also read what is linked from within a folder and lies outside it.
+        resume: resume the scan in ``out``.
+        overwrite: throw away the scan in ``out``.
+        progress: listener.
+
+    Returns:
+        An iterable of results in the order of the listing; with ``out`` they are read from the journal.
+
+    Raises:
+        UsageError: and its kinds, for wrong use, inputs, model or folders.
+    """
+    from auricle.runtime.locate import DEFAULT_MODEL
+    from auricle.runtime.thresholds import Thresholds, check_labels
+    from auricle.scanning.folder import ScanRequest
+    from auricle.scanning.scan import ScanProgress, find_entries, scan_entries, scan_into_folder
+    from auricle.scanning.task import Command, Task
+
+    if command not in get_args(Command):
+        raise UsageError(f"command {command!r} is unknown; known: {', '.join(get_args(Command))}")
+    if jobs < 1:
+        raise UsageError(f"jobs = {jobs}; at least 1 does the work")
+    listener = ScanProgress() if progress is None else progress
+    names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | os.PathLike) else inputs)]
+    thresholds = Thresholds.from_argument(threshold)
+    task = Task(command, DEFAULT_MODEL if model is None else model, precision, top, thresholds, prior_spoof)
+
+    def open_model() -> Detector:
+        if model is None:
+            listener.default_model()
+        detector = load(task.model, precision=precision)
+        check_labels(task.thresholds, detector.labels)
+        detector.check_prior(prior_spoof)
+        return detector
+
+    if out is None:
+        given = {"--resume": resume, "--overwrite": overwrite, "--engine ray": engine == "ray"}
+        for name in (name for name, value in given.items() if value):
+            raise UsageError(f"{name} is for a scan into a folder: give --out DIR too")
+        entries = find_entries(names, follow_links=follow_links, notice=listener.notice)
+        return scan_entries(entries, task, open_model(), jobs=jobs, progress=listener)
+    if engine == "ray":
+        from auricle.scale.raywork import work_on_cluster as work
+    else:
+        from auricle.scanning.workers import work_in_processes as work
+    request = ScanRequest(names, Path(out), task, format, jobs, timeout_s, follow_links, resume, overwrite)
+    return scan_into_folder(request, open_model(), work, listener)
 
 
 @takes(SweepRequest)

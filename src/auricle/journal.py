@@ -3,7 +3,7 @@
 
     start_journal(folder, plan, items)                  # what is to be done, and how: written once
     with open_journal(folder, plan) as journal:         # again and again, until all is done
-        for index, item in journal.claim():             # what has no record yet
+        for index, item in journal.pending():           # what has no record yet
             journal.record(index, work(item))           # one line, appended; kept from here on
         for index, item, value in journal.results():    # in the order of the items
             ...
@@ -124,7 +124,7 @@ class Journal:
             for line in file:
                 yield json.loads(line)
 
-    def claim(self) -> Iterator[tuple[int, Any]]:
+    def pending(self) -> Iterator[tuple[int, Any]]:
         """Yield index and item of what has no record, each once."""
         for index, item in enumerate(self.items()):
             if self._offsets[index] < 0:

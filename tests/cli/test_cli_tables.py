@@ -7,7 +7,8 @@ import io
 
 import pytest
 
-from auricle.cli.tables import as_text, csv_line, for_people, print_table, printable
+from auricle.cells import as_text, csv_line
+from auricle.cli.tables import for_people, print_table, printable
 
 
 class Terminal(io.StringIO):

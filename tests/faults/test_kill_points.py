@@ -143,7 +143,7 @@ class JournalStarts:
         if not has_journal(folder):
             return "old"
         with open_journal(folder, PLAN) as journal:
-            assert list(journal.claim()) == [(0, "a"), (1, "b"), (2, "c")]
+            assert list(journal.pending()) == [(0, "a"), (1, "b"), (2, "c")]
         return "new"
 
     def clean(self, folder: Path) -> bool:

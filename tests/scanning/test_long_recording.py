@@ -25,7 +25,7 @@ from auricle.scanning.workers import work_in_processes
 #: Runs the command with a mark after so many seconds; 0 is after every block.
 COMMAND = """
 import sys
-from auricle.cli import scan
+from auricle.scanning import scan
 scan.EVERY_S = {every_s}
 from auricle.cli.main import run
 sys.argv = ["auricle", *sys.argv[1:]]

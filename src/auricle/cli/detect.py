@@ -10,7 +10,6 @@ import typer
 from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
 from auricle.cli.options import Inputs, ScoringOptions, Threshold
-from auricle.runtime.locate import DEFAULT_MODEL
 
 
 @guarded
@@ -35,21 +34,6 @@ def detect(
       auricle detect archive/ --out events/ --jobs 4
     """
     from auricle.cli.scoring import score
-    from auricle.cli.views import detect_view
     from auricle.runtime.thresholds import parse_thresholds
-    from auricle.scanning.task import Task
 
-    thresholds = parse_thresholds(threshold)
-    name = DEFAULT_MODEL if options.model is None else options.model
-    task = Task("detect", name, options.precision, thresholds=thresholds)
-    view = detect_view()
-    score(
-        inputs,
-        task,
-        options,
-        form,
-        lambda _: view,
-        lambda detector, x: detector.detect_many(
-            x, threshold=thresholds.as_argument(detector.labels), jobs=options.jobs
-        ),
-    )
+    score("detect", inputs, options, form, threshold=parse_thresholds(threshold))

@@ -10,7 +10,6 @@ import typer
 from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
 from auricle.cli.options import Inputs, ScoringOptions
-from auricle.runtime.locate import DEFAULT_MODEL
 
 
 @guarded
@@ -27,15 +26,5 @@ def embed(
       auricle embed archive/ --model models/yard --out vectors/
     """
     from auricle.cli.scoring import score
-    from auricle.cli.views import embed_view
-    from auricle.scanning.task import Task
 
-    task = Task("embed", DEFAULT_MODEL if options.model is None else options.model, options.precision)
-    score(
-        inputs,
-        task,
-        options,
-        form,
-        lambda detector: embed_view(detector.embedding_size),
-        lambda detector, x: detector.embed_many(x, jobs=options.jobs),
-    )
+    score("embed", inputs, options, form)

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from auricle.cli.tables import as_text, print_table
+from auricle.cells import as_text
+from auricle.cli.tables import print_table
 from auricle.files import printable
 
 if TYPE_CHECKING:

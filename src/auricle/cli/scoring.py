@@ -1,147 +1,156 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``tag``, ``detect`` and ``embed`` share: find the inputs, load the model, pass the results on."""
+"""What ``tag``, ``detect`` and ``embed`` share: call ``auricle.scan``, print results or how a folder was filled."""
 
 from __future__ import annotations
 
-import io
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
 
 import typer
 
-from auricle.audio.listing import STDIN, Entry, Listing
+from auricle.api import scan
 from auricle.cli.guard import say
 from auricle.cli.options import ScoringOptions
-from auricle.cli.progress import Meter
-from auricle.cli.views import View
-from auricle.cli.writers import open_stream
-from auricle.errors import UsageError
+from auricle.cli.progress import Meter, spell_seconds
+from auricle.cli.tables import print_table
 from auricle.runtime.locate import DEFAULT_MODEL
-
-if TYPE_CHECKING:
-    from auricle.runtime.detector import Detector
-    from auricle.scanning.task import Task
-
-Source = str | BinaryIO
-
-
-class Stdin(io.BytesIO):
-    """What came through stdin, under the name that results show."""
-
-    name = STDIN
+from auricle.runtime.thresholds import Thresholds
+from auricle.scanning.result_files import Tally
+from auricle.scanning.scan import ScanProgress
+from auricle.scanning.task import Command
+from auricle.scanning.views import Row, View, flag_codes
+from auricle.scanning.writers import describe_failure, open_writer
 
 
 def score(
+    command: Command,
     inputs: Sequence[str],
-    task: Task,
     options: ScoringOptions,
-    form: str,
-    view_of: Callable[[Detector], View],
-    many: Callable[[Detector, Iterable[Source]], Iterator[Any]],
+    format: str,
+    *,
+    top: int | None = None,
+    threshold: Thresholds | None = None,
+    prior_spoof: float | None = None,
 ) -> None:
-    """Score all inputs and write the results to stdout, or scan them into the folder ``--out``.
-
-    Args:
-        inputs: as the user typed them.
-        task: what is done with each.
-        options: those that the three commands share.
-        form: of the results.
-        view_of: returns how the results of a model look.
-        many: returns the results of recordings, in their order.
+    """Score all inputs; print the results, or write them into the folder ``--out``.
 
     Raises:
         typer.Exit: with 1 if an input failed.
     """
-    _check_options(options)
-    if options.out is not None:
-        from auricle.cli.scan import scan
-
-        scan(inputs, task, options, form, view_of)
-        return
-    entries = find_entries(inputs, follow_links=options.follow_links, quiet=options.quiet)
-    detector = open_model(options.model, task, quiet=options.quiet)
-    view = view_of(detector)
-    with Meter(view.name, quiet=options.quiet) as meter:
-        if options.jobs == 1:  # several at once would speak at the same time
-            detector = detector.reporting(meter.hear)
-        results = in_order(entries, lambda sources: many(detector, sources), task)
-        _write(results, view, form, meter, total=len(entries), quiet=options.quiet)
-
-
-def _check_options(options: ScoringOptions) -> None:
-    if options.out is None:
-        ray = options.engine == "ray"
-        given = {"--resume": options.resume, "--overwrite": options.overwrite, "--engine ray": ray}
-        for name in (name for name, value in given.items() if value):
-            raise UsageError(f"{name} is for a scan into a folder: give --out DIR too")
-
-
-def find_entries(inputs: Sequence[str], *, follow_links: bool, quiet: bool) -> list[Entry]:
-    """Return the recordings that ``inputs`` name."""
-    listing = Listing(inputs, follow_links=follow_links)
-    entries = list(listing)
-    if sum(entry.path == STDIN for entry in entries) > 1:
-        raise UsageError("- (stdin) stands twice among the inputs; it can be read once")
-    if listing.links_outside and not quiet:
-        say(f"auricle: {listing.links_outside} links lead out of their folder and are not followed (--follow-links)")
-    return entries
-
-
-def open_model(name: str | None, task: Task, *, quiet: bool) -> Detector:
-    """Load the model, saying once on stderr which one when none was named; refuse thresholds it has no labels for."""
-    from auricle.api import load
-    from auricle.runtime.thresholds import check_labels
-
-    if name is None and not quiet:
-        say(f"auricle: no --model given, using {DEFAULT_MODEL}")
-    detector = load(task.model, precision=task.precision)
-    check_labels(task.thresholds, detector.labels)
-    detector.check_prior(task.prior_spoof)
-    return detector
-
-
-def in_order(entries: Iterable[Entry], many: Callable[[Iterable[Source]], Iterator[Any]], task: Task) -> Iterator[Any]:
-    """Yield a result for every entry, in order; those that the listing has refused are not opened.
-
-    ``-`` is read from stdin, which has no length, into memory.
-    """
-    from auricle.scanning.task import completed, decode_result, failed_record
-
-    waiting: deque[Entry] = deque()
-
-    def sources() -> Iterator[Source]:
-        for entry in entries:
-            waiting.append(entry)
-            if entry.error is None:
-                yield Stdin(sys.stdin.buffer.read()) if entry.path == STDIN else entry.path
-
-    def refused() -> Iterator[Any]:
-        while waiting and (error := waiting[0].error) is not None:
-            yield decode_result(task.command, failed_record(waiting.popleft(), error))
-
-    for result in many(sources()):
-        yield from refused()
-        yield completed(result, waiting.popleft())
-    yield from refused()
-
-
-def _write(results: Iterable[Any], view: View, form: str, meter: Meter, *, total: int, quiet: bool) -> None:
-    """Write every result to stdout; exits 1 if an input failed."""
-    writer = open_stream(view, form, sys.stdout)
-    failed = 0
-    finished = False
-    try:
-        for done, result in enumerate(results, 1):
-            writer.write(result)
-            failed += result.error is not None
-            meter.update(done, total)
-        meter.close()
-        finished = True
-    finally:
-        writer.close(finished)
-    if failed:
-        if total > 1 and not quiet:
-            say(f"auricle: {failed} of {total} inputs failed")
+    found = scan(
+        inputs,
+        command=command,
+        model=options.model,
+        out=options.out,
+        format="json" if format == "table" else format,
+        top=top,
+        threshold=threshold,
+        prior_spoof=prior_spoof,
+        precision=options.precision,
+        jobs=options.jobs,
+        timeout_s=options.timeout_s,
+        engine=options.engine,
+        follow_links=options.follow_links,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        progress=ScanMeter(quiet=options.quiet),
+    )
+    tally = found.tally
+    if tally is None:
+        tally = found.write(_writer(found.view, format, sys.stdout))
+        closing = f"{tally.failed} of {found.total} inputs failed" if tally.failed and found.total > 1 else None
+    else:
+        closing = None if found.speed is None else closing_line(tally, found.speed)
+    if closing is not None and not options.quiet:
+        say(f"auricle: {closing}")
+    if tally.failed:
         raise typer.Exit(1)
+
+
+class ScanMeter(ScanProgress):
+    """A scan on stderr: notices, and a ``Meter`` while it works."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._meter: Meter | None = None
+
+    def default_model(self) -> None:
+        """Show which model is used."""
+        self.notice(f"no --model given, using {DEFAULT_MODEL}")
+
+    def notice(self, text: str) -> None:
+        """Show it, unless ``--quiet``."""
+        if not self._quiet:
+            say(f"auricle: {text}")
+
+    def interrupted(self, text: str) -> None:
+        """Show it."""
+        say(f"auricle: {text}")
+
+    def begin(self, what: str) -> None:
+        """Start the clock."""
+        self._meter = Meter(what, quiet=self._quiet)
+
+    def recording(self, done_s: float, total_s: float | None) -> None:
+        """Show it now and then."""
+        if self._meter is not None:
+            self._meter.hear(done_s, total_s)
+
+    def update(self, done: int, total: int) -> None:
+        """Show it now and then."""
+        if self._meter is not None:
+            self._meter.update(done, total)
+
+    def end(self) -> None:
+        """Remove the bar."""
+        if self._meter is not None:
+            self._meter.close()
+
+
+def closing_line(tally: Tally, speed: dict[str, float]) -> str:
+    """Return the summary of a folder in one line."""
+    text = f"{tally.done + tally.failed} recordings, {tally.audio_s / 3600:.3g} h"
+    if speed["files_per_s"]:
+        text += f", in {spell_seconds(speed['elapsed_s'])} ({speed['files_per_s']:g} a second)"
+    if tally.failed:
+        codes = ", ".join(f"{code} {count}" for code, count in sorted(tally.failures.items(), key=_most_first))
+        text += f"; {tally.failed} failed: {codes} (see failures.jsonl)"
+    return text
+
+
+def _most_first(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
+
+
+def _writer(view: View, format: str, stream: TextIO) -> Any:
+    def report(line: str) -> None:
+        say(f"auricle: {line}")
+
+    return ResultTable(view, stream, report) if format == "table" else open_writer(view, format, stream, report)
+
+
+class ResultTable:
+    """Results of a scan as one table, printed at the end; failures are reported as they come (a ``Writer``)."""
+
+    def __init__(self, view: View, stream: TextIO, report: Callable[[str], None]) -> None:
+        self._view, self._stream, self._report = view, stream, report
+        self._rows: list[Row] = []
+
+    def write(self, result: Any) -> None:
+        """Keep the rows of one result."""
+        if result.error is not None:
+            self._report(describe_failure(result))
+            return
+        flags = flag_codes(result)
+        self._rows.extend((*row, flags) for row in self._view.rows(result))
+
+    def close(self, finished: bool) -> None:
+        """Print the table, with a column of flags only where there are any."""
+        if not self._rows:
+            return
+        columns: tuple[str, ...] = (*self._view.columns, "flags")
+        rows = self._rows
+        if not any(row[-1] for row in rows):
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        print_table(columns, rows, self._stream)

@@ -37,8 +37,9 @@ def sweep(request: SweepRequest, *, screen: TableOptions) -> None:
 
 def print_sweep(result: SweepResult, form: str, stream: TextIO) -> None:
     """Print the table of trials, best first."""
+    from auricle.cells import csv_line
     from auricle.cli.reporting import print_object
-    from auricle.cli.tables import csv_line, print_table
+    from auricle.cli.tables import print_table
 
     if form == "json":
         print_object(result.to_dict(), stream)

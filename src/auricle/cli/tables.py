@@ -1,22 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows for people: a rich table on a terminal, aligned plain text in a pipe, and CSV that a spreadsheet cannot run."""
+"""Rows for people: a rich table on a terminal, aligned plain text in a pipe."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from auricle.cells import escape_cell
+from auricle.cells import as_text
 from auricle.files import printable
-
-
-def as_text(value: object) -> str:
-    """Return a cell as text: None is empty, floats have six significant digits."""
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def for_people(value: object) -> str:
@@ -72,11 +63,3 @@ def _aligned(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Se
         ]
         lines.append("  ".join(padded).rstrip() + "\n")
     return "".join(lines)
-
-
-def csv_line(row: Iterable[object]) -> str:
-    """Return one CSV line. Text that a spreadsheet would take for a formula gets a leading ``'``."""
-    cells = [escape_cell(value) if isinstance(value, str) else as_text(value) for value in row]
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()

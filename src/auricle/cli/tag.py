@@ -10,7 +10,6 @@ import typer
 from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
 from auricle.cli.options import Inputs, ScoringOptions, Threshold
-from auricle.runtime.locate import DEFAULT_MODEL
 
 
 @guarded
@@ -40,18 +39,6 @@ def tag(
       auricle tag archive/ --out scores/ --jobs 4
     """
     from auricle.cli.scoring import score
-    from auricle.cli.views import tag_view
     from auricle.runtime.thresholds import parse_thresholds
-    from auricle.scanning.task import Task
 
-    thresholds = parse_thresholds(threshold)
-    name = DEFAULT_MODEL if options.model is None else options.model
-    task = Task("tag", name, options.precision, top, thresholds, prior_spoof)
-    score(
-        inputs,
-        task,
-        options,
-        form,
-        lambda detector: tag_view(top, thresholds, llr=detector.spec.is_spoof),
-        lambda detector, x: detector.tag_many(x, prior_spoof=prior_spoof, jobs=options.jobs),
-    )
+    score("tag", inputs, options, form, top=top, threshold=parse_thresholds(threshold), prior_spoof=prior_spoof)

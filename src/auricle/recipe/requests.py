@@ -33,7 +33,7 @@ class FormatOptions:
 
     data_format: Annotated[
         str,
-        Option("The format of the data, where the automatic choice is wrong (docs/formats.md).", metavar="NAME"),
+        Option("Read the data as this format (docs/formats.md) instead of finding it out.", metavar="NAME"),
     ] = "auto"
     sample_rate: Annotated[
         int | None, Option("Rate in Hz of .npy waveforms that do not say it themselves.", metavar="HZ", least=1)

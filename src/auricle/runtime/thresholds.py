@@ -23,6 +23,13 @@ class Thresholds:
     default: float | None = None
     labels: Mapping[str, float] = field(default_factory=dict)
 
+    @staticmethod
+    def from_argument(value: float | Mapping[str, float] | Thresholds | None) -> Thresholds:
+        """Return thresholds of what ``Detector.detect`` takes: one for all, some by label, or None."""
+        if value is None or isinstance(value, Thresholds):
+            return Thresholds() if value is None else value
+        return Thresholds(None, dict(value)) if isinstance(value, Mapping) else Thresholds(value)
+
     def of(self, label: str, otherwise: float) -> float:
         """Return the threshold of ``label``, or ``otherwise`` where none was given."""
         if label in self.labels:

@@ -27,7 +27,7 @@ JOURNAL = "journal"
 SUMMARY = "summary.json"
 #: In the journal's folder: how far it got in recordings of hours.
 BOOKMARKS = "bookmarks"
-#: Names that a scan writes, whatever its form; with ``overwrite`` these are removed and nothing else.
+#: Names that a scan writes, whatever its format; with ``overwrite`` these are removed and nothing else.
 OURS = frozenset(
     [JOURNAL, SUMMARY, "failures.jsonl", "labels"]
     + [f"{stem}{suffix}" for stem in ("scores", "events", "embeddings") for suffix in (".jsonl", ".csv")]
@@ -38,14 +38,16 @@ _BYTES_PER_RECORDING = 600
 
 
 @dataclass(frozen=True)
-class Scan:
+class ScanRequest:
     """What is to be scanned, with what, and where the results go.
 
     Attributes:
         inputs: files, folders and patterns, as the user typed them.
         out: the folder.
         task: what is done with each recording.
-        form: of the results.
+        format: of the results.
+        jobs: recordings at the same time.
+        timeout_s: seconds that one recording may bring nothing.
         follow_links: also read what is linked from within a folder and lies outside it.
         resume: go on with the scan in ``out``.
         overwrite: throw away the scan in ``out``.
@@ -54,19 +56,21 @@ class Scan:
     inputs: Sequence[str]
     out: Path
     task: Task
-    form: str
+    format: str = "json"
+    jobs: int = 1
+    timeout_s: float = 600.0
     follow_links: bool = False
     resume: bool = False
     overwrite: bool = False
 
 
-def plan_of(scan: Scan, bundle: Bundle) -> dict[str, Any]:
+def plan_of(request: ScanRequest, bundle: Bundle) -> dict[str, Any]:
     """Return what decides the results: a scan goes on only if nothing of it has changed.
 
     How it is carried out, with how many jobs and on which machine, may change.
     """
-    task = scan.task
-    relative = any(not os.path.isabs(name) for name in scan.inputs)  # noqa: PTH117
+    task = request.task
+    relative = any(not os.path.isabs(name) for name in request.inputs)  # noqa: PTH117
     return {
         "command": task.command,
         "model": f"{bundle.spec.name} ({sha256_file(bundle.path / SPEC_FILE)[:16]})",
@@ -74,60 +78,60 @@ def plan_of(scan: Scan, bundle: Bundle) -> dict[str, Any]:
         "top": task.top,
         "threshold": {"default": task.thresholds.default, **task.thresholds.labels},
         "prior_spoof": task.prior_spoof,
-        "format": scan.form,
-        "inputs": list(scan.inputs),
-        "follow_links": scan.follow_links,
+        "format": request.format,
+        "inputs": list(request.inputs),
+        "follow_links": request.follow_links,
         "working_folder": str(Path.cwd()) if relative else None,
         "version": __version__,
     }
 
 
 @contextmanager
-def opened_scan(scan: Scan, bundle: Bundle, notice: Callable[[str], None]) -> Iterator[Journal]:
+def opened_scan(request: ScanRequest, plan: dict[str, Any], notice: Callable[[str], None]) -> Iterator[Journal]:
     """Claim the folder, list the recordings or find an earlier list, and give the journal.
 
     Raises:
         RunError: the folder holds something else, is in use, or its scan was started differently.
         UsageError: it cannot be written, or the inputs hold no recording.
     """
-    _check_folder(scan)
-    folder = scan.out / JOURNAL
+    _check_folder(request)
+    folder = request.out / JOURNAL
     with ExitStack() as stack:
         try:
             stack.enter_context(FolderLock(folder))
-            journal = stack.enter_context(_journal(scan, folder, plan_of(scan, bundle), notice))
+            journal = stack.enter_context(_journal(request, folder, plan, notice))
         except OSError as error:
             raise UsageError(
-                f"--out {scan.out}: cannot write there ({error.strerror}); choose another folder"
+                f"--out {request.out}: cannot write there ({error.strerror}); choose another folder"
             ) from error
         if journal.damaged:
             notice(f"{journal.damaged} torn records dropped; those recordings are done again")
         if 0 < journal.done < journal.total:
             notice(f"going on: {journal.done} of {journal.total} are done")
-        _check_space(scan.out, journal)
+        _check_space(request.out, journal)
         yield journal
 
 
-def _journal(scan: Scan, folder: Path, plan: dict[str, Any], notice: Callable[[str], None]) -> Journal:
+def _journal(request: ScanRequest, folder: Path, plan: dict[str, Any], notice: Callable[[str], None]) -> Journal:
     """Open the journal, after starting it if there is none."""
-    if scan.overwrite:
-        _empty(scan.out)
+    if request.overwrite:
+        _empty(request.out)
     if not has_journal(folder):
-        if scan.resume:
+        if request.resume:
             notice("no journal yet: starting from the first recording")
-        listing = Listing(scan.inputs, follow_links=scan.follow_links)
+        listing = Listing(request.inputs, follow_links=request.follow_links)
         start_journal(folder, plan, (entry.to_json() for entry in listing))
         if listing.links_outside:
             notice(f"{listing.links_outside} links lead out of their folder and are not followed (see --follow-links)")
     return open_journal(folder, plan)
 
 
-def _check_folder(scan: Scan) -> None:
+def _check_folder(request: ScanRequest) -> None:
     """Refuse a folder that would lose something."""
-    out = scan.out
-    if scan.resume and scan.overwrite:
+    out = request.out
+    if request.resume and request.overwrite:
         raise RunError("--resume goes on with a scan and --overwrite throws it away: give one of them")
-    if STDIN in scan.inputs:
+    if STDIN in request.inputs:
         raise UsageError("- (stdin) cannot be read again, so it goes without --out; save it to a file")
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; --out takes a folder")
@@ -136,7 +140,7 @@ def _check_folder(scan: Scan) -> None:
     if foreign:
         raise RunError(f"{out} holds other things than a scan of auricle's ({foreign[0]}); choose another folder")
     begun = has_journal(out / JOURNAL) or any(name != JOURNAL for name in found)
-    if begun and not (scan.resume or scan.overwrite):
+    if begun and not (request.resume or request.overwrite):
         raise RunError(f"{out} holds a scan already; --resume goes on with it, --overwrite replaces it")
 
 

@@ -9,10 +9,10 @@ written from it is what would have been written at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -25,9 +25,9 @@ from auricle.scanning.pulse import tell_pulse
 
 Command = Literal["tag", "detect", "embed"]
 Result = TagResult | DetectResult | EmbedResult
+Source = str | BinaryIO
 Record = dict[str, Any]
 Work = Callable[[Entry], Record]
-R = TypeVar("R", TagResult, DetectResult, EmbedResult)
 
 #: Digits with which a float32 comes back as it was.
 _FLOAT32_DIGITS = 9
@@ -75,25 +75,36 @@ class Task:
         """Return the result of one recording, failed or not."""
         if entry.error is not None:
             return decode_result(self.command, failed_record(entry, entry.error))
-        if self.command == "tag":
-            return completed(self.kept(next(detector.tag_many([entry.path], prior_spoof=self.prior_spoof))), entry)
-        if self.command == "embed":
-            return completed(next(detector.embed_many([entry.path])), entry)
-        threshold = self.thresholds.as_argument(detector.labels)
-        found = detector.detect_many([entry.path], threshold=threshold, bookmark_of=lambda _: self._bookmark(entry))
+        found = self.results(detector, [entry.path], bookmark_of=lambda _: self._bookmark(entry))
         return completed(next(found), entry)
+
+    def results(
+        self,
+        detector: Detector,
+        sources: Iterable[Source],
+        *,
+        jobs: int = 1,
+        bookmark_of: Callable[[Any], Bookmark | None] = lambda source: None,
+    ) -> Iterator[Result]:
+        """Yield the result of each source in their order, failed or not; ``jobs`` at a time, in threads."""
+        if self.command == "tag":
+            return map(self.kept, detector.tag_many(sources, prior_spoof=self.prior_spoof, jobs=jobs))
+        if self.command == "embed":
+            return detector.embed_many(sources, jobs=jobs)
+        threshold = self.thresholds.as_argument(detector.labels)
+        return detector.detect_many(sources, threshold=threshold, jobs=jobs, bookmark_of=bookmark_of)
+
+    def kept(self, result: TagResult) -> TagResult:
+        """Return a result with the scores that are wanted: the highest ``top`` of those that reach their threshold."""
+        return strongest(result, self.top, self.thresholds)
 
     def _bookmark(self, entry: Entry) -> Bookmark | None:
         if self.bookmarks is None:
             return None
         return bookmark_in(Path(self.bookmarks), entry.path, self.bookmark_every_s)
 
-    def kept(self, result: TagResult) -> TagResult:
-        """Return a result with the scores that are wanted: the highest ``top`` of those that reach their threshold."""
-        return strongest(result, self.top, self.thresholds)
 
-
-def completed(result: R, entry: Entry) -> R:
+def completed(result: Result, entry: Entry) -> Result:
     """Return a result with what only the listing knows: its flags, and that a file which is gone was there."""
     error = result.error
     if error is not None and error.code == "not_found" and not entry.named:

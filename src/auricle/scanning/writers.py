@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
-from auricle.cli.guard import say
-from auricle.cli.tables import csv_line, print_table
-from auricle.cli.views import Row, View, flag_codes
+from auricle.cells import csv_line
 from auricle.events.formats import EventFormat
 from auricle.files import printable
 from auricle.results import DetectResult
+from auricle.scanning.views import View, flag_codes
+
+Report = Callable[[str], None]
 
 
 class Writer(Protocol):
@@ -61,61 +63,36 @@ class CsvRows:
         """Nothing is held back."""
 
 
-class Rows:
-    """A table for people, printed at the end; failures go to stderr as they come."""
-
-    def __init__(self, view: View, stream: TextIO) -> None:
-        self._view, self._stream = view, stream
-        self._rows: list[Row] = []
-
-    def write(self, result: Any) -> None:
-        """Keep the rows of one result."""
-        if result.error is not None:
-            say_failure(result)
-            return
-        flags = flag_codes(result)
-        self._rows.extend((*row, flags) for row in self._view.rows(result))
-
-    def close(self, finished: bool) -> None:
-        """Print the table, with a column of flags only where there are any."""
-        if not self._rows:
-            return
-        columns: tuple[str, ...] = (*self._view.columns, "flags")
-        rows = self._rows
-        if not any(row[-1] for row in rows):
-            columns, rows = columns[:-1], [row[:-1] for row in rows]
-        print_table(columns, rows, self._stream)
-
-
 class WholeFile:
-    """A form such as a Raven table, written at the end; failures go to stderr as they come."""
+    """A format such as a Raven table, written at the end; failures are reported as they come."""
 
-    def __init__(self, form: EventFormat, stream: TextIO) -> None:
-        self._form, self._stream = form, stream
+    def __init__(self, format: EventFormat, stream: TextIO, report: Report) -> None:
+        self._format, self._stream, self._report = format, stream, report
         self._results: list[DetectResult] = []
 
     def write(self, result: Any) -> None:
         """Keep one result."""
         if result.error is not None:
-            say_failure(result)
+            self._report(describe_failure(result))
         else:
             self._results.append(result)
 
     def close(self, finished: bool) -> None:
         """Write everything."""
-        self._stream.writelines(self._form.dump(self._results))
+        self._stream.writelines(self._format.dump(self._results))
         self._stream.flush()
 
 
-def say_failure(result: Any) -> None:
-    """Say on stderr why one input was not used."""
-    say(f"auricle: {printable(result.path)}: {result.error.message} [{result.error.code}]")
+def describe_failure(result: Any) -> str:
+    """Return in one line why one input was not used."""
+    return f"{printable(result.path)}: {result.error.message} [{result.error.code}]"
 
 
-def open_stream(view: View, form: str, stream: TextIO) -> Writer:
-    """Return the writer for ``form``: table, json, csv, or a form of the view's own."""
-    if form in view.files:
-        return WholeFile(view.files[form], stream)
-    if form == "json":
-        return JsonLines(view, stream)
-    return CsvRows(view, stream) if form == "csv" else Rows(view, stream)
+def open_writer(view: View, format: str, stream: TextIO, report: Report = lambda line: None) -> Writer:
+    """Return the writer for ``format``: json, csv, or a format of the view's own.
+
+    ``report`` is given a line for each failed input where the format has no place for it.
+    """
+    if format in view.files:
+        return WholeFile(view.files[format], stream, report)
+    return JsonLines(view, stream) if format == "json" else CsvRows(view, stream)

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from auricle.cli.folder import write_results
-from auricle.cli.views import detect_view, tag_view
 from auricle.results import DetectResult, Event, Failure, Flag, LabelScore, TagResult
 from auricle.runtime.thresholds import Thresholds
+from auricle.scanning.result_files import Tally, write_results
+from auricle.scanning.views import detect_view, tag_view
 
 DOG = TagResult("a.wav", 5.0, (Flag("silent"),), (LabelScore("dog", 0.75), LabelScore("rain", 0.2)))
 GONE = TagResult("=b.wav", None, (Flag("name_collision"),), error=Failure("not_found", "no such file: =b.wav"))
@@ -41,6 +41,7 @@ def test_a_folder_holds_results_and_failures_and_their_counts_are_returned(tmp_p
         "flags": {"name_collision": 1, "silent": 1},
         "audio_s": 5.0,
     }
+    assert Tally.from_dict(tally.to_dict()).to_dict() == tally.to_dict()
 
 
 @pytest.mark.parametrize(

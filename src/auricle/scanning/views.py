@@ -9,21 +9,23 @@ from typing import Any, TypeAlias
 
 from auricle.events.formats import EVENT_FORMATS, EventFormat
 from auricle.results import DetectResult, EmbedResult, TagResult
+from auricle.runtime.detector import Detector
 from auricle.runtime.thresholds import Thresholds, strongest
+from auricle.scanning.task import Task
 
 Row: TypeAlias = tuple[object, ...]
 
 
 @dataclass(frozen=True)
 class View:
-    """The forms of one command's results.
+    """The formats of one command's results.
 
     Attributes:
         name: stem of the file that ``--out`` writes.
         columns: names of what ``rows`` gives, without the trailing flags.
         to_dict: the JSON object of a result.
         rows: the rows of one successful result; one empty row where there is nothing to list.
-        files: further forms, by name, that are written as whole files.
+        files: further formats, by name, that are written as whole files.
     """
 
     name: str
@@ -38,8 +40,8 @@ def flag_codes(result: Any) -> str:
     return ";".join(flag.code for flag in result.flags)
 
 
-def tag_view(top: int, thresholds: Thresholds, *, llr: bool = False) -> View:
-    """Show the ``top`` highest scores that reach their label's threshold, with the likelihood ratio if ``llr``."""
+def tag_view(top: int | None, thresholds: Thresholds, *, llr: bool = False) -> View:
+    """Show the ``top`` highest scores (None: all) that reach their threshold, with the likelihood ratio if ``llr``."""
 
     def shown(result: TagResult) -> TagResult:
         return strongest(result, top, thresholds)
@@ -79,3 +81,10 @@ def embed_view(dimension: int) -> View:
 
     columns = ("path", "duration", *(f"e{i}" for i in range(dimension)))
     return View("embeddings", columns, lambda result: result.to_dict(), rows)
+
+
+def view_of(task: Task, detector: Detector) -> View:
+    """Return how the results of a task look."""
+    if task.command == "tag":
+        return tag_view(task.top, task.thresholds, llr=detector.spec.is_spoof)
+    return detect_view() if task.command == "detect" else embed_view(detector.embedding_size)

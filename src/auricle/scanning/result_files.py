@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from auricle.cli.views import View
-from auricle.cli.writers import open_stream
 from auricle.files import atomic_write, printable
+from auricle.scanning.views import View
+from auricle.scanning.writers import open_writer
 
 
 class Tally:
@@ -35,6 +35,14 @@ class Tally:
         if result.duration is not None:
             self.audio_s += result.duration
 
+    @staticmethod
+    def from_dict(counts: dict[str, Any]) -> Tally:
+        """Return the counts that ``summary.json`` holds."""
+        tally = Tally()
+        tally.done, tally.failed, tally.audio_s = counts["done"], counts["failed"], counts["audio_s"]
+        tally.flags, tally.failures = Counter(counts["flags"]), Counter(counts["failures"])
+        return tally
+
     def to_dict(self) -> dict[str, Any]:
         """Return the counts of ``summary.json``."""
         return {
@@ -46,13 +54,13 @@ class Tally:
         }
 
 
-def write_results(folder: Path, view: View, form: str, results: Callable[[], Iterable[Any]]) -> Tally:
+def write_results(folder: Path, view: View, format: str, results: Callable[[], Iterable[Any]]) -> Tally:
     """Write the results, and the failures among them, each file whole or not at all.
 
     Args:
         folder: where; must exist.
         view: how the command's results look.
-        form: of the results: json, csv, or a form of the view's own; ``audacity`` is a file for each recording.
+        format: of the results: json, csv, or a format of the view's own; ``audacity`` is a file for each recording.
         results: gives all results in their order, each time it is called; they are never held together.
     """
     tally = Tally()
@@ -62,30 +70,30 @@ def write_results(folder: Path, view: View, form: str, results: Callable[[], Ite
             tally.add(result)
             yield result
 
-    if form == "audacity":
+    if format == "audacity":
         for result in counted():
             _write_labels(folder / "labels", view, result)
     else:
-        atomic_write(folder / result_file(view, form), lambda file: _dump(view, form, counted(), file))
+        atomic_write(folder / result_file(view, format), lambda file: _dump(view, format, counted(), file))
     failed = ({"path": r.path, **r.error.to_dict()} for r in results() if r.error is not None)
     lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in failed)
     atomic_write(folder / "failures.jsonl", lambda file: file.writelines(_bytes(line) for line in lines))
     return tally
 
 
-def result_file(view: View, form: str) -> str:
+def result_file(view: View, format: str) -> str:
     """Return the name of the file that holds the results, such as ``scores.jsonl``."""
-    known = view.files.get(form)
-    return view.name + ({"json": ".jsonl", "csv": ".csv"}[form] if known is None else known.suffix)
+    known = view.files.get(format)
+    return view.name + ({"json": ".jsonl", "csv": ".csv"}[format] if known is None else known.suffix)
 
 
-def _dump(view: View, form: str, results: Iterator[Any], file: BinaryIO) -> None:
+def _dump(view: View, format: str, results: Iterator[Any], file: BinaryIO) -> None:
     """Write all results into a binary file."""
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-    if form in view.files:
-        text.writelines(view.files[form].dump(result for result in results if result.error is None))
+    if format in view.files:
+        text.writelines(view.files[format].dump(result for result in results if result.error is None))
     else:
-        writer = open_stream(view, form, text)
+        writer = open_writer(view, format, text)
         for result in results:
             writer.write(result)
     text.detach()
@@ -95,11 +103,11 @@ def _write_labels(folder: Path, view: View, result: Any) -> None:
     """Write the labels of one recording, in a tree like that of the recordings."""
     if result.error is not None:
         return
-    form = view.files["audacity"]
+    labels = view.files["audacity"]
     parts = [part for part in Path(result.path).parts if part not in ("..", Path(result.path).anchor)]
-    target = folder.joinpath(*parts[:-1], printable(parts[-1]) + form.suffix)
+    target = folder.joinpath(*parts[:-1], printable(parts[-1]) + labels.suffix)
     target.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(target, _bytes("".join(form.dump([result]))))
+    atomic_write(target, _bytes("".join(labels.dump([result]))))
 
 
 def _bytes(text: str) -> bytes:
