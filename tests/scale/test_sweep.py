@@ -233,7 +233,7 @@ def test_systems_of_dev_alone_are_in_no_trial(recipe, tmp_path):
 
 def test_the_network_that_the_recipe_names_brings_its_defaults(recipe, clips, tmp_path):
     search = "model: {{name: rawnet}}\nsweep: {{trials: 1, search: {{optim.lr: [0.001, 0.002]}}}}"
-    result = sweep(recipe("", search), clips, tmp_path / "out", "optim.epochs=1")
+    result = sweep(recipe("", search), clips, tmp_path / "out", "optim.epochs=1", "data.dev=given")
     assert [row.state for row in result.trials] == ["done"]
     assert load_recipe(tmp_path / "out" / "best.yaml").data.pad == "repeat"
 
