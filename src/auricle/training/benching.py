@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from auricle.config import Recipe, with_values
 from auricle.errors import DataError
-from auricle.nn.losses import training_loss
+from auricle.nn.losses import clip_losses, total_loss
 from auricle.nn.networks import Network, build_network
 from auricle.recipe.requests import DataSource
 from auricle.timeline import seconds_to_samples
@@ -160,8 +160,8 @@ def count_gflop(network: Network, recipe: Recipe, labels: int) -> float:
     targets = torch.eye(2, labels)
     with FlopCounterMode(display=False) as counter:
         output = network.train()(torch.randn(2, piece))
-        parts = training_loss(output, targets, torch.ones(2), task="single", negatives=False)
-        torch.autograd.backward(parts["loss"])
+        parts = clip_losses(output, targets, torch.ones(2), task="single", negatives=False)
+        torch.autograd.backward(total_loss(parts))
     network.zero_grad()
     return float(counter.get_total_flops()) / 2 * recipe.data.batch_size * samples / piece / 1e9
 

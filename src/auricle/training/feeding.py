@@ -21,9 +21,9 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 
 from auricle.errors import TrainingError
-from auricle.training.dataset import Batch
 from auricle.training.progress import Progress
 from auricle.training.stopping import LeftAtOnce, StopRequest
+from auricle.training.targets import Batch
 from auricle.training.watch import Watch
 
 #: How often a clip may break a loader before it is quarantined.

@@ -32,15 +32,12 @@ from auricle.errors import Interrupted, TrainingError
 from auricle.files import require_space, write_json
 from auricle.nn.networks import Network
 from auricle.results import FloatArray
-from auricle.training.apprentice import make_apprentice
 from auricle.training.batches import STEP, BatchPlan, generator
 from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, save_checkpoint
 from auricle.training.dataset import (
-    Batch,
     ClipReader,
     Collate,
     CropDataset,
-    Timed,
     crop_length,
     make_batch_loader,
     make_loader,
@@ -49,17 +46,17 @@ from auricle.training.dataset import (
 from auricle.training.devices import make_fabric
 from auricle.training.feeding import Feeder, FeedingError
 from auricle.training.group import ALONE, Group
-from auricle.training.lessons import Lessons, Taught
 from auricle.training.logs import RunLog
 from auricle.training.memory import more_parts, norm_statistics, put_back
-from auricle.training.objective import Objective, Target, mix
+from auricle.training.objective import Objective, mix
 from auricle.training.optimising import average, learning_rate_factor, make_optimizer, restore
 from auricle.training.phases import Phases
 from auricle.training.progress import Progress
 from auricle.training.sharing import Share
 from auricle.training.stopping import STOP_FILE, LeftAtOnce, StopRequest, stop_on_signals
 from auricle.training.symptoms import spike_in
-from auricle.training.timing import Timetable, frame_axis, make_timetable
+from auricle.training.targets import Batch, ClipTargets, ClipTask, TargetSource
+from auricle.training.timing import FrameTargets, frame_axis, make_frame_targets
 from auricle.training.watch import Watch
 from auricle.training.waves import WaveDataset
 
@@ -78,7 +75,7 @@ class TrainingSet:
         targets: ``(clip, label)`` in [0, 1].
         weights: ``(clip,)``, weight of each clip's loss.
         draws: ``(clip,)``, how often to draw each clip; None is once an epoch.
-        lessons: what a teacher says about them; None without one.
+        teacher: source of a teacher's labels of them; None without one.
         labels: the classes, in the order of the targets; needed where labels say when.
     """
 
@@ -86,7 +83,7 @@ class TrainingSet:
     targets: FloatArray
     weights: FloatArray
     draws: npt.NDArray[np.floating] | None = None
-    lessons: Lessons | None = None
+    teacher: TargetSource[Any] | None = None
     labels: Sequence[str] = ()
 
     @property
@@ -94,20 +91,10 @@ class TrainingSet:
         """Whether any label says when."""
         return any(isinstance(clip, Clip) and clip.strong for clip in self.clips)
 
-    def dataset(
-        self,
-        reader: ClipReader,
-        recipe: Recipe,
-        watch: Watch | None = None,
-        quarantine: Sequence[int] = (),
-        timetable: Timetable | None = None,
-    ) -> CropDataset:
-        """Return the augmented crops of these clips, but for those in quarantine."""
-        return CropDataset(self.clips, reader, recipe, self.lessons, watch, quarantine, timetable)
-
-    def collate(self, timetable: Timetable | None = None) -> Collate:
-        """Return what makes batches of crops."""
-        return Collate(self.targets, self.weights, self.lessons, timetable)
+    def sources(self, task: ClipTask, frames: FrameTargets | None) -> tuple[TargetSource[Any], ...]:
+        """Return all sources of targets in their order: labels of clips, times of events, the teacher's labels."""
+        clip = ClipTargets(self.targets, task, absent=frames is None)
+        return (clip, *(source for source in (frames, self.teacher) if source is not None))
 
 
 @dataclass
@@ -117,7 +104,7 @@ class Loop:
     Attributes:
         recipe: every choice.
         network: trained in place.
-        target: what is learnt.
+        target: how the labels of clips are meant.
         data: the training part.
         reader: reads its clips.
         score_dev: maps a network to named dev figures, the first of which selects; None selects nothing.
@@ -130,7 +117,7 @@ class Loop:
 
     recipe: Recipe
     network: Network
-    target: Target
+    target: ClipTask
     data: TrainingSet
     reader: ClipReader
     score_dev: Callable[[Network], dict[str, float]] | None
@@ -150,17 +137,11 @@ class Loop:
         self.fabric = make_fabric(recipe.run, self.group)
         self.network = self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(requires_grad=False)
-        self.apprentice = make_apprentice(self.network.embedding_size, self.data.lessons, recipe.teacher)
-        self.optimizer: Any = make_optimizer([self.network, self.apprentice], recipe)
-        restore(self.state, self.network, self.averaged, self.apprentice, self.optimizer)
-        self.objective = Objective(
-            self.network,
-            self.target,
-            is_logmel=self.reader.is_logmel,
-            apprentice=self.apprentice,
-            frame_weight=recipe.loss.frame_weight,
-        )
-        self.timetable = self._make_timetable()
+        self.sources = self.data.sources(self.target, self._make_frame_targets())
+        losses = {source.name: source.loss(self.network.embedding_size) for source in self.sources}
+        self.objective = Objective(self.network, losses, is_logmel=self.reader.is_logmel)
+        self.optimizer: Any = make_optimizer([self.network, self.objective.losses], recipe)
+        restore(self.state, self.network, self.averaged, self.objective.losses, self.optimizer)
         self.module, self.optimizer = self.fabric.setup(self.objective, self.optimizer)
         self.log = RunLog(self.folder, self.state.history) if self.group.leads else None
         self._saved_at = time.monotonic()
@@ -255,14 +236,15 @@ class Loop:
             if self._waves is None:
                 self._waves = WaveDataset(data.clips, self.reader, self.recipe, data.targets, data.weights)
             return make_batch_loader(self._waves, self.share, timeout_s=timeout_s, **steps)
-        dataset = data.dataset(self.reader, self.recipe, watch, self.state.quarantine, self.timetable)
-        return make_loader(dataset, self.share, data.collate(self.timetable), timeout_s=timeout_s, **steps)
+        dataset = CropDataset(data.clips, self.reader, self.recipe, self.sources, watch, self.state.quarantine)
+        return make_loader(dataset, self.share, Collate(data.weights, self.sources), timeout_s=timeout_s, **steps)
 
-    def _make_timetable(self) -> Timetable | None:
+    def _make_frame_targets(self) -> FrameTargets | None:
         """Return the events of the training part over the network's frames; None where no label says when."""
         if not (self.data.strong and self.network.has_frames):
             return None
-        length, reader = crop_length(self.recipe, self.reader), self.reader
+        reader = self.reader
+        length = crop_length(self.recipe, is_logmel=reader.is_logmel)
         shape = (1, self.recipe.frontend.n_mels, length) if reader.is_logmel else (1, length)
         quiet = torch.zeros(shape, device=self.fabric.device)
         with torch.inference_mode():
@@ -270,7 +252,16 @@ class Loop:
             frame_logits = self.averaged.classify(features).frame_logits
         frames = 0 if frame_logits is None else frame_logits.shape[1]
         axis = frame_axis(self.network.grid, frames, reader.sample_rate / reader.steps_per_s)
-        return make_timetable(self.data.clips, self.data.labels, axis, reader.steps_per_s)
+        return make_frame_targets(
+            self.data.clips,
+            self.data.labels,
+            axis,
+            reader.steps_per_s,
+            length=length,
+            rule=self.recipe.data.pad,
+            speeds=not reader.is_logmel,
+            weight=self.recipe.loss.frame_weight,
+        )
 
     def _agreed(self, stop: StopRequest) -> int | None:
         """Return the exit code if any process was asked to stop: all leave at the same step, or some would wait."""
@@ -330,7 +321,7 @@ class Loop:
         return loss
 
     def _mixed(self, batch: Batch, step: int) -> Batch:
-        return mix(batch, self.share.mixture(step), by_level=self.recipe.augment.mixup_by == "level")
+        return mix(batch, self.share.mixture(step), self.sources, by_level=self.recipe.augment.mixup_by == "level")
 
     @property
     def _parts(self) -> int:
@@ -397,7 +388,7 @@ class Loop:
         now = {
             **{f"model.{k}": v for k, v in self.network.state_dict().items()},
             **{f"ema.{k}": v for k, v in self.averaged.state_dict().items()},
-            **({} if self.apprentice is None else {f"aux.{k}": v for k, v in self.apprentice.state_dict().items()}),
+            **{f"aux.{k}": v for loss in self.objective.losses.values() for k, v in loss.state_dict().items()},
             **{f"optim.{k}": v for k, v in optimizer_tensors(self.optimizer).items()},
         }
         self.state.tensors = now | best
@@ -467,15 +458,7 @@ def _micro_batches(batch: Batch, count: int) -> list[tuple[Batch, float]]:
     if count == 1:
         return [(batch, 1.0)]
     bounds = np.linspace(0, size, min(count, size) + 1).astype(int)
-    return [(_part(batch, low, high), (high - low) / size) for low, high in itertools.pairwise(bounds)]
-
-
-def _part(batch: Batch, low: int, high: int) -> Batch:
-    """Return some items of a batch."""
-    taught = Taught(*(value[low:high] for value in batch.taught))
-    timed = Timed(*(value[low:high] for value in batch.timed))
-    tensors = {name: value[low:high] for name, value in batch._asdict().items() if name not in ("taught", "timed")}
-    return Batch(**tensors, taught=taught, timed=timed)
+    return [(batch.part(low, high), (high - low) / size) for low, high in itertools.pairwise(bounds)]
 
 
 def final_weights(state: State, *, selected: bool) -> dict[str, Tensor]:

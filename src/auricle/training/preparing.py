@@ -26,8 +26,8 @@ from auricle.training.dataset import ClipReader, frame_samples, scoring_hop_samp
 from auricle.training.group import Group
 from auricle.training.lessons import Course, make_syllabus, read_course, taught_manifest
 from auricle.training.loop import TrainingSet
-from auricle.training.objective import Target
 from auricle.training.progress import Progress
+from auricle.training.targets import ClipTask
 
 Segment = tuple[str, float, float | None]
 
@@ -45,7 +45,7 @@ class Material:
         manifest: only clips that can be read and that the recipe uses.
         recipe: with the task and front end that the data decides.
         reader: reads clips as arrays.
-        target: what is learnt.
+        target: how the labels of clips are meant.
         targets: ``(clip, label)``, hard and soft labels joined as the recipe weighs them.
         skipped: ``Clip.segment`` of what is not used, to the reason.
         course: what a teacher said, where the recipe names a folder of soft labels.
@@ -54,7 +54,7 @@ class Material:
     manifest: Manifest
     recipe: Recipe
     reader: ClipReader
-    target: Target
+    target: ClipTask
     targets: FloatArray
     skipped: dict[Segment, str]
     course: Course | None = None
@@ -165,7 +165,7 @@ def prepare(manifest: Manifest, recipe: Recipe, progress: Progress, *, cache_fol
     reader, skipped = _prepare_reader(manifest, recipe, course, progress, folder)
     manifest = manifest.select([i for i, clip in enumerate(manifest.clips) if clip.segment not in skipped])
     check_trainable(manifest)
-    target = Target(recipe.task, negatives=manifest.negatives > 0, temperature=recipe.teacher.temperature)
+    target = ClipTask(recipe.task, negatives=manifest.negatives > 0, temperature=recipe.teacher.temperature)
     targets = _join_targets(manifest, recipe.teacher.soft_weight)
     course = None if course is None else replace(course, manifest=manifest)
     return Material(manifest, recipe, reader, target, targets, skipped, course)
@@ -229,8 +229,9 @@ def _prepare_reader(
             f"{len(absent)} of {len(pool)} recordings of the pool cannot be read",
             [f"{next(iter(absent.values())).message}; say where the pool lies: --set teacher.pool=FOLDER"],
         )
-    logmel = manifest.arrays is not None and manifest.arrays.kind == "logmel"
-    mels, steps_per_s = (recipe.frontend.n_mels, 1000 / recipe.frontend.hop_ms) if logmel else (None, float(rate))
+    mels, steps_per_s = (
+        (recipe.frontend.n_mels, 1000 / recipe.frontend.hop_ms) if manifest.is_logmel else (None, float(rate))
+    )
     mixtures = None if course is None else course.sources
     reader = ClipReader(cache, manifest.arrays, rate, steps_per_s, mels, mixtures)
     skipped = _unusable(manifest, reader, report.failures)
@@ -311,7 +312,7 @@ def training_set(
             progress.notice(syllabus.summary())
         padded = np.concatenate([targets, np.zeros((1, targets.shape[1]), np.float32)])  # -1: no label of people
         return TrainingSet(
-            syllabus.items, padded[syllabus.clip], syllabus.weights, lessons=syllabus.lessons, labels=labels
+            syllabus.items, padded[syllabus.clip], syllabus.weights, teacher=syllabus.lessons, labels=labels
         )
     ones = np.ones(len(chosen), np.float32)
     balance = material.recipe.data.balance

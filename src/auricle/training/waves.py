@@ -25,8 +25,8 @@ from auricle.data.mixing import Mixture
 from auricle.results import FloatArray
 from auricle.timeline import pad_window
 from auricle.training.copies import draw_copy, make_copy
-from auricle.training.dataset import Batch, ClipReader, crop_length, untimed
-from auricle.training.lessons import nothing_taught
+from auricle.training.dataset import ClipReader, crop_length
+from auricle.training.targets import Batch, ClipBatch, ClipTargets
 from auricle.training.waveaugment import WavePlan, apply_waves, draw_waves
 
 IntArray = npt.NDArray[np.int64]
@@ -93,7 +93,7 @@ class WaveDataset(Dataset[Batch]):
     ) -> None:
         self.recipe = recipe
         self.targets, self.weights = targets, weights
-        self.length = crop_length(recipe, reader)
+        self.length = crop_length(recipe, is_logmel=reader.is_logmel)
         fastest = recipe.augment.speed[1]
         self.needed = self.length if fastest == 1.0 else int(self.length * fastest) + 2
         self.versions = 1 + recipe.augment.copies
@@ -116,11 +116,9 @@ class WaveDataset(Dataset[Batch]):
             torch.from_numpy(changed),
             torch.from_numpy(plan.masks),
             torch.zeros(len(clips), 0),
-            torch.from_numpy(self.targets[clips]),
             torch.from_numpy(self.weights[clips]),
             torch.from_numpy(clips),
-            nothing_taught(len(clips)),
-            untimed(len(clips)),
+            {ClipTargets.name: ClipBatch(torch.from_numpy(self.targets[clips]))},
         )
 
     def __len__(self) -> int:
