@@ -24,8 +24,8 @@ from pydantic.fields import FieldInfo
 
 from auricle import api
 from auricle.cli.main import app
-from auricle.config import Recipe
 from auricle.errors import FAILURE_CODES, FLAG_CODES, REQUEST_CODES
+from auricle.recipe.schema import Recipe
 
 #: Functions of the API whose arguments are the fields of a request.
 REQUESTS = ("train", "crossval", "sweep", "teach", "bench_train")

@@ -32,15 +32,15 @@ from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
     from auricle.data.manifest import Manifest
+    from auricle.distill.teach import TeachResult
     from auricle.exporting.web import Site
+    from auricle.progress import Progress
     from auricle.runtime.bundle import Bundle
     from auricle.runtime.thresholds import Thresholds
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanProgress, ScanResult
-    from auricle.training.benching import TrainingBench
+    from auricle.training.bench import TrainingBench
     from auricle.training.crossval import CrossvalResult
-    from auricle.training.progress import Progress
-    from auricle.training.teaching import TeachResult
 
 __all__ = [
     "bench_train",
@@ -77,7 +77,7 @@ def train(request: TrainRequest) -> RunResult:
         )
     run = open_run(replace(request, progress=None))
     if request.engine == "ray":
-        from auricle.scale.raytrain import train_on_cluster
+        from auricle.scale.ray_train import train_on_cluster
 
         return train_on_cluster(run, 1 if request.workers is None else request.workers, _listener(request))
     return run_training(run, _listener(request))
@@ -91,7 +91,7 @@ def crossval(request: CrossvalRequest) -> CrossvalResult:
     none of the clips.
     """
     from auricle.training.crossval import run_crossval
-    from auricle.training.preparing import read_training_data
+    from auricle.training.preparation import read_training_data
     from auricle.training.run import recipe_of
 
     recipe, listener = recipe_of(request), _listener(request)
@@ -110,11 +110,11 @@ def teach(request: TeachRequest) -> TeachResult:
     Raises:
         UsageError: and its kinds, for an unknown teacher, wrong data or maps, or the folder.
     """
-    from auricle.training.teaching import run_teaching
+    from auricle.distill.teach import run_teaching
 
     spread = None
     if request.engine == "ray":
-        from auricle.scale.raywork import spread_on_cluster
+        from auricle.scale.ray_work import spread_on_cluster
 
         spread = partial(spread_on_cluster, jobs=request.jobs)
     return run_teaching(replace(request, progress=None), _listener(request), spread)
@@ -122,7 +122,7 @@ def teach(request: TeachRequest) -> TeachResult:
 
 def _listener(request: ListenerOptions) -> Progress:
     """Return who is told how far it is: nobody, where the request names none."""
-    from auricle.training.progress import Progress
+    from auricle.progress import Progress
 
     return Progress() if request.progress is None else request.progress
 
@@ -142,7 +142,7 @@ def export_int8(
         UsageError: no such model, part or fold, or a model that came with auricle.
         TrainingError: 8 bits cost more than the model's recipe allows.
     """
-    from auricle.exporting.smaller import export_int8 as export
+    from auricle.exporting.int8_model import export_int8 as export
     from auricle.runtime.bundle import load_bundle, resolve_model
 
     bundle = load_bundle(resolve_model(model))
@@ -172,9 +172,9 @@ def report(
     Raises:
         UsageError: no such model, part or fold, or a built-in model without ``out``.
     """
-    from auricle.reports.modelpage import model_page
+    from auricle.reports.model_page import model_page
     from auricle.runtime.bundle import load_bundle, resolve_model
-    from auricle.runtime.locate import BUNDLES
+    from auricle.runtime.model_names import BUNDLES
 
     bundle = load_bundle(resolve_model(model))
     if out is None and bundle.path.resolve().is_relative_to(BUNDLES):
@@ -188,7 +188,7 @@ def report(
 
 def _clips_for(bundle: Bundle, data: PathLike | None, split: str | None, fold: str | None) -> Manifest | None:
     """Return the chosen clips of a data set whose classes must be the model's; None without data."""
-    from auricle.data.forms import read_manifest
+    from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import choose_clips
 
     if data is None:
@@ -264,7 +264,7 @@ def scan(
     Raises:
         UsageError: and its kinds, for wrong use, inputs, model or folders.
     """
-    from auricle.runtime.locate import DEFAULT_MODEL
+    from auricle.runtime.model_names import DEFAULT_MODEL
     from auricle.runtime.thresholds import Thresholds, check_labels
     from auricle.scanning.folder import ScanRequest
     from auricle.scanning.scan import ScanProgress, find_entries, scan_entries, scan_into_folder
@@ -294,7 +294,7 @@ def scan(
         entries = find_entries(names, follow_links=follow_links, notice=listener.notice)
         return scan_entries(entries, task, open_model(), jobs=jobs, progress=listener)
     if engine == "ray":
-        from auricle.scale.raywork import work_on_cluster as work
+        from auricle.scale.ray_work import work_on_cluster as work
     else:
         from auricle.scanning.workers import work_in_processes as work
     request = ScanRequest(names, Path(out), task, format, jobs, timeout_s, follow_links, resume, overwrite)
@@ -312,7 +312,7 @@ def sweep(request: SweepRequest) -> SweepResult:
     from auricle.data.splits import without_test
     from auricle.scale.space import read_sweep
     from auricle.scale.sweep import run_sweep
-    from auricle.training.preparing import read_training_data
+    from auricle.training.preparation import read_training_data
 
     listener = _listener(request)
     search = read_sweep(request.recipe, request.overrides, trials=request.trials, settings=recipe_settings(request))
@@ -351,9 +351,9 @@ def evaluate(
         UsageError: no such part or fold, or classes that the model does not know.
         DataError: score files that do not fit the recordings.
     """
-    from auricle.data.forms import read_manifest
+    from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import choose_clips, evaluate_clips
-    from auricle.evaluation.spoof_evaluate import ScoreFiles, evaluate_spoof
+    from auricle.evaluation.spoof.evaluate import ScoreFiles, evaluate_spoof
 
     files = ScoreFiles(*(None if path is None else Path(path) for path in (scores, from_scores, against, asv_scores)))
     if (model is None) == (from_scores is None):
@@ -392,7 +392,7 @@ def false_alarms(
         UsageError: no recording, or no sound in them.
     """
     from auricle.audio.listing import Listing
-    from auricle.evaluation.falsealarms import false_alarm_report
+    from auricle.evaluation.events.false_alarms import false_alarm_report
     from auricle.files import printable
     from auricle.runtime.tracker import on_thresholds
 
@@ -439,9 +439,9 @@ def tune(
     Raises:
         UsageError: another part than dev, none, or a model that cannot be written.
     """
-    from auricle.data.forms import read_manifest
+    from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import evaluate_clips
-    from auricle.evaluation.retuning import dev_part, tune_detector
+    from auricle.evaluation.tuning.model import dev_part, tune_detector
     from auricle.runtime.bundle import add_files, builtin_models
     from auricle.runtime.spec import PostprocessPart
 
@@ -482,7 +482,7 @@ def bench_train(request: BenchRequest) -> TrainingBench:
         UsageError: neither networks nor recipes, or one that is unknown.
         DataError: fewer clips than a batch.
     """
-    from auricle.training.benching import bench_recipes
+    from auricle.training.bench import bench_recipes
     from auricle.training.run import make_request_recipe
 
     overrides, settings = list(request.overrides), recipe_settings(request)

@@ -20,7 +20,7 @@ import typer.main
 import yaml
 
 from auricle.cli.main import app
-from auricle.config import Recipe
+from auricle.recipe.schema import Recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 

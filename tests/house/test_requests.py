@@ -107,7 +107,7 @@ def test_a_shared_option_is_written_once():
 
 
 def test_keys_of_options_are_keys_of_recipes():
-    from auricle.config import Recipe
+    from auricle.recipe.schema import Recipe
 
     for kind in FUNCTIONS.values():
         for field in request_fields(kind):

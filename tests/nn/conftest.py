@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from auricle.config import Recipe, make_recipe
 from auricle.nn.networks import NETWORKS, Network, build_network, recipe_base
+from auricle.recipe.schema import Recipe, make_recipe
 
 
 @pytest.fixture(scope="session", autouse=True)

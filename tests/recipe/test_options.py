@@ -13,7 +13,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from auricle.cli.grouping import grouped
+from auricle.cli.option_groups import grouped
 from auricle.recipe.options import Argument, Option, recipe_settings, request_fields, takes
 
 

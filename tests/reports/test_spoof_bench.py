@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from auricle.evaluation.score_files import write_scores
-from auricle.evaluation.spoof_report import trials_of
+from auricle.evaluation.spoof.report import trials_of
+from auricle.evaluation.spoof.score_files import write_scores
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, load_model_from_string, numpy_helper
 from tinybundle import loudness_graph, make_bundle
 
 from auricle.errors import BundleError
-from auricle.runtime.onnxscan import check_onnx
+from auricle.runtime.onnx_safety import check_onnx
 
 
 def refused(data: bytes) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from auricle.config import with_values
 from auricle.errors import ConfigError
+from auricle.recipe.schema import with_values
 from auricle.scale.space import Axis, read_sweep
 
 SWEEPS = sorted((Path(__file__).parents[2] / "recipes" / "sweep").glob("*.yaml"))

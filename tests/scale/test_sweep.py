@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from auricle import api
-from auricle.config import load_recipe
-from auricle.data.forms import read_manifest
+from auricle.data.formats.registry import read_manifest
 from auricle.data.splits import make_split, without_test
 from auricle.errors import Interrupted, RunError, UsageError
 from auricle.files import read_json, write_json
+from auricle.recipe.schema import load_recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 

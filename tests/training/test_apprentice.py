@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from auricle.config import TeacherSection
+from auricle.batches.targets import Batch
+from auricle.distill.loss import DistillationLoss, TeacherBatch, window_loss
 from auricle.nn.network import NetworkOutput
-from auricle.training.apprentice import DistillationLoss, TeacherBatch, window_loss
-from auricle.training.targets import Batch
+from auricle.recipe.schema import TeacherSection
 
 WEIGHTS = TeacherSection(classes_weight=0.5, embedding_weight=2.0, window_weight=3.0)
 

@@ -14,15 +14,15 @@ from safetensors.torch import save as save_tensors
 from toydata import TINY, signal_at, tiny, write_folders
 
 from auricle import api
-from auricle.config import InitSection, load_recipe
 from auricle.errors import BundleError, ConfigError, Interrupted, RunError
-from auricle.nn.efficientat import EfficientAt, to_checkpoint
-from auricle.nn.kaldimel import KaldiMelSpec
+from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
+from auricle.nn.models.efficientat import EfficientAt, to_checkpoint
 from auricle.nn.networks import build_network, recipe_base
+from auricle.progress import Progress
+from auricle.recipe.schema import InitSection, load_recipe
 from auricle.runtime.bundle import load_bundle, write_bundle
-from auricle.training.initial import begin_at_prior, initial_weights
-from auricle.training.preparing import prepare, read_training_data
-from auricle.training.progress import Progress
+from auricle.training.init_weights import begin_at_prior, initial_weights
+from auricle.training.preparation import prepare, read_training_data
 
 
 @pytest.fixture(scope="module")

@@ -14,20 +14,20 @@ from safetensors.torch import load as load_tensors
 from toydata import TINY, Listener, signal_at, tiny, write_folders
 
 from auricle import api
-from auricle.config import TeacherSection, load_recipe
-from auricle.data.mixing import Mixture
-from auricle.data.softstore import open_store
+from auricle.batches.augment.crop import Plan
+from auricle.batches.targets import ClipBatch, Crop
+from auricle.distill.loss import TeacherBatch
+from auricle.distill.store import open_store
+from auricle.distill.targets import TeacherTargets, make_training_items
 from auricle.errors import ConfigError, DataError, Interrupted
 from auricle.files import sha256_file
 from auricle.nn.networks import recipe_base
+from auricle.progress import Progress
+from auricle.recipe.schema import TeacherSection, load_recipe
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
-from auricle.training.apprentice import TeacherBatch
-from auricle.training.augment import Plan
-from auricle.training.lessons import TeacherTargets, make_syllabus
-from auricle.training.preparing import prepare, read_training_data, training_set
-from auricle.training.progress import Progress
-from auricle.training.targets import ClipBatch, Crop
+from auricle.synth.mixtures import Mixture
+from auricle.training.preparation import prepare, read_training_data, training_set
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "teachers"))
 
@@ -68,11 +68,11 @@ def in_fold(material, fold):
 
 def test_no_mixture_of_a_held_out_clip_takes_part(place):
     material = material_of(place)
-    course = material.course
+    soft_labels = material.soft_labels
     for fold, other in (("1", "2"), ("2", "1")):
         items = training_set(material, in_fold(material, fold)).clips
         mixtures = [item for item in items if isinstance(item, Mixture)]
-        paths = {course.clip_of[course.usable[s]].path for m in mixtures for s in m.sources}
+        paths = {soft_labels.clip_of[soft_labels.usable[s]].path for m in mixtures for s in m.sources}
         paths |= {item.path for item in items if not isinstance(item, Mixture)}
         held_out = {clip.path for clip in material.manifest.clips if clip.fold == other}
         assert len(mixtures) > 5
@@ -87,10 +87,14 @@ def test_the_head_hears_training_clips_only(place):
     first = training_set(material, train).teacher.class_scores
     targets = material.targets.copy()
     targets[in_fold(material, "2")] = targets[in_fold(material, "2")][:, ::-1]
-    swapped = make_syllabus(material.course, train, material.recipe, targets[train]).lessons.class_scores
+    swapped = make_training_items(
+        material.soft_labels, train, material.recipe, targets[train]
+    ).teacher_targets.class_scores
     assert np.array_equal(first, swapped)
     targets[train] = targets[train][:, ::-1]
-    changed = make_syllabus(material.course, train, material.recipe, targets[train]).lessons.class_scores
+    changed = make_training_items(
+        material.soft_labels, train, material.recipe, targets[train]
+    ).teacher_targets.class_scores
     assert not np.array_equal(first, changed)
 
 

@@ -20,11 +20,11 @@ from toydata import Listener, make_loop, signal_at, tiny, write_folders
 
 from auricle import files
 from auricle.errors import Interrupted, RunError, TrainingError
+from auricle.progress import Progress
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
 from auricle.training.loop import _micro_batches, final_weights
-from auricle.training.optimising import learning_rate_factor
-from auricle.training.preparing import prepare, read_training_data
-from auricle.training.progress import Progress
+from auricle.training.optim import learning_rate_factor
+from auricle.training.preparation import prepare, read_training_data
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +267,7 @@ def poison(monkeypatch):
     """Let the loss of one step be ``value`` times what it is."""
 
     def at(loop, step: int, value: float) -> None:
-        from auricle.training import targets
+        from auricle.batches import targets
 
         def poisoned(*args, clip_losses=targets.clip_losses, **kwargs):
             parts = clip_losses(*args, **kwargs)
@@ -322,7 +322,7 @@ def out_of_memory(monkeypatch):
     """
 
     def at(fails: Callable[[int], bool]) -> list[int]:
-        from auricle.training import targets
+        from auricle.batches import targets
 
         sizes, clip_losses = [], targets.clip_losses
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from toydata import tiny
 
-from auricle.config import load_recipe
+from auricle.batches.augment.crop import level_shares
+from auricle.batches.sampling import Mixture
+from auricle.batches.targets import Batch, ClipBatch, ClipTargets, ClipTask
 from auricle.nn.losses import clip_losses, total_loss
 from auricle.nn.networks import build_network, recipe_base
-from auricle.training.augment import level_shares
+from auricle.recipe.schema import load_recipe
 from auricle.training.objective import Objective
 from auricle.training.objective import mix as mix_sources
-from auricle.training.sharing import Mixture
-from auricle.training.targets import Batch, ClipBatch, ClipTargets, ClipTask
 
 TASK = ClipTask("multi", negatives=False)
 LABELS = ClipTargets(np.zeros((0, 2), np.float32), TASK)

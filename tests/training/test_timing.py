@@ -8,14 +8,8 @@ import pytest
 import torch
 from toydata import RATE, tiny
 
-from auricle.data.manifest import Clip
-from auricle.nn.network import NetworkOutput
-from auricle.nn.networks import build_network
-from auricle.results import Event
-from auricle.timeline import FrameGrid
-from auricle.training.augment import Plan, augment_waveform, draw_plan, take_crop
-from auricle.training.targets import Batch, ClipBatch, ClipTargets, ClipTask, Crop, collate_targets
-from auricle.training.timing import (
+from auricle.batches.augment.crop import Plan, augment_waveform, draw_plan, take_crop
+from auricle.batches.frame_targets import (
     FrameAxis,
     FrameBatch,
     FrameLoss,
@@ -27,6 +21,12 @@ from auricle.training.timing import (
     make_frame_targets,
     merged_spans,
 )
+from auricle.batches.targets import Batch, ClipBatch, ClipTargets, ClipTask, Crop, collate_targets
+from auricle.data.manifest import Clip
+from auricle.nn.network import NetworkOutput
+from auricle.nn.networks import build_network
+from auricle.results import Event
+from auricle.timeline import FrameGrid
 
 HOP = 100
 LABELS = ("a", "b")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded, say
+from auricle.cli.option_groups import grouped
 from auricle.cli.options import ReportOptions
 from auricle.recipe.requests import BenchRequest
 
 if TYPE_CHECKING:
-    from auricle.training.benching import TrainingBench
+    from auricle.training.bench import TrainingBench
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
 
@@ -45,7 +45,7 @@ def train(
       auricle bench train --recipe recipes/rawnet-seed.yaml --model rawnet --batch-size 8 --steps 2 --warm-up 1
     """
     from auricle import api
-    from auricle.cli.reporting import print_object
+    from auricle.cli.report_output import print_object
 
     result = api.bench_train(request if screen.quiet else replace(request, notice=say))
     if screen.form == "json":

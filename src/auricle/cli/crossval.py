@@ -6,8 +6,8 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
+from auricle.cli.option_groups import grouped
 from auricle.cli.options import ReportOptions
 from auricle.recipe.requests import CrossvalRequest
 
@@ -25,8 +25,8 @@ def crossval(request: CrossvalRequest, *, screen: ReportOptions) -> None:
       auricle crossval esc10/ --recipe recipes/esc10.yaml --seeds 3 --out runs/esc10
     """
     from auricle import api
-    from auricle.cli.reporting import print_crossval
-    from auricle.cli.trainprogress import TrainingProgress
+    from auricle.cli.report_output import print_crossval
+    from auricle.cli.train_progress import TrainingProgress
 
     with TrainingProgress(quiet=screen.quiet) as progress:
         result = api.crossval(replace(request, progress=progress))

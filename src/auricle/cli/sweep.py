@@ -7,8 +7,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
-from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
+from auricle.cli.option_groups import grouped
 from auricle.cli.options import TableOptions
 from auricle.recipe.requests import SweepRequest
 
@@ -28,7 +28,7 @@ def sweep(request: SweepRequest, *, screen: TableOptions) -> None:
       auricle train clips/ --recipe sweeps/yard/best.yaml --out models/yard
     """
     from auricle import api
-    from auricle.cli.trainprogress import TrainingProgress
+    from auricle.cli.train_progress import TrainingProgress
 
     with TrainingProgress(quiet=screen.quiet) as progress:
         result = api.sweep(replace(request, progress=progress))
@@ -38,7 +38,7 @@ def sweep(request: SweepRequest, *, screen: TableOptions) -> None:
 def print_sweep(result: SweepResult, form: str, stream: TextIO) -> None:
     """Print the table of trials, best first."""
     from auricle.cells import csv_line
-    from auricle.cli.reporting import print_object
+    from auricle.cli.report_output import print_object
     from auricle.cli.tables import print_table
 
     if form == "json":

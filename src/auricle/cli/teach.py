@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import typer
 
-from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded, say
+from auricle.cli.option_groups import grouped
 from auricle.cli.options import ReportOptions
 from auricle.recipe.requests import TeachRequest
 
@@ -26,8 +26,8 @@ def teach(request: TeachRequest, *, screen: ReportOptions) -> None:
       auricle train clips/ --soft soft/ --out models/yard
     """
     from auricle import api
-    from auricle.cli.reporting import print_object
-    from auricle.cli.trainprogress import TrainingProgress
+    from auricle.cli.report_output import print_object
+    from auricle.cli.train_progress import TrainingProgress
     from auricle.files import printable
 
     with TrainingProgress(quiet=screen.quiet, what="teach") as progress:

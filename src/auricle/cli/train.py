@@ -6,8 +6,8 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded, speaks
+from auricle.cli.option_groups import grouped
 from auricle.cli.options import ReportOptions
 from auricle.recipe.requests import TrainRequest
 
@@ -24,8 +24,8 @@ def train(request: TrainRequest, *, screen: ReportOptions) -> None:
       auricle train esc10/ --out models/esc10 --test-fold 1 --recipe recipes/esc10.yaml
     """
     from auricle import api
-    from auricle.cli.reporting import print_run
-    from auricle.cli.trainprogress import TrainingProgress
+    from auricle.cli.report_output import print_run
+    from auricle.cli.train_progress import TrainingProgress
 
     with TrainingProgress(quiet=screen.quiet) as progress:
         result = api.train(replace(request, progress=progress))

@@ -20,16 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auricle.config import Recipe, dump_recipe, stored_recipe, with_values
 from auricle.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
 from auricle.files import FolderLock, atomic_write, read_json, write_json
+from auricle.recipe.schema import Recipe, dump_recipe, stored_recipe, with_values
 from auricle.scale.space import Axis, Sweep
 
 if TYPE_CHECKING:
     import optuna
 
     from auricle.data.manifest import Manifest
-    from auricle.training.progress import Progress
+    from auricle.progress import Progress
 
 DESCRIPTION, JOURNAL, RESULTS, BEST = "sweep.json", "trials.journal", "results.json", "best.yaml"
 STATES = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "unfinished", "WAITING": "unfinished"}
@@ -113,7 +113,7 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
 
     if sweep.recipe.data.dev == "none":
         raise UsageError("a sweep compares trials on dev clips, and data.dev none leaves it none; give given or inside")
-    _claim(out, resume=resume)
+    _acquire_output(out, resume=resume)
     with FolderLock(out):
         _describe(sweep, manifest, out)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -125,7 +125,7 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
         return search.table()
 
 
-def _claim(out: Path, *, resume: bool) -> None:
+def _acquire_output(out: Path, *, resume: bool) -> None:
     """Take the output folder, or say why not."""
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; --out takes a folder")
@@ -231,9 +231,9 @@ class _Search:
         """Train one trial, or go on with it; returns its best dev score."""
         import optuna  # noqa: PLC0415 (with what follows, the extra `train`)
 
+        from auricle.progress import Relay  # noqa: PLC0415
         from auricle.training.checkpoint import State, last_good_state  # noqa: PLC0415
-        from auricle.training.preparing import prepare_run  # noqa: PLC0415
-        from auricle.training.progress import Relay  # noqa: PLC0415
+        from auricle.training.preparation import prepare_run  # noqa: PLC0415
         from auricle.training.run import fit  # noqa: PLC0415
 
         prepared = prepare_run(self.manifest, recipe, self.progress)

@@ -19,19 +19,19 @@ from typing import Any
 
 import numpy as np
 
-from auricle.config import Recipe, dump_recipe, stored_recipe, with_values
 from auricle.data.manifest import Manifest
 from auricle.data.splits import Fold, Split, crossval_folds
 from auricle.errors import RunError, TrainingError
 from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
+from auricle.progress import Progress
+from auricle.recipe.schema import Recipe, dump_recipe, stored_recipe, with_values
 from auricle.results import FloatArray, Interval
 from auricle.runtime.detector import load
-from auricle.training.finishing import Trained, finish, score_held_out
-from auricle.training.folding import interrupted_state
+from auricle.training.bundling import Trained, finish, score_held_out
 from auricle.training.loop import final_weights
-from auricle.training.preparing import prepare_run
-from auricle.training.progress import Progress
+from auricle.training.preparation import prepare_run
+from auricle.training.resume import interrupted_state
 from auricle.training.run import fit
 
 NO_DEV = np.zeros(0, np.int64)
@@ -101,7 +101,7 @@ def run_crossval(
         progress: listener; with several jobs it hears of folds only.
     """
     with FolderLock(out):
-        _claim(out, manifest, recipe)
+        _acquire_output(out, manifest, recipe)
         material = prepare_run(manifest, recipe, progress).material  # decodes once, for all jobs
         folds = crossval_folds(material.manifest)
         todo = [
@@ -121,7 +121,7 @@ def _file_name(fold: str) -> str:
     return re.sub(r"[^\w.-]", "_", fold)
 
 
-def _claim(out: Path, manifest: Manifest, recipe: Recipe) -> None:
+def _acquire_output(out: Path, manifest: Manifest, recipe: Recipe) -> None:
     """Refuse to mix the folds of two recipes or data sets in one folder."""
     identity = {"recipe": recipe.model_dump(mode="json"), "data_hash": manifest.data_hash}
     path = out / "crossval.json"

@@ -25,40 +25,38 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from auricle.config import Recipe
-from auricle.data.manifest import Clip
-from auricle.data.mixing import Mixture
-from auricle.errors import Interrupted, TrainingError
-from auricle.files import require_space, write_json
-from auricle.nn.networks import Network
-from auricle.results import FloatArray
-from auricle.training.batches import STEP, BatchPlan, generator
-from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, save_checkpoint
-from auricle.training.dataset import (
+from auricle.batches.crops import (
     ClipReader,
     Collate,
     CropDataset,
     crop_length,
     make_batch_loader,
     make_loader,
-    stand_in,
+    replacement_clip,
 )
+from auricle.batches.frame_targets import FrameTargets, frame_axis, make_frame_targets
+from auricle.batches.loader import Feeder, FeedingError
+from auricle.batches.packed import WaveDataset
+from auricle.batches.sampling import STEP, BatchPlan, Share, generator
+from auricle.batches.targets import Batch, ClipTargets, ClipTask, TargetSource
+from auricle.batches.worker_status import WorkerStatus
+from auricle.data.manifest import Clip
+from auricle.errors import Interrupted, TrainingError
+from auricle.files import require_space, write_json
+from auricle.nn.networks import Network
+from auricle.progress import Progress
+from auricle.recipe.schema import Recipe
+from auricle.results import FloatArray
+from auricle.signals import STOP_FILE, LeftAtOnce, StopRequest, stop_on_signals
+from auricle.synth.mixtures import Mixture
+from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, save_checkpoint
 from auricle.training.devices import make_fabric
-from auricle.training.feeding import Feeder, FeedingError
-from auricle.training.group import ALONE, Group
+from auricle.training.distributed import ALONE, Group
+from auricle.training.guards import more_parts, norm_statistics, put_back, spike_in
 from auricle.training.logs import RunLog
-from auricle.training.memory import more_parts, norm_statistics, put_back
 from auricle.training.objective import Objective, mix
-from auricle.training.optimising import average, learning_rate_factor, make_optimizer, restore
+from auricle.training.optim import average, learning_rate_factor, make_optimizer, restore
 from auricle.training.phases import Phases
-from auricle.training.progress import Progress
-from auricle.training.sharing import Share
-from auricle.training.stopping import STOP_FILE, LeftAtOnce, StopRequest, stop_on_signals
-from auricle.training.symptoms import spike_in
-from auricle.training.targets import Batch, ClipTargets, ClipTask, TargetSource
-from auricle.training.timing import FrameTargets, frame_axis, make_frame_targets
-from auricle.training.watch import Watch
-from auricle.training.waves import WaveDataset
 
 #: A run begins only where so many checkpoints fit on the disk: those that stay, the one being written, the model.
 CHECKPOINTS_OF_SPACE = 3
@@ -213,8 +211,8 @@ class Loop:
         """Return the batches that are left."""
         workers = self.recipe.data.workers
 
-        def start(step: int) -> tuple[Iterator[Batch], Watch]:
-            watch = Watch(workers, self.folder / "hung.txt")
+        def start(step: int) -> tuple[Iterator[Batch], WorkerStatus]:
+            watch = WorkerStatus(workers, self.folder / "hung.txt")
             return self._loader(step, self.total_steps, workers, watch), watch
 
         return Feeder(
@@ -222,13 +220,15 @@ class Loop:
             first=self.state.step,
             last=self.total_steps,
             names=[clip.key for clip in self.data.clips],
-            quarantine=self.state.quarantine,
+            skipped_clips=self.state.skipped_clips,
             progress=self.progress,
             stop=stop,
             timeout_s=self.recipe.run.worker_timeout_s,
         )
 
-    def _loader(self, first_step: int, last_step: int, workers: int, watch: Watch | None = None) -> Iterator[Batch]:
+    def _loader(
+        self, first_step: int, last_step: int, workers: int, watch: WorkerStatus | None = None
+    ) -> Iterator[Batch]:
         """Return this process's part of the batches of some steps."""
         data, timeout_s = self.data, self.recipe.run.worker_timeout_s
         steps = {"first_step": first_step, "last_step": last_step, "workers": workers}
@@ -236,7 +236,7 @@ class Loop:
             if self._waves is None:
                 self._waves = WaveDataset(data.clips, self.reader, self.recipe, data.targets, data.weights)
             return make_batch_loader(self._waves, self.share, timeout_s=timeout_s, **steps)
-        dataset = CropDataset(data.clips, self.reader, self.recipe, self.sources, watch, self.state.quarantine)
+        dataset = CropDataset(data.clips, self.reader, self.recipe, self.sources, watch, self.state.skipped_clips)
         return make_loader(dataset, self.share, Collate(data.weights, self.sources), timeout_s=timeout_s, **steps)
 
     def _make_frame_targets(self) -> FrameTargets | None:
@@ -393,8 +393,8 @@ class Loop:
         }
         self.state.tensors = now | best
         save_checkpoint(self.folder / "checkpoints", self.state, self.recipe.run.keep_checkpoints)
-        if self.state.quarantine:
-            names = [self.data.clips[i].key for i in self.state.quarantine]
+        if self.state.skipped_clips:
+            names = [self.data.clips[i].key for i in self.state.skipped_clips]
             write_json(self.folder / "quarantine.json", {"step": self.state.step, "clips": names})
         self._saved_at = time.monotonic()
 
@@ -409,7 +409,10 @@ class Loop:
         if math.isfinite(value):
             return
         planned = self.plan.batch(*divmod(self.state.step, self.plan.steps))
-        names = [self.data.clips[stand_in(int(i), self.state.quarantine, len(self.data.clips))].key for i in planned]
+        names = [
+            self.data.clips[replacement_clip(int(i), self.state.skipped_clips, len(self.data.clips))].key
+            for i in planned
+        ]
         report = self.folder / "nonfinite.json"
         if self.group.leads:
             write_json(report, {"step": self.state.step, what: str(value), "clips": names})

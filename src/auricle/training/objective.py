@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from auricle.batches.augment.crop import equalise, level_shares, mask_features
+from auricle.batches.sampling import Mixture
+from auricle.batches.targets import Batch, TargetSource
 from auricle.nn.losses import total_loss
 from auricle.nn.networks import Network
-from auricle.training.augment import equalise, level_shares, mask_features
-from auricle.training.sharing import Mixture
-from auricle.training.targets import Batch, TargetSource
 
 
 def mix(batch: Batch, mixture: Mixture, sources: Sequence[TargetSource[Any]], *, by_level: bool = False) -> Batch:
