@@ -223,9 +223,8 @@ def teach(shared: Path, runs: Path, names: Sequence[str] = ()) -> None:
 
 
 def recipe_of(row: Row, extra: Sequence[str] = ()) -> Recipe:
-    from auricle.nn.networks import recipe_base
 
-    return load_recipe(None, [*STUDENT, *row.overrides, *extra], base=recipe_base(row.model))
+    return load_recipe(None, [*STUDENT, *row.overrides, *extra], base={"model": {"name": row.model}})
 
 
 def taught_recipe(shared: Path, runs: Path, row: Row, seed: int, extra: Sequence[str] = ()) -> Recipe:
@@ -459,7 +458,7 @@ def cost(shared: Path, runs: Path) -> None:
     """Measure weights and time for 10 s on one thread, in turns: the built-in student, today's CRNN, the teachers."""
     import torch
 
-    from auricle.nn.models.efficientat import load_checkpoint
+    from auricle.nn.modules.efficientat import load_checkpoint
     from benchmarks.models import untrained
     from benchmarks.tag import ast_tagger
     from benchmarks.timing import Candidate, take_turns

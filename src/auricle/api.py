@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from auricle.errors import InputError, UsageError
+from auricle.progress import Progress
 from auricle.recipe.options import recipe_settings, takes
 from auricle.recipe.requests import (
     BenchRequest,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from auricle.data.manifest import Manifest
     from auricle.distill.teach import TeachResult
     from auricle.exporting.web import Site
-    from auricle.progress import Progress
     from auricle.runtime.bundle import Bundle
     from auricle.runtime.thresholds import Thresholds
     from auricle.scale.sweep import SweepResult
@@ -122,8 +122,6 @@ def teach(request: TeachRequest) -> TeachResult:
 
 def _listener(request: ListenerOptions) -> Progress:
     """Return who is told how far it is: nobody, where the request names none."""
-    from auricle.progress import Progress
-
     return Progress() if request.progress is None else request.progress
 
 

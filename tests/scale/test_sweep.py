@@ -21,7 +21,7 @@ from auricle.recipe.schema import load_recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
-from toydata import TINY, Listener, signal_at, write_folders
+from toydata import TINY, Listener, signal_at, tiny_of, write_folders
 from voicedata import write_corpus
 
 SEARCH = """
@@ -233,7 +233,8 @@ def test_systems_of_dev_alone_are_in_no_trial(recipe, tmp_path):
 
 def test_the_network_that_the_recipe_names_brings_its_defaults(recipe, clips, tmp_path):
     search = "model: {{name: rawnet}}\nsweep: {{trials: 1, search: {{optim.lr: [0.001, 0.002]}}}}"
-    result = sweep(recipe("", search), clips, tmp_path / "out", "optim.epochs=1", "data.dev=given")
+    words = [*tiny_of("rawnet"), "optim.epochs=1", "data.dev=given"]
+    result = api.sweep(recipe("", search), clips, out=tmp_path / "out", overrides=words)
     assert [row.state for row in result.trials] == ["done"]
     assert load_recipe(tmp_path / "out" / "best.yaml").data.pad == "repeat"
 

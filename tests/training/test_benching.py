@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from toydata import TINY, tiny, write_folders
+from toydata import tiny, tiny_of, usable, write_folders
 
 from auricle import api
 from auricle.errors import DataError, UsageError
-from auricle.nn.models import crnn, rawnet
+from auricle.nn.modules import crnn, rawnet
 from auricle.nn.networks import build_network
 from auricle.recipe.requests import DataSource
 from auricle.training import bench
@@ -47,7 +47,7 @@ def test_arithmetic_is_counted_by_hand():
 
 @pytest.mark.parametrize("network", ["crnn", "rawnet"])
 def test_our_own_ways_backwards_are_counted_like_those_of_torch(monkeypatch, network):
-    recipe = make_request_recipe(network, None, TINY, None)
+    recipe = make_request_recipe(network, None, tiny_of(network), None)
     found = []
     for ours in (True, False):
         if not ours:
@@ -60,7 +60,7 @@ def test_our_own_ways_backwards_are_counted_like_those_of_torch(monkeypatch, net
 
 @pytest.mark.parametrize("network", ["crnn", "rawnet"])
 def test_some_steps_are_timed_by_phase(network):
-    recipe = make_request_recipe(network, None, TINY, None)
+    recipe = make_request_recipe(network, None, tiny_of(network), None)
     run = bench_training(network, recipe, data=None, steps=3, warm_up=1, peaks=PEAKS)
     assert (run.steps, run.batch_size, run.network, run.precision) == (3, 4, network, "32-true")
     assert 0 < run.low_s <= run.step_s <= run.high_s
@@ -82,8 +82,9 @@ def test_recipes_stand_beside_each_other(tmp_path):
     file = tmp_path / "other.yaml"
     file.write_text("model: {name: crnn, head: linear_softmax}\n", encoding="utf-8")
     threads = torch.get_num_threads()
+    both = usable("crnn", tiny_of("rawnet"))  # the same settings for each
     result = api.bench_train(
-        models=["rawnet"], recipes=[file], overrides=TINY, batch_sizes=[2, 4], steps=1, warm_up=0, notice=said.append
+        models=["rawnet"], recipes=[file], overrides=both, batch_sizes=[2, 4], steps=1, warm_up=0, notice=said.append
     )
     assert [(run.name, run.batch_size) for run in result.runs] == [
         ("rawnet", 2),

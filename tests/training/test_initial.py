@@ -16,8 +16,8 @@ from toydata import TINY, signal_at, tiny, write_folders
 from auricle import api
 from auricle.errors import BundleError, ConfigError, Interrupted, RunError
 from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
-from auricle.nn.models.efficientat import EfficientAt, to_checkpoint
-from auricle.nn.networks import build_network, recipe_base
+from auricle.nn.modules.efficientat import EfficientAt, to_checkpoint
+from auricle.nn.networks import build_network
 from auricle.progress import Progress
 from auricle.recipe.schema import InitSection, load_recipe
 from auricle.runtime.bundle import load_bundle, write_bundle
@@ -188,7 +188,7 @@ def published(tmp_path):
 
 def test_a_published_checkpoint_gives_all_but_its_last_layer(published, clips):
     path, network = published
-    recipe = load_recipe(None, ["model.width=0.125"], base=recipe_base("efficientat"))
+    recipe = load_recipe(None, ["model.width=0.125"], base={"model": {"name": "efficientat"}})
     material = prepare(read_training_data(clips, recipe), recipe, Progress())
     fresh = build_network(recipe, 2)
     initial_weights(fresh, str(path), material, new_head=True)
@@ -197,17 +197,17 @@ def test_a_published_checkpoint_gives_all_but_its_last_layer(published, clips):
     assert found["head.3.weight"].shape == (2, 160)
     with pytest.raises(BundleError, match=r"mn\.pt knows 5 classes of AudioSet, the data has 2: pass --new-head"):
         initial_weights(fresh, str(path), material, new_head=False)
-    wider = build_network(load_recipe(None, [], base=recipe_base("efficientat")), 2)
+    wider = build_network(load_recipe(None, [], base={"model": {"name": "efficientat"}}), 2)
     with pytest.raises(BundleError, match=r"has width 0\.125 and .*: set model\.width=0\.125"):
         initial_weights(wider, str(path), material, new_head=True)
-    expected = r"of EfficientAT: train it with --model efficientat, or a small .* with --model mobilecrnn$"
+    expected = r"holds published weights, .* crnn does not begin: train it with --model efficientat or --model mobile"
     with pytest.raises(BundleError, match=expected):
         initial_weights(build_network(tiny(), 2), str(path), material, new_head=True)
 
 
 def test_a_published_checkpoint_gives_a_student_its_first_layers(published, clips):
     path, network = published
-    recipe = load_recipe(None, ["model.width=0.125"], base=recipe_base("mobilecrnn"))
+    recipe = load_recipe(None, ["model.width=0.125"], base={"model": {"name": "mobilecrnn"}})
     material = prepare(read_training_data(clips, recipe), recipe, Progress())
     torch.manual_seed(1)
     fresh = build_network(recipe, 2)

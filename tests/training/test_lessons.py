@@ -21,7 +21,6 @@ from auricle.distill.store import open_store
 from auricle.distill.targets import TeacherTargets, make_training_items
 from auricle.errors import ConfigError, DataError, Interrupted
 from auricle.files import sha256_file
-from auricle.nn.networks import recipe_base
 from auricle.progress import Progress
 from auricle.recipe.schema import TeacherSection, load_recipe
 from auricle.runtime.bundle import load_bundle
@@ -232,7 +231,7 @@ def test_other_data_and_a_moved_pool_are_refused(place, tmp_path):
         prepare(read_training_data(other, recipe), recipe, Progress())
     with pytest.raises(DataError, match=r"3 of 3 recordings of the pool cannot be read\n.*--set teacher\.pool=FOLDER"):
         material_of(place, "soft", f"teacher.pool={tmp_path}")
-    raw = load_recipe(None, [f"teacher.labels={place / 'soft'}"], base=recipe_base("rawnet"))
+    raw = load_recipe(None, [f"teacher.labels={place / 'soft'}"], base={"model": {"name": "rawnet"}})
     with pytest.raises(
         ConfigError, match=r"network rawnet learns from labels; for a folder of soft labels take crnn, mobilecrnn or"
     ):

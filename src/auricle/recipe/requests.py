@@ -11,8 +11,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+from auricle.progress import Progress
 from auricle.recipe.options import Argument, Option
 
 PathLike = str | os.PathLike[str]
@@ -109,7 +110,7 @@ class RecipeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkOptions(RecipeOptions):
+class RecipeFileOptions(RecipeOptions):
     """Which recipe is trained."""
 
     model: Annotated[str, Option("Network to train, by name.", short="-m", metavar="NAME")] = "crnn"
@@ -120,9 +121,9 @@ class NetworkOptions(RecipeOptions):
 class ListenerOptions:
     """Who is told how far it is."""
 
-    progress: Annotated[Any, Option("Listener: is told how far it is; None for nobody.", python_only=True)] = field(
-        default=None, compare=False, repr=False
-    )
+    progress: Annotated[
+        Progress | None, Option("Listener: is told how far it is; None for nobody.", python_only=True)
+    ] = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +135,7 @@ class ResumeOptions:
 
 
 @dataclass(frozen=True)
-class TrainRequest(ListenerOptions, ResumeOptions, NetworkOptions, HeldOutOptions, DataOptions):
+class TrainRequest(ListenerOptions, ResumeOptions, RecipeFileOptions, HeldOutOptions, DataOptions):
     """``auricle train``: recordings with labels become a model folder."""
 
     _: KW_ONLY
@@ -164,7 +165,7 @@ class TrainRequest(ListenerOptions, ResumeOptions, NetworkOptions, HeldOutOption
 
 
 @dataclass(frozen=True)
-class CrossvalRequest(ListenerOptions, NetworkOptions, DataOptions):
+class CrossvalRequest(ListenerOptions, RecipeFileOptions, DataOptions):
     """``auricle crossval``: a recipe is measured on all folds of a data set."""
 
     _: KW_ONLY

@@ -154,7 +154,7 @@ def read_sweep(
 
 def _axes(key: str, spec: Range | list[Any], recipe: Recipe, problems: list[str]) -> Iterator[Axis]:
     """Yield the axis of a key, or add to ``problems`` why there is none."""
-    known = _keys(Recipe)
+    known = _keys(recipe)
     if key not in known:
         problems.append(f"unknown key {key}{nearest(key, known)}")
         return
@@ -185,15 +185,15 @@ def _axes(key: str, spec: Range | list[Any], recipe: Recipe, problems: list[str]
     yield axis
 
 
-def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
-    """Return the annotation of every key of a recipe."""
+def _keys(section: BaseModel, prefix: str = "") -> dict[str, Any]:
+    """Return the annotation of every key of a recipe, with the options of its network."""
     keys: dict[str, Any] = {}
-    for name, info in model.model_fields.items():
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys |= _keys(kind, f"{prefix}{name}.")
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            keys |= _keys(value, f"{prefix}{name}.")
         else:
-            keys[f"{prefix}{name}"] = kind
+            keys[f"{prefix}{name}"] = info.annotation
     return keys
 
 

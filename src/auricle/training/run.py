@@ -18,10 +18,10 @@ from auricle.data.splits import Split
 from auricle.errors import RunError
 from auricle.evaluation.report import make_report
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
-from auricle.nn.networks import Network, build_network, recipe_base
+from auricle.nn.networks import Network, build_network
 from auricle.progress import Progress
 from auricle.recipe.options import recipe_settings
-from auricle.recipe.requests import NetworkOptions, TrainRequest
+from auricle.recipe.requests import RecipeFileOptions, TrainRequest
 from auricle.recipe.schema import Recipe, dump_recipe, make_recipe, read_values
 from auricle.results import Interval, Report, RunResult
 from auricle.runtime.bundle import load_bundle
@@ -76,7 +76,7 @@ def open_run(request: TrainRequest) -> Run:
     return Run(request, recipe_of(request))
 
 
-def recipe_of(request: NetworkOptions) -> Recipe:
+def recipe_of(request: RecipeFileOptions) -> Recipe:
     """Return the recipe that a request asks for."""
     settings = recipe_settings(request)
     return make_request_recipe(request.model, request.recipe, request.overrides, None, settings)
@@ -105,7 +105,7 @@ def request_values(
     overrides, path = list(overrides), None if recipe is None else Path(recipe)
     section = read_values(path, overrides, settings=settings).get("model")
     name = section.get("name", model) if isinstance(section, dict) else model
-    return read_values(path, overrides, recipe_base(str(name)), settings)
+    return read_values(path, overrides, {"model": {"name": name}}, settings)
 
 
 def run_training(run: Run, progress: Progress) -> RunResult:
