@@ -109,7 +109,7 @@ class SndfileDecoder:
 
     def __init__(self, source: Source, kind: Kind, layout: Layout) -> None:
         self._source, self._kind, self._layout = source, kind, layout
-        self.notes = []
+        self.notes: list[str] = []
         self._open_part(0)
         sound = self._sound
         self.format, self.subtype = str(sound.format), str(sound.subtype)

@@ -25,7 +25,8 @@ def inspect_mp4(source: Source, kind: Kind) -> Layout:
     Raises:
         InputError: ``unsupported_codec`` for encrypted sound.
     """
-    offset, flags = 0, ()
+    offset = 0
+    flags: tuple[Flag, ...] = ()
     for _ in range(_MAX_BOXES):
         head = source.read_at(offset, 16)
         if len(head) < 8:

@@ -21,6 +21,7 @@ from auricle.audio.headers.mpeg_frames import (
     SAMPLES,
     Run,
     frame_bytes,
+    is_title,
     kbps,
     runs,
     sample_rate,
@@ -51,7 +52,7 @@ class _Piece:
     def declared(self) -> int | None:
         """Frames by the Xing tag, the one that holds it not counted; 0 if the tag does not say, None without a tag."""
         tag = self.title[4 + side_info_bytes(self.title) :]
-        if tag[:4] not in {b"Xing", b"Info"}:
+        if not is_title(self.title):
             return None
         return int.from_bytes(tag[8:12], "big") if int.from_bytes(tag[4:8], "big") & 1 else 0
 
@@ -68,7 +69,7 @@ def inspect_mp3(source: Source, kind: Kind) -> Layout:
         raise InputError("rate_change", f"joined MP3 files of {listed} Hz, or of other channels; split the file")
     pieces, gaps = _pieces(source, found, kind.start)
     lost = gaps + _lost_before(source, kind.start, first)
-    flags = (Flag("decode_gap", {"bytes": lost}),) if lost else ()
+    flags: tuple[Flag, ...] = (Flag("decode_gap", {"bytes": lost}),) if lost else ()
     parts, hidden = [], False
     for piece in pieces:
         part, own_header, conflicts = _part(source, piece, complete=bool(lost))

@@ -30,6 +30,7 @@ _KBPS = {
 }
 #: Samples of a frame by layer, where every version has as many.
 SAMPLES = {LAYER_1: 384, LAYER_2: 1_152}
+_TITLES = frozenset({b"Xing", b"Info"})
 _MONO = 3
 _HEAD_BYTES = 4
 #: Longest frame: layer II at 384 kbit/s and 32 kHz takes 1,728 bytes; the tag in a first frame lies within 44.
@@ -155,12 +156,18 @@ def _follow(found: list[Run], data: bytes, base: int, at: int, reach: int) -> in
         length = frame_bytes(head)
         if not length or stream_key(head) != run.key or at + length > len(data):
             break
-        if data[at + tag_at : at + tag_at + 4] in {b"Xing", b"Info"}:
+        if data[at + tag_at : at + tag_at + 4] in _TITLES and is_title(data[at : at + tag_at + 4]):
             run.titles.append((base + at, run.frames))
         at += length
         run.frames += 1
         run.stop = base + at
     return at
+
+
+def is_title(frame: bytes) -> bool:
+    """Tell whether a frame holds a ``Xing`` or ``Info`` tag: behind side information of zeros, or it is a sound."""
+    tag_at = _HEAD_BYTES + side_info_bytes(frame)
+    return frame[tag_at : tag_at + 4] in _TITLES and not any(frame[_HEAD_BYTES + 2 : tag_at])
 
 
 def side_info_bytes(head: bytes) -> int:

@@ -17,6 +17,7 @@ from auricle.errors import InputError
 from auricle.results import Flag
 
 _MAX_BLOCKS = 100_000
+_MAX_RATE = 1_000_000
 _END, _SOUND, _MORE, _SILENCE, _EXTENDED, _NEW_SOUND = 0, 1, 2, 3, 8, 9
 #: Codec of a block -> format tag of WAV and bits. The others are ADPCM of the maker's own.
 _CODECS = {0: (1, 8), 4: (1, 16), 6: (6, 8), 7: (7, 8)}
@@ -101,6 +102,10 @@ def _format(head: bytes, kind: int, before: _Format | None) -> tuple[_Format, in
         form, skip = before, 2  # the block before this one has stated the format
     else:
         form, skip = _Format(round(1e6 / (256 - head[0])), 1, head[1], 8), 2
-    if form.channels == 0 or not form.rate or (form.codec in _CODECS and form.bits != _CODECS[form.codec][1]):
+    if (
+        form.channels == 0
+        or not 0 < form.rate <= _MAX_RATE
+        or (form.codec in _CODECS and form.bits != _CODECS[form.codec][1])
+    ):
         raise InputError("bad_header", f"a VOC block of {form.bits} bits, {form.channels} channels, {form.rate} Hz")
     return form, skip
