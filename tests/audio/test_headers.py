@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from badfiles import cut, encode, mp4, tone, wav
+from helpers.badfiles import cut, encode, mp4, tone, wav
 
 from auricle.audio.headers import inspect_header
 from auricle.audio.layout import Layout, Part

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-import torch
+from helpers.torch_fixtures import one_thread  # noqa: F401
+from helpers.toydata import RATE, TINY, sound, write_folders
 from safetensors.torch import load as load_tensors
 
 from auricle import api
@@ -18,10 +18,6 @@ from auricle.config import Recipe, make_recipe
 from auricle.nn.networks import NETWORKS, Network, build_network
 from auricle.runtime.bundle import Bundle, load_bundle
 from auricle.runtime.detector import Detector, load
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
-from toydata import RATE, TINY, sound, write_folders
 
 #: A registered network with a head: every one must obey every law. Tasks, padding and aggregation vary with them.
 CASES = {
@@ -47,15 +43,6 @@ class Model:
         network = build_network(self.recipe, len(self.bundle.spec.labels))
         network.load_state_dict(load_tensors(self.bundle.read("model.safetensors")))
         return network.eval()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Torch on one thread while these tests run."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -5,18 +5,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers.torch_fixtures import one_thread  # noqa: F401
 
 from auricle.config import Recipe, make_recipe
 from auricle.nn.networks import NETWORKS, Network, build_network, recipe_base
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Torch on one thread while these tests run: the same sums in the same order everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -11,15 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.toydata import TINY, Listener, signal_at, write_folders
 
 from auricle import api
 from auricle.config import load_recipe
 from auricle.errors import Interrupted, RunError, UsageError
 from auricle.files import read_json
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
-from toydata import TINY, Listener, signal_at, write_folders
 
 SEARCH = """
 sweep:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from toydata import TINY, tiny, write_folders
+from helpers.toydata import TINY, tiny, write_folders
 
 from auricle import api
 from auricle.errors import DataError, UsageError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from toydata import RATE, sound, tiny, write_folders
+from helpers.toydata import RATE, sound, tiny, write_folders
 
 from auricle.config import Recipe
 from auricle.data.manifest import ArraySpec, Clip

@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from helpers.toydata import TINY, tiny, write_folders
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from toydata import TINY, tiny, write_folders
 
 from auricle import api
 from auricle.config import load_recipe

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from helpers.tinyteachers import write_efficientat
+from helpers.toydata import TINY, Listener, signal_at, tiny, write_folders
 from safetensors.torch import load as load_tensors
-from toydata import TINY, Listener, signal_at, tiny, write_folders
 
 from auricle import api
 from auricle.config import load_recipe
@@ -23,10 +21,6 @@ from auricle.training.augment import Plan
 from auricle.training.lessons import Lessons, make_syllabus
 from auricle.training.preparing import prepare, read_training_data, training_set, with_soft
 from auricle.training.progress import Progress
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "teachers"))
-
-from tinyteachers import write_efficientat
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toydata import tiny
+from helpers.toydata import tiny
 
 from auricle.config import load_recipe
 from auricle.nn.losses import training_loss

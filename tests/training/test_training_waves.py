@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 import torch
-from toydata import TINY, make_loop, signal_at, write_folders
+from helpers.toydata import TINY, make_loop, signal_at, write_folders
 
 from auricle.config import make_recipe
 from auricle.errors import Interrupted
