@@ -29,15 +29,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from auricle.nn.frontends.logmel import LogMel, LogMelSpec
 from auricle.nn.heads import HEADS
-from auricle.nn.logmel import LogMel, LogMelSpec
 from auricle.nn.network import Network, NetworkOutput
 from auricle.nn.networks import NETWORKS, NetworkKind
 from auricle.timeline import Layer, frame_grid, seconds_to_samples
-from auricle.training import benching
-from auricle.training.benching import bench_training, measure_peak
+from auricle.training import bench
+from auricle.training.bench import bench_training, measure_peak
+from auricle.training.devices import fabric_precision, has_bf16_units
 from auricle.training.phases import Phases
-from auricle.training.precision import fabric_precision, has_bf16_units
 from auricle.training.run import make_request_recipe
 from benchmarks.machine import ROOT, describe
 
@@ -104,8 +104,8 @@ def measure(
     """Time one candidate in this process."""
     register()
     if clock == "processor":
-        benching.Phases = partial(Phases, time.process_time)
-        benching.time = SimpleNamespace(perf_counter=time.process_time)  # of the peak
+        bench.Phases = partial(Phases, time.process_time)
+        bench.time = SimpleNamespace(perf_counter=time.process_time)  # of the peak
     torch.set_num_threads(threads)
     recipe = make_request_recipe(network, None, [*settings, f"run.threads={threads}"], None)
     precision = fabric_precision(recipe.run.precision, recipe.run.device)

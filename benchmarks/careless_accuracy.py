@@ -28,16 +28,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from auricle.data.forms import read_manifest
+from auricle.data.formats.registry import read_manifest
 from auricle.data.splits import Split
 from auricle.evaluation.intervals import bootstrap_mean
 from auricle.files import read_json, write_json
+from auricle.progress import Progress
+from auricle.training.bundling import Trained, clip_rows
 from auricle.training.checkpoint import State
-from auricle.training.finishing import Trained, clip_rows
-from auricle.training.group import ALONE, Group, join_group
+from auricle.training.distributed import ALONE, Group, join_group
 from auricle.training.loop import final_weights
-from auricle.training.preparing import Material, prepare
-from auricle.training.progress import Progress
+from auricle.training.preparation import Material, prepare
 from auricle.training.run import fit, make_request_recipe
 from benchmarks.careless import OFTEN, register
 from benchmarks.machine import describe

@@ -36,16 +36,16 @@ import numpy as np
 import numpy.typing as npt
 
 from auricle import api
-from auricle.config import Recipe, load_recipe
-from auricle.data.forms import read_manifest
+from auricle.data.formats.registry import read_manifest
 from auricle.data.manifest import Manifest
-from auricle.data.softstore import SoftStore, open_store
+from auricle.distill.store import SoftStore, open_store
 from auricle.evaluation.intervals import bootstrap_interval
 from auricle.evaluation.report import pooled_metrics
 from auricle.files import atomic_write, read_json, write_json
+from auricle.progress import Progress
+from auricle.recipe.schema import Recipe, load_recipe
 from auricle.results import FloatArray
-from auricle.training.precision import has_bf16_units
-from auricle.training.progress import Progress
+from auricle.training.devices import has_bf16_units
 from benchmarks.machine import commit, describe, one_thread
 
 IntArray = npt.NDArray[np.int64]
@@ -230,7 +230,7 @@ def recipe_of(row: Row, extra: Sequence[str] = ()) -> Recipe:
 
 def taught_recipe(shared: Path, runs: Path, row: Row, extra: Sequence[str] = ()) -> Recipe:
     """Return the recipe of a row with its soft labels, and where the pool lies for those that hear it."""
-    from auricle.training.preparing import with_soft
+    from auricle.training.preparation import with_soft
 
     return with_soft(recipe_of(row, [*pool_of(shared, row), *extra]), soft_of(runs, row))
 
@@ -331,10 +331,10 @@ def trial(shared: Path, runs: Path, name: str, fold: str, seed: int, extra: Sequ
     """Train on folds 1 to 4 but one, score that one: fold 5 is neither heard nor scored."""
     from auricle.data.splits import Split
     from auricle.evaluation.report import selection_figures
+    from auricle.training.bundling import Trained, clip_rows
     from auricle.training.checkpoint import State
-    from auricle.training.finishing import Trained, clip_rows
     from auricle.training.loop import final_weights
-    from auricle.training.preparing import prepare
+    from auricle.training.preparation import prepare
     from auricle.training.run import fit
 
     row = ROWS[name]
@@ -406,7 +406,7 @@ def agree(shared: Path, runs: Path) -> None:
     """Score the students of the pool on what was kept out: do they say what their teacher says?"""
     from auricle.audio.decode import read_audio
     from auricle.evaluation.metrics import average_precisions
-    from auricle.teachers.opening import open_teacher
+    from auricle.teachers.registry import open_teacher
 
     with (shared / "data/pool/pool.csv").open(newline="") as file:
         kept = [row["filename"] for row in csv.DictReader(file) if row["package"] in KEPT_OUT]
@@ -468,7 +468,7 @@ def cost(shared: Path, runs: Path) -> None:
     """Measure weights and time for 10 s on one thread, in turns: the built-in student, today's CRNN, the teachers."""
     import torch
 
-    from auricle.nn.efficientat import load_checkpoint
+    from auricle.nn.models.efficientat import load_checkpoint
     from benchmarks.models import untrained
     from benchmarks.tag import ast_tagger
     from benchmarks.timing import Candidate, take_turns
@@ -508,7 +508,7 @@ def cost(shared: Path, runs: Path) -> None:
 
 def detect(shared: Path, runs: Path) -> None:
     """Train on folds 1 to 4 with and without window labels; count events and segments of the scenes of fold 5."""
-    from auricle.evaluation.event_metrics import event_counts, segment_counts
+    from auricle.evaluation.events.metrics import event_counts, segment_counts
     from auricle.results import Event
 
     with (shared / "data/strong/events.tsv").open(newline="") as file:

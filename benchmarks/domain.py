@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from auricle.audio.decode import read_audio
-from auricle.runtime.domain import MOST, distance, fit_domain, window_features
+from auricle.runtime.ood import MOST, distance, fit_domain, window_features
 from auricle.runtime.spec import DomainPart
 from auricle.runtime.windows import cut_windows
 

@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 
 from auricle import api
-from auricle.data.forms import read_manifest
-from auricle.data.leaveout import deal_systems, leave_out
+from auricle.data.formats.registry import read_manifest
+from auricle.data.leave_out import leave_out, split_systems
 from auricle.data.manifest import Manifest
 from auricle.evaluation.evaluate import choose_clips, score_manifest
 from auricle.files import atomic_write, read_json, write_json
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import Detector
-from auricle.runtime.session import open_network
+from auricle.runtime.onnx_session import open_network
 from benchmarks.machine import ROOT, describe, one_thread
 from benchmarks.page import machine_line, spell, table
 from benchmarks.spoof import Say, lines_of, make_view
@@ -52,7 +52,7 @@ def view_of(shared: Path, out: Path, name: str, part: str) -> tuple[Path, str | 
         everything = read_manifest(shared / "data/spoof")
         used = {row[1] for row in rows}
         chosen = np.array([i for i, clip in enumerate(everything.clips) if Path(clip.path).stem in used], np.int64)
-        turn = leave_out(everything, chosen, deal_systems(everything, chosen, TURNS, seed=0), seed=0)[0]
+        turn = leave_out(everything, chosen, split_systems(everything, chosen, TURNS, seed=0), seed=0)[0]
         heard = {Path(everything.clips[i].path).stem for i in turn.train}
         make_view(shared, view, {"train": [row for row in rows if row[1] in heard]})
     if part != "held":

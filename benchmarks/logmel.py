@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from auricle.nn.logmel import LOG_FLOOR, GraphLogMel, LogMel, LogMelSpec
+from auricle.nn.frontends.logmel import LOG_FLOOR, GraphLogMel, LogMel, LogMelSpec
 from benchmarks.machine import describe, one_thread
 from benchmarks.models import arguments
 from benchmarks.timing import Candidate, take_turns

@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import soundfile
 
-from auricle.data.scenes import assemble
-from auricle.data.synthesis import MAKERS, make_clip
+from auricle.synth.demo_scene import assemble
+from auricle.synth.toy import MAKERS, make_clip
 from benchmarks.machine import describe
 from benchmarks.models import arguments, chosen_model
 

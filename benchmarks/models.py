@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from auricle.runtime.locate import DEFAULT_MODEL, builtin_models
+from auricle.runtime.model_names import DEFAULT_MODEL, builtin_models
 
 
 def arguments(description: str | None) -> argparse.Namespace:

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from auricle import api
-from auricle.data.forms import read_manifest
+from auricle.data.formats.registry import read_manifest
 from auricle.exporting.cost import count_multiply_adds
 from auricle.files import atomic_write, write_json
-from auricle.training.progress import Progress
+from auricle.progress import Progress
 from benchmarks import yardstick
 from benchmarks.machine import describe
 

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from auricle.config import load_recipe
-from auricle.data.forms import read_manifest
-from auricle.evaluation.event_metrics import event_counts, segment_counts
-from auricle.evaluation.intersections import Criteria, intersection_counts
+from auricle.data.formats.registry import read_manifest
+from auricle.evaluation.events.intersections import Criteria, intersection_counts
+from auricle.evaluation.events.metrics import event_counts, segment_counts
+from auricle.evaluation.events.psds import PSDS1, PSDS2, psds
 from auricle.evaluation.intervals import draw_weights, percentile_interval
 from auricle.evaluation.metrics import f1_from_counts, mean_defined
-from auricle.evaluation.psds import PSDS1, PSDS2, psds
 from auricle.events.boxes import BoxRule, find_boxes
 from auricle.events.segments import Segment, SegmentRule, find_segments
 from auricle.events.smoothing import median_size, median_smooth
 from auricle.files import read_json, write_json
 from auricle.nn.networks import recipe_base
+from auricle.recipe.schema import load_recipe
 from auricle.results import Event, Interval, Scores
 from benchmarks.machine import describe
 from benchmarks.sed import PARTS, ROWS, SCENE_S, SCENES, SHARED, Row

@@ -23,20 +23,20 @@ from typing import Any
 import numpy as np
 
 from auricle import api
-from auricle.data.forms import read_manifest
-from auricle.data.leaveout import deal_systems, leave_out
+from auricle.data.formats.registry import read_manifest
+from auricle.data.leave_out import leave_out, split_systems
 from auricle.data.manifest import Manifest
 from auricle.data.splits import Fold
 from auricle.evaluation.evaluate import choose_clips
-from auricle.evaluation.score_files import read_scores, write_scores
-from auricle.evaluation.spoof_evaluate import score_trials
-from auricle.evaluation.spoof_intervals import Trials, figures, paired_difference
-from auricle.evaluation.spoof_report import trials_of
+from auricle.evaluation.spoof.evaluate import score_trials
+from auricle.evaluation.spoof.intervals import Trials, figures, paired_difference
+from auricle.evaluation.spoof.report import trials_of
+from auricle.evaluation.spoof.score_files import read_scores, write_scores
 from auricle.files import atomic_write, read_json, write_json
+from auricle.progress import Progress
 from auricle.runtime.llr import calibrated_llr, fit_llr, raw_llr
 from auricle.runtime.spec import LlrPart
-from auricle.training.progress import Progress
-from auricle.training.spoofing import calibrate
+from auricle.training.spoof_model import calibrate
 from benchmarks import lfcc
 from benchmarks.machine import describe
 
@@ -149,7 +149,7 @@ def left_out(view: Path, seed: int) -> tuple[Manifest, tuple[Fold, ...]]:
     """Return what a row trains on, and the turns in which `auricle train` leaves systems and speakers out."""
     manifest = read_manifest(view)
     everything = np.arange(len(manifest), dtype=np.int64)
-    return manifest, leave_out(manifest, everything, deal_systems(manifest, everything, FOLDS, seed), seed)
+    return manifest, leave_out(manifest, everything, split_systems(manifest, everything, FOLDS, seed), seed)
 
 
 def fold_scores(row: Row, view: Path, folder: Path) -> tuple[Trials, np.ndarray] | None:

@@ -35,20 +35,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from auricle.data.forms import read_manifest
-from auricle.data.leaveout import leave_out
+from auricle.data.formats.registry import read_manifest
+from auricle.data.leave_out import leave_out
 from auricle.data.manifest import Manifest
 from auricle.data.splits import Fold, Split
-from auricle.evaluation.spoof_intervals import Trials
-from auricle.evaluation.spoof_metrics import equal_error_rate
-from auricle.evaluation.spoof_report import trials_of
+from auricle.evaluation.spoof.intervals import Trials
+from auricle.evaluation.spoof.metrics import equal_error_rate
+from auricle.evaluation.spoof.report import trials_of
 from auricle.files import read_json, write_json
+from auricle.progress import Progress
 from auricle.runtime.llr import raw_llr
+from auricle.training.bundling import Trained, clip_rows
 from auricle.training.checkpoint import State
-from auricle.training.finishing import Trained, clip_rows
 from auricle.training.loop import final_weights
-from auricle.training.preparing import Material, prepare
-from auricle.training.progress import Progress
+from auricle.training.preparation import Material, prepare
 from auricle.training.run import fit, make_request_recipe
 from benchmarks import spoof
 from benchmarks.careless_accuracy import device_name

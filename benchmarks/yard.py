@@ -28,13 +28,13 @@ import soundfile
 
 from auricle import api
 from auricle.audio.decode import read_audio
-from auricle.data.forms import read_manifest
-from auricle.data.scenes import assemble
+from auricle.data.formats.registry import read_manifest
 from auricle.demo import sounding_part
-from auricle.evaluation.event_metrics import event_counts, false_alarms_per_hour, segment_counts
+from auricle.evaluation.events.metrics import event_counts, false_alarms_per_hour, segment_counts
 from auricle.files import atomic_write, write_json
+from auricle.progress import Progress
 from auricle.results import Event
-from auricle.training.progress import Progress
+from auricle.synth.demo_scene import assemble
 from benchmarks.machine import describe
 
 PAGE = Path(__file__).parents[1] / "docs/results/yard.md"

@@ -13,11 +13,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from auricle.config import Recipe
+from auricle.nn.frontends.logmel import GraphLogMel, LogMel, LogMelSpec
 from auricle.nn.heads import AttentionHead
-from auricle.nn.logmel import GraphLogMel, LogMel, LogMelSpec
 from auricle.nn.network import Network, NetworkOutput
 from auricle.nn.networks import NETWORKS, NetworkKind
+from auricle.recipe.schema import Recipe
 from auricle.timeline import Layer, frame_grid
 
 NAME = "desed_crnn"

@@ -21,8 +21,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from auricle.cli.main import app
-from auricle.config import Recipe
 from auricle.errors import FAILURE_CODES, FLAG_CODES, REQUEST_CODES
+from auricle.recipe.schema import Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 MARK = "<!-- Written by scripts/make_docs.py (make docs): change the code, not this page. -->\n\n"

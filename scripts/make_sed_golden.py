@@ -19,7 +19,7 @@ from helpers.sed_cases import CASES, GOLDEN, LABELS, STEP_S, THRESHOLD, Case, fi
 from sed_scores_eval import collar_based, intersection_based, segment_based
 from sed_scores_eval.base_modules.scores import create_score_dataframe
 
-from auricle.evaluation.psds import PSDS1, PSDS2, PsdsRule
+from auricle.evaluation.events.psds import PSDS1, PSDS2, PsdsRule
 
 
 def psds_of(case: Case, scores: dict, truth: dict, rule: PsdsRule) -> dict:

@@ -18,14 +18,14 @@ from pathlib import Path
 
 from safetensors.torch import load as load_tensors
 
-from auricle.config import make_recipe
 from auricle.files import atomic_write
 from auricle.nn.networks import build_network
+from auricle.recipe.schema import make_recipe
 from auricle.results import Interval
 from auricle.runtime.bundle import Bundle, load_bundle, write_bundle
 from auricle.runtime.spec import BundleSpec
+from auricle.training.bundling import export_checked, golden
 from auricle.training.card import front_matter
-from auricle.training.finishing import export_checked, golden
 
 TARGET = Path(__file__).parents[1] / "src/auricle/bundles/esc10"
 LICENSE = "Creative Commons BY 3.0 (single clips BY 3.0 or CC0)"

@@ -15,11 +15,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from auricle.data.forms import read_manifest
+from auricle.data.formats.registry import read_manifest
 from auricle.evaluation.evaluate import choose_clips
-from auricle.evaluation.score_files import read_scores
-from auricle.evaluation.spoof_intervals import figures
-from auricle.evaluation.spoof_report import trials_of
+from auricle.evaluation.spoof.intervals import figures
+from auricle.evaluation.spoof.report import trials_of
+from auricle.evaluation.spoof.score_files import read_scores
 from auricle.files import atomic_write
 from auricle.results import Interval
 from auricle.runtime.bundle import BundleSpec, load_bundle, write_bundle

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from auricle.config import MAX_YAML_BYTES, dump_recipe, load_recipe, make_recipe
 from auricle.errors import ConfigError
+from auricle.recipe.schema import MAX_YAML_BYTES, dump_recipe, load_recipe, make_recipe
 
 
 @pytest.fixture

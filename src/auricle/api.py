@@ -21,15 +21,15 @@ from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
     from auricle.data.manifest import Manifest
+    from auricle.distill.teach import TeachResult
     from auricle.exporting.web import Site
+    from auricle.progress import Progress
     from auricle.runtime.bundle import Bundle
     from auricle.runtime.thresholds import Thresholds
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanProgress, ScanResult
-    from auricle.training.benching import TrainingBench
+    from auricle.training.bench import TrainingBench
     from auricle.training.crossval import CrossvalResult
-    from auricle.training.progress import Progress
-    from auricle.training.teaching import TeachResult
 
 __all__ = [
     "bench_train",
@@ -98,7 +98,7 @@ def train(
         TrainingError: if the loss is not finite any more.
         Interrupted: after a signal, when the state has been saved.
     """
-    from auricle.training.progress import Progress as Silent
+    from auricle.progress import Progress as Silent
     from auricle.training.run import Request, make_request_recipe, run_training
 
     if workers is not None and engine != "ray":
@@ -122,7 +122,7 @@ def train(
     )
     listener = Silent() if progress is None else progress
     if engine == "ray":
-        from auricle.scale.raytrain import train_on_cluster
+        from auricle.scale.ray_train import train_on_cluster
 
         return train_on_cluster(request, 1 if workers is None else workers, listener)
     return run_training(request, listener)
@@ -161,9 +161,9 @@ def crossval(
         sample_rate: of waveform arrays that do not say theirs, in Hz.
         progress: listener.
     """
+    from auricle.progress import Progress as Silent
     from auricle.training.crossval import run_crossval
-    from auricle.training.preparing import read_training_data, with_soft
-    from auricle.training.progress import Progress as Silent
+    from auricle.training.preparation import read_training_data, with_soft
     from auricle.training.run import Start, make_request_recipe
 
     settings = make_request_recipe(model, None if recipe is None else Path(recipe), overrides, None)
@@ -241,8 +241,8 @@ def teach(
     Raises:
         UsageError: and its kinds, for an unknown teacher, wrong data or maps, or the folder.
     """
-    from auricle.training.progress import Progress as Silent
-    from auricle.training.teaching import TeachRequest, run_teaching
+    from auricle.distill.teach import TeachRequest, run_teaching
+    from auricle.progress import Progress as Silent
 
     request = TeachRequest(
         audio=Path(audio),
@@ -268,7 +268,7 @@ def teach(
     )
     spread = None
     if engine == "ray":
-        from auricle.scale.raywork import spread_on_cluster
+        from auricle.scale.ray_work import spread_on_cluster
 
         spread = partial(spread_on_cluster, jobs=jobs)
     return run_teaching(request, Silent() if progress is None else progress, spread)
@@ -289,7 +289,7 @@ def export_int8(
         UsageError: no such model, part or fold, or a model that came with auricle.
         TrainingError: 8 bits cost more than the model's recipe allows.
     """
-    from auricle.exporting.smaller import export_int8 as export
+    from auricle.exporting.int8_model import export_int8 as export
     from auricle.runtime.bundle import load_bundle, resolve_model
 
     bundle = load_bundle(resolve_model(model))
@@ -319,9 +319,9 @@ def report(
     Raises:
         UsageError: no such model, part or fold, or a built-in model without ``out``.
     """
-    from auricle.reports.modelpage import model_page
+    from auricle.reports.model_page import model_page
     from auricle.runtime.bundle import load_bundle, resolve_model
-    from auricle.runtime.locate import BUNDLES
+    from auricle.runtime.model_names import BUNDLES
 
     bundle = load_bundle(resolve_model(model))
     if out is None and bundle.path.resolve().is_relative_to(BUNDLES):
@@ -335,7 +335,7 @@ def report(
 
 def _clips_for(bundle: Bundle, data: PathLike | None, split: str | None, fold: str | None) -> Manifest | None:
     """Return the chosen clips of a data set whose classes must be the model's; None without data."""
-    from auricle.data.forms import read_manifest
+    from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import choose_clips
 
     if data is None:
@@ -411,7 +411,7 @@ def scan(
     Raises:
         UsageError: and its kinds, for wrong use, inputs, model or folders.
     """
-    from auricle.runtime.locate import DEFAULT_MODEL
+    from auricle.runtime.model_names import DEFAULT_MODEL
     from auricle.runtime.thresholds import Thresholds, check_labels
     from auricle.scanning.folder import ScanRequest
     from auricle.scanning.scan import ScanProgress, find_entries, scan_entries, scan_into_folder
@@ -441,7 +441,7 @@ def scan(
         entries = find_entries(names, follow_links=follow_links, notice=listener.notice)
         return scan_entries(entries, task, open_model(), jobs=jobs, progress=listener)
     if engine == "ray":
-        from auricle.scale.raywork import work_on_cluster as work
+        from auricle.scale.ray_work import work_on_cluster as work
     else:
         from auricle.scanning.workers import work_in_processes as work
     request = ScanRequest(names, Path(out), task, format, jobs, timeout_s, follow_links, resume, overwrite)
@@ -482,10 +482,10 @@ def sweep(
         Interrupted: after a signal, when the state has been saved.
     """
     from auricle.data.splits import without_test
+    from auricle.progress import Progress as Silent
     from auricle.scale.space import read_sweep
     from auricle.scale.sweep import run_sweep
-    from auricle.training.preparing import read_training_data
-    from auricle.training.progress import Progress as Silent
+    from auricle.training.preparation import read_training_data
 
     search = read_sweep(Path(recipe), overrides, trials=trials)
     manifest = read_training_data(
@@ -530,9 +530,9 @@ def evaluate(
         UsageError: no such part or fold, or classes that the model does not know.
         DataError: score files that do not fit the recordings.
     """
-    from auricle.data.forms import read_manifest
+    from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import choose_clips, evaluate_clips
-    from auricle.evaluation.spoof_evaluate import ScoreFiles, evaluate_spoof
+    from auricle.evaluation.spoof.evaluate import ScoreFiles, evaluate_spoof
 
     files = ScoreFiles(*(None if path is None else Path(path) for path in (scores, from_scores, against, asv_scores)))
     if (model is None) == (from_scores is None):
@@ -571,7 +571,7 @@ def false_alarms(
         UsageError: no recording, or no sound in them.
     """
     from auricle.audio.listing import Listing
-    from auricle.evaluation.falsealarms import false_alarm_report
+    from auricle.evaluation.events.false_alarms import false_alarm_report
     from auricle.files import printable
     from auricle.runtime.tracker import on_thresholds
 
@@ -618,9 +618,9 @@ def tune(
     Raises:
         UsageError: another part than dev, none, or a model that cannot be written.
     """
-    from auricle.data.forms import read_manifest
+    from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import evaluate_clips
-    from auricle.evaluation.retuning import dev_part, tune_detector
+    from auricle.evaluation.tuning.model import dev_part, tune_detector
     from auricle.runtime.bundle import add_files, builtin_models
     from auricle.runtime.spec import PostprocessPart
 
@@ -684,7 +684,7 @@ def bench_train(
         UsageError: neither networks nor recipes, or one that is unknown.
         DataError: fewer clips than a batch.
     """
-    from auricle.training.benching import bench_recipes
+    from auricle.training.bench import bench_recipes
     from auricle.training.run import make_request_recipe
 
     overrides = list(overrides)

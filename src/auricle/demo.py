@@ -19,18 +19,18 @@ import numpy as np
 import soundfile
 
 from auricle import api
-from auricle.data.forms import read_manifest
+from auricle.data.clip_audio import read_clip
+from auricle.data.formats.registry import read_manifest
 from auricle.data.labels import LABEL_SEPARATOR
 from auricle.data.manifest import Clip, Manifest
-from auricle.data.reading import read_clip
-from auricle.data.scenes import assemble
-from auricle.data.synthesis import NEGATIVE_FOLDER, synthesise
 from auricle.errors import RunError, UsageError
 from auricle.events.formats import dump_csv
 from auricle.files import atomic_write
 from auricle.reports.detection import detection_page
 from auricle.results import DetectResult, Event, FloatArray, Report, Scores
 from auricle.runtime.spec import BundleSpec
+from auricle.synth.demo_scene import assemble
+from auricle.synth.toy import NEGATIVE_FOLDER, synthesise
 from auricle.timeline import seconds_to_samples
 
 SAMPLE_RATE = 16_000
@@ -95,7 +95,7 @@ class Scene:
     truth: tuple[Event, ...]
 
 
-def claim_folder(out: Path, data: Path | None) -> None:
+def acquire_folder(out: Path, data: Path | None) -> None:
     """Make the folder of the demo, or empty it of what an earlier demo left.
 
     Raises:

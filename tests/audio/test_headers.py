@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from helpers.badfiles import cut, encode, mp4, tone, wav
 
-from auricle.audio.headers import inspect_header
-from auricle.audio.layout import Layout, Part
-from auricle.audio.sniff import sniff
+from auricle.audio.headers.inspection import inspect_header
+from auricle.audio.headers.layout import Layout, Part
+from auricle.audio.headers.sniff import sniff
 from auricle.audio.source import MemorySource
 from auricle.errors import InputError
 

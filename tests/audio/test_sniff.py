@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from auricle.audio.sniff import is_mpeg_frame, mismatched_extension, sniff
+from auricle.audio.headers.sniff import is_mpeg_frame, mismatched_extension, sniff
 from auricle.audio.source import MemorySource
 
 ID3 = b"ID3\x04\0\0\0\0\x01\x00" + bytes(128)  # sizes are digits to the base 128: 1, 0 is 128

@@ -12,9 +12,9 @@ import soundfile
 
 from auricle import demo
 from auricle.cli.demo import _describe
-from auricle.data.forms import read_manifest
-from auricle.data.synthesis import MAKERS, synthesise
+from auricle.data.formats.registry import read_manifest
 from auricle.errors import Interrupted, RunError, UsageError
+from auricle.synth.toy import MAKERS, synthesise
 
 TINY = ("data.clip_s=1", "data.workers=0", "optim.epochs=1", "model.width=0.125", "frontend.n_mels=16", "run.threads=1")
 LEFT = {"data", "model", "scene.wav", "scene.csv", "events.csv", "report.html", demo.MARK}
@@ -45,7 +45,7 @@ def folds(tmp_path):
 
 def test_the_demo_goes_the_whole_way_also_over_an_earlier_one(auricle, tiny, tmp_path):
     out = tmp_path / "out"
-    demo.claim_folder(out, None)
+    demo.acquire_folder(out, None)
     synthesise(out / "data" / "train", clips_per_class=1, clip_s=0.1)
     (out / "report.html").write_text("old")
     done = auricle("demo", "--out", out)
@@ -133,10 +133,10 @@ def test_a_folder_of_somebody_else_is_left_alone(auricle, tmp_path):
 
 
 def test_what_a_user_put_beside_stays(tmp_path):
-    demo.claim_folder(tmp_path / "out", None)
+    demo.acquire_folder(tmp_path / "out", None)
     (tmp_path / "out" / "notes.txt").write_text("mine")
     (tmp_path / "out" / "model").mkdir()
-    demo.claim_folder(tmp_path / "out", None)
+    demo.acquire_folder(tmp_path / "out", None)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {demo.MARK, "notes.txt"}
 
 
@@ -144,9 +144,9 @@ def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path):
     target = tmp_path / "elsewhere"
     target.mkdir()
     (target / "kept").touch()
-    demo.claim_folder(tmp_path / "out", None)
+    demo.acquire_folder(tmp_path / "out", None)
     (tmp_path / "out" / "data").symlink_to(target)
-    demo.claim_folder(tmp_path / "out", None)
+    demo.acquire_folder(tmp_path / "out", None)
     assert (target / "kept").exists()
     assert not (tmp_path / "out" / "data").is_symlink()
 
@@ -154,13 +154,13 @@ def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path):
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="is a file; --out takes a folder"):
-        demo.claim_folder(tmp_path / "file", None)
+        demo.acquire_folder(tmp_path / "file", None)
 
 
 def test_data_inside_the_folder_would_be_lost(tmp_path):
     (tmp_path / "out" / "clips").mkdir(parents=True)
     with pytest.raises(UsageError, match="lies in the folder of the demo"):
-        demo.claim_folder(tmp_path / "out", tmp_path / "out" / "clips")
+        demo.acquire_folder(tmp_path / "out", tmp_path / "out" / "clips")
 
 
 def test_data_that_holds_nothing_out_is_refused(tmp_path):

@@ -11,7 +11,7 @@ import soundfile
 from helpers.tinybundle import LABELS, RATE, make_bundle
 
 from auricle import api
-from auricle.evaluation.sed_report import COUNTS, RULES
+from auricle.evaluation.events.report import COUNTS, RULES
 from auricle.runtime.bundle import load_bundle
 
 SED = {*RULES, *COUNTS}

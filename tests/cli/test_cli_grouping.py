@@ -9,7 +9,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from auricle.cli.grouping import grouped
+from auricle.cli.option_groups import grouped
 
 
 @dataclass(frozen=True)

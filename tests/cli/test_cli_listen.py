@@ -18,8 +18,8 @@ from helpers.fakecard import Card
 from helpers.tinybundle import RATE, make_causal_bundle
 
 from auricle.api import load
-from auricle.cli import listening
-from auricle.cli.livetable import TableBoard
+from auricle.cli import listen_session
+from auricle.cli.live_table import TableBoard
 from auricle.results import CutEvent, Event, EventStart, Scores
 
 
@@ -117,10 +117,10 @@ def test_a_reader_that_leaves_is_no_trouble(causal):
 def hear(model: str, card: Card, *, form: str = "json", limit: int = 10, quiet: bool = True, stream=None, **changes):
     """Let a model hear a card until its script is played; returns what it printed."""
     stream = io.StringIO() if stream is None else stream
-    detector = listening.tuned_detector(
+    detector = listen_session.tuned_detector(
         model, "float32", **{"patience_s": None, "debounce_s": None, "quiet": True, **changes}
     )
-    ears = listening.open_microphone(None, None, (None, None), card)
+    ears = listen_session.open_microphone(None, None, (None, None), card)
     ears._silence_s = 0.01
     ears._sleep = lambda seconds: None
     blocks = iter(ears)
@@ -132,7 +132,7 @@ def hear(model: str, card: Card, *, form: str = "json", limit: int = 10, quiet: 
             for _ in range(limit):
                 yield next(blocks)
 
-    listening.hear(detector, Limited(), None, form=form, stream=stream, quiet=quiet)
+    listen_session.hear(detector, Limited(), None, form=form, stream=stream, quiet=quiet)
     return stream.getvalue()
 
 

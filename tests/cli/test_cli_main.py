@@ -17,7 +17,7 @@ from helpers.tinybundle import make_causal_bundle
 from auricle import __version__
 from auricle.cli.main import help_of
 from auricle.cli.options import DataFormat
-from auricle.data.forms import FORMS
+from auricle.data.formats.registry import FORMS
 
 
 def test_version(auricle):
@@ -83,7 +83,7 @@ def test_models_shows_a_folder(auricle, model):
 
 
 def test_models_lists_what_is_built_in(auricle):
-    from auricle.runtime.locate import builtin_models
+    from auricle.runtime.model_names import builtin_models
 
     done = auricle("models", "list", "--format", "json")
     assert [json.loads(line)["name"] for line in done.out.splitlines()] == builtin_models()
@@ -132,7 +132,7 @@ def with_golden(model, folder, change=0.0):
     """Copy a model and give it golden scores, which ``change`` makes wrong."""
     from auricle import load
     from auricle.runtime.bundle import add_files
-    from auricle.runtime.session import FRAMES, open_network
+    from auricle.runtime.onnx_session import FRAMES, open_network
 
     shutil.copytree(model, folder)
     waveform = np.linspace(-0.5, 0.5, 1000, dtype=np.float32)[None]

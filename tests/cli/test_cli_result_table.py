@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 
-from auricle.cli.scoring import ResultTable
+from auricle.cli.recordings import ResultTable
 from auricle.results import DetectResult, Event, Failure, Flag, LabelScore, TagResult
 from auricle.runtime.thresholds import Thresholds
 from auricle.scanning.views import detect_view, tag_view

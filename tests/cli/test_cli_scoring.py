@@ -119,7 +119,7 @@ def test_a_missing_file_is_a_failure_of_that_input(auricle, model, recordings):
 
 
 def test_the_default_model_is_said_once_on_stderr(auricle, recordings):
-    from auricle.runtime.locate import DEFAULT_MODEL
+    from auricle.runtime.model_names import DEFAULT_MODEL
 
     assert auricle("tag", recordings).err.count(f"no --model given, using {DEFAULT_MODEL}") == 1
     assert "no --model given" not in auricle("tag", recordings, "--quiet").err

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from auricle.data.softstore import open_store
+from auricle.distill.store import open_store
 
 
 def test_recordings_are_labelled_and_a_broken_one_is_a_failure(auricle, model, recordings, tmp_path):

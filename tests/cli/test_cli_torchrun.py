@@ -13,7 +13,7 @@ import time
 import pytest
 from test_cli_train import SMALL
 
-from auricle.data.synthesis import synthesise
+from auricle.synth.toy import synthesise
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from auricle.cli.train import all_overrides
-from auricle.data.synthesis import synthesise
+from auricle.synth.toy import synthesise
 
 SMALL = [
     "--set",

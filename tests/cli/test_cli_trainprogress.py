@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from auricle.cli.trainprogress import TrainingProgress
+from auricle.cli.train_progress import TrainingProgress
 
 
 def run(progress):

@@ -10,7 +10,7 @@ import pytest
 
 from auricle.data import arrays
 from auricle.data.arrays import array_shape, array_spec, load_array, read_features_file
-from auricle.data.building import ReadOptions
+from auricle.data.formats.draft import ReadOptions
 from auricle.data.problems import Problems
 from auricle.errors import InputError
 from auricle.results import Flag

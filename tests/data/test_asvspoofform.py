@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from auricle.data.forms import read_manifest
+from auricle.data.formats.registry import read_manifest
 from auricle.errors import DataError
 
 

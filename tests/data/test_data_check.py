@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from auricle.data.check import check
-from auricle.data.forms import read_manifest
-from auricle.data.inspection import choose_clips, inspect_headers
+from auricle.data.check.dataset import check
+from auricle.data.check.recordings import choose_clips, inspect_headers
+from auricle.data.formats.registry import read_manifest
 
 
 def codes(report):

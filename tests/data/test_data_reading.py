@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from auricle.data.clip_audio import probe_clip, read_clip
 from auricle.data.manifest import ArraySpec, Clip
-from auricle.data.reading import probe_clip, read_clip
 from auricle.errors import InputError
 
 RATE = 8_000

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auricle.data.check import check
-from auricle.data.forms import read_manifest, recognise_form
-from auricle.data.importing import import_dataset
+from auricle.data.check.dataset import check
+from auricle.data.formats.registry import read_manifest, recognise_form
+from auricle.data.numpy_import import import_dataset
 from auricle.errors import DataError
 from auricle.results import Event, Flag
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from auricle.data import duplicates
-from auricle.data.duplicates import crossing, find_duplicates
+from auricle.data.check.dataset import duplicates
+from auricle.data.check.duplicates import crossing, find_duplicates
 from auricle.data.manifest import Clip, Manifest
 
 

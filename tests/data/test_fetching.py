@@ -13,13 +13,13 @@ import zipfile
 
 import pytest
 
-from auricle.data import download as download_module
-from auricle.data import fetching, sources, unpacking
-from auricle.data.download import download
-from auricle.data.fetching import fetch, terms_of
-from auricle.data.forms import read_manifest
-from auricle.data.sources import SOURCES, Source
-from auricle.data.unpacking import unpack
+from auricle.data.fetch import archive, catalogue, dataset
+from auricle.data.fetch import download as download_module
+from auricle.data.fetch.archive import unpack
+from auricle.data.fetch.catalogue import SOURCES, Source
+from auricle.data.fetch.dataset import fetch, terms_of
+from auricle.data.fetch.download import download
+from auricle.data.formats.registry import read_manifest
 from auricle.errors import AuricleError, DataError, RunError, UsageError
 from auricle.files import sha256_bytes
 
@@ -272,7 +272,7 @@ def test_a_bomb_is_refused(tmp_path):
 
 def test_a_disk_that_is_too_small_is_said_before(tmp_path, monkeypatch):
     archive = make_zip(tmp_path / "a", ("a.wav", bytes(range(256))))
-    monkeypatch.setattr(unpacking.shutil, "disk_usage", lambda _: unpacking.shutil._ntuple_diskusage(1, 1, 100))
+    monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: archive.shutil._ntuple_diskusage(1, 1, 100))
     with pytest.raises(UsageError, match="0 MB are free and 0 MB are needed"):
         unpack(archive, tmp_path / "out", nothing)
 
@@ -311,7 +311,7 @@ def offered(monkeypatch):
 
     def offer(name, data, **changes):
         changed = dataclasses.replace(SOURCES.get(name), **changes)
-        monkeypatch.setitem(sources.SOURCES._items, name, changed)
+        monkeypatch.setitem(catalogue.SOURCES._items, name, changed)
         return data
 
     return offer
@@ -378,16 +378,16 @@ def test_a_published_checksum_must_be_met(tmp_path, offered):
 def test_a_fetch_that_was_stopped_while_it_unpacked_goes_on(server, tmp_path, offered, monkeypatch):
     server.content = esc50_zip(tmp_path).read_bytes()
     offered("esc50", None, url=server.url)
-    real = fetching._move_up
+    real = dataset._move_up
 
     def stopped(unpacked, out):
         (unpacked / "ESC-50-master" / "audio").replace(out / "audio")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fetching, "_move_up", stopped)
+    monkeypatch.setattr(dataset, "_move_up", stopped)
     with pytest.raises(KeyboardInterrupt):
         fetch("esc50", tmp_path / "out", nothing)
-    monkeypatch.setattr(fetching, "_move_up", real)
+    monkeypatch.setattr(dataset, "_move_up", real)
     server.seen.clear()
     report = fetch("esc50", tmp_path / "out", nothing)
     assert server.seen == [], "the archive is there"
@@ -412,7 +412,7 @@ def test_the_terms_say_what_where_how_large_and_under_which_licence():
         assert ("no published checksum known" in terms) == (source.sha256 is None)
         assert (source.sha256 is None) == (source.checksum_from is None)
         assert source.url.startswith("https://")
-        assert source.archive.endswith(unpacking.ENDINGS)
+        assert source.archive.endswith(archive.ENDINGS)
 
 
 def unpacked(name, files, tmp_path):

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from auricle.data.forms import read_manifest
-from auricle.data.reading import read_clip
+from auricle.data.clip_audio import read_clip
+from auricle.data.formats.registry import read_manifest
 from auricle.data.splits import make_split
 from auricle.errors import DataError
 from auricle.results import Flag

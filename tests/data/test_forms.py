@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.data.forms import FORMS, RECOGNITION_ORDER, read_manifest, recognise_form
+from auricle.data.formats.registry import FORMS, RECOGNITION_ORDER, read_manifest, recognise_form
 from auricle.errors import DataError, UsageError
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from auricle.data.forms import read_manifest
-from auricle.data.importing import import_dataset
-from auricle.data.reading import read_clip
-from auricle.data.softlabels import attach_soft_labels, read_soft_labels
+from auricle.data.clip_audio import read_clip
+from auricle.data.formats.registry import read_manifest
+from auricle.data.numpy_import import import_dataset
+from auricle.data.soft_labels import attach_soft_labels, read_soft_labels
 from auricle.errors import DataError, RunError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auricle.data.forms import read_manifest, recognise_form
+from auricle.data.formats.registry import read_manifest, recognise_form
 from auricle.errors import DataError
 from auricle.results import Event, Flag
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auricle.data.leaveout import deal_systems, leave_out
+from auricle.data.leave_out import leave_out, split_systems
 from auricle.data.manifest import NO_SYSTEM, Clip, Manifest
 
 
@@ -56,7 +56,7 @@ corpora = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["-", 
 @given(corpora, st.integers(2, 4), st.integers(0, 99))
 def test_no_turn_scores_a_system_or_a_speaker_that_it_heard(rows, k, seed):
     manifest = make(*rows)
-    folds = deal_systems(manifest, everything(manifest), k, seed)
+    folds = split_systems(manifest, everything(manifest), k, seed)
     turns = leave_out(manifest, everything(manifest), folds, seed)
     scored = Counter(i for turn in turns for i in turn.test)
     assert max(scored.values(), default=1) == 1
@@ -72,18 +72,18 @@ def test_no_turn_scores_a_system_or_a_speaker_that_it_heard(rows, k, seed):
 
 def test_systems_are_dealt_evenly_and_anew_for_every_seed():
     manifest = make(*[(f"v{i}", f"S{i % 6}") for i in range(60)])
-    folds = deal_systems(manifest, everything(manifest), 3, 0)
+    folds = split_systems(manifest, everything(manifest), 3, 0)
     assert [len(names) for names in folds] == [2, 2, 2]
     assert sorted(name for names in folds for name in names) == [f"S{i}" for i in range(6)]
-    assert folds == deal_systems(manifest, everything(manifest), 3, 0)
-    assert any(folds != deal_systems(manifest, everything(manifest), 3, seed) for seed in range(1, 5))
+    assert folds == split_systems(manifest, everything(manifest), 3, 0)
+    assert any(folds != split_systems(manifest, everything(manifest), 3, seed) for seed in range(1, 5))
 
 
 @pytest.mark.parametrize(("systems", "folds"), [("-", [[], [], []]), ("S1", [[], [], []]), ("S1 S2", 2)])
 def test_with_few_systems_there_are_few_folds_and_with_one_only_speakers_are_left_out(systems, folds):
     names = systems.split()
     manifest = make(*[(f"p{i}", "-") for i in range(6)], *[(f"v{i}", names[i % len(names)]) for i in range(6)])
-    dealt = deal_systems(manifest, everything(manifest), 3, 0)
+    dealt = split_systems(manifest, everything(manifest), 3, 0)
     assert (dealt if isinstance(folds, list) else len(dealt)) == folds
     turns = leave_out(manifest, everything(manifest), dealt, 0)
     assert all(len(turn.test) and len(turn.train) for turn in turns)
@@ -94,7 +94,7 @@ def test_with_few_systems_there_are_few_folds_and_with_one_only_speakers_are_lef
 def test_only_the_clips_asked_for_are_dealt():
     manifest = make(("ann", "-"), ("bob", "-"), ("v", "S1"), ("w", "S2"), ("eve", "-"), ("x", "S3"))
     part = np.array([0, 1, 2, 3])
-    folds = deal_systems(manifest, part, 2, 0)
+    folds = split_systems(manifest, part, 2, 0)
     assert sorted(map(tuple, folds)) == [("S1",), ("S2",)]
     used = {int(i) for turn in leave_out(manifest, part, folds, 0) for i in (*turn.train, *turn.test)}
     assert used == {0, 1, 2, 3}

@@ -10,8 +10,8 @@ import pytest
 
 from auricle.audio.resample import resample
 from auricle.data.manifest import Clip
-from auricle.data.mixing import MixRules, Mixture, MixtureSources, Part, render_mixture
 from auricle.errors import InputError
+from auricle.synth.mixtures import MixRules, Mixture, MixtureSources, Part, render_mixture
 
 RULES = MixRules(count=200, seed=3, clip_s=0.5)
 PARTS = ("1", "1", "2", "2", "2")

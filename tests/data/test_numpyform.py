@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from auricle.data.forms import read_manifest
+from auricle.data.formats.registry import read_manifest
 from auricle.errors import DataError
 from auricle.results import Flag
 

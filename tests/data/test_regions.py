@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from auricle.data.regions import RegionRule, active_regions
+from auricle.synth.activity import RegionRule, active_regions
 
 RATE = 1_000  # 20 samples a frame
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auricle.data.scenes import assemble
+from auricle.synth.demo_scene import assemble
 
 RATE = 1_000
 

@@ -11,11 +11,11 @@ import soundfile
 from typer.testing import CliRunner
 
 from auricle.cli.main import app
-from auricle.data.check import check
-from auricle.data.forms import read_manifest
-from auricle.data.sceneset import ScenePart, make_soundscapes, parse_part
-from auricle.data.soundscapes import SceneRules
+from auricle.data.check.dataset import check
+from auricle.data.formats.registry import read_manifest
 from auricle.errors import DataError, RunError, UsageError
+from auricle.synth.dataset import ScenePart, make_soundscapes, parse_part
+from auricle.synth.scenes import SceneRules
 
 RATE = 8_000
 RULES = SceneRules(scene_s=1.0, sample_rate=RATE, events=(1, 3), background_db=(-50, -50), snr_db=(30, 30))

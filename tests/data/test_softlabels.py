@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.data.forms import read_manifest
-from auricle.data.softlabels import attach_soft_labels, read_soft_labels
+from auricle.data.formats.registry import read_manifest
+from auricle.data.soft_labels import attach_soft_labels, read_soft_labels
 from auricle.errors import DataError
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from auricle.data.manifest import Clip
-from auricle.data.mixing import MixRules
-from auricle.data.softstore import (
+from auricle.distill.store import (
     Shard,
     StoreIndex,
     is_store,
@@ -22,6 +21,7 @@ from auricle.data.softstore import (
     write_soft_csv,
 )
 from auricle.errors import DataError
+from auricle.synth.mixtures import MixRules
 
 INDEX = StoreIndex(
     "t", "id", ("a", "b", "c"), 1.0, 1.0, 2, items=5, parts=("1", "2", "2"), mixtures=MixRules(2, clip_s=2.0)

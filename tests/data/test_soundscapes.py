@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from auricle.data.soundscapes import (
+from auricle.results import Event
+from auricle.synth.scenes import (
     SAME_CLASS_GAP_S,
     PlacedEvent,
     ScenePlan,
@@ -19,7 +20,6 @@ from auricle.data.soundscapes import (
     most_at_once,
     render_scene,
 )
-from auricle.results import Event
 
 RATE = 8_000
 RULES = SceneRules(scene_s=2.0, sample_rate=RATE, events=(1, 8), longest_s=0.5)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auricle.data.forms import read_manifest
+from auricle.data.formats.registry import read_manifest
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.splits import check_trainable, crossval_folds, make_split, without_systems, without_test
-from auricle.data.stratify import deal_groups, group_counts
+from auricle.data.stratify import group_counts, split_groups
 from auricle.errors import DataError, UsageError
 from auricle.results import Flag
 
@@ -201,7 +201,7 @@ class TestDealing:
         np.testing.assert_array_equal(counts, [[2, 1], [0, 1]])
 
     def test_shares_by_hand(self):
-        parts = deal_groups(np.ones((10, 1)), [0.7, 0.3], np.random.default_rng(0))
+        parts = split_groups(np.ones((10, 1)), [0.7, 0.3], np.random.default_rng(0))
         assert Counter(parts.tolist()) == {0: 7, 1: 3}
 
     @given(
@@ -210,7 +210,7 @@ class TestDealing:
     )
     def test_every_group_gets_one_part_and_no_class_is_off_by_more_than_its_largest_group(self, counts, seed):
         counts = np.array(counts, float)
-        parts = deal_groups(counts, [0.5, 0.5], np.random.default_rng(seed))
+        parts = split_groups(counts, [0.5, 0.5], np.random.default_rng(seed))
         assert set(parts.tolist()) <= {0, 1}
         rarest = int(np.argmin(np.where(counts.sum(axis=0) > 0, counts.sum(axis=0), np.inf)))
         difference = abs(counts[parts == 0, rarest].sum() - counts[parts == 1, rarest].sum())

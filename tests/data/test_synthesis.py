@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from auricle.data.forms import read_manifest
-from auricle.data.synthesis import MAKERS, NEGATIVE_FOLDER, make_clip, synthesise
+from auricle.data.formats.registry import read_manifest
 from auricle.errors import RunError
+from auricle.synth.toy import MAKERS, NEGATIVE_FOLDER, make_clip, synthesise
 
 RATE = 16_000
 CLASSES = [*MAKERS, NEGATIVE_FOLDER]

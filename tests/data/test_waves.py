@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.data.waves import (
+from auricle.synth.signals import (
     band_noise,
     coloured_noise,
     decay,

@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from auricle.evaluation.event_metrics import event_counts, false_alarms_per_hour, segment_counts
+from auricle.evaluation.events.metrics import event_counts, false_alarms_per_hour, segment_counts
 from auricle.evaluation.metrics import f1_from_counts
 from auricle.results import Event
 

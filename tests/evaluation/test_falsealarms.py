@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import chi2
 
-from auricle.evaluation.falsealarms import false_alarm_report, poisson_interval
+from auricle.evaluation.events.false_alarms import false_alarm_report, poisson_interval
 from auricle.results import DetectResult, Event
 
 

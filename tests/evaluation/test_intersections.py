@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.evaluation.intersections import Criteria, event_spans, intersection_counts, true_spans
+from auricle.evaluation.events.intersections import Criteria, event_spans, intersection_counts, true_spans
 from auricle.results import Event
 
 LABELS = ("a", "b")

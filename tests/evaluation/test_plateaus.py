@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.evaluation.plateaus import middle_of_plateau, middle_setting, with_neighbours
+from auricle.evaluation.tuning.plateaus import middle_of_plateau, middle_setting, with_neighbours
 
 
 def test_a_figure_counts_with_its_neighbours():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from helpers.psds_reference import reference_psds
 
-from auricle.evaluation.intersections import Criteria
-from auricle.evaluation.psds import PSDS1, PSDS2, PsdsRule, psds
+from auricle.evaluation.events.intersections import Criteria
+from auricle.evaluation.events.psds import PSDS1, PSDS2, PsdsRule, psds
 from auricle.results import Event, Scores
 
 LABELS = ("a", "b", "c")
@@ -182,8 +182,8 @@ def test_intervals_hold_the_figure_and_draw_groups():
 
 def test_a_draw_is_the_figure_of_its_recordings():
     """Weights say how often a recording counts: as often as it would if it stood there several times."""
-    from auricle.evaluation.psds import _area_over_labels, _curves
-    from auricle.evaluation.thresholdcounts import threshold_counts
+    from auricle.evaluation.events.psds import _area_over_labels, _curves
+    from auricle.evaluation.events.threshold_counts import threshold_counts
 
     rng = np.random.default_rng(3)
     detections, truth, durations = random_case(2)

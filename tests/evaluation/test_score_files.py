@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from auricle.errors import DataError
-from auricle.evaluation.score_files import read_scores, read_verifier_scores, write_scores
-from auricle.evaluation.spoof_intervals import Trials
+from auricle.evaluation.spoof.intervals import Trials
+from auricle.evaluation.spoof.score_files import read_scores, read_verifier_scores, write_scores
 
 TRIALS = Trials(("a", "b", "c"), ("p", "p", "q"), ("-", "-", "A07"), np.array([True, True, False]))
 

@@ -10,10 +10,10 @@ import pytest
 from helpers.psds_reference import detect
 from helpers.sed_cases import CASES, GOLDEN, LABELS, THRESHOLD, Case, fingerprint, make_case
 
-from auricle.evaluation.event_metrics import event_counts, segment_counts
-from auricle.evaluation.intersections import intersection_counts
+from auricle.evaluation.events.intersections import intersection_counts
+from auricle.evaluation.events.metrics import event_counts, segment_counts
+from auricle.evaluation.events.psds import PSDS1, PSDS2, PsdsRule, psds
 from auricle.evaluation.metrics import f1_from_counts
-from auricle.evaluation.psds import PSDS1, PSDS2, PsdsRule, psds
 from auricle.results import Event
 
 RULES = {

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import spoof_reference as reference
 
-from auricle.evaluation.spoof_intervals import FIGURES, Trials, figures, paired_difference, speaker_draws
+from auricle.evaluation.spoof.intervals import FIGURES, Trials, figures, paired_difference, speaker_draws
 
 
 def make_trials(seed: int = 0, humans: int = 5, voices: int = 4, each: int = 6) -> tuple[Trials, np.ndarray]:
@@ -58,7 +58,7 @@ def test_speakers_are_drawn_whole_and_both_kinds_in_their_numbers():
 def test_blocks_do_not_change_the_draws(monkeypatch):
     trials, scores = make_trials()
     whole = figures(trials, scores, repeats=40)
-    monkeypatch.setattr("auricle.evaluation.spoof_intervals._BLOCK", 3 * len(trials))
+    monkeypatch.setattr("auricle.evaluation.spoof.intervals._BLOCK", 3 * len(trials))
     assert figures(trials, scores, repeats=40) == whole
 
 

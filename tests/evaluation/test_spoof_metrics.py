@@ -7,7 +7,7 @@ from helpers import spoof_reference as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auricle.evaluation.spoof_metrics import (
+from auricle.evaluation.spoof.metrics import (
     Cost,
     act_dcf,
     cllr,

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from auricle import api
-from auricle.cli.reporting import print_report
+from auricle.cli.report_output import print_report
 from auricle.data.manifest import Clip, Manifest
 from auricle.errors import DataError, UsageError
 from auricle.evaluation.evaluate import choose_clips
-from auricle.evaluation.score_files import write_scores
-from auricle.evaluation.spoof_evaluate import ScoreFiles, evaluate_spoof
-from auricle.evaluation.spoof_report import Extras, spoof_report, trials_of
+from auricle.evaluation.spoof.evaluate import ScoreFiles, evaluate_spoof
+from auricle.evaluation.spoof.report import Extras, spoof_report, trials_of
+from auricle.evaluation.spoof.score_files import write_scores
 
 
 def clip(name: str, speaker: str, system: str | None, split: str = "test") -> Clip:

@@ -4,10 +4,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.evaluation.intersections import intersection_counts
+from auricle.evaluation.events.intersections import intersection_counts
 from auricle.evaluation.metrics import f1_from_counts
-from auricle.evaluation.strongtuning import choose_setting, fit_boxes, fit_events
-from auricle.evaluation.tuning import DEFAULT_THRESHOLD, USUAL_S
+from auricle.evaluation.tuning.events import choose_setting, fit_boxes, fit_events
+from auricle.evaluation.tuning.thresholds import DEFAULT_THRESHOLD, USUAL_S
 from auricle.events.boxes import BoxRule, find_boxes
 from auricle.events.segments import find_segments, segment_rule
 from auricle.events.smoothing import median_size, median_smooth

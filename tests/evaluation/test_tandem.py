@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.evaluation.tandem import TandemCost, VerifierErrors, min_tdcf, verifier_errors
+from auricle.evaluation.spoof.tandem import TandemCost, VerifierErrors, min_tdcf, verifier_errors
 
 
 def test_the_verifier_by_hand():

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auricle.evaluation.thresholdruns import threshold_runs
+from auricle.evaluation.events.threshold_runs import threshold_runs
 
 
 def runs_at(scores: list[float], threshold: float) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.evaluation.tuning import MEDIANS_S, USUAL_S, fit_smoothing, fit_thresholds, peak_scores
+from auricle.evaluation.tuning.thresholds import MEDIANS_S, USUAL_S, fit_smoothing, fit_thresholds, peak_scores
 from auricle.events.segments import find_segments, segment_rule
 
 

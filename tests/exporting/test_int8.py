@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from auricle.exporting.int8 import quantise, round_to_int8
-from auricle.runtime.onnxscan import check_onnx
+from auricle.runtime.onnx_safety import check_onnx
 
 
 def stored(content: bytes) -> dict[str, list[tuple[int, ...]]]:

@@ -14,7 +14,7 @@ from helpers.toydata import TINY, write_folders
 from auricle import api
 from auricle.cli.main import main
 from auricle.errors import TrainingError, UsageError
-from auricle.exporting import smaller
+from auricle.exporting import int8_model
 from auricle.files import sha256_file
 from auricle.runtime.bundle import add_files, load_bundle
 
@@ -92,7 +92,7 @@ def test_too_much_of_a_shift_is_refused_and_nothing_is_written(model, capsys):
 
 def test_too_much_of_a_loss_is_refused(model, clips, monkeypatch):
     right = iter([0.9, 0.89, 0.89])
-    monkeypatch.setattr(smaller, "selection_figures", lambda *_: {"accuracy": next(right)})
+    monkeypatch.setattr(int8_model, "selection_figures", lambda *_: {"accuracy": next(right)})
     with pytest.raises(TrainingError, match=r"accuracy falls by 0\.01 \(allowed: 0\.005, export\.int8_loss\)"):
         api.export_int8(model, data=clips)
     assert not (model / "model.int8.onnx").exists()
@@ -100,7 +100,7 @@ def test_too_much_of_a_loss_is_refused(model, clips, monkeypatch):
 
 def test_arithmetic_that_loses_leaves_the_weights_small(model, clips, monkeypatch):
     right = iter([0.9, 0.89, 0.9])
-    monkeypatch.setattr(smaller, "selection_figures", lambda *_: {"accuracy": next(right)})
+    monkeypatch.setattr(int8_model, "selection_figures", lambda *_: {"accuracy": next(right)})
     result = api.export_int8(model, data=clips)
     assert result.arithmetic == "float"
     assert result.note.startswith("8-bit arithmetic was left: accuracy falls by 0.01 ")
@@ -108,10 +108,10 @@ def test_arithmetic_that_loses_leaves_the_weights_small(model, clips, monkeypatc
 
 def test_arithmetic_that_is_slow_here_leaves_the_weights_small(model, clips, monkeypatch):
     times = iter([[1.0, 1.2], [1.0, 1.0]])
-    monkeypatch.setattr(smaller, "_milliseconds", lambda *_: next(times))
+    monkeypatch.setattr(int8_model, "_milliseconds", lambda *_: next(times))
     result = api.export_int8(model, data=clips)
     assert (result.arithmetic, result.note) == ("float", "8-bit arithmetic was left: 1.2 ms a window instead of 1")
-    monkeypatch.setattr(smaller, "_milliseconds", lambda *_: [1.0, 0.5])
+    monkeypatch.setattr(int8_model, "_milliseconds", lambda *_: [1.0, 0.5])
     assert api.export_int8(model, data=clips).arithmetic == "int8"
 
 

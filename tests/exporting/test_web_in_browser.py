@@ -20,7 +20,7 @@ from auricle import api
 from auricle.errors import UsageError
 from auricle.exporting.web import RUNTIME_URL, _fetch
 from auricle.runtime.detector import Detector
-from auricle.runtime.session import Outputs
+from auricle.runtime.onnx_session import Outputs
 from auricle.runtime.spec import BundleSpec
 
 pytestmark = pytest.mark.browser
@@ -154,7 +154,7 @@ def assert_close(found: dict, tagged: dict, detected: dict) -> None:
 
 
 def test_the_8_bit_form_says_the_same_as_in_python(browse, serve, package, barks, tmp_path):
-    from auricle.runtime.locate import resolve_model
+    from auricle.runtime.model_names import resolve_model
 
     model = shutil.copytree(resolve_model("esc10"), tmp_path / "model")
     api.export_int8(model)

@@ -21,11 +21,11 @@ import torch
 from helpers.forks import DONE, OTHER, SYSTEM, TOLD, calls_in, traced, why_no_strace
 from helpers.tinybundle import loudness_graph, make_bundle, spec_values
 
+from auricle.batches.cache import WaveformCache, is_sound
 from auricle.files import sweep_orphans
 from auricle.journal import has_journal, open_journal, start_journal
+from auricle.runtime.atomic_folder import INCOMING
 from auricle.runtime.bundle import BundleSpec, load_bundle, write_bundle
-from auricle.runtime.exchange import INCOMING
-from auricle.training.cache import WaveformCache, is_sound
 from auricle.training.checkpoint import State, find_checkpoints, last_good_state, save_checkpoint
 
 RATE = 8_000

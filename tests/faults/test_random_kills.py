@@ -17,10 +17,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from auricle import api
 from auricle.files import sweep_orphans
+from auricle.progress import Progress
 from auricle.runtime.bundle import load_bundle
 from auricle.training.checkpoint import State, find_checkpoints, last_good_state, load_checkpoint
-from auricle.training.preparing import Material, prepare, read_training_data
-from auricle.training.progress import Progress
+from auricle.training.preparation import Material, prepare, read_training_data
 
 EPOCHS = 8
 #: A run is killed within this share of the time that a whole one takes, so that it is killed several times.

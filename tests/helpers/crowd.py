@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from auricle.training.group import Group, join_group
+from auricle.training.distributed import Group, join_group
 
 PATIENCE_S = 120
 

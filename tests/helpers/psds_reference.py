@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from auricle.evaluation.psds import PsdsRule
+from auricle.evaluation.events.psds import PsdsRule
 from auricle.results import Event, Scores
 
 Span = tuple[float, float]

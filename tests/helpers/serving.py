@@ -16,7 +16,7 @@ import httpx
 from websockets.sync.client import ClientConnection, connect
 
 from auricle.server.app import Service
-from auricle.server.running import Server, open_socket
+from auricle.server.run import Server, open_socket
 from auricle.server.settings import Settings
 
 #: Waits are short, so that tests are.

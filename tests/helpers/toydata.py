@@ -16,12 +16,12 @@ import numpy as np
 import soundfile
 import torch
 
-from auricle.config import Recipe, load_recipe
 from auricle.nn.networks import build_network
+from auricle.progress import Progress
+from auricle.recipe.schema import Recipe, load_recipe
 from auricle.training.checkpoint import State
 from auricle.training.loop import Loop
-from auricle.training.preparing import Material, training_set
-from auricle.training.progress import Progress
+from auricle.training.preparation import Material, training_set
 
 RATE = 8_000
 #: Says all that tests rely on: defaults may change.

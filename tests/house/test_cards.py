@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from auricle.runtime.bundle import load_bundle
-from auricle.runtime.locate import BUNDLES
+from auricle.runtime.model_names import BUNDLES
 
 CARDS = sorted(BUNDLES.glob("*/README.md"))
 

@@ -20,7 +20,7 @@ import yaml
 from helpers.tinybundle import RATE, make_bundle
 
 from auricle.cli.main import app
-from auricle.config import Recipe
+from auricle.recipe.schema import Recipe
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "recipes").glob("*.md")])

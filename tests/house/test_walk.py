@@ -18,9 +18,9 @@ import pytest
 import soundfile
 import torch
 
-from auricle.data.synthesis import synthesise
-from auricle.nn.efficientat import EfficientAt, to_checkpoint
-from auricle.nn.kaldimel import KaldiMelSpec
+from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
+from auricle.nn.models.efficientat import EfficientAt, to_checkpoint
+from auricle.synth.toy import synthesise
 
 ROOT = Path(__file__).parents[2]
 #: Lines that need a network, other weights, or never end by themselves; that they parse is tested elsewhere.

@@ -14,8 +14,8 @@ from helpers.toydata import RATE, TINY, sound, write_folders
 from safetensors.torch import load as load_tensors
 
 from auricle import api
-from auricle.config import Recipe, make_recipe
 from auricle.nn.networks import NETWORKS, Network, build_network
+from auricle.recipe.schema import Recipe, make_recipe
 from auricle.runtime.bundle import Bundle, load_bundle
 from auricle.runtime.detector import Detector, load
 

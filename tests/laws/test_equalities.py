@@ -15,8 +15,10 @@ import pytest
 import torch
 
 from auricle import api
+from auricle.batches.cache import WaveformCache
+from auricle.batches.crops import ClipReader, scoring_windows
 from auricle.cli.main import main
-from auricle.data.forms import read_manifest
+from auricle.data.formats.registry import read_manifest
 from auricle.data.manifest import Clip
 from auricle.errors import InputError
 from auricle.evaluation.evaluate import score_manifest
@@ -25,10 +27,8 @@ from auricle.exporting.onnx import ScoringGraph, check_parity
 from auricle.nn.losses import clip_scores
 from auricle.runtime.calibration import apply_calibration
 from auricle.runtime.detector import Detector, load
-from auricle.runtime.session import EMBEDDING, FRAMES, open_network
-from auricle.training.cache import WaveformCache
-from auricle.training.dataset import ClipReader, scoring_windows
-from auricle.training.finishing import aggregate
+from auricle.runtime.onnx_session import EMBEDDING, FRAMES, open_network
+from auricle.training.bundling import aggregate
 
 #: Between torch and ONNX Runtime, for any score.
 TOLERANCE = 1e-4

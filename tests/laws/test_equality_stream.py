@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from auricle.cli.examine import examine_model
+from auricle.cli.doctor_checks import examine_model
 from auricle.exporting.onnx import ScoringGraph
 from auricle.results import Event, Scores
-from auricle.runtime.session import FRAMES, open_network, open_running
+from auricle.runtime.onnx_session import FRAMES, open_network, open_running
 from auricle.runtime.spec import STREAM_FILES
 from auricle.runtime.tracker import median_sizes
 from auricle.timeline import seconds_to_samples

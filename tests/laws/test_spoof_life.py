@@ -18,10 +18,10 @@ import auricle
 from auricle import api
 from auricle.cli.main import main
 from auricle.evaluation.evaluate import choose_clips
-from auricle.evaluation.spoof_evaluate import score_trials
-from auricle.evaluation.spoof_report import trials_of
+from auricle.evaluation.spoof.evaluate import score_trials
+from auricle.evaluation.spoof.report import trials_of
 from auricle.runtime.llr import bonafide_probability
-from auricle.training.spoofing import calibrate
+from auricle.training.spoof_model import calibrate
 
 SETTINGS = [*TINY, "data.pad=repeat", "data.dev=given", "augment.mixup_alpha=0", "optim.epochs=4", "optim.lr=0.02"]
 #: Without changes to the sound and without dropout, so that a few steps are enough on any processor.
@@ -176,7 +176,7 @@ def test_a_model_can_be_calibrated_later(voices, corpus, tmp_path):
 
 
 def test_scores_of_a_part_come_from_the_detector(voices, corpus):
-    from auricle.data.forms import read_manifest
+    from auricle.data.formats.registry import read_manifest
 
     manifest = choose_clips(read_manifest(corpus), split="test", fold=None)
     detector = auricle.load(voices)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from helpers.torch_fixtures import one_thread  # noqa: F401
 
-from auricle.config import Recipe, make_recipe
 from auricle.nn.networks import NETWORKS, Network, build_network, recipe_base
+from auricle.recipe.schema import Recipe, make_recipe
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from auricle.nn import convolution
-from auricle.nn.convolution import convolve, kernel_gradient
+from auricle.nn.cpu import convolution
+from auricle.nn.cpu.convolution import convolve, kernel_gradient
 
 
 def test_a_gradient_by_hand():

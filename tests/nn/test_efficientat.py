@@ -11,8 +11,15 @@ import torch
 
 from auricle.audio.decode import read_audio
 from auricle.errors import UsageError
-from auricle.nn.efficientat import EfficientAt, SlowNorm, divisible, from_checkpoint, load_checkpoint, to_checkpoint
-from auricle.nn.kaldimel import KaldiMelSpec
+from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
+from auricle.nn.models.efficientat import (
+    EfficientAt,
+    SlowNorm,
+    divisible,
+    from_checkpoint,
+    load_checkpoint,
+    to_checkpoint,
+)
 
 
 @pytest.mark.parametrize(("width", "millions"), [(0.4, 0.98), (0.5, 1.43), (1.0, 4.88), (2.0, 17.91)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from auricle.nn.graphpower import GraphPower
+from auricle.nn.frontends.graph_power import GraphPower
 
 SHAPES = [
     # window, hop, n_fft, periodic

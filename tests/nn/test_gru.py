@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from auricle.nn.gru import run_gru
+from auricle.nn.cpu.gru import run_gru
 
 
 def by_hand(weights, x):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from auricle.nn.kaldimel import GraphKaldiMel, KaldiMel, KaldiMelSpec
-from auricle.nn.melbank import mel_bank
+from auricle.nn.frontends.kaldi_mel import GraphKaldiMel, KaldiMel, KaldiMelSpec
+from auricle.nn.frontends.mel_bank import mel_bank
 
 SPECS = {"published": KaldiMelSpec(), "8 kHz": KaldiMelSpec(8_000, 20, f_max=None)}
 

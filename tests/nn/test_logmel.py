@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from auricle.audio.melscale import hz_to_mel_slaney
-from auricle.nn.logmel import LOG_FLOOR, GraphLogMel, LogMel, LogMelSpec
+from auricle.nn.frontends.logmel import LOG_FLOOR, GraphLogMel, LogMel, LogMelSpec
 
 SPECS = {
     "default": LogMelSpec(),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from auricle.errors import UsageError
-from auricle.nn.melbank import (
+from auricle.nn.frontends.mel_bank import (
     GraphMelBank,
     mel_bank,
     mel_positions,

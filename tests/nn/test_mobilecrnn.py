@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from auricle.nn.efficientat import EfficientAt
-from auricle.nn.kaldimel import KaldiMelSpec
-from auricle.nn.mobilecrnn import RESIDUALS, MobileCrnn
+from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
+from auricle.nn.models.efficientat import EfficientAt
+from auricle.nn.models.mobilecrnn import RESIDUALS, MobileCrnn
 
 
 def test_it_is_small_with_the_width_of_mn04():

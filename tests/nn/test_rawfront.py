@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from auricle.nn.rawfront import KERNELS, POWER_FLOOR, FirstLayer
+from auricle.nn.frontends.raw import KERNELS, POWER_FLOOR, FirstLayer
 from auricle.timeline import frame_grid
 
 RATE = 16_000

@@ -8,10 +8,10 @@ import re
 import pytest
 import torch
 
-from auricle.config import Recipe
 from auricle.errors import ConfigError, UsageError
+from auricle.nn.models.rawnet import FilterMask, ResidualBlock, StatePooling
 from auricle.nn.networks import build_network
-from auricle.nn.rawnet import FilterMask, ResidualBlock, StatePooling
+from auricle.recipe.schema import Recipe
 from auricle.training.run import make_request_recipe
 
 

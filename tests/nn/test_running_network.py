@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from auricle.errors import UsageError
-from auricle.nn.running import RunningCrnn
+from auricle.nn.streaming import RunningCrnn
 
 HEADS = ["attention", "linear_softmax"]
 

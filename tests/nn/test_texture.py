@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
+from auricle.nn.clip_statistics import FARTHEST, OCTAVES, Texture
 from auricle.nn.networks import build_network
-from auricle.nn.texture import FARTHEST, OCTAVES, Texture
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from auricle.nn.logmel import LogMelSpec
+from auricle.nn.frontends.logmel import LogMelSpec
 from auricle.nn.networks import NETWORKS
 from benchmarks.yardstick import FRONTEND, NAME, DesedCrnn
 

@@ -14,7 +14,7 @@ from helpers.tinybundle import RATE, make_bundle
 
 from auricle import api
 from auricle.cli.main import main
-from auricle.data.forms import read_manifest
+from auricle.data.formats.registry import read_manifest
 from auricle.data.manifest import Clip, Manifest
 from auricle.errors import UsageError
 from auricle.reports.figures import (

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.evaluation.event_metrics import event_counts
+from auricle.evaluation.events.metrics import event_counts
 from auricle.results import Event
 from benchmarks.sed import ROWS
 from benchmarks.sedtable import RULES, Part, Setting, counts_of, figures, found_of, front_multiply_adds, tune

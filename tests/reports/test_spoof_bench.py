@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from auricle.evaluation.score_files import write_scores
-from auricle.evaluation.spoof_report import trials_of
+from auricle.evaluation.spoof.report import trials_of
+from auricle.evaluation.spoof.score_files import write_scores
 from benchmarks import lfcc, spoof
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from auricle.config import load_recipe
-from auricle.evaluation.spoof_intervals import Trials
+from auricle.evaluation.spoof.intervals import Trials
 from auricle.nn.networks import recipe_base
+from auricle.recipe.schema import load_recipe
 from benchmarks import spoof_search as search
 
 TINY = ("model.width=0.125", "optim.steps=1", "data.batch_size=2", "data.clip_s=0.4")

@@ -9,9 +9,9 @@ import soundfile
 from helpers.tinybundle import RATE, make_bundle, make_causal_bundle
 
 from auricle.errors import InputError
-from auricle.runtime import bookmark as module
-from auricle.runtime.bookmark import Bookmark, Place, bookmark_in, decode, encode
+from auricle.runtime import long_file_progress as module
 from auricle.runtime.detector import load
+from auricle.runtime.long_file_progress import Bookmark, Place, bookmark_in, decode, encode
 
 POST = {"median_s": 0.5, "off_ratio": 0.7, "min_event_s": 0.2, "max_gap_s": 0.3}
 BOXES = {

@@ -13,8 +13,8 @@ from helpers.tinybundle import LABELS, loudness_graph, make_bundle, spec_values
 
 from auricle.errors import BundleError
 from auricle.files import sha256_bytes
+from auricle.runtime.atomic_folder import settle
 from auricle.runtime.bundle import BundleSpec, add_files, load_bundle, write_bundle
-from auricle.runtime.exchange import settle
 from auricle.runtime.spec import parse_spec
 
 

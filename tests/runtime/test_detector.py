@@ -13,7 +13,7 @@ from auricle.audio.decode import Limits
 from auricle.errors import InputError, UsageError
 from auricle.runtime.bundle import add_files
 from auricle.runtime.detector import Detector, load
-from auricle.runtime.session import open_network
+from auricle.runtime.onnx_session import open_network
 from auricle.timeline import window_starts
 
 

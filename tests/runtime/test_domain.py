@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.runtime.domain import FEATURES, DomainCheck, distance, fit_domain, window_features
+from auricle.runtime.ood import FEATURES, DomainCheck, distance, fit_domain, window_features
 from auricle.runtime.spec import DomainPart
 
 RATE = 16_000

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers.tinybundle import spec_values
 
-from auricle.evaluation.spoof_metrics import cllr, min_cllr
+from auricle.evaluation.spoof.metrics import cllr, min_cllr
 from auricle.runtime.calibration import apply_calibration
 from auricle.runtime.llr import (
     bonafide_probability,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from auricle.errors import UsageError
-from auricle.runtime import locate
+from auricle.runtime import model_names
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def builtins(tmp_path, monkeypatch):
         (tmp_path / "bundles" / name).mkdir(parents=True)
         (tmp_path / "bundles" / name / "auricle.json").write_text("{}")
     (tmp_path / "bundles" / "draft").mkdir()
-    monkeypatch.setattr(locate, "BUNDLES", tmp_path / "bundles")
+    monkeypatch.setattr(model_names, "BUNDLES", tmp_path / "bundles")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "bundles"
 
@@ -41,16 +41,16 @@ def hub(monkeypatch, tmp_path):
 
 
 def test_a_slash_or_an_existing_path_is_a_folder(builtins):
-    assert locate.resolve_model("models/yard") == Path("models/yard")
-    assert locate.resolve_model("./esc10") == Path("esc10")
-    assert locate.resolve_model(Path("esc10")) == Path("esc10")
+    assert model_names.resolve_model("models/yard") == Path("models/yard")
+    assert model_names.resolve_model("./esc10") == Path("esc10")
+    assert model_names.resolve_model(Path("esc10")) == Path("esc10")
     Path("mine").mkdir()
-    assert locate.resolve_model("mine") == Path("mine")
+    assert model_names.resolve_model("mine") == Path("mine")
 
 
 def test_a_built_in_name_is_found(builtins):
-    assert locate.builtin_models() == ["audioset", "esc10"]
-    assert locate.resolve_model("esc10") == builtins / "esc10"
+    assert model_names.builtin_models() == ["audioset", "esc10"]
+    assert model_names.resolve_model("esc10") == builtins / "esc10"
 
 
 def test_a_typo_is_no_download(builtins, hub):
@@ -59,36 +59,36 @@ def test_a_typo_is_no_download(builtins, hub):
         match=r"unknown model 'esc1' \(did you mean 'esc10'\?\); built in: audioset, esc10; "
         r"a folder is written with a slash \(./esc1\), a model of the hub as hf:org/name",
     ):
-        locate.resolve_model("esc1")
+        model_names.resolve_model("esc1")
     with pytest.raises(UsageError, match="unknown model ''"):
-        locate.resolve_model("")
+        model_names.resolve_model("")
     with pytest.raises(UsageError, match=r"'hf:name' is not the name of a model on the hub: expected hf:org/name"):
-        locate.resolve_model("hf:name")
+        model_names.resolve_model("hf:name")
     with pytest.raises(UsageError, match="is not the name of a model on the hub"):
-        locate.resolve_model("hf:../../etc")
+        model_names.resolve_model("hf:../../etc")
     assert hub == []
 
 
 def test_without_built_in_models_it_says_so(builtins, monkeypatch, tmp_path):
-    monkeypatch.setattr(locate, "BUNDLES", tmp_path / "none")
+    monkeypatch.setattr(model_names, "BUNDLES", tmp_path / "none")
     with pytest.raises(UsageError, match="built in: none"):
-        locate.resolve_model("esc10")
+        model_names.resolve_model("esc10")
 
 
 def test_the_hub_is_asked_for_what_a_bundle_holds_only(builtins, hub, tmp_path):
-    assert locate.resolve_model("hf:org/name") == tmp_path / "cache" / "auricle" / "hub" / "org--name"
+    assert model_names.resolve_model("hf:org/name") == tmp_path / "cache" / "auricle" / "hub" / "org--name"
     assert hub == [("org/name", ["auricle.json", "README.md", "*.onnx", "*.safetensors", "*.npz"])]
     with pytest.raises(UsageError, match=r"hf:org/gone could not be fetched from the hub: 404 Client Error.$"):
-        locate.resolve_model("hf:org/gone")
+        model_names.resolve_model("hf:org/gone")
 
 
 def test_without_its_client_the_hub_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(UsageError, match=r"needs huggingface_hub: pip install 'auricle\[teachers\]'"):
-        locate.resolve_model("hf:org/name")
+        model_names.resolve_model("hf:org/name")
 
 
 def test_the_cache_is_below_home_by_default(builtins, hub, monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert locate.resolve_model("hf:org/name") == tmp_path / "home/.cache/auricle/hub/org--name"
+    assert model_names.resolve_model("hf:org/name") == tmp_path / "home/.cache/auricle/hub/org--name"

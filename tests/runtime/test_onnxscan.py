@@ -11,7 +11,7 @@ from helpers.tinybundle import loudness_graph, make_bundle
 from onnx import TensorProto, helper, load_model_from_string, numpy_helper
 
 from auricle.errors import BundleError
-from auricle.runtime.onnxscan import check_onnx
+from auricle.runtime.onnx_safety import check_onnx
 
 
 def refused(data: bytes) -> str:

@@ -11,8 +11,8 @@ from onnx import load_model_from_string
 from auricle.errors import BundleError, InputError
 from auricle.results import Event, EventStart, Scores
 from auricle.runtime.detector import Detector
-from auricle.runtime.running import RunningScorer
-from auricle.runtime.session import open_network, open_running
+from auricle.runtime.onnx_session import open_network, open_running
+from auricle.runtime.streaming import RunningScorer
 
 
 @pytest.fixture(scope="module")

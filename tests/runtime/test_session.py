@@ -11,7 +11,7 @@ from onnx import helper, load_model_from_string
 
 from auricle.errors import BundleError, InputError
 from auricle.runtime.detector import Detector
-from auricle.runtime.session import open_network
+from auricle.runtime.onnx_session import open_network
 
 
 def test_outputs_come_when_asked_for(tmp_path):

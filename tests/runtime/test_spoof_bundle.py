@@ -13,7 +13,7 @@ from auricle.results import SPOOF_LABELS
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.runtime.llr import bonafide_probability
-from auricle.runtime.locate import resolve_model
+from auricle.runtime.model_names import resolve_model
 
 
 @pytest.fixture(scope="module")

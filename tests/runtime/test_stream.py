@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from auricle.errors import InputError, UsageError
 from auricle.results import Event, EventStart, Scores
 from auricle.runtime.detector import Detector
-from auricle.runtime.session import open_network
+from auricle.runtime.onnx_session import open_network
 
 BOXES = {"min_event_s": 0.2, "boxes": {"filter_s": 0.4, "max_gap_s": 0.5, "max_event_s": 1.5}}
 

@@ -14,9 +14,9 @@ from safetensors.numpy import load_file
 
 from auricle import api
 from auricle.errors import AuricleError, Interrupted, RunError, TrainingError, UsageError
+from auricle.progress import Progress, Telling
 from auricle.runtime.detector import load
-from auricle.scale.raytrain import require_success
-from auricle.training.progress import Progress, Telling
+from auricle.scale.ray_train import require_success
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from helpers.toydata import write_folders
 from auricle import api
 from auricle.audio.listing import Entry
 from auricle.errors import AuricleError, UsageError
-from auricle.scale import raywork
-from auricle.scale.raywork import spread_on_cluster, work_on_cluster
+from auricle.scale import ray_work
+from auricle.scale.ray_work import spread_on_cluster, work_on_cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster"), pytest.mark.filterwarnings("ignore")]
 
@@ -100,7 +100,7 @@ def test_a_scan_with_workers_killed_twice_equals_the_local_one(tmp_path, monkeyp
         opened = partial(work_with_a_killer, open_task, str(tmp_path), ("0007.wav", "0100.wav"))
         return work_on_cluster(opened, pieces, **options)
 
-    monkeypatch.setattr(raywork, "work_on_cluster", with_a_killer)
+    monkeypatch.setattr(ray_work, "work_on_cluster", with_a_killer)
     scores, failures = scan("cluster", "--engine", "ray")
     assert (tmp_path / "0007.wav").exists()
     assert (tmp_path / "0100.wav").exists()

@@ -14,9 +14,9 @@ import torch
 from helpers.toydata import TINY, Listener, signal_at, write_folders
 
 from auricle import api
-from auricle.config import load_recipe
 from auricle.errors import Interrupted, RunError, UsageError
 from auricle.files import read_json
+from auricle.recipe.schema import load_recipe
 
 SEARCH = """
 sweep:

@@ -10,7 +10,7 @@ import pytest
 from helpers.tinybundle import RATE
 
 from auricle.runtime.detector import load
-from auricle.runtime.session import open_network
+from auricle.runtime.onnx_session import open_network
 from auricle.server.live import Close, Hello, Live, parse_hello
 
 

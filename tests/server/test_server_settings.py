@@ -8,8 +8,8 @@ import socket
 import pytest
 
 from auricle.errors import UsageError
-from auricle.server.replies import Refusal, refusal_of
-from auricle.server.running import open_socket
+from auricle.server.responses import Refusal, refusal_of
+from auricle.server.run import open_socket
 from auricle.server.settings import Settings, is_loopback
 from auricle.server.uploads import base_name
 

@@ -16,9 +16,9 @@ from auricle.audio.decode import Limits
 from auricle.errors import InputError, UsageError
 from auricle.results import Scores
 from auricle.runtime.detector import load
-from auricle.runtime.session import open_network
+from auricle.runtime.onnx_session import open_network
 from auricle.runtime.stream import Stream
-from auricle.server.replies import Refusal
+from auricle.server.responses import Refusal
 from auricle.server.workers import Job, RemoteNetwork, Source, WorkerDied, WorkerPool
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from auricle.errors import DataError
-from auricle.teachers.labelmap import read_label_map, same_names
+from auricle.teachers.label_map import read_label_map, same_names
 
 TEACHER = ("Dog", "Bark", "Waves, surf", "Rain")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from auricle import api
-from auricle.data.forms import read_manifest
-from auricle.data.softlabels import read_soft_labels
-from auricle.data.softstore import open_store
+from auricle.data.formats.registry import read_manifest
+from auricle.data.soft_labels import read_soft_labels
+from auricle.distill.store import open_store
 from auricle.teachers.heads import fit_head
 from benchmarks.distillation import MEANS
 

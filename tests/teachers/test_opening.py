@@ -12,9 +12,9 @@ import torch
 from helpers.tinyteachers import CLASSES, write_ast, write_graph
 
 from auricle.errors import BundleError, UsageError
-from auricle.nn.efficientat import load_checkpoint
+from auricle.nn.models.efficientat import load_checkpoint
 from auricle.runtime.detector import load
-from auricle.teachers.opening import open_teacher
+from auricle.teachers.registry import open_teacher
 
 
 def noise(teacher, batch: int = 2, seconds: float = 1.0) -> np.ndarray:

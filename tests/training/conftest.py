@@ -7,8 +7,8 @@ import pytest
 from helpers.torch_fixtures import one_thread, own_cache  # noqa: F401
 from helpers.toydata import tiny, write_folders
 
-from auricle.training.preparing import prepare, read_training_data
-from auricle.training.progress import Progress
+from auricle.progress import Progress
+from auricle.training.preparation import prepare, read_training_data
 
 
 @pytest.fixture(scope="module")

@@ -9,45 +9,45 @@ import numpy as np
 import pytest
 import torch
 
-from auricle.config import TeacherSection
+from auricle.distill.loss import DistillationLoss, make_distillation_loss, window_loss
+from auricle.distill.targets import TeacherBatch
 from auricle.nn.network import NetworkOutput
-from auricle.training.apprentice import Apprentice, make_apprentice, window_loss
-from auricle.training.lessons import Taught
+from auricle.recipe.schema import TeacherSection
 
 WEIGHTS = TeacherSection(classes_weight=0.5, embedding_weight=2.0, window_weight=3.0)
 
 
-def taught(scores=((0.0, 1.0),), embedding=((0.0,),), windows=None, heard=(1.0,)) -> Taught:
+def taught(scores=((0.0, 1.0),), embedding=((0.0,),), windows=None, heard=(1.0,)) -> TeacherBatch:
     frames = torch.zeros(len(heard), 0, 1) if windows is None else torch.tensor(windows)
-    return Taught(torch.tensor(scores), torch.tensor(embedding), frames, torch.tensor(heard))
+    return TeacherBatch(torch.tensor(scores), torch.tensor(embedding), frames, torch.tensor(heard))
 
 
 def output(batch: int = 1, frames: torch.Tensor | None = None) -> NetworkOutput:
     return NetworkOutput(torch.zeros(batch, 1), frames, torch.zeros(batch, 3))
 
 
-def make(scores=((0.5, 0.5),), embeddings=((1.0,), (3.0,))) -> Apprentice:
-    return Apprentice(3, np.array(scores, np.float16), np.array(embeddings, np.float16), WEIGHTS)
+def make(scores=((0.5, 0.5),), embeddings=((1.0,), (3.0,))) -> DistillationLoss:
+    return DistillationLoss(3, np.array(scores, np.float16), np.array(embeddings, np.float16), WEIGHTS)
 
 
 def test_classes_begin_at_their_means_and_cost_their_entropy():
-    apprentice = make(scores=((0.25, 0.5), (0.25, 0.5)))
-    assert apprentice.classes.bias.tolist() == pytest.approx([math.log(1 / 3), 0])
-    parts = apprentice(output(), taught())
+    distillation = make(scores=((0.25, 0.5), (0.25, 0.5)))
+    assert distillation.classes.bias.tolist() == pytest.approx([math.log(1 / 3), 0])
+    parts = distillation(output(), taught())
     assert parts["teacher_classes"].item() == pytest.approx(0.5 * (-math.log(0.75) - math.log(0.5)), rel=1e-5)
 
 
 def test_embeddings_are_standardised():
     """Mean 2, spread 1: the target 0 stands at -2; the layer without bias says 0."""
-    apprentice = make()
-    torch.nn.init.zeros_(apprentice.embedding.bias)
-    assert apprentice(output(), taught())["teacher_embedding"].item() == pytest.approx(2.0 * 4)
+    distillation = make()
+    torch.nn.init.zeros_(distillation.embedding.bias)
+    assert distillation(output(), taught())["teacher_embedding"].item() == pytest.approx(2.0 * 4)
 
 
 def test_what_was_not_heard_costs_nothing():
-    apprentice = make()
+    distillation = make()
     unheard = taught(((0.0, 1.0),) * 2, ((0.0,),) * 2, heard=(0.0, 0.0))
-    assert all(value.item() == 0 for value in apprentice(output(2), unheard).values())
+    assert all(value.item() == 0 for value in distillation(output(2), unheard).values())
 
 
 def test_windows_by_hand():
@@ -62,6 +62,6 @@ def test_windows_by_hand():
 
 
 def test_without_a_teacher_there_is_none():
-    assert make_apprentice(3, None, WEIGHTS) is None
-    bare = Apprentice(3, np.zeros((4, 0), np.float16), np.zeros((4, 0), np.float16), WEIGHTS)
+    assert make_distillation_loss(3, None, WEIGHTS) is None
+    bare = DistillationLoss(3, np.zeros((4, 0), np.float16), np.zeros((4, 0), np.float16), WEIGHTS)
     assert list(bare.parameters()) == []

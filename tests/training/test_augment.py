@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from auricle.config import AugmentSection
-from auricle.training.augment import (
+from auricle.batches.augment.crop import (
     NOISE_BANK_SAMPLES,
     NOISE_COLOURS,
     Plan,
@@ -25,6 +24,7 @@ from auricle.training.augment import (
     noise_bank,
     take_crop,
 )
+from auricle.recipe.schema import AugmentSection
 
 RATE = 16_000
 OFF = AugmentSection(

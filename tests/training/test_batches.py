@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from auricle.training.batches import CROP, MIX, ORDER, STEP, BatchPlan, generator
+from auricle.batches.sampling import CROP, MIX, ORDER, STEP, BatchPlan, generator
 
 
 def test_an_epoch_visits_every_clip_once():

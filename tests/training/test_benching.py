@@ -11,10 +11,10 @@ from helpers.toydata import TINY, tiny, write_folders
 
 from auricle import api
 from auricle.errors import DataError, UsageError
-from auricle.nn import crnn, rawnet
+from auricle.nn.models import crnn, rawnet
 from auricle.nn.networks import build_network
-from auricle.training import benching
-from auricle.training.benching import STEP_PHASES, TrainingBench, TrainSpeed, bench_training, count_gflop, measure_peak
+from auricle.training import bench
+from auricle.training.bench import STEP_PHASES, TrainingBench, TrainSpeed, bench_training, count_gflop, measure_peak
 from auricle.training.run import make_request_recipe
 
 PEAKS = {"32-true": 10.0, "bf16-mixed": 100.0}
@@ -113,7 +113,7 @@ def test_a_peak_is_found_in_two_seconds_by_machines_of_any_speed(monkeypatch, gf
     def product(a, b):
         now[0] += 2 * a.shape[0] ** 3 / gflop_a_second / 1e9
 
-    monkeypatch.setattr(benching, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr(torch, "mm", product)
     assert measure_peak("bf16-mixed") == pytest.approx(gflop_a_second)
     assert now[0] < 2

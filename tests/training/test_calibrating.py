@@ -13,11 +13,11 @@ from helpers.toydata import TINY, Listener, write_folders
 from helpers.voicedata import write_corpus
 
 from auricle import api
-from auricle.config import load_recipe
-from auricle.data.forms import read_manifest
-from auricle.data.leaveout import deal_systems, leave_out
+from auricle.data.formats.registry import read_manifest
+from auricle.data.leave_out import leave_out, split_systems
 from auricle.data.splits import make_split
 from auricle.errors import ConfigError, Interrupted
+from auricle.recipe.schema import load_recipe
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.llr import fit_llr, raw_llr
 
@@ -55,7 +55,7 @@ def model(corpus, said, tmp_path_factory):
 def test_the_calibration_is_that_of_the_left_out_scores(model, corpus, said):
     manifest = read_manifest(corpus)
     split = make_split(manifest, dev="none")
-    folds = deal_systems(manifest, split.train, 2, 0)
+    folds = split_systems(manifest, split.train, 2, 0)
     raw, bonafide = [], []
     for turn in leave_out(manifest, split.train, folds, 0):
         with np.load(model / "run" / "calibration" / turn.name / "scores.npz") as stored:

@@ -46,7 +46,7 @@ def make_state(step: int = 7) -> State:
         history=[{"epoch": 1.0, "step": 4.0, "loss": 1 / 3}],
         losses=[0.1, 1e-300],
         micro_batches=4,
-        quarantine=[3, 1],
+        skipped_clips=[3, 1],
         fingerprint={"recipe": {"seed": 0, "speed": [0.85, 1.15]}, "version": "ä"},
     )
 

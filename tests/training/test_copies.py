@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from auricle.audio.codecs import CODECS, pass_codec
-from auricle.config import AugmentSection
-from auricle.training.copies import DECAY_S, DIRECT_DB, CopyPlan, draw_copy, make_copy, put_into_room
+from auricle.batches.augment.offline import DECAY_S, DIRECT_DB, CopyPlan, draw_copy, make_copy, put_into_room
+from auricle.recipe.schema import AugmentSection
 
 RATE = 16_000
 SPEC = AugmentSection(copies=2, room_share=0.5, codec_share=0.5, codecs=tuple(CODECS))

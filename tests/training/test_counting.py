@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.training.counting import uniforms
+from auricle.batches.augment.hashed_random import uniforms
 
 CLIPS = np.arange(2_000, dtype=np.int64)
 

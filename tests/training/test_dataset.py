@@ -12,14 +12,8 @@ import soundfile
 import torch
 from helpers.toydata import RATE, sound, tiny, write_folders
 
-from auricle.config import Recipe
-from auricle.data.manifest import ArraySpec, Clip
-from auricle.errors import InputError
-from auricle.nn.logmel import LOG_FLOOR
-from auricle.runtime.windows import cut_windows
-from auricle.training.batches import BatchPlan
-from auricle.training.cache import WaveformCache
-from auricle.training.dataset import (
+from auricle.batches.cache import WaveformCache
+from auricle.batches.crops import (
     ClipReader,
     Collate,
     CropDataset,
@@ -31,7 +25,12 @@ from auricle.training.dataset import (
     scoring_hop_samples,
     scoring_windows,
 )
-from auricle.training.sharing import Share
+from auricle.batches.sampling import BatchPlan, Share
+from auricle.data.manifest import ArraySpec, Clip
+from auricle.errors import InputError
+from auricle.nn.frontends.logmel import LOG_FLOOR
+from auricle.recipe.schema import Recipe
+from auricle.runtime.windows import cut_windows
 
 OFF = (
     "augment.shift=false",

@@ -19,12 +19,12 @@ import torch
 from helpers.toydata import Listener, make_loop
 from torch.utils.data import get_worker_info
 
+from auricle.batches import crops
+from auricle.batches.crops import ClipReader
+from auricle.batches.loader import FeedingError
+from auricle.batches.worker_status import UnreadableClip, WorkerStatus
 from auricle.errors import InputError
-from auricle.training import dataset
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
-from auricle.training.dataset import ClipReader
-from auricle.training.feeding import FeedingError
-from auricle.training.watch import UnreadableClip, Watch
 
 BAD = "low/3.wav"
 
@@ -65,12 +65,12 @@ def number_of(material, key: str) -> int:
 def without(material_of, tmp_path_factory):
     """The state of a run that never read the bad clip."""
     material = material_of()
-    state = State(quarantine=[number_of(material, BAD)])
+    state = State(skipped_clips=[number_of(material, BAD)])
     return make_loop(material, tmp_path_factory.mktemp("without") / "run", state=state).fit()
 
 
 def assert_same(found: State, expected: State) -> None:
-    assert (found.step, found.history, found.quarantine) == (expected.step, expected.history, expected.quarantine)
+    assert (found.step, found.history, found.skipped_clips) == (expected.step, expected.history, expected.skipped_clips)
     assert [k for k, v in expected.tensors.items() if not torch.equal(found.tensors[k], v)] == []
 
 
@@ -182,8 +182,8 @@ def test_processes_that_die_of_nothing_stop_the_run(material_of, tmp_path, monke
             os.kill(os.getpid(), signal.SIGKILL)
         return collate(self, crops)
 
-    collate = dataset.Collate.__call__
-    monkeypatch.setattr(dataset.Collate, "__call__", die)
+    collate = crops.Collate.__call__
+    monkeypatch.setattr(crops.Collate, "__call__", die)
     with pytest.raises(FeedingError) as caught:
         make_loop(material_of("data.workers=1"), tmp_path / "run").fit()
     assert str(caught.value).startswith("loader processes keep failing while they read nothing (loader process ")
@@ -225,7 +225,7 @@ def test_it_runs_outside_the_main_thread(material_of, whole, tmp_path):
 
 
 def test_the_board_is_where_processes_say_what_they_do(tmp_path):
-    watch = Watch(0, Path(tmp_path / "hung.txt"))
+    watch = WorkerStatus(0, Path(tmp_path / "hung.txt"))
     with watch.reading(5):
         (seen,) = watch.look()
         assert (seen.reading, seen.failed) == (5, None)

@@ -16,14 +16,13 @@ from helpers.toydata import Listener, make_loop, tiny, write_folders
 
 from auricle.data.manifest import Clip, Manifest
 from auricle.errors import TrainingError
-from auricle.evaluation.tuning import MEDIANS_S
+from auricle.evaluation.tuning.thresholds import MEDIANS_S
 from auricle.events.segments import find_segments, segment_rule
 from auricle.events.smoothing import median_size, median_smooth
-from auricle.nn.logmel import LogMel
+from auricle.nn.frontends.logmel import LogMel
 from auricle.results import Event, Interval, Report
-from auricle.training import finishing
-from auricle.training.card import model_card
-from auricle.training.finishing import (
+from auricle.training import bundling
+from auricle.training.bundling import (
     Trained,
     aggregate,
     export_checked,
@@ -34,8 +33,9 @@ from auricle.training.finishing import (
     score_held_out,
     tune_events,
 )
+from auricle.training.card import model_card
 from auricle.training.loop import final_weights
-from auricle.training.preparing import prepare, read_training_data
+from auricle.training.preparation import prepare, read_training_data
 
 NOBODY = np.zeros(0, np.int64)
 
@@ -51,7 +51,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def spec(trained):
-    return make_spec("toy", trained, trained.network(), finishing.POSTPROCESS, {"high": 0.5, "low": 0.5})
+    return make_spec("toy", trained, trained.network(), bundling.POSTPROCESS, {"high": 0.5, "low": 0.5})
 
 
 def test_windows_become_a_recording_by_the_tasks_rule():
@@ -71,7 +71,7 @@ def test_a_clip_is_scored_by_its_windows(trained):
 def test_many_windows_are_scored_in_parts(trained, monkeypatch):
     clip = trained.material.manifest.clips[:1]
     whole = score_clips(trained.network(), trained.material, clip)
-    monkeypatch.setattr(finishing, "WINDOWS_AT_ONCE", 1)
+    monkeypatch.setattr(bundling, "WINDOWS_AT_ONCE", 1)
     parts = score_clips(trained.network(), trained.material, clip)
     for a, b in zip(whole[0], parts[0], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
@@ -79,7 +79,7 @@ def test_many_windows_are_scored_in_parts(trained, monkeypatch):
 
 def test_thresholds_are_a_half_without_dev_and_fitted_with_it(trained):
     network = trained.network()
-    assert tune_events(network, trained.material, NOBODY) == (finishing.POSTPROCESS, {"high": 0.5, "low": 0.5})
+    assert tune_events(network, trained.material, NOBODY) == (bundling.POSTPROCESS, {"high": 0.5, "low": 0.5})
     _, fitted = tune_events(network, trained.material, np.arange(len(trained.material.manifest)))
     assert set(fitted) == {"high", "low"}
     assert all(0 < value < 1 for value in fitted.values())
@@ -92,7 +92,7 @@ def test_fitted_thresholds_divide_what_a_perfect_network_says(trained, monkeypat
         columns = [[0.8 if label in clip.label else 0.2 for label in ("high", "low")] for clip in clips]
         return [(np.array([c], np.float32), np.tile(np.array(c, np.float32), (1, 12, 1))) for c in columns]
 
-    monkeypatch.setattr(finishing, "score_clips", perfect)
+    monkeypatch.setattr(bundling, "score_clips", perfect)
     post, fitted = tune_events(trained.network(), trained.material, np.arange(len(trained.material.manifest)))
     assert all(0.2 < value <= 0.8 for value in fitted.values())
     assert post.medians_s == dict.fromkeys(("high", "low"), max(MEDIANS_S))  # all lengths are as good
@@ -106,7 +106,7 @@ def test_a_sound_of_two_frames_gets_a_short_filter(trained, monkeypatch):
             scores[0, 2:10, 1] = 0.9 if "low" in clip.label else 0.1
         return [(scores.max(axis=1), scores) for scores in frames]
 
-    monkeypatch.setattr(finishing, "score_clips", barks)
+    monkeypatch.setattr(bundling, "score_clips", barks)
     post, fitted = tune_events(trained.network(), trained.material, np.arange(len(trained.material.manifest)))
     step_s = trained.network().grid.step_s(trained.material.recipe.frontend.sample_rate)
     assert median_size(post.medians_s["high"], step_s) <= 3 < median_size(post.medians_s["low"], step_s)
@@ -128,10 +128,10 @@ def test_labels_that_say_when_are_tuned_by_the_events_found(trained, monkeypatch
         frames[0, 2:10, 1] = [0.9, 0.9, 0.1, 0.9, 0.9, 0.1, 0.9, 0.9]
         return [(frames.max(axis=1), frames) for _ in clips]
 
-    monkeypatch.setattr(finishing, "score_clips", scores)
+    monkeypatch.setattr(bundling, "score_clips", scores)
     post, fitted = tune_events(network, material, np.arange(len(clips)))
     assert set(post.off_ratios) == set(fitted) == set(manifest.labels)
-    assert post.max_gap_s == finishing.POSTPROCESS.max_gap_s
+    assert post.max_gap_s == bundling.POSTPROCESS.max_gap_s
     for column, label in enumerate(manifest.labels):
         frames = scores(network, material, clips[:1])[0][1][0, :, [column]].T
         smooth = median_smooth(frames, median_size(post.median_of(label), step_s))
@@ -157,7 +157,7 @@ def test_the_front_end_is_put_back_after_the_export(trained, spec):
 
 def test_no_model_is_written_if_the_graph_differs(trained, spec, tmp_path, monkeypatch):
     other = export_checked(trained.network(), spec)
-    monkeypatch.setattr(finishing, "export_onnx", lambda graph, samples: other)
+    monkeypatch.setattr(bundling, "export_onnx", lambda graph, samples: other)
     shifted = Trained(
         {k: v + 0.1 if v.is_floating_point() else v for k, v in trained.weights.items()}, trained.material, 0
     )

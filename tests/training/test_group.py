@@ -20,7 +20,7 @@ from auricle.errors import ConfigError, InputError, Interrupted, RunError, Train
 from auricle.runtime.detector import load
 from auricle.training.checkpoint import find_checkpoints, load_checkpoint
 from auricle.training.devices import choose_device
-from auricle.training.group import ALONE, Group, join_group
+from auricle.training.distributed import ALONE, Group, join_group
 
 # --- what they tell each other
 
@@ -31,15 +31,15 @@ def test_alone_there_is_nothing_to_tell():
     assert (group.leads, group.machines) == (True, 1)
     assert group.first(lambda: 5) == 5
     assert group.gather([1, 2]).tolist() == [[1, 2]]
-    assert group.deal("abc") == "abc"
-    assert group.undeal([1, 2]) == [1, 2]
+    assert group.shard("abc") == "abc"
+    assert group.gather_shards([1, 2]) == [1, 2]
     with pytest.raises(RunError, match=r"^as it is$"):
         group.first(lambda: (_ for _ in ()).throw(RunError("as it is")))
 
 
 def test_three_processes_share_what_the_first_finds():
     def talk(group):
-        dealt = group.deal(list(range(7)))
+        dealt = group.shard(list(range(7)))
         module = torch.nn.BatchNorm1d(2)
         module.running_mean += group.rank
         group.copy_buffers(module)
@@ -49,7 +49,7 @@ def test_three_processes_share_what_the_first_finds():
             group.first(lambda: {"from": group.rank}),
             group.gather([group.rank, 0.5]).tolist(),
             list(dealt),
-            group.undeal([10 * item for item in dealt]),
+            group.gather_shards([10 * item for item in dealt]),
             module.running_mean.tolist(),
         )
 

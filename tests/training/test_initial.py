@@ -13,15 +13,15 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from auricle import api
-from auricle.config import load_recipe
 from auricle.errors import BundleError
-from auricle.nn.efficientat import EfficientAt, to_checkpoint
-from auricle.nn.kaldimel import KaldiMelSpec
+from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
+from auricle.nn.models.efficientat import EfficientAt, to_checkpoint
 from auricle.nn.networks import build_network, recipe_base
+from auricle.progress import Progress
+from auricle.recipe.schema import load_recipe
 from auricle.runtime.bundle import load_bundle, write_bundle
-from auricle.training.initial import begin_at_prior, initial_weights
-from auricle.training.preparing import prepare, read_training_data
-from auricle.training.progress import Progress
+from auricle.training.init_weights import begin_at_prior, initial_weights
+from auricle.training.preparation import prepare, read_training_data
 
 
 @pytest.fixture(scope="module")

@@ -10,17 +10,17 @@ from helpers.toydata import TINY, Listener, signal_at, tiny, write_folders
 from safetensors.torch import load as load_tensors
 
 from auricle import api
-from auricle.config import load_recipe
-from auricle.data.mixing import Mixture
-from auricle.data.softstore import open_store
+from auricle.batches.augment.crop import Plan
+from auricle.distill.store import open_store
+from auricle.distill.targets import TeacherTargets, make_training_items
 from auricle.errors import ConfigError, DataError, Interrupted
 from auricle.files import sha256_file
 from auricle.nn.networks import recipe_base
+from auricle.progress import Progress
+from auricle.recipe.schema import load_recipe
 from auricle.runtime.detector import load
-from auricle.training.augment import Plan
-from auricle.training.lessons import Lessons, make_syllabus
-from auricle.training.preparing import prepare, read_training_data, training_set, with_soft
-from auricle.training.progress import Progress
+from auricle.synth.mixtures import Mixture
+from auricle.training.preparation import prepare, read_training_data, training_set, with_soft
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +57,11 @@ def in_fold(material, fold):
 
 def test_no_mixture_of_a_held_out_clip_takes_part(place):
     material = material_of(place)
-    course = material.course
+    soft_labels = material.soft_labels
     for fold, other in (("1", "2"), ("2", "1")):
         items = training_set(material, in_fold(material, fold)).clips
         mixtures = [item for item in items if isinstance(item, Mixture)]
-        paths = {course.clip_of[course.usable[s]].path for m in mixtures for s in m.sources}
+        paths = {soft_labels.clip_of[soft_labels.usable[s]].path for m in mixtures for s in m.sources}
         paths |= {item.path for item in items if not isinstance(item, Mixture)}
         held_out = {clip.path for clip in material.manifest.clips if clip.fold == other}
         assert len(mixtures) > 5
@@ -73,13 +73,17 @@ def test_the_head_hears_training_clips_only(place):
     """Other labels of the held-out fold change nothing that is learnt."""
     material = material_of(place)
     train = in_fold(material, "1")
-    first = training_set(material, train).lessons.class_scores
+    first = training_set(material, train).teacher_targets.class_scores
     targets = material.targets.copy()
     targets[in_fold(material, "2")] = targets[in_fold(material, "2")][:, ::-1]
-    swapped = make_syllabus(material.course, train, material.recipe, targets[train]).lessons.class_scores
+    swapped = make_training_items(
+        material.soft_labels, train, material.recipe, targets[train]
+    ).teacher_targets.class_scores
     assert np.array_equal(first, swapped)
     targets[train] = targets[train][:, ::-1]
-    changed = make_syllabus(material.course, train, material.recipe, targets[train]).lessons.class_scores
+    changed = make_training_items(
+        material.soft_labels, train, material.recipe, targets[train]
+    ).teacher_targets.class_scores
     assert not np.array_equal(first, changed)
 
 
@@ -103,11 +107,11 @@ def test_sound_of_the_pool_alone_weighs_less(place):
     assert {(bool(p), float(w)) for p, w in zip(of_pool, data.weights, strict=True)} == {(True, 0.25), (False, 1.0)}
     silent = training_set(material_of(place, "soft", "teacher.head=none"), np.arange(12))
     labelled = [not isinstance(i, Mixture) and "clips/" in i.key for i in silent.clips]
-    assert silent.lessons.class_scores is None
+    assert silent.teacher_targets.class_scores is None
     assert silent.weights.tolist() == [1.0 if known else 0.0 for known in labelled]
 
 
-LESSONS = Lessons(
+LESSONS = TeacherTargets(
     scores=np.arange(12, dtype=np.float16).reshape(6, 2) / 16,
     embeddings=np.arange(6, dtype=np.float16)[:, None],
     class_scores=np.array([[1, 0], [0.5, 0.5], [0, 1], [0, 1], [0.25, 0.75], [1, 0]], np.float32),
@@ -142,7 +146,7 @@ def test_targets_by_hand():
 
 def test_several_windows_a_crop_teach_frames(place, tmp_path):
     material = material_of(place, "tenths")
-    assert training_set(material, np.arange(12)).lessons.per_crop == 5
+    assert training_set(material, np.arange(12)).teacher_targets.per_crop == 5
     heard = Listener()
     api.train(place / "folds.csv", out=tmp_path / "m", soft=place / "tenths", overrides=TINY, progress=heard)
     assert np.mean(heard.losses[-3:]) < np.mean(heard.losses[:3])

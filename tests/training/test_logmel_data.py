@@ -11,16 +11,16 @@ from helpers.toydata import RATE, TINY, sound, tiny, write_folders
 from safetensors.torch import load as load_tensors
 
 from auricle import api
-from auricle.config import make_recipe
-from auricle.data.forms import read_manifest
-from auricle.data.importing import import_dataset
-from auricle.nn.logmel import GraphLogMel, LogMel, LogMelSpec
+from auricle.data.formats.registry import read_manifest
+from auricle.data.numpy_import import import_dataset
+from auricle.nn.frontends.logmel import GraphLogMel, LogMel, LogMelSpec
 from auricle.nn.networks import build_network
+from auricle.progress import Progress
+from auricle.recipe.schema import make_recipe
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
-from auricle.training.finishing import Trained, score_clips, score_held_out
-from auricle.training.preparing import prepare, read_training_data
-from auricle.training.progress import Progress
+from auricle.training.bundling import Trained, score_clips, score_held_out
+from auricle.training.preparation import prepare, read_training_data
 
 FRONTEND = tiny().frontend
 SPEC = LogMelSpec(RATE, FRONTEND.n_mels, FRONTEND.window_ms, FRONTEND.hop_ms, FRONTEND.f_min, FRONTEND.f_max)

@@ -22,7 +22,7 @@ from auricle import files
 from auricle.errors import Interrupted, RunError, TrainingError
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
 from auricle.training.loop import _micro_batches, final_weights
-from auricle.training.optimising import learning_rate_factor
+from auricle.training.optim import learning_rate_factor
 
 
 @pytest.fixture(scope="module")

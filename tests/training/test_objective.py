@@ -8,14 +8,14 @@ import pytest
 import torch
 from helpers.toydata import tiny
 
-from auricle.config import load_recipe
+from auricle.batches.augment.crop import level_shares
+from auricle.batches.crops import Batch, untimed
+from auricle.batches.sampling import Mixture
+from auricle.distill.targets import TeacherBatch, no_teacher
 from auricle.nn.losses import training_loss
 from auricle.nn.networks import build_network, recipe_base
-from auricle.training.augment import level_shares
-from auricle.training.dataset import Batch, untimed
-from auricle.training.lessons import Taught, nothing_taught
+from auricle.recipe.schema import load_recipe
 from auricle.training.objective import Objective, Target, mix
-from auricle.training.sharing import Mixture
 
 TARGET = Target("multi", negatives=False)
 
@@ -37,7 +37,7 @@ def make_batch(inputs: torch.Tensor, masks: torch.Tensor | None = None) -> Batch
         torch.eye(size, 2),
         torch.ones(size),
         torch.arange(size),
-        nothing_taught(size),
+        no_teacher(size),
         untimed(size),
     )
 
@@ -135,7 +135,7 @@ def test_the_target_says_how_scores_are_meant(network, target):
 def test_what_a_teacher_says_is_mixed_too_and_unheard_where_a_partner_was(network):
     batch = make_batch(torch.stack([noise()[0], noise()[1], noise(1)[0]]))
     said = torch.tensor([[1.0], [0.0], [0.5]])
-    batch = batch._replace(taught=Taught(said, 2 * said, said[:, None], torch.tensor([1.0, 1.0, 0.0])))
+    batch = batch._replace(taught=TeacherBatch(said, 2 * said, said[:, None], torch.tensor([1.0, 1.0, 0.0])))
     taught = mix(batch, mixture([1, 2, 0], [0.75, 0.75, 1.0])).taught
     assert taught.scores[:, 0].tolist() == [0.75, 0.125, 0.5]
     assert taught.embedding[:, 0].tolist() == [1.5, 0.25, 1.0]

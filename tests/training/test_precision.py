@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from auricle.errors import ConfigError
-from auricle.training.precision import fabric_precision, has_bf16_units
+from auricle.training.devices import fabric_precision, has_bf16_units
 
 
 @pytest.mark.parametrize("amx", [False, True])

@@ -13,8 +13,8 @@ from helpers.toydata import RATE, Listener, sound, tiny, write_folders
 
 from auricle.data.balance import class_weights, group_weights, sampler_weights
 from auricle.errors import ConfigError, DataError
-from auricle.training.group import Group
-from auricle.training.preparing import prepare, read_training_data, settle_in, training_set
+from auricle.training.distributed import Group
+from auricle.training.preparation import prepare, read_training_data, rebuild_cache, training_set
 
 
 def prepared(data, *overrides, listener=None, **settings):
@@ -204,9 +204,9 @@ def test_one_class_alone_cannot_be_learnt(clips):
 def test_what_is_sent_settles_in_with_the_machines_own_cache(clips, tmp_path, monkeypatch):
     material = pickle.loads(pickle.dumps(prepared(clips)))
     monkeypatch.setenv("AURICLE_CACHE", str(tmp_path / "there"))
-    second = settle_in(material, Group(rank=3, size=4, local_rank=1, local_size=2))
+    second = rebuild_cache(material, Group(rank=3, size=4, local_rank=1, local_size=2))
     assert len(second.reader.cache.missing()) == 20  # the first process of a machine fills the cache for all
-    first = settle_in(material, Group(rank=2, size=4, local_rank=0, local_size=2))
+    first = rebuild_cache(material, Group(rank=2, size=4, local_rank=0, local_size=2))
     assert first.reader.cache.missing() == second.reader.cache.missing() == []
     for clip in material.manifest.clips:
         assert np.array_equal(second.reader.read(clip), material.reader.read(clip))
@@ -217,5 +217,5 @@ def test_data_that_another_machine_does_not_see_is_refused(clips, tmp_path, monk
     monkeypatch.setenv("AURICLE_CACHE", str(tmp_path / "there"))
     (clips / "low" / "3.wav").unlink()
     with pytest.raises(DataError, match=r"^1 files can be read by the first process but not on this machine") as caught:
-        settle_in(material, Group(rank=1, size=2, local_rank=0, local_size=1))
+        rebuild_cache(material, Group(rank=1, size=2, local_rank=0, local_size=1))
     assert caught.value.problems == (f"{clips / 'low' / '3.wav'}: no such file",)

@@ -8,7 +8,7 @@ import csv
 import pytest
 
 from auricle import api
-from auricle.training.progress import Progress
+from auricle.progress import Progress
 
 CLASSES = ("dog", "rain", "rooster", "helicopter")
 

@@ -16,10 +16,10 @@ from helpers.toydata import RATE, TINY, tiny, write_folders
 
 from auricle import api
 from auricle.data.arrays import FEATURES_FILE
-from auricle.data.forms import read_manifest
-from auricle.data.importing import LABELS_FILE, import_dataset
+from auricle.data.formats.registry import read_manifest
+from auricle.data.numpy_import import LABELS_FILE, import_dataset
 from auricle.errors import DataError
-from auricle.nn.logmel import LogMel, LogMelSpec
+from auricle.nn.frontends.logmel import LogMel, LogMelSpec
 from auricle.runtime.detector import load
 
 CLASSES = ("Bark, dog", "Hum", "Whistle")

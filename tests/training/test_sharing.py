@@ -6,10 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from auricle.batches.augment.crop import mixing
+from auricle.batches.sampling import MIX, BatchPlan, Share, generator
 from auricle.errors import ConfigError
-from auricle.training.augment import mixing
-from auricle.training.batches import MIX, BatchPlan, generator
-from auricle.training.sharing import Share
 
 PLAN = BatchPlan(20, 8, seed=3)
 

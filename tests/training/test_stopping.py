@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from auricle.training.stopping import stop_on_signals
+from auricle.signals import stop_on_signals
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -15,19 +15,19 @@ from helpers.crowd import crowd
 from helpers.toydata import RATE, TINY, Listener, make_loop, signal_at, tiny
 
 from auricle import api
-from auricle.config import make_recipe
-from auricle.data.strongtables import write_events
+from auricle.batches.frame_targets import frame_truth
+from auricle.data.formats.desed_tables import write_events
 from auricle.errors import Interrupted
-from auricle.evaluation.event_metrics import event_counts
+from auricle.evaluation.events.metrics import event_counts
 from auricle.evaluation.metrics import f1_from_counts
 from auricle.nn.networks import build_network
+from auricle.progress import Progress
+from auricle.recipe.schema import make_recipe
 from auricle.results import Event
 from auricle.training.checkpoint import last_good_state
-from auricle.training.devscoring import dev_figures, score_rows
-from auricle.training.group import ALONE, Group
-from auricle.training.preparing import prepare, read_training_data
-from auricle.training.progress import Progress
-from auricle.training.timing import frame_truth
+from auricle.training.dev_scores import dev_figures, score_rows
+from auricle.training.distributed import ALONE, Group
+from auricle.training.preparation import prepare, read_training_data
 
 PITCHES = {"low": 400.0, "high": 1_500.0}
 SCENE_S = 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from auricle.training.symptoms import constant_scores, spike_in
+from auricle.training.guards import constant_scores, spike_in
 
 
 def test_r9_a_spike_is_seen():

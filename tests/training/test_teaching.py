@@ -12,11 +12,11 @@ from helpers.tinyteachers import CLASSES, write_efficientat, write_graph
 from helpers.toydata import RATE, Listener, content, sound, write_folders
 
 from auricle import api
-from auricle.data.softlabels import read_soft_labels
-from auricle.data.softstore import open_store
+from auricle.data.soft_labels import read_soft_labels
+from auricle.distill.store import open_store
 from auricle.errors import DataError, RunError, UsageError
 from auricle.teachers import efficientat
-from auricle.teachers.opening import open_teacher
+from auricle.teachers.registry import open_teacher
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_windows_are_what_the_teacher_says(place, tmp_path):
 
 
 def test_interrupted_at_any_moment_it_goes_on_to_the_same_bytes(place, tmp_path, monkeypatch):
-    monkeypatch.setattr("auricle.training.teaching.SHARD_ITEMS", 4)
+    monkeypatch.setattr("auricle.distill.teach.SHARD_ITEMS", 4)
     settings = {"pool": place / "pool", "mixtures": 10}
     teach(place, tmp_path / "whole", **settings)
     rng, score, left = np.random.default_rng(0), efficientat.EfficientAtTeacher.score, [0]

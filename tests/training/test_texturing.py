@@ -10,11 +10,11 @@ from helpers.toydata import TINY, tiny, write_folders
 from safetensors.torch import load_file
 
 from auricle import api
+from auricle.batches.crops import scoring_windows
 from auricle.nn.networks import build_network
-from auricle.training.dataset import scoring_windows
-from auricle.training.preparing import prepare, read_training_data
-from auricle.training.progress import Progress
-from auricle.training.texturing import fit_texture
+from auricle.progress import Progress
+from auricle.training.fit_statistics import fit_texture
+from auricle.training.preparation import prepare, read_training_data
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,9 @@ import pytest
 import torch
 from helpers.toydata import RATE, tiny
 
-from auricle.data.manifest import Clip
-from auricle.nn.losses import training_loss
-from auricle.nn.network import NetworkOutput
-from auricle.nn.networks import build_network
-from auricle.results import Event
-from auricle.timeline import FrameGrid
-from auricle.training.augment import Plan, augment_waveform, draw_plan, take_crop
-from auricle.training.dataset import Batch, Timed, untimed
-from auricle.training.lessons import nothing_taught
-from auricle.training.objective import mix
-from auricle.training.sharing import Mixture
-from auricle.training.timing import (
+from auricle.batches.augment.crop import Plan, augment_waveform, draw_plan, take_crop
+from auricle.batches.crops import Batch, FrameTargets, untimed
+from auricle.batches.frame_targets import (
     FrameAxis,
     crop_spans,
     frame_axis,
@@ -28,6 +19,15 @@ from auricle.training.timing import (
     make_timetable,
     merged_spans,
 )
+from auricle.batches.sampling import Mixture
+from auricle.data.manifest import Clip
+from auricle.distill.targets import no_teacher
+from auricle.nn.losses import training_loss
+from auricle.nn.network import NetworkOutput
+from auricle.nn.networks import build_network
+from auricle.results import Event
+from auricle.timeline import FrameGrid
+from auricle.training.objective import mix
 
 HOP = 100
 LABELS = ("a", "b")
@@ -129,7 +129,7 @@ def batch(frames: torch.Tensor, known: torch.Tensor) -> Batch:
     ones = torch.ones(size)
     return Batch(
         torch.zeros(size, 8), torch.zeros(size, 2, 0, 2), torch.zeros(size, 0), torch.zeros(size, 2), ones,
-        torch.arange(size), nothing_taught(size), Timed(frames, known),
+        torch.arange(size), no_teacher(size), FrameTargets(frames, known),
     )  # fmt: skip
 
 

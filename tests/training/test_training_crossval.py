@@ -15,12 +15,12 @@ from helpers.toydata import TINY, Listener, signal_at, tiny, write_folders
 
 from auricle import api
 from auricle.errors import Interrupted, RunError, TrainingError
+from auricle.progress import Progress
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.training import crossval
 from auricle.training.crossval import _file_name, run_crossval
-from auricle.training.preparing import read_training_data
-from auricle.training.progress import Progress
+from auricle.training.preparation import read_training_data
 
 RECIPE = tiny("optim.epochs=1")
 

@@ -18,14 +18,14 @@ from safetensors.numpy import load as load_tensors
 
 import auricle
 from auricle import api
-from auricle.config import load_recipe
 from auricle.errors import DataError, Interrupted, RunError, UsageError
 from auricle.files import FolderLock, read_json
+from auricle.recipe.schema import load_recipe
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
-from auricle.training import finishing
-from auricle.training.devscoring import DevRow
-from auricle.training.fingerprint import differences
+from auricle.training import bundling
+from auricle.training.dev_scores import DevRow
+from auricle.training.resume import differences
 from auricle.training.run import make_request_recipe
 
 
@@ -400,9 +400,9 @@ def folds(tmp_path_factory):
 
 def test_the_held_out_fold_is_scored_once_by_the_model_itself(folds, tmp_path, monkeypatch):
     scored = []
-    original = finishing.score_manifest
+    original = bundling.score_manifest
     monkeypatch.setattr(
-        finishing, "score_manifest", lambda d, m: (scored.append([c.key for c in m.clips]), original(d, m))[1]
+        bundling, "score_manifest", lambda d, m: (scored.append([c.key for c in m.clips]), original(d, m))[1]
     )
     listener = Listener()
     result = train(folds, tmp_path / "m", test_fold="2", progress=listener)

@@ -10,14 +10,14 @@ import pytest
 import torch
 from helpers.toydata import TINY, make_loop, signal_at, write_folders
 
-from auricle.config import make_recipe
+from auricle.batches.packed import WaveDataset, WavePack
 from auricle.errors import Interrupted
+from auricle.progress import Progress
+from auricle.recipe.schema import make_recipe
 from auricle.timeline import pad_window
 from auricle.training.checkpoint import find_checkpoints, load_checkpoint
-from auricle.training.preparing import prepare, read_training_data, training_set
-from auricle.training.progress import Progress
+from auricle.training.preparation import prepare, read_training_data, training_set
 from auricle.training.run import make_request_recipe
-from auricle.training.waves import WaveDataset, WavePack
 
 RAW = (
     "model.raw.kernel=32",

@@ -8,9 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from auricle.config import AugmentSection
-from auricle.training.augment import change_speed
-from auricle.training.waveaugment import (
+from auricle.batches.augment.batch import (
     IMPULSE_DENSITY,
     WavePlan,
     add_impulses,
@@ -21,6 +19,8 @@ from auricle.training.waveaugment import (
     draw_waves,
     pass_channel,
 )
+from auricle.batches.augment.crop import change_speed
+from auricle.recipe.schema import AugmentSection
 
 RATE = 16_000
 OFF = AugmentSection(mixup_alpha=0, shift=False, time_mask_ms=0, masks=0, gain_db=0, noise_snr_db=None)

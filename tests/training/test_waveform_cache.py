@@ -12,9 +12,8 @@ import pytest
 import soundfile
 
 from auricle.audio.decode import read_audio
-from auricle.errors import DataError, InputError, RunError
-from auricle.training import cache as cache_module
-from auricle.training.cache import (
+from auricle.batches import cache as cache_module
+from auricle.batches.cache import (
     HEADER_BYTES,
     HOPELESS_AFTER,
     WaveformCache,
@@ -22,6 +21,7 @@ from auricle.training.cache import (
     entry_version,
     is_sound,
 )
+from auricle.errors import DataError, InputError, RunError
 
 RATE = 8_000
 

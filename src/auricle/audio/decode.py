@@ -23,10 +23,10 @@ import numpy as np
 
 from auricle.audio.checks import SignalCheck
 from auricle.audio.decoders import Block, Decoder, open_decoder
-from auricle.audio.headers import inspect_header
-from auricle.audio.layout import Layout
+from auricle.audio.headers.inspection import inspect_header
+from auricle.audio.headers.layout import Layout
+from auricle.audio.headers.sniff import Kind, mismatched_extension, sniff
 from auricle.audio.resample import Resampler
-from auricle.audio.sniff import Kind, mismatched_extension, sniff
 from auricle.audio.source import AudioSource, Source, open_source
 from auricle.errors import InputError
 from auricle.results import Flag, FloatArray

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from auricle.audio.layout import Layout
-from auricle.audio.sniff import Kind
+from auricle.audio.headers.layout import Layout
+from auricle.audio.headers.sniff import Kind
 from auricle.audio.source import Source, View
 from auricle.errors import InputError
 

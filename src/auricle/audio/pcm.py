@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from auricle.audio.riff import STREAM_LENGTHS
+from auricle.audio.headers.riff import STREAM_LENGTHS
 from auricle.errors import InputError, UsageError
 from auricle.results import FloatArray
 

@@ -13,7 +13,7 @@ from auricle.cli.guard import guarded, say
 from auricle.cli.options import DataFormat, Debug, Overrides, Quiet, ReportFormat
 
 if TYPE_CHECKING:
-    from auricle.training.benching import TrainingBench
+    from auricle.training.bench import TrainingBench
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
 
@@ -76,7 +76,7 @@ def train(
       auricle bench train --recipe recipes/rawnet-seed.yaml --model rawnet --batch-size 8 --steps 2 --warm-up 1
     """
     from auricle import api
-    from auricle.cli.reporting import print_object
+    from auricle.cli.report_output import print_object
 
     result = api.bench_train(
         data,

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
+from auricle.cli.option_groups import grouped
 from auricle.cli.options import Data, TrainingOptions
 
 
@@ -44,9 +44,9 @@ def crossval(
       auricle crossval esc10/ --recipe recipes/esc10.yaml --seeds 3 --out runs/esc10
     """
     from auricle import api
-    from auricle.cli.reporting import print_crossval
+    from auricle.cli.report_output import print_crossval
     from auricle.cli.train import all_overrides
-    from auricle.cli.trainprogress import TrainingProgress
+    from auricle.cli.train_progress import TrainingProgress
 
     with TrainingProgress(quiet=options.quiet) as progress:
         result = api.crossval(

@@ -44,8 +44,8 @@ def check(
       auricle data check clips/
     """
     from auricle.cli.progress import Meter
-    from auricle.cli.reporting import print_object
-    from auricle.data.check import check as check_data
+    from auricle.cli.report_output import print_object
+    from auricle.data.check.dataset import check as check_data
     from auricle.files import printable
 
     with Meter("check", quiet=quiet) as meter:
@@ -84,9 +84,9 @@ def import_(
       auricle data import clips/ --out arrays/
     """
     from auricle.cli.progress import Meter
-    from auricle.cli.reporting import print_object
-    from auricle.data.forms import read_manifest
-    from auricle.data.importing import import_dataset
+    from auricle.cli.report_output import print_object
+    from auricle.data.formats.registry import read_manifest
+    from auricle.data.numpy_import import import_dataset
     from auricle.files import printable
 
     manifest = read_manifest(data, data_format=data_format, sample_rate=sample_rate)
@@ -154,11 +154,11 @@ def synth(
       auricle data synth esc10/ --out scenes/ --part train=1,2,3:1000 --part dev=4:200 --background rain
       auricle data synth --out toy/
     """
-    from auricle.cli.synth import make_scenes
+    from auricle.cli.data_synth import make_scenes
 
     if clips_data is None:
-        from auricle.data.synthesis import synthesise
         from auricle.errors import UsageError
+        from auricle.synth.toy import synthesise
 
         if part or background:
             option = "--part" if part else "--background"
@@ -166,7 +166,7 @@ def synth(
         clip_s = 2.0 if seconds is None else seconds
         print(synthesise(out, clips_per_class=clips, clip_s=clip_s, sample_rate=rate, seed=seed))
         return
-    from auricle.data.soundscapes import SceneRules
+    from auricle.synth.scenes import SceneRules
 
     rules = SceneRules(
         scene_s=10.0 if seconds is None else seconds,
@@ -215,7 +215,7 @@ def fetch(
       auricle data fetch
       auricle data fetch esc10 --out esc10/ --yes
     """
-    from auricle.cli.fetching import fetch_and_tell, list_sources
+    from auricle.cli.data_fetch import fetch_and_tell, list_sources
 
     if name is None:
         list_sources()

@@ -54,7 +54,7 @@ def demo(
 
     begin = time.monotonic()
     require_jinja()  # now, rather than after the training
-    steps.claim_folder(out, data)
+    steps.acquire_folder(out, data)
 
     timer = _Timer()
     source = steps.open_data(out, data)
@@ -92,7 +92,7 @@ class _Timer:
 def _train(name: str, out: Path, source: Source, *, quiet: bool) -> Report:
     """Train on all that is not held out; returns the figures of what is, scored once."""
     from auricle import api
-    from auricle.cli.trainprogress import TrainingProgress
+    from auricle.cli.train_progress import TrainingProgress
     from auricle.errors import Interrupted, TrainingError
 
     print(f"training a CRNN on {len(source.manifest) - len(source.held_out)} recordings ...", flush=True)

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
+from auricle.cli.option_groups import grouped
 from auricle.cli.options import Inputs, ScoringOptions, Threshold
 
 
@@ -33,7 +33,7 @@ def detect(
       auricle detect night.flac --model models/yard --format audacity > labels.txt
       auricle detect archive/ --out events/ --jobs 4
     """
-    from auricle.cli.scoring import score
+    from auricle.cli.recordings import score
     from auricle.runtime.thresholds import parse_thresholds
 
     score("detect", inputs, options, form, threshold=parse_thresholds(threshold))

@@ -25,8 +25,8 @@ def doctor(
     Example:
       auricle doctor models/yard
     """
-    from auricle.cli.examine import examine_machine, examine_model
-    from auricle.cli.reporting import print_object
+    from auricle.cli.doctor_checks import examine_machine, examine_model
+    from auricle.cli.report_output import print_object
     from auricle.cli.tables import print_table
 
     findings = examine_machine()

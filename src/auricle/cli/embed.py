@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
+from auricle.cli.option_groups import grouped
 from auricle.cli.options import Inputs, ScoringOptions
 
 
@@ -25,6 +25,6 @@ def embed(
     Example:
       auricle embed archive/ --model models/yard --out vectors/
     """
-    from auricle.cli.scoring import score
+    from auricle.cli.recordings import score
 
     score("embed", inputs, options, form)

@@ -81,7 +81,7 @@ def evaluate(
       auricle evaluate --model models/yard --false-alarms quiet.wav
     """
     from auricle import api
-    from auricle.cli.reporting import print_report
+    from auricle.cli.report_output import print_report
     from auricle.errors import UsageError
 
     if false_alarms:

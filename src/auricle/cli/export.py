@@ -62,7 +62,7 @@ def export(
     if not int8 and data is not None:
         raise UsageError("--data is for --int8, which was not given")
     from auricle import api
-    from auricle.cli.reporting import print_int8, print_object
+    from auricle.cli.report_output import print_int8, print_object
 
     if int8:
         print_int8(api.export_int8(model, data=data, split=split, fold=fold), form, sys.stdout)

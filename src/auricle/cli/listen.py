@@ -79,7 +79,7 @@ def listen(
       arecord -q -f S16_LE -r 16000 -t raw | auricle listen - --rate 16000 --format json
       auricle listen --patience 0.5 --debounce 2 --threshold dog=0.7
     """
-    from auricle.cli.listening import hear, open_microphone, open_pipe, show_microphones, tuned_detector
+    from auricle.cli.listen_session import hear, open_microphone, open_pipe, show_microphones, tuned_detector
     from auricle.runtime.thresholds import check_labels, parse_thresholds
 
     if microphones:

@@ -31,7 +31,7 @@ def models(context: typer.Context) -> None:
 @guarded
 def list_models(form: ReportFormat = "table", debug: Debug = False) -> None:
     """List the built-in models: task, classes, window and size."""
-    from auricle.cli.reporting import print_object
+    from auricle.cli.report_output import print_object
     from auricle.cli.tables import print_table
     from auricle.runtime.bundle import builtin_models, load_bundle, resolve_model
 
@@ -54,7 +54,7 @@ def show(
     debug: Debug = False,
 ) -> None:
     """Show one model: labels, windows, thresholds, and what it was trained on."""
-    from auricle.cli.reporting import flat_rows, print_object
+    from auricle.cli.report_output import flat_rows, print_object
     from auricle.cli.tables import print_table
     from auricle.runtime.bundle import load_bundle, resolve_model
 

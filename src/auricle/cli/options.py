@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from auricle.runtime.locate import DEFAULT_MODEL
+from auricle.runtime.model_names import DEFAULT_MODEL
 
 Inputs = Annotated[
     list[str],

@@ -9,7 +9,7 @@ import typer
 
 from auricle.cli.guard import guarded, say
 from auricle.cli.options import Debug, Precision, Quiet
-from auricle.runtime.locate import DEFAULT_MODEL
+from auricle.runtime.model_names import DEFAULT_MODEL
 
 
 @guarded
@@ -74,8 +74,8 @@ def serve(
     import logging
 
     from auricle.server.app import Service
-    from auricle.server.running import open_socket
-    from auricle.server.running import serve as run
+    from auricle.server.run import open_socket
+    from auricle.server.run import serve as run
     from auricle.server.settings import MIB, Settings, usual_workers
 
     workers, stream_workers = usual_workers()

@@ -54,7 +54,7 @@ def sweep(
       auricle train clips/ --recipe sweeps/yard/best.yaml --out models/yard
     """
     from auricle import api
-    from auricle.cli.trainprogress import TrainingProgress
+    from auricle.cli.train_progress import TrainingProgress
 
     with TrainingProgress(quiet=quiet) as progress:
         result = api.sweep(
@@ -76,7 +76,7 @@ def sweep(
 def print_sweep(result: SweepResult, form: str, stream: TextIO) -> None:
     """Print the table of trials, best first."""
     from auricle.cells import csv_line
-    from auricle.cli.reporting import print_object
+    from auricle.cli.report_output import print_object
     from auricle.cli.tables import print_table
 
     if form == "json":

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded
+from auricle.cli.option_groups import grouped
 from auricle.cli.options import Inputs, ScoringOptions, Threshold
 
 
@@ -38,7 +38,7 @@ def tag(
       auricle tag yard.wav --model models/yard
       auricle tag archive/ --out scores/ --jobs 4
     """
-    from auricle.cli.scoring import score
+    from auricle.cli.recordings import score
     from auricle.runtime.thresholds import parse_thresholds
 
     score("tag", inputs, options, form, top=top, threshold=parse_thresholds(threshold), prior_spoof=prior_spoof)

@@ -92,8 +92,8 @@ def teach(
       auricle train clips/ --soft soft/ --out models/yard
     """
     from auricle import api
-    from auricle.cli.reporting import print_object
-    from auricle.cli.trainprogress import TrainingProgress
+    from auricle.cli.report_output import print_object
+    from auricle.cli.train_progress import TrainingProgress
     from auricle.files import printable
 
     with TrainingProgress(quiet=quiet, what="teach") as progress:

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from auricle.cli.grouping import grouped
 from auricle.cli.guard import guarded, speaks
+from auricle.cli.option_groups import grouped
 from auricle.cli.options import Data, Engine, TrainingOptions
 
 
@@ -67,8 +67,8 @@ def train(
       auricle train esc10/ --out models/esc10 --test-fold 1 --recipe recipes/esc10.yaml
     """
     from auricle import api
-    from auricle.cli.reporting import print_run
-    from auricle.cli.trainprogress import TrainingProgress
+    from auricle.cli.report_output import print_run
+    from auricle.cli.train_progress import TrainingProgress
 
     with TrainingProgress(quiet=options.quiet) as progress:
         result = api.train(

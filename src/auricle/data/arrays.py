@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from auricle.data.building import ReadOptions
+from auricle.data.formats.draft import ReadOptions
 from auricle.data.manifest import ArraySpec
 from auricle.data.problems import Problems
 from auricle.errors import InputError

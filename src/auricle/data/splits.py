@@ -16,7 +16,7 @@ import numpy as np
 from auricle.data.labels import natural_key
 from auricle.data.manifest import NO_SYSTEM, Manifest
 from auricle.data.problems import Problems, shorten
-from auricle.data.stratify import DoubleArray, IntArray, deal_groups, group_counts
+from auricle.data.stratify import DoubleArray, IntArray, group_counts, split_groups
 from auricle.errors import DataError, UsageError
 from auricle.registry import nearest
 from auricle.results import Flag
@@ -116,7 +116,7 @@ def hold_out(manifest: Manifest, indices: IntArray, fraction: float, seed: int) 
     all_groups = manifest.groups()
     numbers, counts = group_counts([all_groups[i] for i in indices], strata(manifest)[indices])
     generator = np.random.default_rng(seed)
-    parts = deal_groups(counts, (1 - fraction, fraction), generator, represent=True)[numbers]
+    parts = split_groups(counts, (1 - fraction, fraction), generator, represent=True)[numbers]
     return indices[parts == 0], indices[parts == 1]
 
 
@@ -260,7 +260,7 @@ def crossval_folds(manifest: Manifest, *, k: int = DEFAULT_FOLDS, seed: int = 0)
     check_trainable(manifest)
     names = [clip.fold for clip in manifest.clips]
     if not manifest.folds:
-        names = _deal_folds(manifest, k, seed)
+        names = _split_folds(manifest, k, seed)
     order = sorted({name for name in names if name is not None}, key=natural_key)
     if len(order) < 2:
         raise DataError(f"{manifest.root} cannot be cross-validated", [f"it has one fold only, {order[0]!r}"])
@@ -274,7 +274,7 @@ def crossval_folds(manifest: Manifest, *, k: int = DEFAULT_FOLDS, seed: int = 0)
     return tuple(folds)
 
 
-def _deal_folds(manifest: Manifest, k: int, seed: int) -> list[str | None]:
+def _split_folds(manifest: Manifest, k: int, seed: int) -> list[str | None]:
     """Return a fold from 1 to ``k`` for each clip."""
     if k < 2:
         raise UsageError(f"{k} folds were asked for; cross-validation needs at least 2")
@@ -282,5 +282,5 @@ def _deal_folds(manifest: Manifest, k: int, seed: int) -> list[str | None]:
     if len(counts) < k:
         text = f"{len(counts)} groups cannot fill {k} folds; ask for fewer folds or add recordings"
         raise DataError(f"{manifest.root} cannot be cross-validated", [text])
-    parts = deal_groups(counts, [1 / k] * k, np.random.default_rng(seed))
+    parts = split_groups(counts, [1 / k] * k, np.random.default_rng(seed))
     return [str(part + 1) for part in parts[numbers]]

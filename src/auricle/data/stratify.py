@@ -25,7 +25,7 @@ def group_counts(groups: Sequence[str], matrix: npt.NDArray[np.floating]) -> tup
     return numbers.astype(np.int64), counts
 
 
-def deal_groups(
+def split_groups(
     counts: DoubleArray, shares: Sequence[float], generator: np.random.Generator, *, represent: bool = False
 ) -> IntArray:
     """Return the part of each group, shape ``(group,)``.

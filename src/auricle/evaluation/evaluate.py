@@ -11,11 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
+from auricle.data.clip_audio import read_clip
 from auricle.data.manifest import Manifest
-from auricle.data.reading import read_clip
 from auricle.errors import UsageError
+from auricle.evaluation.events.report import Listener, label_clips, sed_figures
 from auricle.evaluation.report import make_report
-from auricle.evaluation.sed_report import Listener, hear_clips, sed_figures
 from auricle.results import FloatArray, Report, TagResult
 
 
@@ -70,7 +70,7 @@ def evaluate_clips(detector: EventTagger, manifest: Manifest) -> Report:
     report = make_report([score_manifest(detector, manifest)], manifest)
     if not any(clip.strong for clip in manifest.clips):
         return report
-    heard = hear_clips(detector, manifest)
+    heard = label_clips(detector, manifest)
     metrics, rows = sed_figures(heard, manifest.labels)
     hours = round(sum(heard.durations.values()) / 3600, 6)
     return replace(

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
-from auricle.runtime.session import INPUT
+from auricle.runtime.onnx_session import INPUT
 
 Shape = tuple[int, ...]
 

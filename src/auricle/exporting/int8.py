@@ -29,7 +29,7 @@ from onnx import helper
 
 from auricle.exporting.graphs import NODE_NAME, AnyArray, Parts, merge_norms, put_together, take_apart
 from auricle.results import FloatArray
-from auricle.runtime.session import INPUT
+from auricle.runtime.onnx_session import INPUT
 
 #: Weights with fewer numbers stay float32: their scales and nodes would cost what they save.
 FEWEST = 256

@@ -21,8 +21,8 @@ from pathlib import Path
 from auricle import __version__
 from auricle.errors import RunError, UsageError
 from auricle.files import atomic_write
+from auricle.runtime.atomic_folder import find_file
 from auricle.runtime.bundle import SPEC_FILE, Bundle
-from auricle.runtime.exchange import find_file
 from auricle.runtime.spec import ONNX_FILES
 
 RUNTIME_VERSION = "1.30.0"

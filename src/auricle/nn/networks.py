@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-from auricle.config import Recipe
 from auricle.errors import ConfigError
-from auricle.nn.crnn import Crnn
-from auricle.nn.efficientat import TIME_STRIDE, EfficientAt
-from auricle.nn.kaldimel import KaldiMelSpec
-from auricle.nn.logmel import LogMelSpec
-from auricle.nn.mobilecrnn import TIME_STRIDE as MOBILE_STRIDE
-from auricle.nn.mobilecrnn import MobileCrnn
+from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
+from auricle.nn.frontends.logmel import LogMelSpec
+from auricle.nn.frontends.raw import FirstLayer
+from auricle.nn.models.crnn import Crnn
+from auricle.nn.models.efficientat import TIME_STRIDE, EfficientAt
+from auricle.nn.models.mobilecrnn import TIME_STRIDE as MOBILE_STRIDE
+from auricle.nn.models.mobilecrnn import MobileCrnn
+from auricle.nn.models.rawnet import RawNet
 from auricle.nn.network import Network
-from auricle.nn.rawfront import FirstLayer
-from auricle.nn.rawnet import RawNet
+from auricle.recipe.schema import Recipe
 from auricle.registry import Registry
 from auricle.timeline import seconds_to_samples
 

@@ -22,7 +22,7 @@ from auricle.evaluation.curves import (
 from auricle.evaluation.intervals import bootstrap_interval
 from auricle.evaluation.metrics import average_precisions, confusion_matrix, f1_scores
 from auricle.evaluation.report import DECISION, with_none
-from auricle.evaluation.spoof_metrics import equal_error_rate
+from auricle.evaluation.spoof.metrics import equal_error_rate
 from auricle.reports.charts import Axis, Chart
 from auricle.reports.palette import hue_of
 from auricle.results import FloatArray, Interval

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from auricle.data.reading import read_clip
+from auricle.data.clip_audio import read_clip
 from auricle.evaluation.report import DECISION, with_none
 from auricle.reports.figures import Scored
 from auricle.reports.sound import audio_uri, png_uri

@@ -3,7 +3,7 @@
 
 The rule is plain: a true event is found if an event of its label overlaps it; a found event that overlaps no true one
 of its label is false. It says nothing of how exact the times are, which is why pages and tables show them;
-``evaluation.event_metrics`` has the strict measures.
+``evaluation.events.metrics`` has the strict measures.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from auricle.errors import BundleError
 from auricle.files import sha256_bytes, sha256_file
-from auricle.runtime.exchange import find_file, replace_files
-from auricle.runtime.locate import DEFAULT_MODEL, builtin_models, resolve_model
-from auricle.runtime.onnxscan import check_onnx
+from auricle.runtime.atomic_folder import find_file, replace_files
+from auricle.runtime.model_names import DEFAULT_MODEL, builtin_models, resolve_model
+from auricle.runtime.onnx_safety import check_onnx
 from auricle.runtime.spec import ONNX_FILES, SCHEMA_VERSION, BundleSpec, is_file_name, parse_spec, seal_spec
 
 __all__ = [

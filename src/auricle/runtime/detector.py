@@ -30,16 +30,16 @@ from auricle.results import (
     Scores,
     TagResult,
 )
-from auricle.runtime.bookmark import Bookmark, LostPlaceError, Place
 from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
-from auricle.runtime.domain import DomainCheck
 from auricle.runtime.inputs import AudioInput, input_name, open_input
 from auricle.runtime.llr import calibrated_scores, verdict
-from auricle.runtime.running import RunningScorer
+from auricle.runtime.long_file_progress import Bookmark, LostPlaceError, Place
+from auricle.runtime.onnx_session import EMBEDDING, Network, open_network
+from auricle.runtime.ood import DomainCheck
 from auricle.runtime.scoring import Scorer, frame_scorer
-from auricle.runtime.session import EMBEDDING, Network, open_network
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.stream import Stream, length_flags
+from auricle.runtime.streaming import RunningScorer
 from auricle.runtime.tracker import EventTracker, Threshold, median_sizes
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ R = TypeVar("R")
 S = TypeVar("S", bound=Scorer | RunningScorer)
 #: Gets the seconds heard so far and, if known, those of the whole.
 Progress = Callable[[float, float | None], None]
-Watch = Callable[[FloatArray], None] | None
+WorkerStatus = Callable[[FloatArray], None] | None
 
 
 def load(name: str | os.PathLike[str], *, precision: str = "float32", threads: int = 1) -> Detector:
@@ -233,7 +233,7 @@ class Detector:
         return self._in_order(item for item in items if isinstance(item, Event))
 
     def candidates(self, scores: Scores, duration_s: float) -> Scores | tuple[Event, ...]:
-        """Return what any threshold could make of raw scores: for ``evaluation.psds``, which looks at all of them.
+        """Return what any threshold could make of raw scores: for ``evaluation.events.psds``, which looks at all of them.
 
         The scores as they are smoothed, or for models that make boxes, all boxes with their confidence.
         """
@@ -308,14 +308,14 @@ class Detector:
             inputs, lambda x: self.embed(x, sample_rate), lambda name, error: EmbedResult(name, None, error=error), jobs
         )
 
-    def _frame_scorer(self, watch: Watch) -> Scorer | RunningScorer:
+    def _frame_scorer(self, watch: WorkerStatus) -> Scorer | RunningScorer:
         return frame_scorer(self.spec, self._network, watch=watch)
 
     def _run(
         self,
         x: AudioInput,
         sample_rate: int | None,
-        scorer_of: Callable[[Watch], S],
+        scorer_of: Callable[[WorkerStatus], S],
         on_frames: Callable[[FloatArray], None] | None = None,
         *,
         place: Place | None = None,

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from auricle.results import CutEvent, Event, EventStart, Flag, Scores
 from auricle.runtime.inputs import Samples
-from auricle.runtime.session import WindowNetwork
+from auricle.runtime.onnx_session import WindowNetwork
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.stream import Item, Stream
 from auricle.runtime.tracker import Threshold

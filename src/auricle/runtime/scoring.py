@@ -3,7 +3,7 @@
 
 Windows go through the network one at a time. Measured on one thread, batches of 8 were 3 % faster and
 batches of 32 slower; and one at a time, scores cannot depend on how the sound was cut into blocks. Frame scores of
-causal models come without windows, from one pass (``runtime.running``).
+causal models come without windows, from one pass (``runtime.streaming``).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from auricle.results import FloatArray
-from auricle.runtime.running import RunningScorer
-from auricle.runtime.session import EMBEDDING, FRAMES, WindowNetwork
+from auricle.runtime.onnx_session import EMBEDDING, FRAMES, WindowNetwork
 from auricle.runtime.spec import BundleSpec
+from auricle.runtime.streaming import RunningScorer
 from auricle.runtime.windows import WindowCutter
 from auricle.timeline import FrameGrid
 

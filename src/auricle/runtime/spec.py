@@ -176,7 +176,7 @@ class LlrPart(_Part):
 
 
 class DomainPart(_Part):
-    """What the training recordings were like, so that others can be flagged, see ``runtime.domain``.
+    """What the training recordings were like, so that others can be flagged, see ``runtime.ood``.
 
     Attributes:
         shortest_s: length of the shortest training recording in seconds.

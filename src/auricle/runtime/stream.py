@@ -17,8 +17,8 @@ from auricle.audio.resample import Resampler
 from auricle.errors import UsageError
 from auricle.results import Event, EventStart, Flag, FloatArray, Scores
 from auricle.runtime.inputs import Samples, check_rate, check_samples
+from auricle.runtime.onnx_session import WindowNetwork
 from auricle.runtime.scoring import frame_scorer
-from auricle.runtime.session import WindowNetwork
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.tracker import EventTracker, Threshold
 from auricle.timeline import samples_to_seconds

@@ -23,8 +23,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from auricle.config import Recipe, make_recipe, read_values
 from auricle.errors import ConfigError
+from auricle.recipe.schema import Recipe, make_recipe, read_values
 from auricle.registry import nearest
 
 #: These decide which clips are dev, or how long a trial may go on: figures of trials could not be compared.

@@ -20,16 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auricle.config import Recipe, dump_recipe
 from auricle.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
 from auricle.files import FolderLock, atomic_write, read_json, write_json
+from auricle.recipe.schema import Recipe, dump_recipe
 from auricle.scale.space import Axis, Sweep, with_values
 
 if TYPE_CHECKING:
     import optuna
 
     from auricle.data.manifest import Manifest
-    from auricle.training.progress import Progress
+    from auricle.progress import Progress
 
 DESCRIPTION, JOURNAL, RESULTS, BEST = "sweep.json", "trials.journal", "results.json", "best.yaml"
 STATES = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "unfinished", "WAITING": "unfinished"}
@@ -111,7 +111,7 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
     """
     import optuna  # noqa: PLC0415 (the extra `train`)
 
-    _claim(out, resume=resume)
+    _acquire_output(out, resume=resume)
     with FolderLock(out):
         _describe(sweep, manifest, out)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -123,7 +123,7 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
         return search.table()
 
 
-def _claim(out: Path, *, resume: bool) -> None:
+def _acquire_output(out: Path, *, resume: bool) -> None:
     """Take the output folder, or say why not."""
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; --out takes a folder")
@@ -229,9 +229,9 @@ class _Search:
         import optuna  # noqa: PLC0415 (with what follows, the extra `train`)
 
         from auricle.data.splits import make_split  # noqa: PLC0415
+        from auricle.progress import Relay  # noqa: PLC0415
         from auricle.training.checkpoint import State, last_good_state  # noqa: PLC0415
-        from auricle.training.preparing import prepare  # noqa: PLC0415
-        from auricle.training.progress import Relay  # noqa: PLC0415
+        from auricle.training.preparation import prepare  # noqa: PLC0415
         from auricle.training.run import fit  # noqa: PLC0415
 
         material = prepare(self.manifest, recipe, self.progress)

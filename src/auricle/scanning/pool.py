@@ -7,7 +7,7 @@ A piece whose worker gives no sign of life for its time limit fails at once, and
 recording of many hours gives signs all along.
 
 A ``Crew`` starts workers: processes of this machine (``scanning.workers``) or actors of a Ray cluster
-(``scale.raywork``). Values are anything; in a scan, pieces are entries of a listing and values are their records.
+(``scale.ray_work``). Values are anything; in a scan, pieces are entries of a listing and values are their records.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Pool:
         try:
             message = worker.link.receive()
         except WorkerLost:
-            yield from self._bury(worker)
+            yield from self._handle_death(worker)
             return
         if isinstance(message, str):
             raise UsageError(message)
@@ -157,7 +157,7 @@ class Pool:
         self._fill(worker)
         yield message
 
-    def _bury(self, worker: _Worker) -> Iterator[tuple[int, Any]]:
+    def _handle_death(self, worker: _Worker) -> Iterator[tuple[int, Any]]:
         """Replace a worker that died; the piece it was at has another try, or has failed."""
         how = self._dismiss(worker)
         if not worker.ready:

@@ -20,8 +20,8 @@ from auricle.audio.listing import STDIN, Entry, Listing
 from auricle.errors import UsageError
 from auricle.files import read_json, write_json
 from auricle.journal import Journal, open_journal
-from auricle.runtime.bookmark import EVERY_S
 from auricle.runtime.detector import Detector
+from auricle.runtime.long_file_progress import EVERY_S
 from auricle.scanning.folder import BOOKMARKS, JOURNAL, SUMMARY, ScanRequest, opened_scan, plan_of
 from auricle.scanning.result_files import Tally, write_results
 from auricle.scanning.task import Record, Result, Source, Task, completed, decode_result, failed_record

@@ -18,8 +18,8 @@ import numpy as np
 
 from auricle.audio.listing import Entry
 from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, TagResult
-from auricle.runtime.bookmark import EVERY_S, Bookmark, bookmark_in
 from auricle.runtime.detector import Detector, load
+from auricle.runtime.long_file_progress import EVERY_S, Bookmark, bookmark_in
 from auricle.runtime.thresholds import Thresholds, strongest
 from auricle.scanning.pulse import tell_pulse
 

@@ -21,8 +21,8 @@ from auricle.results import Scores, rounded
 from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds, strongest
 from auricle.server.engine import Engine
 from auricle.server.gate import Gate
-from auricle.server.meters import CONTENT_TYPE, Meters
-from auricle.server.replies import CODE_OF_STATUS, Refusal, dump, refusal_of
+from auricle.server.metrics import CONTENT_TYPE, Meters
+from auricle.server.responses import CODE_OF_STATUS, Refusal, dump, refusal_of
 from auricle.server.settings import Settings
 from auricle.server.streams import Streams
 from auricle.server.uploads import receive_upload

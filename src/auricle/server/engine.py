@@ -18,7 +18,7 @@ from auricle.errors import UsageError
 from auricle.registry import nearest
 from auricle.runtime.bundle import load_bundle, resolve_model
 from auricle.runtime.spec import STREAM_FILES, BundleSpec
-from auricle.server.replies import Refusal
+from auricle.server.responses import Refusal
 from auricle.server.settings import Settings
 from auricle.server.uploads import Upload
 from auricle.server.workers import Job, RemoteNetwork, Source, WorkerDied, WorkerPool

@@ -19,7 +19,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auricle.files import printable
-from auricle.server.replies import Refusal, refusal_of
+from auricle.server.responses import Refusal, refusal_of
 from auricle.server.settings import Settings, is_loopback
 
 log = logging.getLogger("auricle.server")

@@ -24,8 +24,8 @@ from auricle.errors import AuricleError
 from auricle.registry import nearest
 from auricle.results import Flag, FloatArray, Scores, rounded
 from auricle.runtime.inputs import check_rate
+from auricle.runtime.onnx_session import WindowNetwork
 from auricle.runtime.recording import Recording
-from auricle.runtime.session import WindowNetwork
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.stream import Item
 from auricle.runtime.tracker import on_thresholds

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from auricle.server.replies import Refusal
+from auricle.server.responses import Refusal
 from auricle.server.settings import Settings
 
 if TYPE_CHECKING:

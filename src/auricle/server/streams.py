@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from auricle.server.engine import Engine
 from auricle.server.gate import TOKEN_PROTOCOL
 from auricle.server.live import AWAY, FAILED, LATER, NORMAL, REFUSED, WRONG_KIND, Close, Live, Message, parse_hello
-from auricle.server.meters import Meters
+from auricle.server.metrics import Meters
 from auricle.server.settings import Settings
 
 log = logging.getLogger("auricle.server")

@@ -22,7 +22,7 @@ from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 
 from auricle.files import printable
-from auricle.server.replies import Refusal
+from auricle.server.responses import Refusal
 
 #: Recordings up to this size stay in memory; equal to that of the multipart parser.
 MEMORY_BYTES = MultiPartParser.spool_max_size

@@ -32,10 +32,10 @@ from auricle.errors import InputError, UsageError
 from auricle.results import DetectResult, FloatArray, Scores, TagResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import Detector
-from auricle.runtime.running import Advance
-from auricle.runtime.session import Network, Outputs, open_network
+from auricle.runtime.onnx_session import Network, Outputs, open_network
+from auricle.runtime.streaming import Advance
 from auricle.runtime.tracker import Threshold
-from auricle.server.replies import Refusal
+from auricle.server.responses import Refusal
 
 log = logging.getLogger("auricle.server")
 _START_TIMEOUT_S = 120.0

@@ -44,7 +44,7 @@ class State:
         history: one row an epoch, as logged. An epoch whose last step is done and that has no row is to be scored.
         losses: of the steps of the unfinished epoch.
         micro_batches: parts that a batch has to be computed in, because the whole did not fit into memory.
-        quarantine: numbers of clips that are not read any more, because processes died of them.
+        skipped_clips: numbers of clips that are not read any more, because processes died of them.
         fingerprint: what must not change between runs: recipe, data, code.
     """
 
@@ -55,7 +55,7 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     micro_batches: int = 1
-    quarantine: list[int] = field(default_factory=list)
+    skipped_clips: list[int] = field(default_factory=list)
     fingerprint: dict[str, Any] = field(default_factory=dict)
 
     def part(self, name: str) -> dict[str, Tensor]:

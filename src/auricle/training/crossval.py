@@ -19,19 +19,19 @@ from typing import Any
 
 import numpy as np
 
-from auricle.config import Recipe, dump_recipe, make_recipe
 from auricle.data.manifest import Manifest
 from auricle.data.splits import Fold, Split, crossval_folds
 from auricle.errors import RunError, TrainingError
 from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
+from auricle.progress import Progress
+from auricle.recipe.schema import Recipe, dump_recipe, make_recipe
 from auricle.results import FloatArray, Interval
 from auricle.runtime.detector import load
-from auricle.training.finishing import Trained, finish, score_held_out
-from auricle.training.folding import interrupted_state
+from auricle.training.bundling import Trained, finish, score_held_out
 from auricle.training.loop import final_weights
-from auricle.training.preparing import prepare
-from auricle.training.progress import Progress
+from auricle.training.preparation import prepare
+from auricle.training.resume import interrupted_state
 from auricle.training.run import Start, fit
 
 NO_DEV = np.zeros(0, np.int64)
@@ -103,7 +103,7 @@ def run_crossval(
         start: weights that every fold begins with; they must not have heard any of its clips.
     """
     with FolderLock(out):
-        _claim(out, manifest, recipe, start)
+        _acquire_output(out, manifest, recipe, start)
         material = prepare(manifest, recipe, progress)  # decodes once, for all jobs
         folds = crossval_folds(material.manifest)
         todo = [
@@ -123,7 +123,7 @@ def _file_name(fold: str) -> str:
     return re.sub(r"[^\w.-]", "_", fold)
 
 
-def _claim(out: Path, manifest: Manifest, recipe: Recipe, start: Start | None) -> None:
+def _acquire_output(out: Path, manifest: Manifest, recipe: Recipe, start: Start | None) -> None:
     """Refuse to mix the folds of two recipes or data sets in one folder."""
     identity = {"recipe": recipe.model_dump(mode="json"), "data_hash": manifest.data_hash}
     if start is not None:

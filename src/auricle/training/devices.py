@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
-from auricle.config import RunSection
 from auricle.errors import ConfigError
-from auricle.training.group import Group
-from auricle.training.precision import fabric_precision
+from auricle.recipe.schema import RunSection
+from auricle.training.distributed import Group
 
 
 def make_fabric(run: RunSection, group: Group) -> Fabric:
@@ -50,3 +51,27 @@ def choose_device(wanted: str, group: Group, gpus: int) -> str:
     if wanted == "auto":
         return "cuda" if gpus >= group.local_size else "cpu"
     return wanted
+
+
+FabricPrecision = Literal["32-true", "bf16-mixed"]
+
+
+def has_bf16_units(device: str) -> bool:
+    """Tell whether bf16 is fast there: a CUDA device that supports it, or a CPU with AMX matrix units."""
+    if device != "cpu" and torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_amx_tile_supported())
+
+
+def fabric_precision(precision: str, device: str) -> FabricPrecision:
+    """Return Fabric's name of a recipe's precision; ``auto`` takes bf16 where the device has units for it.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        problem = "run.device = 'cuda': torch sees no CUDA device here; check the driver, or choose auto or cpu"
+        raise ConfigError("the recipe cannot be carried out on this machine", [problem])
+    if precision == "float32" or (precision == "auto" and not has_bf16_units(device)):
+        return "32-true"
+    return "bf16-mixed"

@@ -25,43 +25,41 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from auricle.config import Recipe
-from auricle.data.manifest import Clip
-from auricle.data.mixing import Mixture
-from auricle.errors import Interrupted, TrainingError
-from auricle.files import require_space, write_json
-from auricle.nn.networks import Network
-from auricle.results import FloatArray
-from auricle.training.apprentice import make_apprentice
-from auricle.training.batches import STEP, BatchPlan, generator
-from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, save_checkpoint
-from auricle.training.dataset import (
+from auricle.batches.crops import (
     Batch,
     ClipReader,
     Collate,
     CropDataset,
-    Timed,
+    FrameTargets,
     crop_length,
     make_batch_loader,
     make_loader,
-    stand_in,
+    replacement_clip,
 )
+from auricle.batches.frame_targets import Timetable, frame_axis, make_timetable
+from auricle.batches.loader import Feeder, FeedingError
+from auricle.batches.packed import WaveDataset
+from auricle.batches.sampling import STEP, BatchPlan, Share, generator
+from auricle.batches.worker_status import WorkerStatus
+from auricle.data.manifest import Clip
+from auricle.distill.loss import make_distillation_loss
+from auricle.distill.targets import TeacherBatch, TeacherTargets
+from auricle.errors import Interrupted, TrainingError
+from auricle.files import require_space, write_json
+from auricle.nn.networks import Network
+from auricle.progress import Progress
+from auricle.recipe.schema import Recipe
+from auricle.results import FloatArray
+from auricle.signals import STOP_FILE, LeftAtOnce, StopRequest, stop_on_signals
+from auricle.synth.mixtures import Mixture
+from auricle.training.checkpoint import State, find_checkpoints, optimizer_tensors, save_checkpoint
 from auricle.training.devices import make_fabric
-from auricle.training.feeding import Feeder, FeedingError
-from auricle.training.group import ALONE, Group
-from auricle.training.lessons import Lessons, Taught
+from auricle.training.distributed import ALONE, Group
+from auricle.training.guards import more_parts, norm_statistics, put_back, spike_in
 from auricle.training.logs import RunLog
-from auricle.training.memory import more_parts, norm_statistics, put_back
 from auricle.training.objective import Objective, Target, mix
-from auricle.training.optimising import average, learning_rate_factor, make_optimizer, restore
+from auricle.training.optim import average, learning_rate_factor, make_optimizer, restore
 from auricle.training.phases import Phases
-from auricle.training.progress import Progress
-from auricle.training.sharing import Share
-from auricle.training.stopping import STOP_FILE, LeftAtOnce, StopRequest, stop_on_signals
-from auricle.training.symptoms import spike_in
-from auricle.training.timing import Timetable, frame_axis, make_timetable
-from auricle.training.watch import Watch
-from auricle.training.waves import WaveDataset
 
 #: A run begins only where so many checkpoints fit on the disk: those that stay, the one being written, the model.
 CHECKPOINTS_OF_SPACE = 3
@@ -78,7 +76,7 @@ class TrainingSet:
         targets: ``(clip, label)`` in [0, 1].
         weights: ``(clip,)``, weight of each clip's loss.
         draws: ``(clip,)``, how often to draw each clip; None is once an epoch.
-        lessons: what a teacher says about them; None without one.
+        teacher_targets: what a teacher says about them; None without one.
         labels: the classes, in the order of the targets; needed where labels say when.
     """
 
@@ -86,7 +84,7 @@ class TrainingSet:
     targets: FloatArray
     weights: FloatArray
     draws: npt.NDArray[np.floating] | None = None
-    lessons: Lessons | None = None
+    teacher_targets: TeacherTargets | None = None
     labels: Sequence[str] = ()
 
     @property
@@ -98,16 +96,16 @@ class TrainingSet:
         self,
         reader: ClipReader,
         recipe: Recipe,
-        watch: Watch | None = None,
-        quarantine: Sequence[int] = (),
+        watch: WorkerStatus | None = None,
+        skipped_clips: Sequence[int] = (),
         timetable: Timetable | None = None,
     ) -> CropDataset:
         """Return the augmented crops of these clips, but for those in quarantine."""
-        return CropDataset(self.clips, reader, recipe, self.lessons, watch, quarantine, timetable)
+        return CropDataset(self.clips, reader, recipe, self.teacher_targets, watch, skipped_clips, timetable)
 
     def collate(self, timetable: Timetable | None = None) -> Collate:
         """Return what makes batches of crops."""
-        return Collate(self.targets, self.weights, self.lessons, timetable)
+        return Collate(self.targets, self.weights, self.teacher_targets, timetable)
 
 
 @dataclass
@@ -150,14 +148,16 @@ class Loop:
         self.fabric = make_fabric(recipe.run, self.group)
         self.network = self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(requires_grad=False)
-        self.apprentice = make_apprentice(self.network.embedding_size, self.data.lessons, recipe.teacher)
-        self.optimizer: Any = make_optimizer([self.network, self.apprentice], recipe)
-        restore(self.state, self.network, self.averaged, self.apprentice, self.optimizer)
+        self.distillation = make_distillation_loss(
+            self.network.embedding_size, self.data.teacher_targets, recipe.teacher
+        )
+        self.optimizer: Any = make_optimizer([self.network, self.distillation], recipe)
+        restore(self.state, self.network, self.averaged, self.distillation, self.optimizer)
         self.objective = Objective(
             self.network,
             self.target,
             is_logmel=self.reader.is_logmel,
-            apprentice=self.apprentice,
+            distillation=self.distillation,
             frame_weight=recipe.loss.frame_weight,
         )
         self.timetable = self._make_timetable()
@@ -232,8 +232,8 @@ class Loop:
         """Return the batches that are left."""
         workers = self.recipe.data.workers
 
-        def start(step: int) -> tuple[Iterator[Batch], Watch]:
-            watch = Watch(workers, self.folder / "hung.txt")
+        def start(step: int) -> tuple[Iterator[Batch], WorkerStatus]:
+            watch = WorkerStatus(workers, self.folder / "hung.txt")
             return self._loader(step, self.total_steps, workers, watch), watch
 
         return Feeder(
@@ -241,13 +241,15 @@ class Loop:
             first=self.state.step,
             last=self.total_steps,
             names=[clip.key for clip in self.data.clips],
-            quarantine=self.state.quarantine,
+            skipped_clips=self.state.skipped_clips,
             progress=self.progress,
             stop=stop,
             timeout_s=self.recipe.run.worker_timeout_s,
         )
 
-    def _loader(self, first_step: int, last_step: int, workers: int, watch: Watch | None = None) -> Iterator[Batch]:
+    def _loader(
+        self, first_step: int, last_step: int, workers: int, watch: WorkerStatus | None = None
+    ) -> Iterator[Batch]:
         """Return this process's part of the batches of some steps."""
         data, timeout_s = self.data, self.recipe.run.worker_timeout_s
         steps = {"first_step": first_step, "last_step": last_step, "workers": workers}
@@ -255,7 +257,7 @@ class Loop:
             if self._waves is None:
                 self._waves = WaveDataset(data.clips, self.reader, self.recipe, data.targets, data.weights)
             return make_batch_loader(self._waves, self.share, timeout_s=timeout_s, **steps)
-        dataset = data.dataset(self.reader, self.recipe, watch, self.state.quarantine, self.timetable)
+        dataset = data.dataset(self.reader, self.recipe, watch, self.state.skipped_clips, self.timetable)
         return make_loader(dataset, self.share, data.collate(self.timetable), timeout_s=timeout_s, **steps)
 
     def _make_timetable(self) -> Timetable | None:
@@ -397,13 +399,13 @@ class Loop:
         now = {
             **{f"model.{k}": v for k, v in self.network.state_dict().items()},
             **{f"ema.{k}": v for k, v in self.averaged.state_dict().items()},
-            **({} if self.apprentice is None else {f"aux.{k}": v for k, v in self.apprentice.state_dict().items()}),
+            **({} if self.distillation is None else {f"aux.{k}": v for k, v in self.distillation.state_dict().items()}),
             **{f"optim.{k}": v for k, v in optimizer_tensors(self.optimizer).items()},
         }
         self.state.tensors = now | best
         save_checkpoint(self.folder / "checkpoints", self.state, self.recipe.run.keep_checkpoints)
-        if self.state.quarantine:
-            names = [self.data.clips[i].key for i in self.state.quarantine]
+        if self.state.skipped_clips:
+            names = [self.data.clips[i].key for i in self.state.skipped_clips]
             write_json(self.folder / "quarantine.json", {"step": self.state.step, "clips": names})
         self._saved_at = time.monotonic()
 
@@ -418,7 +420,10 @@ class Loop:
         if math.isfinite(value):
             return
         planned = self.plan.batch(*divmod(self.state.step, self.plan.steps))
-        names = [self.data.clips[stand_in(int(i), self.state.quarantine, len(self.data.clips))].key for i in planned]
+        names = [
+            self.data.clips[replacement_clip(int(i), self.state.skipped_clips, len(self.data.clips))].key
+            for i in planned
+        ]
         report = self.folder / "nonfinite.json"
         if self.group.leads:
             write_json(report, {"step": self.state.step, what: str(value), "clips": names})
@@ -472,8 +477,8 @@ def _micro_batches(batch: Batch, count: int) -> list[tuple[Batch, float]]:
 
 def _part(batch: Batch, low: int, high: int) -> Batch:
     """Return some items of a batch."""
-    taught = Taught(*(value[low:high] for value in batch.taught))
-    timed = Timed(*(value[low:high] for value in batch.timed))
+    taught = TeacherBatch(*(value[low:high] for value in batch.taught))
+    timed = FrameTargets(*(value[low:high] for value in batch.timed))
     tensors = {name: value[low:high] for name, value in batch._asdict().items() if name not in ("taught", "timed")}
     return Batch(**tensors, taught=taught, timed=timed)
 

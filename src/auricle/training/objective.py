@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from auricle.batches.augment.crop import equalise, level_shares, mask_features
+from auricle.batches.crops import Batch, FrameTargets
+from auricle.batches.sampling import Mixture
+from auricle.distill.loss import DistillationLoss
+from auricle.distill.targets import TeacherBatch
 from auricle.nn.losses import training_loss
 from auricle.nn.networks import Network
-from auricle.training.apprentice import Apprentice
-from auricle.training.augment import equalise, level_shares, mask_features
-from auricle.training.dataset import Batch, Timed
-from auricle.training.lessons import Taught
-from auricle.training.sharing import Mixture
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ def mix(batch: Batch, mixture: Mixture, *, by_level: bool = False) -> Batch:
         torch.lerp(batch.targets[partner], batch.targets[:own], share[:, None]),
         batch.weights[:own],
         batch.clips[:own],
-        _mix_taught(batch.taught, partner, share),
+        _mix_teacher(batch.taught, partner, share),
         _mix_timed(batch.timed, partner, share),
     )
 
 
-def _mix_taught(taught: Taught, partner: Tensor, share: Tensor) -> Taught:
+def _mix_teacher(taught: TeacherBatch, partner: Tensor, share: Tensor) -> TeacherBatch:
     """Mix what a teacher says by the same shares; a mix is unheard if one of its two was."""
 
     def blend(values: Tensor) -> Tensor:
@@ -69,15 +69,15 @@ def _mix_taught(taught: Taught, partner: Tensor, share: Tensor) -> Taught:
 
     alone = (share == 1).to(taught.heard.dtype)
     heard = taught.heard[: len(share)] * torch.maximum(taught.heard[partner], alone)
-    return Taught(blend(taught.scores), blend(taught.embedding), blend(taught.windows), heard)
+    return TeacherBatch(blend(taught.scores), blend(taught.embedding), blend(taught.windows), heard)
 
 
-def _mix_timed(timed: Timed, partner: Tensor, share: Tensor) -> Timed:
+def _mix_timed(timed: FrameTargets, partner: Tensor, share: Tensor) -> FrameTargets:
     """Mix frame targets by the same shares; of a mix is known what is known of both, where both are heard."""
     own = len(share)
     frames = torch.lerp(timed.frames[partner], timed.frames[:own], share[:, None, None])
     both = torch.maximum(timed.known[partner], (share == 1).to(timed.known.dtype)[:, None])
-    return Timed(frames, timed.known[:own] * both)
+    return FrameTargets(frames, timed.known[:own] * both)
 
 
 class Objective(nn.Module):
@@ -87,7 +87,7 @@ class Objective(nn.Module):
         network: maps waveforms to ``NetworkOutput``.
         target: what is learnt.
         is_logmel: inputs are log-mels already.
-        apprentice: what is learnt from a teacher beside the targets.
+        distillation: what is learnt from a teacher beside the targets.
         frame_weight: of the frame targets, where labels say when.
     """
 
@@ -97,12 +97,12 @@ class Objective(nn.Module):
         target: Target,
         *,
         is_logmel: bool,
-        apprentice: Apprentice | None = None,
+        distillation: DistillationLoss | None = None,
         frame_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.network = network
-        self.apprentice = apprentice
+        self.distillation = distillation
         self.target = target
         self.is_logmel = is_logmel
         self.frame_weight = frame_weight
@@ -127,7 +127,7 @@ class Objective(nn.Module):
             known=batch.timed.known,
             frame_weight=self.frame_weight,
         )
-        if self.apprentice is None:
+        if self.distillation is None:
             return parts
-        extra = self.apprentice(output, batch.taught)
+        extra = self.distillation(output, batch.taught)
         return {**parts, **extra, "loss": parts["loss"] + torch.stack(list(extra.values())).sum()}

@@ -13,30 +13,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from auricle.config import Recipe, dump_recipe, load_recipe, read_values
 from auricle.data.splits import Split, make_split
 from auricle.errors import RunError
 from auricle.evaluation.report import make_report
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
 from auricle.nn.networks import Network, build_network, recipe_base
+from auricle.progress import Progress
+from auricle.recipe.schema import Recipe, dump_recipe, load_recipe, read_values
 from auricle.results import Interval, Report, RunResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.spec import LlrPart
 from auricle.timeline import FrameGrid
-from auricle.training.calibrating import calibrate_inside, wants_calibration
+from auricle.training.bundling import Trained, finish, score_held_out
 from auricle.training.card import model_card
 from auricle.training.checkpoint import State, last_good_state
-from auricle.training.devscoring import DevRow, dev_figures, score_rows
-from auricle.training.fingerprint import differences, fingerprint
-from auricle.training.finishing import Trained, finish, score_held_out
-from auricle.training.forking import fork_state, load_source
-from auricle.training.group import ALONE, Group, join_group
-from auricle.training.initial import begin_at_prior, initial_weights
+from auricle.training.dev_scores import DevRow, dev_figures, score_rows
+from auricle.training.distributed import ALONE, Group, join_group
+from auricle.training.fit_statistics import fit_texture
+from auricle.training.guards import constant_scores
+from auricle.training.init_weights import begin_at_prior, initial_weights
 from auricle.training.loop import Loop, final_weights
-from auricle.training.preparing import Material, prepare, read_training_data, settle_in, training_set, with_soft
-from auricle.training.progress import Progress
-from auricle.training.symptoms import constant_scores
-from auricle.training.texturing import fit_texture
+from auricle.training.preparation import Material, prepare, read_training_data, rebuild_cache, training_set, with_soft
+from auricle.training.resume import differences, fingerprint, fork_state, load_source
+from auricle.training.spoof_calibration import calibrate_inside, wants_calibration
 
 RUN_FOLDER = "run"
 RECIPE_FILE = "recipe.yaml"
@@ -99,11 +98,11 @@ def run_training(request: Request, progress: Progress) -> RunResult:
     """
     with ExitStack() as stack:
         group = stack.enter_context(join_group())
-        group.first(lambda: claim(request, stack))
-        return train_in_claimed(request, progress, group)
+        group.first(lambda: acquire_output(request, stack))
+        return train_in_acquired(request, progress, group)
 
 
-def train_in_claimed(request: Request, progress: Progress, group: Group) -> RunResult:
+def train_in_acquired(request: Request, progress: Progress, group: Group) -> RunResult:
     """Train in a folder that is claimed already, by the process that leads or by one that started it."""
     listener = progress if group.leads else Progress()
     begun = group.first(lambda: _begin(request, listener))
@@ -111,7 +110,7 @@ def train_in_claimed(request: Request, progress: Progress, group: Group) -> RunR
         return begun
     material, split, state = begun
     if not group.leads:
-        material = settle_in(material, group)
+        material = rebuild_cache(material, group)
     group.wait()
     start = None if request.init is None else Start(request.init, request.new_head)
     run_folder = request.out / RUN_FOLDER
@@ -186,8 +185,8 @@ def fit(
         fit_texture(network, material, split.train)
 
     def score_dev(candidate: Network) -> dict[str, float]:
-        clips = group.deal([material.manifest.clips[i] for i in split.dev])
-        rows = group.undeal(score_rows(candidate, material, clips))
+        clips = group.shard([material.manifest.clips[i] for i in split.dev])
+        rows = group.gather_shards(score_rows(candidate, material, clips))
         return group.first(lambda: judge(rows, candidate.grid))
 
     def judge(rows: Sequence[DevRow], grid: FrameGrid) -> dict[str, float]:
@@ -211,7 +210,7 @@ def fit(
     return loop.fit()
 
 
-def claim(request: Request, stack: ExitStack) -> None:
+def acquire_output(request: Request, stack: ExitStack) -> None:
     """Take the output folder until ``stack`` is closed; raises ``RunError`` saying why not."""
     out = request.out
     if out.exists() and not out.is_dir():

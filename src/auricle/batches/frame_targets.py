@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frame targets: which share of each output frame's span the events of a class fill, moved as the sound is moved.
+
+A target is the share itself, not a yes or no from one half on: the frame that an event begins in is then neither wrong
+nor free, and the score there says how much of it sounds; where crops begin at any sample, the edges of events average
+out finer than a frame. Events of one class that overlap are one.
+
+All positions here are entries of the input's time axis (samples, or log-mel frames), as real numbers. A *span* is a row
+``(label, begin, end)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from auricle.batches.augment.crop import Plan
+from auricle.data.manifest import Clip
+from auricle.results import Event, FloatArray
+from auricle.synth.mixtures import Mixture
+from auricle.timeline import FrameGrid
+
+Spans = npt.NDArray[np.float64]
+#: Where a decision is needed, a frame belongs to an event that fills so much of it.
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class FrameAxis:
+    """How output frames lie over the input: frame ``i`` stands for ``first + i * hop`` to ``first + (i + 1) * hop``."""
+
+    first: float
+    hop: float
+    frames: int
+
+
+def frame_axis(grid: FrameGrid, frames: int, entry_samples: float) -> FrameAxis:
+    """Return the axis of a network's grid, over inputs of which an entry stands for so many samples."""
+    hop = grid.hop_samples / entry_samples
+    # Sample j stands for the time from j to j + 1, so its centre lies half a sample behind it.
+    return FrameAxis((grid.first_centre_samples + 0.5) / entry_samples - hop / 2, hop, frames)
+
+
+def merged_spans(events: Sequence[Event], labels: Sequence[str], entries_per_s: float) -> Spans:
+    """Return the spans of events, shape ``(span, 3)``; those of one label that overlap or touch are one."""
+    rows: list[list[float]] = []
+    for event in sorted(events, key=lambda e: (e.label, e.onset)):
+        label, begin, end = labels.index(event.label), event.onset * entries_per_s, event.offset * entries_per_s
+        if rows and rows[-1][0] == label and begin <= rows[-1][2]:
+            rows[-1][2] = max(rows[-1][2], end)
+        else:
+            rows.append([label, begin, end])
+    return np.array(rows, np.float64).reshape(-1, 3)
+
+
+def cut_spans(spans: Spans, low: float, high: float) -> Spans:
+    """Return what of the spans lies between two positions."""
+    cut = spans.copy()
+    np.clip(cut[:, 1:], low, high, out=cut[:, 1:])
+    return cut[cut[:, 2] > cut[:, 1]]
+
+
+def frame_shares(spans: Spans, axis: FrameAxis, labels: int) -> FloatArray:
+    """Return the share of each frame that the spans of each label fill, shape ``(frame, label)``."""
+    shares = np.zeros((axis.frames, labels), np.float64)
+    edges = axis.first + axis.hop * np.arange(axis.frames + 1)
+    for label, begin, end in spans:
+        inside = np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin)
+        shares[:, int(label)] += np.maximum(inside, 0)
+    return np.minimum(shares / axis.hop, 1).astype(np.float32)
+
+
+def crop_spans(
+    spans: Spans, available: int, length: int, plan: Plan, rule: str, *, first: int = 0, speeds: bool = True
+) -> Spans:
+    """Move spans as ``dataset`` moves the sound: crop, speed, padding, roll.
+
+    Args:
+        spans: of the whole clip.
+        available: entries of the clip after ``first``.
+        length: of the crop.
+        plan: of the crop.
+        rule: of ``timeline.pad_window``.
+        first: entries before the place where the plan begins.
+        speeds: whether the plan's speed is applied (it is not to log-mels).
+    """
+    speed = plan.speed if speeds else 1.0
+    needed = length if speed == 1.0 else int(length * speed) + 2
+    start = int(plan.start * max(0, available - needed + 1))
+    taken = min(needed, available - start)
+    heard = taken if speed == 1.0 or taken < 2 else min(length, int((taken - 1) / speed))
+    moved = spans.copy()
+    moved[:, 1:] = (moved[:, 1:] - first - start) / speed
+    moved = cut_spans(moved, 0, min(heard, length))
+    if rule == "repeat" and 0 < heard < length:
+        moved = cut_spans(np.concatenate([_shifted(moved, at) for at in range(0, length, heard)]), 0, length)
+    roll = int(plan.shift * length)
+    if roll == 0:
+        return moved
+    moved = _shifted(moved, roll)
+    return np.concatenate([cut_spans(moved, 0, length), cut_spans(_shifted(moved, -length), 0, length)])
+
+
+def _shifted(spans: Spans, by: float) -> Spans:
+    return np.asarray(spans + np.array([0.0, by, by]))
+
+
+@dataclass(frozen=True, eq=False)
+class Timetable:
+    """The events of the clips of a run, and the frames that are to tell them.
+
+    Attributes:
+        axis: of the network, for one crop.
+        spans: of each clip; None where nobody said when.
+        labels: number of classes.
+        replaces: for each clip, whether its clip target is what the crop holds: only hard labels are cut with it.
+    """
+
+    axis: FrameAxis
+    spans: tuple[Spans | None, ...]
+    labels: int
+    replaces: tuple[bool, ...]
+
+    def targets(
+        self, clip: int, available: int, length: int, plan: Plan, rule: str, *, first: int, speeds: bool
+    ) -> FloatArray | None:
+        """Return the frame targets of a crop, ``(frame, label)``; None for a clip with weak labels."""
+        spans = self.spans[clip]
+        if spans is None:
+            return None
+        moved = crop_spans(spans, available, length, plan, rule, first=first, speeds=speeds)
+        return frame_shares(moved, self.axis, self.labels)
+
+
+def make_timetable(
+    clips: Sequence[Clip | Mixture], labels: Sequence[str], axis: FrameAxis, entries_per_s: float
+) -> Timetable:
+    """Return the timetable of clips; a mixture has no events that anybody named."""
+    events = [clip.events if isinstance(clip, Clip) else None for clip in clips]
+    spans = tuple(None if e is None else merged_spans(e, labels, entries_per_s) for e in events)
+    replaces = tuple(isinstance(clip, Clip) and clip.strong and clip.kind == "hard" for clip in clips)
+    return Timetable(axis, spans, len(labels), replaces)
+
+
+def frame_truth(clip: Clip, labels: Sequence[str], grid: FrameGrid, frames: int, sample_rate: int) -> FloatArray:
+    """Return 1 where events of a class fill at least half of a frame of a whole clip, else 0: ``(frame, label)``."""
+    spans = merged_spans(() if clip.events is None else clip.events, labels, sample_rate)
+    return (frame_shares(spans, frame_axis(grid, frames, 1.0), len(labels)) >= HALF).astype(np.float32)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a student learns from a teacher beside the labels: its classes, its embedding, and what it hears when.
+
+The layers here hang on the student's embedding while it trains. They are no part of the network, so nothing of them is
+averaged, exported or shipped.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from auricle.distill.targets import TeacherBatch, TeacherTargets
+from auricle.nn.network import NetworkOutput
+from auricle.recipe.schema import TeacherSection
+from auricle.results import FloatArray
+
+#: So many windows say enough about the spread of embeddings.
+_SAMPLE = 4_096
+_LEAST_SPREAD = 1e-3
+
+
+class DistillationLoss(nn.Module):
+    """Layers and losses for a teacher's outputs.
+
+    Args:
+        student: length of the student's embedding.
+        scores: some of the teacher's scores, ``(window, class)``: the layer starts from their means.
+        embeddings: some of its embeddings, ``(window, dimension)``: they are standardised before they are matched.
+        weights: of the parts, from the recipe.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, student: int, scores: FloatArray, embeddings: FloatArray, weights: TeacherSection) -> None:
+        super().__init__()
+        self.weights = weights
+        self.classes = nn.Linear(student, scores.shape[1]) if scores.shape[1] else None
+        self.embedding = nn.Linear(student, embeddings.shape[1]) if embeddings.shape[1] else None
+        if self.classes is not None:
+            share = np.clip(np.asarray(scores, np.float32).mean(0), 1e-4, 1 - 1e-4)
+            self.classes.bias.data = torch.from_numpy(np.log(share / (1 - share)))
+        values = np.asarray(embeddings, np.float32)
+        self.register_buffer("mean", torch.from_numpy(values.mean(0)))
+        self.register_buffer("scale", torch.from_numpy(np.maximum(values.std(0), _LEAST_SPREAD)))
+
+    def forward(self, output: NetworkOutput, taught: TeacherBatch) -> dict[str, Tensor]:
+        """Return the parts of the loss, each a mean over the batch, zero for what the teacher did not hear."""
+        parts: dict[str, Tensor] = {}
+        if self.classes is not None:
+            logits = self.classes(output.embedding)
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, taught.scores, reduction="none").sum(-1)
+            parts["teacher_classes"] = self.weights.classes_weight * (loss * taught.heard).mean()
+        if self.embedding is not None:
+            wanted = (taught.embedding - self.mean) / self.scale
+            loss = (self.embedding(output.embedding) - wanted).square().mean(-1)
+            parts["teacher_embedding"] = self.weights.embedding_weight * (loss * taught.heard).mean()
+        if taught.windows.shape[1] and output.frame_logits is not None:
+            loss = window_loss(output.frame_logits, taught.windows)
+            parts["teacher_windows"] = self.weights.window_weight * (loss * taught.heard).mean()
+        return parts
+
+
+def window_loss(frame_logits: Tensor, windows: Tensor) -> Tensor:
+    """Return the cross-entropy between the mean frame score of each window and the teacher's, ``(batch,)``.
+
+    Args:
+        frame_logits: ``(batch, frame, label)``.
+        windows: ``(batch, window, label)`` in [0, 1]; they fill the crop side by side.
+    """
+    scores = torch.sigmoid(frame_logits.float()).transpose(1, 2)
+    pooled = nn.functional.adaptive_avg_pool1d(scores, windows.shape[1]).transpose(1, 2)
+    pooled = pooled.clamp(1e-5, 1 - 1e-5)
+    loss = -(windows * torch.log(pooled) + (1 - windows) * torch.log1p(-pooled))
+    return loss.mean(1).sum(-1)
+
+
+def make_distillation_loss(
+    student: int, teacher_targets: TeacherTargets | None, weights: TeacherSection
+) -> DistillationLoss | None:
+    """Return the layers for a run's lessons; None where there is no teacher."""
+    if teacher_targets is None:
+        return None
+    sample = np.linspace(0, len(teacher_targets.scores) - 1, min(_SAMPLE, len(teacher_targets.scores))).astype(np.int64)
+    return DistillationLoss(student, teacher_targets.scores[sample], teacher_targets.embeddings[sample], weights)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network of a bundle in ONNX Runtime: windows in, scores out. The engine is imported when it is first needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from auricle.errors import BundleError, InputError, UsageError
+from auricle.results import FloatArray
+from auricle.runtime.bundle import Bundle
+from auricle.runtime.spec import ONNX_FILES, STREAM_FILES, BundleSpec
+from auricle.runtime.streaming import RunningNetwork, RunningSession
+
+INPUT = "waveform"
+CLIP, FRAMES, EMBEDDING = "clip", "frames", "embedding"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the network says about a batch of windows.
+
+    Attributes:
+        clip: shape ``(batch, label)``, probabilities.
+        frames: shape ``(batch, frame, label)``, or None if not asked for.
+        embedding: shape ``(batch, dimension)``, or None if not asked for.
+    """
+
+    clip: FloatArray
+    frames: FloatArray | None = None
+    embedding: FloatArray | None = None
+
+
+class WindowNetwork(Protocol):
+    """Whatever turns windows into scores: a network of this process, or one of another."""
+
+    @property
+    def running(self) -> RunningNetwork | None:
+        """The same network for streams, if it is causal."""
+        ...
+
+    def run(self, windows: FloatArray, wanted: frozenset[str] = frozenset()) -> Outputs:
+        """Score windows of shape ``(batch, sample)``; ``wanted`` names outputs beside ``clip``."""
+        ...
+
+
+class Network:
+    """A session with the checks that a stranger's graph needs. It keeps no state: threads may share it.
+
+    Attributes:
+        outputs: names of what it can be asked for.
+        running: the same network for streams, if it is causal.
+    """
+
+    def __init__(self, session: Any, spec: BundleSpec, name: str, running: RunningNetwork | None = None) -> None:
+        self._session = session
+        self._spec = spec
+        self._name = name
+        self.running = running
+        self.outputs = frozenset(output.name for output in session.get_outputs())
+
+    def run(self, windows: FloatArray, wanted: frozenset[str] = frozenset()) -> Outputs:
+        """Score windows of shape ``(batch, sample)``; ``wanted`` names outputs beside ``clip``.
+
+        Raises:
+            InputError: ``wrong_length``, if the model takes one length and this is another; ``internal``, if the
+                network answers with NaN or infinity.
+            BundleError: the graph gives what the specification does not announce.
+        """
+        spec = self._spec
+        if spec.fixed_length and windows.shape[1] != spec.window_samples:
+            raise InputError(
+                "wrong_length",
+                f"got windows of {windows.shape[1]} samples; {self._name} takes {spec.window_samples} and nothing else",
+            )
+        names = [CLIP, *sorted(wanted)]
+        found = dict(zip(names, self._session.run(names, {INPUT: windows}), strict=True))
+        batch, labels = len(windows), len(spec.labels)
+        self._require(found[CLIP].shape == (batch, labels), f"{CLIP} of shape {found[CLIP].shape}")
+        if FRAMES in found:
+            shape = found[FRAMES].shape
+            self._require(len(shape) == 3 and shape[::2] == (batch, labels), f"{FRAMES} of shape {shape}")
+        for name, values in found.items():
+            if not np.isfinite(values).all():
+                raise InputError("internal", f"{self._name} gives non-finite values in {name} for this recording")
+        return Outputs(found[CLIP], found.get(FRAMES), found.get(EMBEDDING))
+
+    def _require(self, fine: bool, what: str) -> None:
+        if not fine:
+            raise BundleError(f"{self._name} gives {what} for its {len(self._spec.labels)} labels; train it again")
+
+
+def open_network(bundle: Bundle, *, precision: str = "float32", threads: int = 1) -> Network:
+    """Open the network of a bundle on the CPU.
+
+    Args:
+        bundle: a checked model folder.
+        precision: ``float32`` or ``int8``.
+        threads: threads within one window; 1 is fastest where several files are scored at once.
+
+    Raises:
+        UsageError: the bundle has no such precision.
+        BundleError: the engine refuses the graph, or its inputs and outputs are not those of a bundle.
+    """
+    if precision not in ONNX_FILES:
+        raise UsageError(f"unknown precision {precision!r}; there are {', '.join(ONNX_FILES)}")
+    name = ONNX_FILES[precision]
+    if name not in bundle:
+        raise UsageError(
+            f"{bundle.path} has no {precision} form; make it with `auricle export {bundle.path} --{precision}`"
+        )
+    running = open_running(bundle, precision=precision, threads=threads)
+    return make_network(bundle.read(name), bundle.spec, str(bundle.path / name), threads=threads, running=running)
+
+
+def open_running(bundle: Bundle, *, precision: str = "float32", threads: int = 1) -> RunningSession | None:
+    """Open the running network of a bundle on the CPU; None if the bundle has none in this precision."""
+    name = STREAM_FILES[precision]
+    if name not in bundle:
+        return None
+    where = str(bundle.path / name)
+    return RunningSession(_open_session(bundle.read(name), threads, where), bundle.spec, where)
+
+
+def make_network(
+    content: bytes, spec: BundleSpec, where: str, *, threads: int = 1, running: RunningNetwork | None = None
+) -> Network:
+    """Open a graph on the CPU and check that it is that of ``spec``; ``where`` names it in errors.
+
+    Raises:
+        BundleError: the engine refuses the graph, or its inputs and outputs are not those of a bundle.
+    """
+    if threads < 1:
+        raise UsageError(f"threads must be at least 1, got {threads}")
+    session = _open_session(content, threads, where)
+    network = Network(session, spec, where, running)
+    inputs = [i.name for i in session.get_inputs()]
+    needed = {CLIP} | ({FRAMES} if spec.frames is not None else set())
+    if inputs != [INPUT] or not needed <= network.outputs:
+        raise BundleError(
+            f"{where} has inputs {inputs} and outputs {sorted(network.outputs)}; "
+            f"a bundle needs input {INPUT!r} and outputs {sorted(needed)}"
+        )
+    return network
+
+
+def _open_session(data: bytes, threads: int, where: str) -> Any:
+    import onnxruntime  # noqa: PLC0415 (0.1 s that `--help` and a wrong model name need not wait for)
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # memory goes back after every window, so long runs stay flat
+    # Without this, 8-bit weights would be restored again in every call instead of once, here.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    options.log_severity_level = 3  # errors are raised; warnings are for whoever exports
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the engine raises a kind for each of its status codes
+        reason = " ".join(str(error).split())[:300]
+        raise BundleError(f"{where} is refused by ONNX Runtime: {reason}") from error

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the name of a teacher to the teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from auricle.errors import UsageError
+from auricle.nn.models.efficientat import CHECKPOINT_SUFFIXES
+from auricle.runtime.model_names import resolve_model
+from auricle.teachers.average import AverageTeacher
+from auricle.teachers.efficientat import open_efficientat
+from auricle.teachers.hub import CONFIG_FILE, PREFIX, open_hub
+from auricle.teachers.onnx import open_bundle_teacher, open_graph
+from auricle.teachers.teacher import Teacher
+
+#: Joins the names of several teachers.
+SEPARATOR = ","
+
+
+def open_teacher(name: str, *, download: bool = False, bf16: bool = False, threads: int = 1) -> Teacher:
+    """Open a teacher, or the average of several joined with commas.
+
+    Args:
+        name: ``hf:org/name`` or a folder of transformers; a ``.pt`` checkpoint of EfficientAT; an ``.onnx`` tagger
+            with its ``.json``; a model folder of auricle, or the name of a built-in one.
+        download: fetch ``hf:org/name`` if it is not on this machine.
+        bf16: compute in bf16, where the teacher runs in torch.
+        threads: of ONNX Runtime, for teachers that run there.
+
+    Raises:
+        UsageError: there is no such teacher; says what was tried.
+    """
+    names = [part.strip() for part in name.split(SEPARATOR) if part.strip()]
+    if len(names) > 1:
+        return AverageTeacher([open_teacher(n, download=download, bf16=bf16, threads=threads) for n in names])
+    path = Path(name)
+    if name.startswith(PREFIX) or (path / CONFIG_FILE).is_file():
+        return open_hub(name, download=download, bf16=bf16)
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        return open_efficientat(path, bf16=bf16)
+    if path.suffix == ".onnx":
+        return open_graph(path, threads=threads)
+    if ("/" in name or path.exists()) and not (path / "auricle.json").is_file():
+        found = "it holds neither config.json nor auricle.json" if path.is_dir() else "no such folder"
+        raise UsageError(
+            f"teacher {name}: {found}; expected hf:org/name, a folder of transformers, a .pt checkpoint of "
+            "EfficientAT, an .onnx tagger or a model of auricle"
+        )
+    return open_bundle_teacher(resolve_model(name), threads=threads)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting from another model's weights (``--init``), never silently and never half."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load as load_tensors
+from torch import nn
+
+from auricle.errors import BundleError
+from auricle.nn.models.efficientat import CHECKPOINT_SUFFIXES, EfficientAt, load_checkpoint
+from auricle.nn.models.mobilecrnn import MobileCrnn
+from auricle.nn.networks import Network
+from auricle.results import FloatArray
+from auricle.runtime.bundle import load_bundle, resolve_model
+from auricle.training.preparation import Material
+
+#: What knows the classes, by the names of its weights.
+LAST = ("head.", "texture.")
+WEIGHTS_FILE = "model.safetensors"
+#: No class is taken to be rarer than this before anything is learnt.
+LEAST_PRIOR = 1e-3
+
+
+def initial_weights(network: Network, name: str, material: Material, *, new_head: bool) -> None:
+    """Load a bundle's weights into ``network``.
+
+    Args:
+        network: of the same architecture.
+        name: model folder or name; for ``efficientat`` and ``mobilecrnn`` also a published checkpoint,
+            ``mn*_as*.pt``.
+        material: what will be trained on.
+        new_head: the classes are others: everything but the head is loaded.
+
+    Raises:
+        BundleError: other classes without ``new_head``, another front end or another architecture, or weights that
+            are not finite.
+    """
+    if Path(name).suffix in CHECKPOINT_SUFFIXES:
+        _take_published(network, name, material, new_head=new_head)
+        return
+    bundle = load_bundle(resolve_model(name))
+    if WEIGHTS_FILE not in bundle:
+        raise BundleError(f"{name} has no {WEIGHTS_FILE}: it can be used, but not trained further")
+    labels = material.manifest.labels
+    if bundle.spec.labels != labels and not new_head:
+        raise BundleError(
+            f"{name} knows the classes {', '.join(bundle.spec.labels)}; the data has {', '.join(labels)}: "
+            "pass --new-head to train a new last layer"
+        )
+    frontend = material.recipe.frontend.model_dump()
+    stored = {} if bundle.spec.frontend is None else bundle.spec.frontend.model_dump()
+    other = sorted(key for key in frontend if stored.get(key) != frontend[key])
+    if other:
+        changes = ", ".join(f"{key} {stored.get(key)!r} there, {frontend[key]!r} in the recipe" for key in other)
+        raise BundleError(f"the front end is part of a model, and that of {name} is another one: {changes}")
+    weights = load_tensors(bundle.read(WEIGHTS_FILE))
+    own = network.state_dict()
+    wanted = {k for k in own if not (new_head and k.startswith(LAST))}
+    wrong = sorted(k for k in wanted if k not in weights or weights[k].shape != own[k].shape)
+    if wrong:
+        raise BundleError(
+            f"{name} is of another architecture: {len(wrong)} weights differ, the first is {wrong[0]}; "
+            "give the recipe that it was trained with (its run/recipe.yaml, or auricle.json)"
+        )
+    bad = sorted(k for k in wanted if not torch.isfinite(weights[k]).all())
+    if bad:
+        raise BundleError(f"{name} holds weights that are not finite, the first is {bad[0]}; take another model")
+    network.load_state_dict({**own, **{k: weights[k] for k in wanted}})
+
+
+def begin_at_prior(head: nn.Module, targets: FloatArray) -> None:
+    """Let frame scores begin at how often each class is there (Lin et al. 2017, "Focal Loss", section 4.1).
+
+    Of hundreds of classes nearly all are absent nearly always: from 0.5 a bias would take thousands of steps to there.
+    """
+    if isinstance(frame := getattr(head, "frame", None), nn.Linear):
+        share = np.clip(np.asarray(targets, np.float32).mean(0), LEAST_PRIOR, 1 - LEAST_PRIOR)
+        frame.bias.data = torch.from_numpy(np.log(share / (1 - share)))
+
+
+def _take_published(network: Network, name: str, material: Material, *, new_head: bool) -> None:
+    """Load a published EfficientAT checkpoint: all but its last layer, which knows AudioSet's classes, or its trunk."""
+    published = load_checkpoint(name)
+    if not isinstance(network, EfficientAt | MobileCrnn):
+        raise BundleError(
+            f"{name} is a checkpoint of EfficientAT: train it with --model efficientat, or a small student of its "
+            "first layers with --model mobilecrnn"
+        )
+    if not new_head:
+        raise BundleError(
+            f"{name} knows {published.classes} classes of AudioSet, the data has {len(material.manifest.labels)}: "
+            "pass --new-head to train a new last layer"
+        )
+    if network.spec != published.spec or network.width != published.width:
+        raise BundleError(
+            f"{name} has width {published.width:g} and {published.spec}; the recipe asks for {network.width:g} and "
+            f"{network.spec}: set model.width={published.width:g} and leave the front end as it is"
+        )
+    own = network.state_dict()
+    kept = {k: v for k, v in published.state_dict().items() if k in own and not k.startswith("head.")}
+    if isinstance(network, EfficientAt):
+        kept |= {k: v for k, v in published.state_dict().items() if k.startswith("head.0.")}
+    network.load_state_dict({**own, **kept})

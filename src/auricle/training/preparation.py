@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a path and a recipe to everything that a loop needs: manifest, split, decoded waveforms, targets."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from auricle.batches.cache import CacheReport, WaveformCache, default_cache_dir
+from auricle.batches.crops import ClipReader, frame_samples, scoring_hop_samples
+from auricle.data.balance import class_weights, group_weights, sampler_weights
+from auricle.data.formats.registry import read_manifest
+from auricle.data.manifest import Clip, Manifest
+from auricle.data.soft_labels import attach_soft_labels, read_soft_labels
+from auricle.data.splits import check_trainable, without_systems
+from auricle.distill.store import open_store
+from auricle.distill.targets import SoftLabelDataset, make_training_items, read_soft_label_dataset, teacher_manifest
+from auricle.errors import ConfigError, DataError, InputError
+from auricle.progress import Progress
+from auricle.recipe.schema import Recipe, make_recipe
+from auricle.results import FloatArray
+from auricle.training.distributed import Group
+from auricle.training.loop import TrainingSet
+from auricle.training.objective import Target
+
+Segment = tuple[str, float, float | None]
+
+#: A run stops before it starts when more than this share of its files cannot be decoded.
+MAX_FAILED = 0.1
+#: A model does not step by less, nor by less than half an output frame.
+LEAST_HOP_S = 0.01
+
+
+@dataclass(frozen=True)
+class Material:
+    """A data set that is ready to be trained on.
+
+    Attributes:
+        manifest: only clips that can be read and that the recipe uses.
+        recipe: with the task and front end that the data decides.
+        reader: reads clips as arrays.
+        target: what is learnt.
+        targets: ``(clip, label)``, hard and soft labels joined as the recipe weighs them.
+        skipped: ``Clip.segment`` of what is not used, to the reason.
+        soft_labels: what a teacher said, where the recipe names a folder of soft labels.
+    """
+
+    manifest: Manifest
+    recipe: Recipe
+    reader: ClipReader
+    target: Target
+    targets: FloatArray
+    skipped: dict[Segment, str]
+    soft_labels: SoftLabelDataset | None = None
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the clips have labels of their own; else what a teacher said is all there is."""
+        return self.soft_labels is None or self.soft_labels.has_labels
+
+    @property
+    def teacher_summary(self) -> str:
+        """Who taught, and by how much sound, for people; empty where nobody did."""
+        if self.soft_labels is None:
+            labels = self.recipe.teacher.labels
+            return "" if labels is None else Path(labels).name
+        index = self.soft_labels.store.index
+        mixtures = 0 if index.mixtures is None else index.mixtures.count
+        return (
+            f"{index.teacher} ({index.items - mixtures} recordings, {index.pool} of them a pool, {mixtures} mixtures)"
+        )
+
+
+def read_training_data(
+    data: str | Path,
+    recipe: Recipe,
+    *,
+    data_format: str = "auto",
+    sample_rate: int | None = None,
+    soft: str | Path | None = None,
+) -> Manifest:
+    """Read a data set of any form and join soft labels of a table to it; decodes nothing.
+
+    The soft labels of a folder are joined in ``prepare``; here they only make a data set of unlabelled recordings.
+    """
+    soft = recipe.teacher.labels if soft is None else soft
+    folder = Path(soft) if soft is not None and Path(soft).is_dir() else None
+    if folder is not None and not open_store(folder).index.parts:
+        return teacher_manifest(folder, Path(data))
+    manifest = read_manifest(data, data_format=data_format, sample_rate=sample_rate, task=recipe.task)
+    if recipe.data.exclude_systems:
+        manifest = without_systems(manifest, recipe.data.exclude_systems)
+    if soft is not None and folder is None:
+        manifest = attach_soft_labels(manifest, read_soft_labels(Path(soft), task=manifest.task))
+    check_trainable(manifest)
+    return manifest
+
+
+def prepare(manifest: Manifest, recipe: Recipe, progress: Progress, *, cache_folder: Path | None = None) -> Material:
+    """Decode everything once, leave out what cannot be used, and join the targets.
+
+    Args:
+        manifest: what to train on.
+        recipe: every choice of the run.
+        progress: hears of it.
+        cache_folder: where decoded waveforms are kept; the user's if None.
+
+    Raises:
+        DataError: if more than ``MAX_FAILED`` of the files cannot be decoded, or the front ends differ.
+    """
+    recipe = resolve_recipe(manifest, recipe)
+    manifest = _without_ignored(manifest, recipe)
+    soft_labels = _read_soft_label_dataset(manifest, recipe)
+    folder = default_cache_dir() if cache_folder is None else cache_folder
+    reader, skipped = _prepare_reader(manifest, recipe, soft_labels, progress, folder)
+    manifest = manifest.select([i for i, clip in enumerate(manifest.clips) if clip.segment not in skipped])
+    check_trainable(manifest)
+    target = Target(recipe.task, negatives=manifest.negatives > 0, temperature=recipe.teacher.temperature)
+    targets = _join_targets(manifest, recipe.teacher.soft_weight)
+    soft_labels = None if soft_labels is None else replace(soft_labels, manifest=manifest)
+    return Material(manifest, recipe, reader, target, targets, skipped, soft_labels)
+
+
+def with_soft(recipe: Recipe, soft: str | os.PathLike[str] | None) -> Recipe:
+    """Return the recipe with the folder of soft labels that a caller named; tables are joined to the data instead."""
+    if soft is None or not Path(soft).is_dir():
+        return recipe
+    values = recipe.model_dump()
+    return make_recipe({**values, "teacher": {**values["teacher"], "labels": str(soft)}})
+
+
+def _read_soft_label_dataset(manifest: Manifest, recipe: Recipe) -> SoftLabelDataset | None:
+    labels = recipe.teacher.labels
+    if labels is None or not Path(labels).is_dir():
+        return None
+    if recipe.frontend.name == "waveform":
+        others = "crnn, mobilecrnn or efficientat"
+        text = f"network {recipe.model.name} learns from labels; for a folder of soft labels take {others}"
+        raise ConfigError("the recipe has settings that cannot be used", [text])
+    if recipe.data.balance != "none":
+        text = f"data.balance {recipe.data.balance} is for labelled clips alone; with a folder of soft labels use none"
+        raise ConfigError("the recipe has settings that cannot be used", [text])
+    return read_soft_label_dataset(Path(labels), manifest, recipe.teacher.pool)
+
+
+def resolve_recipe(manifest: Manifest, recipe: Recipe) -> Recipe:
+    """Return the recipe with its task settled, and with the front end of stored log-mels."""
+    values = recipe.model_dump()
+    values["task"] = manifest.task if recipe.task == "auto" else recipe.task
+    arrays = manifest.arrays
+    if arrays is not None and arrays.kind == "logmel" and arrays.frontend is not None:
+        # The features are given: the model's front end must be the one that made them.
+        values["frontend"] = {**values["frontend"], **arrays.frontend}
+        values["augment"] = {**values["augment"], "speed": (1.0, 1.0), "noise_snr_db": None}
+    recipe = make_recipe(values)
+    rate = recipe.frontend.sample_rate
+    hop_s, least_s = scoring_hop_samples(recipe) / rate, max(LEAST_HOP_S, frame_samples(recipe) / rate / 2)
+    if hop_s < least_s:
+        text = f"scoring windows would step by {hop_s:g} s; the least is {least_s:g}: raise data.hop_s or data.clip_s"
+        raise ConfigError("the recipe has settings that cannot be used", [text])
+    return recipe
+
+
+def _without_ignored(manifest: Manifest, recipe: Recipe) -> Manifest:
+    if recipe.data.negatives != "ignore" or manifest.negatives == 0:
+        return manifest
+    return manifest.select([i for i, clip in enumerate(manifest.clips) if not clip.negative])
+
+
+def _prepare_reader(
+    manifest: Manifest, recipe: Recipe, soft_labels: SoftLabelDataset | None, progress: Progress, cache_folder: Path
+) -> tuple[ClipReader, dict[Segment, str]]:
+    """Fill the cache; returns the reader and the clips that cannot be used, with the reasons."""
+    rate = recipe.frontend.sample_rate
+    cache = WaveformCache(cache_folder, rate)
+    files = sorted({clip.path for clip in manifest.clips if not clip.is_array})
+    pool = (
+        []
+        if soft_labels is None
+        else sorted({clip.path for clip in map(soft_labels.clip_of.__getitem__, soft_labels.pool_rows) if clip})
+    )
+    progress.preparing(len(files) + len(pool))
+    report = cache.prepare(files, progress.file_prepared)
+    absent = cache.prepare(pool, progress.file_prepared).failures
+    if absent:
+        raise DataError(
+            f"{len(absent)} of {len(pool)} recordings of the pool cannot be read",
+            [f"{next(iter(absent.values())).message}; say where the pool lies: --set teacher.pool=FOLDER"],
+        )
+    logmel = manifest.arrays is not None and manifest.arrays.kind == "logmel"
+    mels, steps_per_s = (recipe.frontend.n_mels, 1000 / recipe.frontend.hop_ms) if logmel else (None, float(rate))
+    mixtures = None if soft_labels is None else soft_labels.sources
+    reader = ClipReader(cache, manifest.arrays, rate, steps_per_s, mels, mixtures)
+    skipped = _unusable(manifest, reader, report.failures)
+    _report(report, skipped, manifest, progress)
+    return reader, skipped
+
+
+def rebuild_cache(material: Material, group: Group) -> Material:
+    """Return a material that another process sent, with the cache of this machine.
+
+    The first process of each machine fills it with what is missing: nothing, where machines share the folder.
+
+    Raises:
+        DataError: if a file that the sender could read cannot be read here.
+    """
+    cache = material.reader.cache.at(default_cache_dir())
+    if group.local_rank == 0:
+        failures = cache.prepare(cache.missing()).failures
+        if failures:
+            raise DataError(
+                f"{len(failures)} files can be read by the first process but not on this machine; all machines must "
+                "see the data under the same path",
+                [str(error) for error in list(failures.values())[:5]],
+            )
+    return replace(material, reader=replace(material.reader, cache=cache))
+
+
+def _unusable(manifest: Manifest, reader: ClipReader, failures: Mapping[str, InputError]) -> dict[Segment, str]:
+    """Return the clips that cannot be read: files that failed, bad arrays, segments beyond the end of their file."""
+    skipped = {}
+    for clip in manifest.clips:
+        try:
+            if clip.path in failures:
+                raise failures[clip.path]
+            if clip.is_array or clip.onset is not None:
+                reader.read(clip)
+        except InputError as error:
+            skipped[clip.segment] = f"{error.code}: {error.message}"
+    return skipped
+
+
+def _report(report: CacheReport, skipped: Mapping[Segment, str], manifest: Manifest, progress: Progress) -> None:
+    """Say what was found; raises ``DataError`` if too much of it cannot be used."""
+    reasons = list(dict.fromkeys(skipped.values()))
+    if len(skipped) > MAX_FAILED * len(manifest):
+        raise DataError(
+            f"{len(skipped)} of {len(manifest)} recordings cannot be decoded; training needs at least "
+            f"{1 - MAX_FAILED:.0%} of them",
+            [*reasons[:5], *(["..."] if len(reasons) > 5 else [])],
+        )
+    for reason in reasons:
+        progress.notice(f"not used: {reason}")
+    files = len({clip.path for clip in manifest.clips})
+    for code, count in sorted(Counter(flag.code for flags in report.flags.values() for flag in flags).items()):
+        progress.notice(f"flag {code}: {count} of {files} recordings")
+    if report.repaired:
+        progress.notice(f"{report.repaired} damaged cache entries were built again")
+
+
+def _join_targets(manifest: Manifest, soft_weight: float) -> FloatArray:
+    """Return ``(clip, label)``: hard labels, soft labels, or where a clip has both, their weighted mean."""
+    targets = manifest.targets()
+    soft, _ = manifest.soft_targets()
+    both = np.array([clip.kind == "both" for clip in manifest.clips])
+    targets[both] = (1 - soft_weight) * targets[both] + soft_weight * soft[both]
+    return targets
+
+
+def training_set(
+    material: Material, indices: np.ndarray[tuple[int], np.dtype[np.int64]], progress: Progress | None = None
+) -> TrainingSet:
+    """Return the clips that a loop trains on, balanced as the recipe says, and what a teacher adds to them."""
+    chosen: list[Clip] = [material.manifest.clips[i] for i in indices]
+    targets, labels = material.targets[indices], material.manifest.labels
+    if material.soft_labels is not None:
+        training_items = make_training_items(material.soft_labels, indices, material.recipe, targets)
+        if progress is not None:
+            progress.notice(training_items.summary())
+        padded = np.concatenate([targets, np.zeros((1, targets.shape[1]), np.float32)])  # -1: no label of people
+        return TrainingSet(
+            training_items.items,
+            padded[training_items.clip],
+            training_items.weights,
+            teacher_targets=training_items.teacher_targets,
+            labels=labels,
+        )
+    ones = np.ones(len(chosen), np.float32)
+    balance = material.recipe.data.balance
+    if balance == "sampler":
+        return TrainingSet(chosen, targets, ones, draws=sampler_weights(targets), labels=labels)
+    if balance == "groups":
+        groups = material.manifest.groups()
+        names = [f"{groups[i]} {material.manifest.clips[i].extra.get('system', '')}" for i in indices]
+        return TrainingSet(chosen, targets, ones, draws=group_weights(targets, names), labels=labels)
+    if balance == "loss":
+        weights = targets @ class_weights(targets) + np.clip(1 - targets.sum(1), 0, 1)
+        return TrainingSet(chosen, targets, np.asarray(weights / weights.mean(), np.float32), labels=labels)
+    return TrainingSet(chosen, targets, ones, labels=labels)
