@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "auricle"
-TORCH_PACKAGES = {"nn", "training", "teachers", "exporting"}
+TORCH_PACKAGES = {"nn", "batches", "distill", "training", "teachers", "exporting"}
 FORBID = """
     import sys
 

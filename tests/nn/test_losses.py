@@ -8,7 +8,15 @@ import math
 import pytest
 import torch
 
-from auricle.nn.losses import ABSENT_WEIGHT, PRESENCE_WEIGHT, clip_scores, single_scores, training_loss, with_none
+from auricle.nn.losses import (
+    ABSENT_WEIGHT,
+    PRESENCE_WEIGHT,
+    clip_losses,
+    clip_scores,
+    single_scores,
+    total_loss,
+    with_none,
+)
 from auricle.nn.network import NetworkOutput
 
 LN2, LN3 = math.log(2), math.log(3)
@@ -23,8 +31,8 @@ def output(clip: list[list[float]], frames: list[list[list[float]]] | None = Non
 def loss_of(out: NetworkOutput, targets: list[list[float]], weights: list[float] | None = None, **settings):
     settings = {"task": "single", "negatives": False, **settings}
     weights = [1.0] * len(targets) if weights is None else weights
-    parts = training_loss(out, torch.tensor(targets), torch.tensor(weights), **settings)
-    return {name: value.item() for name, value in parts.items()}
+    parts = clip_losses(out, torch.tensor(targets), torch.tensor(weights), **settings)
+    return {name: value.item() for name, value in {**parts, "loss": total_loss(parts)}.items()}
 
 
 def test_none_has_the_logit_0():

@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 
 from auricle.errors import ConfigError, TrainingError, UsageError
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
-from auricle.nn.losses import clip_scores, training_loss
+from auricle.nn.losses import clip_losses, clip_scores, total_loss
 from auricle.nn.networks import NETWORKS, build_network
 
 LABELS, SAMPLES = 3, 4_000
@@ -58,8 +58,8 @@ def test_the_gradient_reaches_every_parameter(small_recipe, model, task):
     torch.manual_seed(0)
     network = build_network(small_recipe(**model, dropout=0.0), LABELS).train()
     targets = torch.eye(6, LABELS)  # three of a class, three negatives
-    parts = training_loss(network(noise(6, SAMPLES)), targets, torch.ones(6), task=task, negatives=True)
-    parts["loss"].backward()
+    parts = clip_losses(network(noise(6, SAMPLES)), targets, torch.ones(6), task=task, negatives=True)
+    total_loss(parts).backward()
     without = [
         n for n, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().sum() > 0)
     ]
@@ -75,10 +75,10 @@ def test_a_few_steps_lower_the_loss(small_recipe, model):
     losses = []
     for _ in range(15):
         optimizer.zero_grad()
-        parts = training_loss(network(waveform), targets, torch.ones(6), task="single", negatives=False)
-        parts["loss"].backward()
+        loss = total_loss(clip_losses(network(waveform), targets, torch.ones(6), task="single", negatives=False))
+        loss.backward()
         optimizer.step()
-        losses.append(parts["loss"].item())
+        losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
 
 

@@ -9,17 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from auricle.distill.loss import DistillationLoss, make_distillation_loss, window_loss
-from auricle.distill.targets import TeacherBatch
+from auricle.batches.targets import Batch
+from auricle.distill.loss import DistillationLoss, TeacherBatch, window_loss
 from auricle.nn.network import NetworkOutput
 from auricle.recipe.schema import TeacherSection
 
 WEIGHTS = TeacherSection(classes_weight=0.5, embedding_weight=2.0, window_weight=3.0)
 
 
-def taught(scores=((0.0, 1.0),), embedding=((0.0,),), windows=None, heard=(1.0,)) -> TeacherBatch:
-    frames = torch.zeros(len(heard), 0, 1) if windows is None else torch.tensor(windows)
-    return TeacherBatch(torch.tensor(scores), torch.tensor(embedding), frames, torch.tensor(heard))
+def taught(scores=((0.0, 1.0),), embedding=((0.0,),), windows=None, known=(1.0,)) -> Batch:
+    size = len(known)
+    frames = torch.zeros(size, 0, 1) if windows is None else torch.tensor(windows)
+    said = TeacherBatch(torch.tensor(scores), torch.tensor(embedding), frames, torch.tensor(known))
+    nothing = torch.zeros(size, 0)
+    return Batch(nothing, nothing, nothing, torch.ones(size), torch.arange(size), {"teacher": said})
 
 
 def output(batch: int = 1, frames: torch.Tensor | None = None) -> NetworkOutput:
@@ -31,23 +34,23 @@ def make(scores=((0.5, 0.5),), embeddings=((1.0,), (3.0,))) -> DistillationLoss:
 
 
 def test_classes_begin_at_their_means_and_cost_their_entropy():
-    distillation = make(scores=((0.25, 0.5), (0.25, 0.5)))
-    assert distillation.classes.bias.tolist() == pytest.approx([math.log(1 / 3), 0])
-    parts = distillation(output(), taught())
+    loss = make(scores=((0.25, 0.5), (0.25, 0.5)))
+    assert loss.classes.bias.tolist() == pytest.approx([math.log(1 / 3), 0])
+    parts = loss(output(), taught())
     assert parts["teacher_classes"].item() == pytest.approx(0.5 * (-math.log(0.75) - math.log(0.5)), rel=1e-5)
 
 
 def test_embeddings_are_standardised():
     """Mean 2, spread 1: the target 0 stands at -2; the layer without bias says 0."""
-    distillation = make()
-    torch.nn.init.zeros_(distillation.embedding.bias)
-    assert distillation(output(), taught())["teacher_embedding"].item() == pytest.approx(2.0 * 4)
+    loss = make()
+    torch.nn.init.zeros_(loss.embedding.bias)
+    assert loss(output(), taught())["teacher_embedding"].item() == pytest.approx(2.0 * 4)
 
 
-def test_what_was_not_heard_costs_nothing():
-    distillation = make()
-    unheard = taught(((0.0, 1.0),) * 2, ((0.0,),) * 2, heard=(0.0, 0.0))
-    assert all(value.item() == 0 for value in distillation(output(2), unheard).values())
+def test_what_was_not_labelled_costs_nothing():
+    loss = make()
+    unheard = taught(((0.0, 1.0),) * 2, ((0.0,),) * 2, known=(0.0, 0.0))
+    assert all(value.item() == 0 for value in loss(output(2), unheard).values())
 
 
 def test_windows_by_hand():
@@ -61,7 +64,7 @@ def test_windows_by_hand():
     assert parts["teacher_windows"].item() == pytest.approx(3 * expected, rel=1e-5)
 
 
-def test_without_a_teacher_there_is_none():
-    assert make_distillation_loss(3, None, WEIGHTS) is None
+def test_a_teacher_without_classes_and_embeddings_of_its_own_needs_no_layers():
     bare = DistillationLoss(3, np.zeros((4, 0), np.float16), np.zeros((4, 0), np.float16), WEIGHTS)
     assert list(bare.parameters()) == []
+    assert bare(output(), taught(scores=((),), embedding=((),))) == {}

@@ -26,6 +26,7 @@ from auricle.batches.crops import (
     scoring_windows,
 )
 from auricle.batches.sampling import BatchPlan, Share
+from auricle.batches.targets import ClipTargets, ClipTask
 from auricle.data.manifest import ArraySpec, Clip
 from auricle.errors import InputError
 from auricle.nn.frontends.logmel import LOG_FLOOR
@@ -134,11 +135,11 @@ def test_a_crop_is_a_function_of_seed_epoch_and_clip(reader, clips):
     dataset, again = (CropDataset(clips, reader, tiny()) for _ in range(2))
     other_seed = CropDataset(clips, reader, tiny("seed=1"))
     crop = dataset[(3, 2)]
-    assert (crop.inputs.shape, crop.inputs.dtype, crop.clip) == ((4_000,), np.float32, 2)
+    assert (crop.inputs.shape, crop.inputs.dtype, crop.crop.clip) == ((4_000,), np.float32, 2)
     dataset[(0, 0)]
     for same in (dataset[(3, 2)], again[(3, 2)]):
         assert np.array_equal(same.inputs, crop.inputs)
-        assert np.array_equal(same.masks, crop.masks)
+        assert np.array_equal(same.crop.plan.masks, crop.crop.plan.masks)
     for other in (dataset[(4, 2)], dataset[(3, 3)], other_seed[(3, 2)]):
         assert not np.array_equal(other.inputs, crop.inputs)
     assert len(dataset) == 8
@@ -206,7 +207,7 @@ def test_the_hop_is_half_a_clip_in_whole_frames_unless_it_is_said(settings, expe
 def test_windows_of_log_mels_reach_the_end(logmel_clip):
     reader, _, values = logmel_clip
     recipe = tiny("data.clip_s=0.5", "data.hop_s=0.2")
-    assert crop_length(recipe, reader) == 50
+    assert crop_length(recipe, is_logmel=True) == 50
     found = scoring_windows(values, recipe, reader)
     assert found.shape == (3, 16, 50)  # from frames 0, 20 and 40
     assert np.array_equal(found[1], values[:, 20:70])
@@ -217,18 +218,22 @@ def test_windows_of_log_mels_reach_the_end(logmel_clip):
 # --- batches
 
 
+def collate(targets: np.ndarray, weights: np.ndarray) -> Collate:
+    return Collate(weights, [ClipTargets(targets, ClipTask("single", negatives=False))])
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_batches_carry_targets_and_weights_of_their_clips(reader, clips, workers):
     targets = np.eye(8, dtype=np.float32)
     weights = np.arange(8, dtype=np.float32)
     dataset, plan = CropDataset(clips, reader, tiny()), BatchPlan(8, 4, seed=0)
     batches = list(
-        make_loader(dataset, Share(plan), Collate(targets, weights), first_step=1, last_step=4, workers=workers)
+        make_loader(dataset, Share(plan), collate(targets, weights), first_step=1, last_step=4, workers=workers)
     )
     assert len(batches) == 3
     for batch, pairs in zip(batches, plan.walk(1, 4), strict=True):
         assert [int(c) for c in batch.clips] == [clip for _, clip in pairs]
-        assert torch.equal(batch.targets, torch.from_numpy(targets)[batch.clips])
+        assert torch.equal(batch.targets["clip"].labels, torch.from_numpy(targets)[batch.clips])
         assert batch.weights.tolist() == [float(clip) for _, clip in pairs]
         assert batch.masks.shape == (4, 2, tiny().augment.masks, 2)
         for inputs, pair in zip(batch.inputs, pairs, strict=True):
@@ -238,10 +243,10 @@ def test_batches_carry_targets_and_weights_of_their_clips(reader, clips, workers
 def test_loader_processes_may_be_sent_everything(reader, clips):
     """On macOS, and from Python 3.14 on, they are not forks."""
     dataset = CropDataset(clips, reader, tiny())
-    collate = Collate(np.eye(8, dtype=np.float32), np.ones(8, np.float32))
-    sent, sent_collate = pickle.loads(pickle.dumps((dataset, collate)))
+    sent_by = collate(np.eye(8, dtype=np.float32), np.ones(8, np.float32))
+    sent, sent_collate = pickle.loads(pickle.dumps((dataset, sent_by)))
     assert np.array_equal(sent[(0, 1)].inputs, dataset[(0, 1)].inputs)
-    assert torch.equal(sent_collate([sent[(0, 1)]]).targets, torch.eye(8)[1:2])
+    assert torch.equal(sent_collate([sent[(0, 1)]]).targets["clip"].labels, torch.eye(8)[1:2])
 
 
 def test_waveform_arrays_give_the_same_batches_as_the_audio(reader, clips, tmp_path):
@@ -253,11 +258,12 @@ def test_waveform_arrays_give_the_same_batches_as_the_audio(reader, clips, tmp_p
     stored = ClipReader(reader.cache, ArraySpec("waveform", RATE), RATE, RATE)
     targets, weights, share = np.eye(8, dtype=np.float32), np.ones(8, np.float32), Share(BatchPlan(8, 4, seed=0))
     both = [
-        make_loader(CropDataset(c, r, tiny()), share, Collate(targets, weights), first_step=0, last_step=4, workers=0)
+        make_loader(CropDataset(c, r, tiny()), share, collate(targets, weights), first_step=0, last_step=4, workers=0)
         for c, r in ((clips, reader), (arrays, stored))
     ]
     for from_audio, from_arrays in zip(*both, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(from_audio[:-2], from_arrays[:-2], strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(from_audio[:-1], from_arrays[:-1], strict=True))
+        assert torch.equal(from_audio.targets["clip"].labels, from_arrays.targets["clip"].labels)
 
 
 @pytest.mark.parametrize(("orphan", "code"), [(True, 0), (False, 7)])

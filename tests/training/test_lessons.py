@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from helpers.tinyteachers import write_efficientat
 from helpers.toydata import TINY, Listener, signal_at, tiny, write_folders
 from safetensors.torch import load as load_tensors
 
 from auricle import api
 from auricle.batches.augment.crop import Plan
+from auricle.batches.targets import ClipBatch, Crop
+from auricle.distill.loss import TeacherBatch
 from auricle.distill.store import open_store
 from auricle.distill.targets import TeacherTargets, make_training_items
 from auricle.errors import ConfigError, DataError, Interrupted
 from auricle.files import sha256_file
 from auricle.nn.networks import recipe_base
 from auricle.progress import Progress
-from auricle.recipe.schema import load_recipe
+from auricle.recipe.schema import TeacherSection, load_recipe
 from auricle.runtime.detector import load
 from auricle.synth.mixtures import Mixture
 from auricle.training.preparation import prepare, read_training_data, training_set, with_soft
@@ -73,7 +78,7 @@ def test_the_head_hears_training_clips_only(place):
     """Other labels of the held-out fold change nothing that is learnt."""
     material = material_of(place)
     train = in_fold(material, "1")
-    first = training_set(material, train).teacher_targets.class_scores
+    first = training_set(material, train).teacher.class_scores
     targets = material.targets.copy()
     targets[in_fold(material, "2")] = targets[in_fold(material, "2")][:, ::-1]
     swapped = make_training_items(
@@ -107,11 +112,11 @@ def test_sound_of_the_pool_alone_weighs_less(place):
     assert {(bool(p), float(w)) for p, w in zip(of_pool, data.weights, strict=True)} == {(True, 0.25), (False, 1.0)}
     silent = training_set(material_of(place, "soft", "teacher.head=none"), np.arange(12))
     labelled = [not isinstance(i, Mixture) and "clips/" in i.key for i in silent.clips]
-    assert silent.teacher_targets.class_scores is None
+    assert silent.teacher.class_scores is None
     assert silent.weights.tolist() == [1.0 if known else 0.0 for known in labelled]
 
 
-LESSONS = TeacherTargets(
+TEACHER = TeacherTargets(
     scores=np.arange(12, dtype=np.float16).reshape(6, 2) / 16,
     embeddings=np.arange(6, dtype=np.float16)[:, None],
     class_scores=np.array([[1, 0], [0.5, 0.5], [0, 1], [0, 1], [0.25, 0.75], [1, 0]], np.float32),
@@ -119,34 +124,69 @@ LESSONS = TeacherTargets(
     count=np.array([4, 1, 0]),
     labelled=np.array([True, False, True]),
     per_crop=2,
-    hop_share=1.0,
-    soft_weight=0.5,
+    hop=400.0,
     task="multi",
+    settings=TeacherSection(soft_weight=0.5),
 )
 PLAN = Plan(start=0.7, shift=0.6, speed=1.0, gain=1.0, noise=None, masks=np.zeros((2, 0, 2), np.float32))
 
 
+def placed(clip: int, start: float, shift: float) -> Crop:
+    first, plan = TEACHER.place(clip, replace(PLAN, start=start, shift=shift))
+    return Crop(clip, first, 10_000 - first, plan)
+
+
 def test_crops_begin_and_roll_by_whole_windows():
-    block, roll, plan = LESSONS.place(0, PLAN)
-    assert (block, roll, plan.start, plan.shift) == (2, 1, 0.0, 0.5)
-    assert LESSONS.place(1, PLAN)[0] == 0
-    assert LESSONS.place(2, PLAN) == (0, 0, PLAN)
+    first, plan = TEACHER.place(0, PLAN)
+    assert (first, plan.start, plan.shift) == (2 * 400, 0.0, 0.5)
+    assert TEACHER.place(1, PLAN)[0] == 0
+    assert TEACHER.place(2, PLAN) == (0, PLAN)
 
 
 def test_targets_by_hand():
-    hard = np.array([[0, 1], [0, 0], [1, 0]], np.float32)
-    targets, taught = LESSONS.teach(hard, [(0, 1, 1), (1, 0, 0), (2, 0, 0)])
-    assert targets.tolist() == [[0.25, 1.0], [0.25, 0.75], [1, 0]]  # half people, half teacher; teacher; people
+    hard = ClipBatch(torch.tensor([[0.0, 1], [0, 0], [1, 0]]))
+    crops = [placed(0, 0.34, 0.6), placed(1, 0.9, 0.0), placed(2, 0.9, 0.9)]  # window 1 of 3, rolled by one
+    found = TEACHER.collate(crops, {"clip": hard})
+    taught = found["teacher"]
+    # Half people, half teacher; teacher; people.
+    assert found["clip"].labels.tolist() == [[0.25, 1.0], [0.25, 0.75], [1, 0]]
     assert taught.windows[0].tolist() == [[0, 1], [0.5, 0.5]]  # rolled by one
     assert taught.windows[1].tolist() == [[0.25, 0.75], [0.25, 0.75]]  # the only window stands for the missing one
     assert taught.scores[0].tolist() == [4 / 16, 5 / 16]
     assert taught.embedding.tolist() == [[1.5], [4], [0]]
-    assert taught.heard.tolist() == [1, 1, 0]
+    assert taught.known.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize(("per_crop", "hop"), [(1, 4_000.0), (5, 800.0), (3, 133.333), (1, 20.0)])
+def test_the_windows_of_a_crop_are_those_where_it_was_placed(per_crop, hop):
+    """The slow way: the window that was drawn is looked up again from the place of the crop."""
+    count = 40
+    numbers = np.arange(count, dtype=np.float16)[:, None]
+    teacher = replace(TEACHER, scores=numbers, embeddings=numbers, class_scores=None, first=np.array([0]),
+                      count=np.array([count]), per_crop=per_crop, hop=hop)  # fmt: skip
+    for start in np.linspace(0, 0.999, 101):
+        for shift in (0.0, 0.3, 0.99):
+            first, plan = teacher.place(0, replace(PLAN, start=float(start), shift=shift))
+            crop = Crop(0, first, 1_000_000, plan)
+            window, roll = int(start * (count - per_crop + 1)), int(shift * per_crop)
+            expected = np.roll(window + np.arange(per_crop), roll)
+            assert teacher._windows(crop).tolist() == expected.tolist()
+
+
+def test_what_a_teacher_says_is_mixed_too_and_unknown_where_a_partner_was():
+    said = torch.tensor([[1.0], [0.0], [0.5]])
+    batch = TeacherBatch(said, 2 * said, said[:, None], torch.tensor([1.0, 1.0, 0.0]))
+    partner, weight = torch.tensor([1, 2, 0]), torch.tensor([0.75, 0.75, 1.0])
+    mixed = TEACHER.mix(batch, partner, weight)
+    assert mixed.scores[:, 0].tolist() == [0.75, 0.125, 0.5]
+    assert mixed.embedding[:, 0].tolist() == [1.5, 0.25, 1.0]
+    assert mixed.windows[:, 0, 0].tolist() == [0.75, 0.125, 0.5]
+    assert mixed.known.tolist() == [1, 0, 0]
 
 
 def test_several_windows_a_crop_teach_frames(place, tmp_path):
     material = material_of(place, "tenths")
-    assert training_set(material, np.arange(12)).teacher_targets.per_crop == 5
+    assert training_set(material, np.arange(12)).teacher.per_crop == 5
     heard = Listener()
     api.train(place / "folds.csv", out=tmp_path / "m", soft=place / "tenths", overrides=TINY, progress=heard)
     assert np.mean(heard.losses[-3:]) < np.mean(heard.losses[:3])

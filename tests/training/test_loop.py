@@ -249,13 +249,13 @@ def poison(monkeypatch):
     """Let the loss of one step be ``value`` times what it is."""
 
     def at(loop, step: int, value: float) -> None:
-        from auricle.training import objective
+        from auricle.training import targets
 
-        def poisoned(*args, training_loss=objective.training_loss, **kwargs):
-            parts = training_loss(*args, **kwargs)
-            return {**parts, "loss": parts["loss"] * value} if loop.state.step == step else parts
+        def poisoned(*args, clip_losses=targets.clip_losses, **kwargs):
+            parts = clip_losses(*args, **kwargs)
+            return {**parts, "clip": parts["clip"] * value} if loop.state.step == step else parts
 
-        monkeypatch.setattr(objective, "training_loss", poisoned)
+        monkeypatch.setattr(targets, "clip_losses", poisoned)
 
     return at
 
@@ -304,17 +304,17 @@ def out_of_memory(monkeypatch):
     """
 
     def at(fails: Callable[[int], bool]) -> list[int]:
-        from auricle.training import objective
+        from auricle.training import targets
 
-        sizes, training_loss = [], objective.training_loss
+        sizes, clip_losses = [], targets.clip_losses
 
-        def limited(output, targets, *args, **kwargs):
-            sizes.append(len(targets))
-            if fails(len(targets)):
+        def limited(output, labels, *args, **kwargs):
+            sizes.append(len(labels))
+            if fails(len(labels)):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-            return training_loss(output, targets, *args, **kwargs)
+            return clip_losses(output, labels, *args, **kwargs)
 
-        monkeypatch.setattr(objective, "training_loss", limited)
+        monkeypatch.setattr(targets, "clip_losses", limited)
         return sizes
 
     return at
@@ -480,10 +480,11 @@ def test_micro_batches_are_the_batch_in_parts(material_of, tmp_path):
         parts = _micro_batches(batch, count)
         assert len(parts) == min(count, 4)
         assert sum(share for _, share in parts) == pytest.approx(1)
-        for i, whole_field in enumerate(batch[:-2]):
+        for i, whole_field in enumerate(batch[:-1]):
             assert torch.equal(torch.cat([part[i] for part, _ in parts]), whole_field)
-        for i, whole_field in enumerate(batch.timed):
-            assert torch.equal(torch.cat([part.timed[i] for part, _ in parts]), whole_field)
+        for name, fields in batch.targets.items():
+            for i, whole_field in enumerate(fields):
+                assert torch.equal(torch.cat([part.targets[name][i] for part, _ in parts]), whole_field)
 
 
 @pytest.mark.parametrize("accumulate", [2, 4])

@@ -103,13 +103,13 @@ def test_batches_hold_what_is_known_of_when(material, tmp_path):
     frames = loop.timetable.axis.frames
     assert batch.timed.frames.shape == (len(batch.clips), frames, 2)
     for item, clip in enumerate(batch.clips.tolist()):
-        known, target = batch.timed.known[item], batch.targets[item]
+        known, target = batch.targets["frames"].known[item], batch.targets["clip"].labels[item]
         if material.manifest.clips[clip].strong:
             assert known.tolist() == [1, 1]
-            assert target.tolist() == batch.timed.frames[item].amax(0).tolist()
+            assert target.tolist() == batch.targets["frames"].frames[item].amax(0).tolist()
         else:
             assert known.tolist() == (target == 0).float().tolist()
-            assert not batch.timed.frames[item].any()
+            assert not batch.targets["frames"].frames[item].any()
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_bit(material, tmp_path):

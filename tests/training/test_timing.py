@@ -9,25 +9,24 @@ import torch
 from helpers.toydata import RATE, tiny
 
 from auricle.batches.augment.crop import Plan, augment_waveform, draw_plan, take_crop
-from auricle.batches.crops import Batch, FrameTargets, untimed
 from auricle.batches.frame_targets import (
     FrameAxis,
+    FrameBatch,
+    FrameLoss,
+    FrameTargets,
     crop_spans,
     frame_axis,
     frame_shares,
     frame_truth,
-    make_timetable,
+    make_frame_targets,
     merged_spans,
 )
-from auricle.batches.sampling import Mixture
+from auricle.batches.targets import Batch, ClipBatch, ClipTargets, ClipTask, Crop, collate_targets
 from auricle.data.manifest import Clip
-from auricle.distill.targets import no_teacher
-from auricle.nn.losses import training_loss
 from auricle.nn.network import NetworkOutput
 from auricle.nn.networks import build_network
 from auricle.results import Event
 from auricle.timeline import FrameGrid
-from auricle.training.objective import mix
 
 HOP = 100
 LABELS = ("a", "b")
@@ -113,48 +112,72 @@ def test_speed_does_not_move_logmels():
     np.testing.assert_array_equal(moved, spans)
 
 
+def frame_targets(clips: list[Clip], **settings) -> FrameTargets:
+    axis = FrameAxis(0, HOP, 10)
+    return make_frame_targets(clips, LABELS, axis, 1_000, length=1_000, rule="zero", speeds=True, **settings)
+
+
+WEAK = Clip("w", "w", ("a",))
+SILENT = Clip("s", "s", (), negative=True, events=())
+STRONG = Clip("t", "t", ("a", "b"), events=events(("a", 0.1, 0.45), ("b", 1.5, 1.6)))
+
+
+def crop_of(clip: int, **changes) -> Crop:
+    return Crop(clip, 0, 2_000, still(**changes))
+
+
 def test_a_weak_clip_and_a_mixture_have_no_targets():
-    clips = [Clip("w", "w", ("a",)), Clip("s", "s", (), negative=True, events=())]
-    table = make_timetable(clips, LABELS, FrameAxis(0, HOP, 10), 1_000)
-    arguments = {"first": 0, "speeds": True}
-    assert table.targets(0, 1_000, 1_000, still(), "zero", **arguments) is None
-    silent = table.targets(1, 1_000, 1_000, still(), "zero", **arguments)
+    source = frame_targets([WEAK, SILENT])
+    assert source.of_crop(crop_of(0)) is None
+    silent = source.of_crop(crop_of(1))
     assert silent is not None
     assert silent.shape == (10, 2)
     assert not silent.any()
 
 
-def batch(frames: torch.Tensor, known: torch.Tensor) -> Batch:
-    size = len(known)
-    ones = torch.ones(size)
-    return Batch(
-        torch.zeros(size, 8), torch.zeros(size, 2, 0, 2), torch.zeros(size, 0), torch.zeros(size, 2), ones,
-        torch.arange(size), no_teacher(size), FrameTargets(frames, known),
-    )  # fmt: skip
+def test_a_crop_of_a_strong_clip_has_the_labels_that_it_holds():
+    """Class b sounds after the crop; of the weak clip it is known that b is in none of its frames."""
+    labels = ClipTargets(np.array([[1, 1], [1, 0], [0, 0]], np.float32), ClipTask("multi", negatives=True))
+    sources = [labels, frame_targets([STRONG, WEAK, SILENT])]
+    found = collate_targets(sources, [crop_of(0), crop_of(1), crop_of(2)])
+    assert found["clip"].labels.tolist() == [[1, 0], [1, 0], [0, 0]]
+    assert found["frames"].known.tolist() == [[1, 1], [0, 1], [1, 1]]
+    expected = np.zeros((10, 2))
+    expected[1:5, 0] = 1, 1, 1, 0.5
+    np.testing.assert_allclose(found["frames"].frames[0], expected, atol=1e-6)
+    assert not found["frames"].frames[1:].any()
+    assert labels.labels[0].tolist() == [1, 1]  # those of the run stay
 
 
 def test_mixing_mixes_frames_and_knows_what_both_know():
     frames = torch.stack([torch.ones(3, 2), torch.zeros(3, 2), torch.full((3, 2), 0.5)])
     known = torch.tensor([[1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
-    mixture = Mixture(np.arange(3), np.array([1, 2, 0]), np.array([0.75, 0.25, 1.0], np.float32))
-    mixed = mix(batch(frames, known), mixture).timed
+    partner, weight = torch.tensor([1, 2, 0]), torch.tensor([0.75, 0.25, 1.0])
+    mixed = frame_targets([WEAK]).mix(FrameBatch(frames, known), partner, weight)
     assert mixed.frames[:, 0, 0].tolist() == pytest.approx([0.75, 0.375, 0.5])
-    assert mixed.known.tolist() == [[0, 1], [0, 1], [1, 1]]  # the third hears its own item alone
-    empty = mix(Batch(*batch(frames, known)[:7], untimed(3)), mixture).timed
-    assert (empty.frames.shape, empty.known.shape) == ((3, 0, 0), (3, 0))
+    assert mixed.known.tolist() == [[0, 1], [0, 1], [1, 1]]  # the third holds its own item alone
+
+
+def batch(frames: torch.Tensor, known: torch.Tensor) -> Batch:
+    size = len(known)
+    targets = {"clip": ClipBatch(torch.ones(size, 2)), "frames": FrameBatch(frames, known)}
+    return Batch(torch.zeros(size, 8), torch.zeros(size, 2, 0, 2), torch.zeros(size, 0), torch.ones(size),
+                 torch.arange(size), targets)  # fmt: skip
 
 
 def test_the_frame_part_of_the_loss_by_hand():
-    clip_logits = torch.zeros(1, 2)
     frame_logits = torch.tensor([[[2.0, -1.0], [0.0, 3.0]]])
     frames = torch.tensor([[[1.0, 0.0], [0.25, 1.0]]])
-    output = NetworkOutput(clip_logits, frame_logits, torch.zeros(1, 1))
-    common = {"task": "multi", "negatives": False, "frames": frames, "frame_weight": 3.0}
-    parts = training_loss(output, torch.tensor([[1.0, 1.0]]), torch.ones(1), known=torch.tensor([[1.0, 0.0]]), **common)
+    output = NetworkOutput(torch.zeros(1, 2), frame_logits, torch.zeros(1, 1))
+    step = batch(frames, torch.tensor([[1.0, 0.0]]))
+    loss = frame_targets([STRONG], weight=3.0).loss(1)
+    assert isinstance(loss, FrameLoss)
+    parts = loss(output, step)
     # -log sigmoid(2) and, at logit 0, log 2 whatever the target; class b is not known.
     assert float(parts["frames"]) == pytest.approx(3 * (np.log1p(np.exp(-2)) + np.log(2)) / 2, rel=1e-6)
-    assert "absent" not in parts
-    assert float(parts["loss"]) == pytest.approx(float(parts["frames"]) + 2 * np.log(2), rel=1e-6)
+    assert loss(output._replace(frame_logits=None), step) == {}
+    clip = ClipTargets(np.ones((1, 2), np.float32), ClipTask("multi", negatives=False), absent=False).loss(1)
+    assert {k: float(v) for k, v in clip(output, step).items()} == pytest.approx({"clip": 2 * np.log(2)}, rel=1e-6)
 
 
 def test_the_frames_of_a_network_are_those_of_its_grid():

@@ -15,21 +15,19 @@ import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from auricle.batches.augment.crop import Plan, augment_waveform, draw_plan, take_crop
 from auricle.batches.cache import WaveformCache
-from auricle.batches.frame_targets import Timetable
 from auricle.batches.sampling import CROP, Share, generator
+from auricle.batches.targets import Batch, Crop, TargetSource, collate_targets
 from auricle.batches.worker_status import WorkerStatus
 from auricle.data.arrays import load_array
 from auricle.data.manifest import ArraySpec, Clip
-from auricle.distill.targets import TeacherBatch, TeacherTargets, no_teacher
 from auricle.errors import InputError
 from auricle.nn.frontends.logmel import LOG_FLOOR
 from auricle.recipe.schema import Recipe
@@ -39,54 +37,11 @@ from auricle.synth.mixtures import Mixture, MixtureSources
 from auricle.timeline import pad_window, seconds_to_samples, window_starts
 
 
-class FrameTargets(NamedTuple):
-    """When the classes of a batch are heard, and of which classes of which item that is known.
+class CutCrop(NamedTuple):
+    """A crop and its sound, ``(sample,)`` or ``(mel, frame)``."""
 
-    Of a clip with weak labels it is known of the classes that are not in it: they are in none of its frames.
-
-    Shape:
-        frames: ``(batch, frame, label)`` in [0, 1]; known: ``(batch, label)``, 1 or 0.
-        Where no label of a run says when, both have axes of length 0.
-    """
-
-    frames: Tensor
-    known: Tensor
-
-
-def untimed(batch: int) -> FrameTargets:
-    """Return what a batch has where no label says when."""
-    return FrameTargets(torch.zeros(batch, 0, 0), torch.zeros(batch, 0))
-
-
-class Batch(NamedTuple):
-    """One step's input.
-
-    Shape:
-        inputs: ``(batch, sample)`` or ``(batch, mel, frame)``; masks: ``(batch, 2, mask, 2)``;
-        equalisers: ``(batch, point)`` in dB;
-        targets: ``(batch, label)``; weights and clips: ``(batch,)``.
-        taught: what the teacher says; without one, tensors with an axis of length 0.
-        timed: what is known of when.
-    """
-
-    inputs: Tensor
-    masks: Tensor
-    equalisers: Tensor
-    targets: Tensor
-    weights: Tensor
-    clips: Tensor
-    taught: TeacherBatch
-    timed: FrameTargets
-
-
-class _Crop(NamedTuple):
     inputs: FloatArray
-    masks: FloatArray
-    equaliser: FloatArray
-    clip: int
-    block: int = 0
-    roll: int = 0
-    frames: FloatArray | None = None
+    crop: Crop
 
 
 @dataclass(frozen=True)
@@ -148,17 +103,16 @@ def read_array(path: str, spec: ArraySpec, sample_rate: int, n_mels: int | None 
     return values
 
 
-class CropDataset(Dataset[_Crop]):
+class CropDataset(Dataset[CutCrop]):
     """Augmented crops by ``(epoch, clip)``.
 
     Args:
         clips: of the training part, and mixtures.
         reader: reads them.
         recipe: crop length, padding and augmentation.
-        teacher_targets: of a teacher: crops begin where its windows begin, and are rolled by whole windows.
+        sources: of targets, which may say where a crop lies.
         watch: where to note what is being read; None notes nothing.
         skipped_clips: numbers of clips that are not read: the next one that can be takes their place.
-        timetable: of the clips' events; None where no label says when.
     """
 
     def __init__(
@@ -166,19 +120,17 @@ class CropDataset(Dataset[_Crop]):
         clips: Sequence[Clip | Mixture],
         reader: ClipReader,
         recipe: Recipe,
-        teacher_targets: TeacherTargets | None = None,
+        sources: Sequence[TargetSource[Any]] = (),
         watch: WorkerStatus | None = None,
         skipped_clips: Collection[int] = (),
-        timetable: Timetable | None = None,
     ) -> None:
         self.clips = clips
         self.reader = reader
         self.recipe = recipe
-        self.teacher_targets = teacher_targets
+        self.sources = sources
         self.watch = watch
         self.skipped_clips = frozenset(skipped_clips)
-        self.timetable = timetable
-        self.length = crop_length(recipe, reader)
+        self.length = crop_length(recipe, is_logmel=reader.is_logmel)
 
     def plan(self, epoch: int, clip: int) -> Plan:
         """Return the augmentation of one crop."""
@@ -186,27 +138,21 @@ class CropDataset(Dataset[_Crop]):
         rng = generator(recipe.seed, CROP, epoch, clip)
         return draw_plan(recipe.augment, rng, recipe.data.clip_s * 1000, recipe.frontend.n_mels)
 
-    def __getitem__(self, position: tuple[int, int]) -> _Crop:
+    def __getitem__(self, position: tuple[int, int]) -> CutCrop:
         epoch, clip = position
         clip = replacement_clip(clip, self.skipped_clips, len(self.clips))
         with contextlib.nullcontext() if self.watch is None else self.watch.reading(clip):
             return self._crop(epoch, clip)
 
-    def _crop(self, epoch: int, clip: int) -> _Crop:
-        plan = self.plan(epoch, clip)
-        values = self.reader.read(self.clips[clip])
-        block, roll, first = 0, 0, 0
-        if self.teacher_targets is not None:
-            block, roll, plan = self.teacher_targets.place(clip, plan)
-            first = round(block * self.teacher_targets.hop_share * self.length / self.teacher_targets.per_crop)
-            values = values[..., first:]
-        rule, is_logmel, frames = self.recipe.data.pad, self.reader.is_logmel, None
-        if self.timetable is not None:
-            frames = self.timetable.targets(
-                clip, values.shape[-1], self.length, plan, rule, first=first, speeds=not is_logmel
-            )
-        crop = _feature_crop if is_logmel else _waveform_crop
-        return _Crop(crop(values, self.length, plan, rule), plan.masks, plan.equaliser, clip, block, roll, frames)
+    def _crop(self, epoch: int, clip: int) -> CutCrop:
+        plan, first = self.plan(epoch, clip), 0
+        for source in self.sources:
+            left_out, plan = source.place(clip, plan)
+            first += left_out
+        values = self.reader.read(self.clips[clip])[..., first:]
+        cut = _feature_crop if self.reader.is_logmel else _waveform_crop
+        inputs = cut(values, self.length, plan, self.recipe.data.pad)
+        return CutCrop(inputs, Crop(clip, first, values.shape[-1], plan))
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -219,10 +165,10 @@ def replacement_clip(clip: int, skipped_clips: Collection[int], count: int) -> i
     return clip
 
 
-def crop_length(recipe: Recipe, reader: ClipReader) -> int:
-    """Return the length of a crop along its last axis."""
+def crop_length(recipe: Recipe, *, is_logmel: bool) -> int:
+    """Return the length of a crop along its last axis, in samples or in log-mel frames."""
     samples = seconds_to_samples(recipe.data.clip_s, recipe.frontend.sample_rate)
-    if not reader.is_logmel:
+    if not is_logmel:
         return samples
     return samples // seconds_to_samples(recipe.frontend.hop_ms / 1000, recipe.frontend.sample_rate)
 
@@ -269,7 +215,7 @@ def scoring_hop_samples(recipe: Recipe) -> int:
 
 def scoring_windows(values: FloatArray, recipe: Recipe, reader: ClipReader) -> FloatArray:
     """Return the windows by which a clip is scored, ``(window, ...)``: the runtime's own for waveforms."""
-    length, hop = crop_length(recipe, reader), scoring_hop_samples(recipe)
+    length, hop = crop_length(recipe, is_logmel=reader.is_logmel), scoring_hop_samples(recipe)
     if not reader.is_logmel:
         return cut_windows(np.asarray(values), length, hop, recipe.data.pad, (frame_samples(recipe) - 1) // 2)
     per_frame = seconds_to_samples(recipe.frontend.hop_ms / 1000, recipe.frontend.sample_rate)
@@ -280,7 +226,7 @@ def scoring_windows(values: FloatArray, recipe: Recipe, reader: ClipReader) -> F
 def make_loader(
     dataset: CropDataset,
     share: Share,
-    collate: Callable[[list[_Crop]], Batch],
+    collate: Callable[[list[CutCrop]], Batch],
     *,
     first_step: int,
     last_step: int,
@@ -293,7 +239,7 @@ def make_loader(
 
     One loader serves all epochs, so that nothing stops at their borders.
     """
-    loader: DataLoader[_Crop] = DataLoader(
+    loader: DataLoader[CutCrop] = DataLoader(
         dataset,
         batch_sampler=_Walk(share, first_step, last_step),
         collate_fn=collate,
@@ -326,48 +272,25 @@ class Collate:
     """Crops to a batch; a class and no closure, because loader processes may have to be sent it.
 
     Attributes:
-        targets: ``(clip, label)``.
         weights: ``(clip,)``.
-        teacher_targets: of a teacher, who may also speak of the classes.
-        timetable: of the clips' events; None where no label says when.
+        sources: of targets, in the order in which they are asked.
     """
 
-    targets: FloatArray
     weights: FloatArray
-    teacher_targets: TeacherTargets | None = None
-    timetable: Timetable | None = None
+    sources: Sequence[TargetSource[Any]]
 
-    def __call__(self, crops: list[_Crop]) -> Batch:
+    def __call__(self, crops: list[CutCrop]) -> Batch:
         """Stack the crops and look up what is known of them."""
-        clips = np.array([crop.clip for crop in crops])
-        targets, taught = self.targets[clips], no_teacher(len(crops))
-        timed = untimed(len(crops)) if self.timetable is None else self._timed(crops, targets, self.timetable)
-        if self.teacher_targets is not None:
-            targets, taught = self.teacher_targets.teach(
-                targets, [(crop.clip, crop.block, crop.roll) for crop in crops]
-            )
+        places = [crop.crop for crop in crops]
+        clips = np.array([place.clip for place in places])
         return Batch(
             torch.from_numpy(np.stack([crop.inputs for crop in crops])),
-            torch.from_numpy(np.stack([crop.masks for crop in crops])),
-            torch.from_numpy(np.stack([crop.equaliser for crop in crops])),
-            torch.from_numpy(targets),
+            torch.from_numpy(np.stack([place.plan.masks for place in places])),
+            torch.from_numpy(np.stack([place.plan.equaliser for place in places])),
             torch.from_numpy(self.weights[clips]),
             torch.from_numpy(clips),
-            taught,
-            timed,
+            collate_targets(self.sources, places),
         )
-
-    @staticmethod
-    def _timed(crops: list[_Crop], targets: FloatArray, timetable: Timetable) -> FrameTargets:
-        """Return when the classes are heard; ``targets`` become what the crops of strong clips hold."""
-        frames = np.zeros((len(crops), timetable.axis.frames, timetable.labels), np.float32)
-        known = (targets == 0).astype(np.float32)
-        for i, crop in enumerate(crops):
-            if crop.frames is not None:
-                frames[i], known[i] = crop.frames, 1
-                if timetable.replaces[crop.clip]:
-                    targets[i] = crop.frames.max(axis=0, initial=0)
-        return FrameTargets(torch.from_numpy(frames), torch.from_numpy(known))
 
 
 def _begin_worker(trainer: int, worker: int) -> None:

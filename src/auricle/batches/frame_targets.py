@@ -13,12 +13,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor, nn
 
 from auricle.batches.augment.crop import Plan
+from auricle.batches.targets import (
+    Batch,
+    ClipBatch,
+    ClipTargets,
+    Crop,
+    TargetsByName,
+    TargetSource,
+    blend,
+    known_of_both,
+)
 from auricle.data.manifest import Clip
+from auricle.nn.losses import frame_loss
+from auricle.nn.network import NetworkOutput
 from auricle.results import Event, FloatArray
 from auricle.synth.mixtures import Mixture
 from auricle.timeline import FrameGrid
@@ -108,41 +123,110 @@ def _shifted(spans: Spans, by: float) -> Spans:
     return np.asarray(spans + np.array([0.0, by, by]))
 
 
+class FrameBatch(NamedTuple):
+    """When the classes of a batch are present, and of which classes of which item that is known.
+
+    Of a clip with weak labels it is known of the classes that are not in it: they are in none of its frames.
+
+    Shape:
+        frames: ``(batch, frame, label)`` in [0, 1]; known: ``(batch, label)``, 1 or 0.
+    """
+
+    frames: Tensor
+    known: Tensor
+
+
 @dataclass(frozen=True, eq=False)
-class Timetable:
-    """The events of the clips of a run, and the frames that are to tell them.
+class FrameTargets(TargetSource[FrameBatch]):
+    """Frame targets of clips, where labels say when.
 
     Attributes:
         axis: of the network, for one crop.
         spans: of each clip; None where nobody said when.
         labels: number of classes.
-        replaces: for each clip, whether its clip target is what the crop holds: only hard labels are cut with it.
+        refines: for each clip, whether its clip target is what the crop holds: only hard labels are cut with it.
+        length: entries of a crop.
+        rule: of ``timeline.pad_window``.
+        speeds: whether the plan's speed is applied (it is not to log-mels).
+        weight: of this part of the loss.
     """
 
     axis: FrameAxis
     spans: tuple[Spans | None, ...]
     labels: int
-    replaces: tuple[bool, ...]
+    refines: tuple[bool, ...]
+    length: int
+    rule: str
+    speeds: bool
+    weight: float = 1.0
+    name = "frames"
 
-    def targets(
-        self, clip: int, available: int, length: int, plan: Plan, rule: str, *, first: int, speeds: bool
-    ) -> FloatArray | None:
+    def of_crop(self, crop: Crop) -> FloatArray | None:
         """Return the frame targets of a crop, ``(frame, label)``; None for a clip with weak labels."""
-        spans = self.spans[clip]
+        spans = self.spans[crop.clip]
         if spans is None:
             return None
-        moved = crop_spans(spans, available, length, plan, rule, first=first, speeds=speeds)
+        moved = crop_spans(
+            spans, crop.available, self.length, crop.plan, self.rule, first=crop.first, speeds=self.speeds
+        )
         return frame_shares(moved, self.axis, self.labels)
 
+    def collate(self, crops: Sequence[Crop], found: TargetsByName) -> dict[str, Any]:
+        """Return the frame targets; the labels of strong clips become those that their crops hold."""
+        clip = found[ClipTargets.name].labels.numpy()
+        frames = np.zeros((len(crops), self.axis.frames, self.labels), np.float32)
+        known = (clip == 0).astype(np.float32)
+        for i, crop in enumerate(crops):
+            shares = self.of_crop(crop)
+            if shares is not None:
+                frames[i], known[i] = shares, 1
+                if self.refines[crop.clip]:
+                    clip[i] = shares.max(axis=0, initial=0)
+        refined = ClipBatch(torch.from_numpy(clip))
+        return {ClipTargets.name: refined, self.name: FrameBatch(torch.from_numpy(frames), torch.from_numpy(known))}
 
-def make_timetable(
-    clips: Sequence[Clip | Mixture], labels: Sequence[str], axis: FrameAxis, entries_per_s: float
-) -> Timetable:
-    """Return the timetable of clips; a mixture has no events that anybody named."""
+    def mix(self, targets: FrameBatch, partner: Tensor, weight: Tensor) -> FrameBatch:
+        """Mix frames as the sound is mixed; of a mix is known what is known of both, where both are heard."""
+        return FrameBatch(blend(targets.frames, partner, weight), known_of_both(targets.known, partner, weight))
+
+    def loss(self, embedding_size: int) -> FrameLoss:
+        """Return the loss of frame scores."""
+        del embedding_size
+        return FrameLoss(self.weight)
+
+
+class FrameLoss(nn.Module):
+    """Part of the loss that frame targets give; none where the network has no frames."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, output: NetworkOutput, batch: Batch) -> dict[str, Tensor]:
+        """Return the part, a mean over the batch."""
+        if output.frame_logits is None:
+            return {}
+        targets: FrameBatch = batch.targets[FrameTargets.name]
+        found = frame_loss(output.frame_logits, targets.frames, targets.known, batch.weights)
+        return {"frames": self.weight * found}
+
+
+def make_frame_targets(
+    clips: Sequence[Clip | Mixture],
+    labels: Sequence[str],
+    axis: FrameAxis,
+    entries_per_s: float,
+    *,
+    length: int,
+    rule: str,
+    speeds: bool,
+    weight: float = 1.0,
+) -> FrameTargets:
+    """Return the frame targets of clips; a mixture has no events that anybody named."""
     events = [clip.events if isinstance(clip, Clip) else None for clip in clips]
     spans = tuple(None if e is None else merged_spans(e, labels, entries_per_s) for e in events)
-    replaces = tuple(isinstance(clip, Clip) and clip.strong and clip.kind == "hard" for clip in clips)
-    return Timetable(axis, spans, len(labels), replaces)
+    refines = tuple(isinstance(clip, Clip) and clip.strong and clip.kind == "hard" for clip in clips)
+    return FrameTargets(axis, spans, len(labels), refines, length, rule, speeds, weight)
 
 
 def frame_truth(clip: Clip, labels: Sequence[str], grid: FrameGrid, frames: int, sample_rate: int) -> FloatArray:

@@ -20,7 +20,7 @@ from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
-from auricle.batches.crops import Batch
+from auricle.batches.targets import Batch
 from auricle.batches.worker_status import WorkerStatus
 from auricle.errors import TrainingError
 from auricle.progress import Progress

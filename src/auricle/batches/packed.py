@@ -21,9 +21,9 @@ from torch.utils.data import Dataset
 
 from auricle.batches.augment.batch import WavePlan, apply_waves, draw_waves
 from auricle.batches.augment.offline import draw_copy, make_copy
-from auricle.batches.crops import Batch, ClipReader, crop_length, untimed
+from auricle.batches.crops import ClipReader, crop_length
+from auricle.batches.targets import Batch, ClipBatch, ClipTargets
 from auricle.data.manifest import Clip
-from auricle.distill.targets import no_teacher
 from auricle.recipe.schema import Recipe
 from auricle.results import FloatArray
 from auricle.synth.mixtures import Mixture
@@ -93,7 +93,7 @@ class WaveDataset(Dataset[Batch]):
     ) -> None:
         self.recipe = recipe
         self.targets, self.weights = targets, weights
-        self.length = crop_length(recipe, reader)
+        self.length = crop_length(recipe, is_logmel=reader.is_logmel)
         fastest = recipe.augment.speed[1]
         self.needed = self.length if fastest == 1.0 else int(self.length * fastest) + 2
         self.versions = 1 + recipe.augment.copies
@@ -116,11 +116,9 @@ class WaveDataset(Dataset[Batch]):
             torch.from_numpy(changed),
             torch.from_numpy(plan.masks),
             torch.zeros(len(clips), 0),
-            torch.from_numpy(self.targets[clips]),
             torch.from_numpy(self.weights[clips]),
             torch.from_numpy(clips),
-            no_teacher(len(clips)),
-            untimed(len(clips)),
+            {ClipTargets.name: ClipBatch(torch.from_numpy(self.targets[clips]))},
         )
 
     def __len__(self) -> int:

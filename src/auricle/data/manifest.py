@@ -134,6 +134,11 @@ class Manifest:
         return self.root.stem if self.root.is_file() else self.root.name
 
     @property
+    def is_logmel(self) -> bool:
+        """Whether the clips are log-mels already."""
+        return self.arrays is not None and self.arrays.kind == "logmel"
+
+    @property
     def negatives(self) -> int:
         """How many clips are negatives."""
         return sum(clip.negative for clip in self.clips)

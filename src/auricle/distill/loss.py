@@ -7,18 +7,36 @@ averaged, exported or shipped.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from auricle.distill.targets import TeacherBatch, TeacherTargets
+from auricle.batches.targets import Batch
 from auricle.nn.network import NetworkOutput
 from auricle.recipe.schema import TeacherSection
 from auricle.results import FloatArray
 
-#: So many windows say enough about the spread of embeddings.
-_SAMPLE = 4_096
 _LEAST_SPREAD = 1e-3
+#: The name of a teacher's targets in a batch.
+TEACHER = "teacher"
+
+
+class TeacherBatch(NamedTuple):
+    """What a teacher says about a batch of crops.
+
+    Shape:
+        scores: of its own classes, ``(batch, class)``.
+        embedding: ``(batch, dimension)``.
+        windows: of the run's classes in each window of the crop, ``(batch, window, label)``; none if one fills it.
+        known: 1 where the teacher has labelled the item, else 0, ``(batch,)``.
+    """
+
+    scores: Tensor
+    embedding: Tensor
+    windows: Tensor
+    known: Tensor
 
 
 class DistillationLoss(nn.Module):
@@ -46,20 +64,21 @@ class DistillationLoss(nn.Module):
         self.register_buffer("mean", torch.from_numpy(values.mean(0)))
         self.register_buffer("scale", torch.from_numpy(np.maximum(values.std(0), _LEAST_SPREAD)))
 
-    def forward(self, output: NetworkOutput, taught: TeacherBatch) -> dict[str, Tensor]:
-        """Return the parts of the loss, each a mean over the batch, zero for what the teacher did not hear."""
+    def forward(self, output: NetworkOutput, batch: Batch) -> dict[str, Tensor]:
+        """Return the parts of the loss, each a mean over the batch, zero for what the teacher has not labelled."""
+        taught: TeacherBatch = batch.targets[TEACHER]
         parts: dict[str, Tensor] = {}
         if self.classes is not None:
             logits = self.classes(output.embedding)
             loss = nn.functional.binary_cross_entropy_with_logits(logits, taught.scores, reduction="none").sum(-1)
-            parts["teacher_classes"] = self.weights.classes_weight * (loss * taught.heard).mean()
+            parts["teacher_classes"] = self.weights.classes_weight * (loss * taught.known).mean()
         if self.embedding is not None:
             wanted = (taught.embedding - self.mean) / self.scale
             loss = (self.embedding(output.embedding) - wanted).square().mean(-1)
-            parts["teacher_embedding"] = self.weights.embedding_weight * (loss * taught.heard).mean()
+            parts["teacher_embedding"] = self.weights.embedding_weight * (loss * taught.known).mean()
         if taught.windows.shape[1] and output.frame_logits is not None:
             loss = window_loss(output.frame_logits, taught.windows)
-            parts["teacher_windows"] = self.weights.window_weight * (loss * taught.heard).mean()
+            parts["teacher_windows"] = self.weights.window_weight * (loss * taught.known).mean()
         return parts
 
 
@@ -75,13 +94,3 @@ def window_loss(frame_logits: Tensor, windows: Tensor) -> Tensor:
     pooled = pooled.clamp(1e-5, 1 - 1e-5)
     loss = -(windows * torch.log(pooled) + (1 - windows) * torch.log1p(-pooled))
     return loss.mean(1).sum(-1)
-
-
-def make_distillation_loss(
-    student: int, teacher_targets: TeacherTargets | None, weights: TeacherSection
-) -> DistillationLoss | None:
-    """Return the layers for a run's lessons; None where there is no teacher."""
-    if teacher_targets is None:
-        return None
-    sample = np.linspace(0, len(teacher_targets.scores) - 1, min(_SAMPLE, len(teacher_targets.scores))).astype(np.int64)
-    return DistillationLoss(student, teacher_targets.scores[sample], teacher_targets.embeddings[sample], weights)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,13 @@ import torch
 from torch import Tensor
 
 from auricle.batches.augment.crop import Plan
+from auricle.batches.crops import crop_length
+from auricle.batches.targets import ClipBatch, ClipTargets, Crop, TargetsByName, TargetSource, blend, known_of_both
 from auricle.data.manifest import Clip, Manifest
+from auricle.distill.loss import TEACHER, DistillationLoss, TeacherBatch
 from auricle.distill.store import Row, SoftStore, item_key, open_store
 from auricle.errors import ConfigError, DataError
-from auricle.recipe.schema import Recipe
+from auricle.recipe.schema import Recipe, TeacherSection
 from auricle.results import FloatArray
 from auricle.synth.mixtures import Mixture, MixtureSources
 from auricle.teachers.heads import fit_head
@@ -30,46 +33,27 @@ from auricle.teachers.label_map import same_names
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+#: So many windows say enough about the spread of embeddings.
+_SAMPLE = 4_096
 #: Windows must fill a crop exactly, up to this share of a window.
 _FIT_TOLERANCE = 1e-3
 
 
-class TeacherBatch(NamedTuple):
-    """What a teacher says about a batch of crops.
-
-    Shape:
-        scores: of its own classes, ``(batch, class)``.
-        embedding: ``(batch, dimension)``.
-        windows: of the run's classes in each window of the crop, ``(batch, window, label)``; none if one fills it.
-        heard: 1 where the teacher heard the item, else 0, ``(batch,)``.
-    """
-
-    scores: Tensor
-    embedding: Tensor
-    windows: Tensor
-    heard: Tensor
-
-
-def no_teacher(batch: int) -> TeacherBatch:
-    """Return what a batch has where there is no teacher."""
-    return TeacherBatch(torch.zeros(batch, 0), torch.zeros(batch, 0), torch.zeros(batch, 0, 0), torch.zeros(batch))
-
-
 @dataclass(frozen=True, eq=False)
-class TeacherTargets:
-    """What a teacher says about the items of a run.
+class TeacherTargets(TargetSource[TeacherBatch]):
+    """A teacher's labels of the items of a run: crops begin where its windows begin, and are rolled by whole windows.
 
     Attributes:
         scores: of its own classes, ``(window, class)`` float16, memory-mapped; no columns if they are the run's.
         embeddings: ``(window, dimension)`` float16; no columns if there are none.
-        class_scores: of the run's classes, ``(window, label)``; None where the teacher does not speak them.
-        first: the first window of each item, ``(item,)``; -1 where the teacher did not hear it.
+        class_scores: of the run's classes, ``(window, label)``; None where the teacher does not know them.
+        first: the first window of each item, ``(item,)``; -1 where the teacher has not labelled it.
         count: how many windows each item has.
         labelled: which items have labels of people too, ``(item,)``.
         per_crop: windows in a crop.
-        hop_share: step between windows as a share of a window.
-        soft_weight: weight of the teacher where an item has both kinds of labels.
+        hop: entries of the input between the beginnings of two windows.
         task: ``single`` or ``multi``: how the windows of a crop make its targets (mean or highest).
+        settings: weight beside the labels of people, and weights of the parts of the loss.
     """
 
     scores: FloatArray
@@ -79,49 +63,59 @@ class TeacherTargets:
     count: IntArray
     labelled: BoolArray
     per_crop: int
-    hop_share: float
-    soft_weight: float
+    hop: float
     task: str
+    settings: TeacherSection
+    name = TEACHER
 
-    def place(self, item: int, plan: Plan) -> tuple[int, int, Plan]:
-        """Return the window at which a crop begins, by how many windows it is rolled, and the plan for the rest."""
-        if self.first[item] < 0:
-            return 0, 0, plan
-        blocks = max(1, int(self.count[item]) - self.per_crop + 1)
-        block, roll = int(plan.start * blocks), 0
+    def place(self, clip: int, plan: Plan) -> tuple[int, Plan]:
+        """Move the crop to the beginning of a window, and its roll to a whole number of windows."""
+        if self.first[clip] < 0:
+            return 0, plan
+        windows = max(1, int(self.count[clip]) - self.per_crop + 1)
         if self.per_crop > 1:
-            roll = int(plan.shift * self.per_crop)
-            plan = replace(plan, shift=roll / self.per_crop)
-        return block, roll, replace(plan, start=0.0)
+            plan = replace(plan, shift=int(plan.shift * self.per_crop) / self.per_crop)
+        return round(int(plan.start * windows) * self.hop), replace(plan, start=0.0)
 
-    def teach(self, targets: FloatArray, places: Sequence[tuple[int, int, int]]) -> tuple[FloatArray, TeacherBatch]:
-        """Return the targets of a batch with the teacher's word in them, and the rest of what it says.
+    def _windows(self, crop: Crop) -> IntArray:
+        """Return the windows of a placed crop in the order in which they sound; the last stands for missing ones."""
+        inside = round(crop.first / self.hop) + np.arange(self.per_crop)
+        rows = self.first[crop.clip] + np.minimum(inside, self.count[crop.clip] - 1)
+        return np.roll(rows, round(crop.plan.shift * self.per_crop))
 
-        Args:
-            targets: of people, ``(batch, label)``.
-            places: item, block and roll of each crop.
-        """
-        size, labels = targets.shape
+    def collate(self, crops: Sequence[Crop], found: TargetsByName) -> dict[str, Any]:
+        """Return what the teacher says of the crops; the labels of clips become a weighted mean with the teacher's."""
+        clip = found[ClipTargets.name].labels.numpy()
+        size, labels = clip.shape
         several = self.per_crop if self.class_scores is not None and self.per_crop > 1 else 0
         scores = np.zeros((size, self.scores.shape[1]), np.float32)
         embedding = np.zeros((size, self.embeddings.shape[1]), np.float32)
         windows = np.zeros((size, several, labels), np.float32)
-        heard = np.zeros(size, np.float32)
-        for i, (item, block, roll) in enumerate(places):
-            if self.first[item] < 0:
+        known = np.zeros(size, np.float32)
+        for i, crop in enumerate(crops):
+            if self.first[crop.clip] < 0:
                 continue
-            inside = np.minimum(block + np.arange(self.per_crop), self.count[item] - 1)
-            rows = np.roll(self.first[item] + inside, roll)
-            scores[i], heard[i] = self.scores[rows].max(0), 1
+            rows = self._windows(crop)
+            scores[i], known[i] = self.scores[rows].max(0), 1
             embedding[i] = self.embeddings[rows].astype(np.float32).mean(0)
             if self.class_scores is not None:
-                found = self.class_scores[rows]
-                soft = found.mean(0) if self.task == "single" else found.max(0)
-                share = self.soft_weight if self.labelled[item] else 1.0
-                targets[i] = (1 - share) * targets[i] + share * soft
-                windows[i] = found[: windows.shape[1]]
-        tensors = map(torch.from_numpy, (scores, embedding, windows, heard))
-        return targets, TeacherBatch(*tensors)
+                said = self.class_scores[rows]
+                soft = said.mean(0) if self.task == "single" else said.max(0)
+                weight = self.settings.soft_weight if self.labelled[crop.clip] else 1.0
+                clip[i] = (1 - weight) * clip[i] + weight * soft
+                windows[i] = said[:several]
+        batch = TeacherBatch(*map(torch.from_numpy, (scores, embedding, windows, known)))
+        return {ClipTargets.name: ClipBatch(torch.from_numpy(clip)), self.name: batch}
+
+    def mix(self, targets: TeacherBatch, partner: Tensor, weight: Tensor) -> TeacherBatch:
+        """Mix what the teacher says as the sound is mixed; of a mix is known what is known of both."""
+        scores, embedding, windows = (blend(values, partner, weight) for values in targets[:-1])
+        return TeacherBatch(scores, embedding, windows, known_of_both(targets.known, partner, weight))
+
+    def loss(self, embedding_size: int) -> DistillationLoss:
+        """Return layers and losses for what the teacher says."""
+        sample = np.linspace(0, len(self.scores) - 1, min(_SAMPLE, len(self.scores))).astype(np.int64)
+        return DistillationLoss(embedding_size, self.scores[sample], self.embeddings[sample], self.settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,6 +269,7 @@ def make_training_items(
     clip = np.array([*list(range(len(chosen))) * repeats, *[-1] * (len(pooled) + len(mixtures))], np.int64)
     class_scores = _class_scores(soft_labels, rows, targets, recipe)
     known = set(soft_labels.manifest.labels) == set(store.index.labels)
+    per_crop, is_logmel = _windows_a_crop(store, recipe), soft_labels.manifest.is_logmel
     teacher_targets = TeacherTargets(
         store.scores[:, :0] if known else store.scores,
         store.embeddings,
@@ -282,10 +277,10 @@ def make_training_items(
         np.array([first for first, _ in spans], np.int64),
         np.array([count for _, count in spans], np.int64),
         (clip >= 0) & soft_labels.has_labels,
-        _windows_a_crop(store, recipe),
-        store.index.hop_s / store.index.window_s,
-        recipe.teacher.soft_weight,
+        per_crop,
+        store.index.hop_s / store.index.window_s * crop_length(recipe, is_logmel=is_logmel) / per_crop,
         recipe.task,
+        recipe.teacher,
     )
     weights = np.array(
         [_weight(soft_labels, item, recipe, spoken=class_scores is not None) for item in items], np.float32

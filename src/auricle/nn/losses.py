@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What training minimises, as named parts: ``loss`` is their weighted sum.
+"""What training minimises, as named and weighted parts; their sum is the loss.
 
 Weak labels say more than they seem to: a class that is *absent* from a clip is absent from every frame of
 it. So besides the clip loss, frames of absent classes are pushed to zero, which keeps a detector quiet
@@ -7,6 +7,8 @@ between events and on negatives. Where labels say when, every frame has a target
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +50,7 @@ def _one_of_n(logits: Tensor, targets: Tensor, temperature: float, *, negatives:
     return -(targets * log_scores).sum(-1) * temperature**2
 
 
-def training_loss(
+def clip_losses(
     output: NetworkOutput,
     targets: Tensor,
     weights: Tensor,
@@ -56,11 +58,9 @@ def training_loss(
     task: str,
     negatives: bool,
     temperature: float = 1.0,
-    frames: Tensor | None = None,
-    known: Tensor | None = None,
-    frame_weight: float = 1.0,
+    absent: bool = True,
 ) -> dict[str, Tensor]:
-    """Return ``loss`` and its parts, each a mean over the batch.
+    """Return the parts of the loss that labels of clips give, each a mean over the batch.
 
     Args:
         output: of the network.
@@ -69,9 +69,7 @@ def training_loss(
         task: ``single`` (cross-entropy over the labels) or ``multi`` (binary cross-entropy for each).
         negatives: whether clips of no class take part.
         temperature: divides the logits of the one-of-n part (Hinton et al. 2015).
-        frames: targets ``(batch, frame, label)`` in [0, 1]; None or no frame where no label says when.
-        known: ``(batch, label)``, 1 where they are known.
-        frame_weight: of the frame targets' part.
+        absent: whether frames of absent classes are pushed to zero; not where frames have targets of their own.
     """
     presence = nn.functional.binary_cross_entropy_with_logits(output.clip_logits, targets, reduction="none")
     parts: dict[str, Tensor] = {}
@@ -82,11 +80,26 @@ def training_loss(
     else:
         clip = presence.sum(-1)
     parts["clip"] = (clip * weights).mean()
-    if output.frame_logits is not None and frames is not None and known is not None and frames.shape[1] > 0:
-        wrong = nn.functional.binary_cross_entropy_with_logits(output.frame_logits, frames, reduction="none")
-        parts["frames"] = frame_weight * ((wrong.mean(1) * known).sum(-1) * weights).mean()
-    elif output.frame_logits is not None:
-        absent = (targets == 0).to(targets.dtype)[:, None, :]
-        silent = nn.functional.softplus(output.frame_logits) * absent
+    if output.frame_logits is not None and absent:
+        missing = (targets == 0).to(targets.dtype)[:, None, :]
+        silent = nn.functional.softplus(output.frame_logits) * missing
         parts["absent"] = ABSENT_WEIGHT * (silent.mean(1).sum(-1) * weights).mean()
-    return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+    return parts
+
+
+def frame_loss(frame_logits: Tensor, frames: Tensor, known: Tensor, weights: Tensor) -> Tensor:
+    """Return the cross-entropy of frame scores where targets are known, a mean over the batch.
+
+    Args:
+        frame_logits: ``(batch, frame, label)``.
+        frames: targets of the same shape, in [0, 1].
+        known: ``(batch, label)``, 1 where they are known.
+        weights: ``(batch,)``.
+    """
+    wrong = nn.functional.binary_cross_entropy_with_logits(frame_logits, frames, reduction="none")
+    return ((wrong.mean(1) * known).sum(-1) * weights).mean()
+
+
+def total_loss(parts: Mapping[str, Tensor]) -> Tensor:
+    """Return the sum of the parts."""
+    return torch.stack(list(parts.values())).sum()

@@ -233,7 +233,7 @@ class Detector:
         return self._in_order(item for item in items if isinstance(item, Event))
 
     def candidates(self, scores: Scores, duration_s: float) -> Scores | tuple[Event, ...]:
-        """Return what any threshold could make of raw scores: for ``evaluation.events.psds``, which looks at all of them.
+        """Return what any threshold could make of raw scores, for ``evaluation.events.psds``, which tries them all.
 
         The scores as they are smoothed, or for models that make boxes, all boxes with their confidence.
         """

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from auricle.errors import DataError
-from auricle.nn.losses import training_loss
+from auricle.nn.losses import clip_losses, total_loss
 from auricle.nn.networks import Network, build_network
 from auricle.progress import Progress
 from auricle.recipe.schema import Recipe, make_recipe
@@ -159,8 +159,8 @@ def count_gflop(network: Network, recipe: Recipe, labels: int) -> float:
     targets = torch.eye(2, labels)
     with FlopCounterMode(display=False) as counter:
         output = network.train()(torch.randn(2, piece))
-        parts = training_loss(output, targets, torch.ones(2), task="single", negatives=False)
-        torch.autograd.backward(parts["loss"])
+        parts = clip_losses(output, targets, torch.ones(2), task="single", negatives=False)
+        torch.autograd.backward(total_loss(parts))
     network.zero_grad()
     return float(counter.get_total_flops()) / 2 * recipe.data.batch_size * samples / piece / 1e9
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitting the expert for textures (``nn.clip_statistics``) before training: logistic regression on clips as they are."""
+"""Fitting the clip-statistics branch (``nn.clip_statistics``) before training: logistic regression on whole clips."""
 
 from __future__ import annotations
 

@@ -26,24 +26,21 @@ import torch
 from torch import Tensor
 
 from auricle.batches.crops import (
-    Batch,
     ClipReader,
     Collate,
     CropDataset,
-    FrameTargets,
     crop_length,
     make_batch_loader,
     make_loader,
     replacement_clip,
 )
-from auricle.batches.frame_targets import Timetable, frame_axis, make_timetable
+from auricle.batches.frame_targets import FrameTargets, frame_axis, make_frame_targets
 from auricle.batches.loader import Feeder, FeedingError
 from auricle.batches.packed import WaveDataset
 from auricle.batches.sampling import STEP, BatchPlan, Share, generator
+from auricle.batches.targets import Batch, ClipTargets, ClipTask, TargetSource
 from auricle.batches.worker_status import WorkerStatus
 from auricle.data.manifest import Clip
-from auricle.distill.loss import make_distillation_loss
-from auricle.distill.targets import TeacherBatch, TeacherTargets
 from auricle.errors import Interrupted, TrainingError
 from auricle.files import require_space, write_json
 from auricle.nn.networks import Network
@@ -57,7 +54,7 @@ from auricle.training.devices import make_fabric
 from auricle.training.distributed import ALONE, Group
 from auricle.training.guards import more_parts, norm_statistics, put_back, spike_in
 from auricle.training.logs import RunLog
-from auricle.training.objective import Objective, Target, mix
+from auricle.training.objective import Objective, mix
 from auricle.training.optim import average, learning_rate_factor, make_optimizer, restore
 from auricle.training.phases import Phases
 
@@ -76,7 +73,7 @@ class TrainingSet:
         targets: ``(clip, label)`` in [0, 1].
         weights: ``(clip,)``, weight of each clip's loss.
         draws: ``(clip,)``, how often to draw each clip; None is once an epoch.
-        teacher_targets: what a teacher says about them; None without one.
+        teacher: source of a teacher's labels of them; None without one.
         labels: the classes, in the order of the targets; needed where labels say when.
     """
 
@@ -84,7 +81,7 @@ class TrainingSet:
     targets: FloatArray
     weights: FloatArray
     draws: npt.NDArray[np.floating] | None = None
-    teacher_targets: TeacherTargets | None = None
+    teacher: TargetSource[Any] | None = None
     labels: Sequence[str] = ()
 
     @property
@@ -92,20 +89,10 @@ class TrainingSet:
         """Whether any label says when."""
         return any(isinstance(clip, Clip) and clip.strong for clip in self.clips)
 
-    def dataset(
-        self,
-        reader: ClipReader,
-        recipe: Recipe,
-        watch: WorkerStatus | None = None,
-        skipped_clips: Sequence[int] = (),
-        timetable: Timetable | None = None,
-    ) -> CropDataset:
-        """Return the augmented crops of these clips, but for those in quarantine."""
-        return CropDataset(self.clips, reader, recipe, self.teacher_targets, watch, skipped_clips, timetable)
-
-    def collate(self, timetable: Timetable | None = None) -> Collate:
-        """Return what makes batches of crops."""
-        return Collate(self.targets, self.weights, self.teacher_targets, timetable)
+    def sources(self, task: ClipTask, frames: FrameTargets | None) -> tuple[TargetSource[Any], ...]:
+        """Return all sources of targets in their order: labels of clips, times of events, the teacher's labels."""
+        clip = ClipTargets(self.targets, task, absent=frames is None)
+        return (clip, *(source for source in (frames, self.teacher) if source is not None))
 
 
 @dataclass
@@ -115,7 +102,7 @@ class Loop:
     Attributes:
         recipe: every choice.
         network: trained in place.
-        target: what is learnt.
+        target: how the labels of clips are meant.
         data: the training part.
         reader: reads its clips.
         score_dev: maps a network to named dev figures, the first of which selects; None selects nothing.
@@ -128,7 +115,7 @@ class Loop:
 
     recipe: Recipe
     network: Network
-    target: Target
+    target: ClipTask
     data: TrainingSet
     reader: ClipReader
     score_dev: Callable[[Network], dict[str, float]] | None
@@ -148,19 +135,11 @@ class Loop:
         self.fabric = make_fabric(recipe.run, self.group)
         self.network = self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(requires_grad=False)
-        self.distillation = make_distillation_loss(
-            self.network.embedding_size, self.data.teacher_targets, recipe.teacher
-        )
-        self.optimizer: Any = make_optimizer([self.network, self.distillation], recipe)
-        restore(self.state, self.network, self.averaged, self.distillation, self.optimizer)
-        self.objective = Objective(
-            self.network,
-            self.target,
-            is_logmel=self.reader.is_logmel,
-            distillation=self.distillation,
-            frame_weight=recipe.loss.frame_weight,
-        )
-        self.timetable = self._make_timetable()
+        self.sources = self.data.sources(self.target, self._make_frame_targets())
+        losses = {source.name: source.loss(self.network.embedding_size) for source in self.sources}
+        self.objective = Objective(self.network, losses, is_logmel=self.reader.is_logmel)
+        self.optimizer: Any = make_optimizer([self.network, self.objective.losses], recipe)
+        restore(self.state, self.network, self.averaged, self.objective.losses, self.optimizer)
         self.module, self.optimizer = self.fabric.setup(self.objective, self.optimizer)
         self.log = RunLog(self.folder, self.state.history) if self.group.leads else None
         self._saved_at = time.monotonic()
@@ -257,14 +236,15 @@ class Loop:
             if self._waves is None:
                 self._waves = WaveDataset(data.clips, self.reader, self.recipe, data.targets, data.weights)
             return make_batch_loader(self._waves, self.share, timeout_s=timeout_s, **steps)
-        dataset = data.dataset(self.reader, self.recipe, watch, self.state.skipped_clips, self.timetable)
-        return make_loader(dataset, self.share, data.collate(self.timetable), timeout_s=timeout_s, **steps)
+        dataset = CropDataset(data.clips, self.reader, self.recipe, self.sources, watch, self.state.skipped_clips)
+        return make_loader(dataset, self.share, Collate(data.weights, self.sources), timeout_s=timeout_s, **steps)
 
-    def _make_timetable(self) -> Timetable | None:
+    def _make_frame_targets(self) -> FrameTargets | None:
         """Return the events of the training part over the network's frames; None where no label says when."""
         if not (self.data.strong and self.network.has_frames):
             return None
-        length, reader = crop_length(self.recipe, self.reader), self.reader
+        reader = self.reader
+        length = crop_length(self.recipe, is_logmel=reader.is_logmel)
         shape = (1, self.recipe.frontend.n_mels, length) if reader.is_logmel else (1, length)
         quiet = torch.zeros(shape, device=self.fabric.device)
         with torch.inference_mode():
@@ -272,7 +252,16 @@ class Loop:
             frame_logits = self.averaged.classify(features).frame_logits
         frames = 0 if frame_logits is None else frame_logits.shape[1]
         axis = frame_axis(self.network.grid, frames, reader.sample_rate / reader.steps_per_s)
-        return make_timetable(self.data.clips, self.data.labels, axis, reader.steps_per_s)
+        return make_frame_targets(
+            self.data.clips,
+            self.data.labels,
+            axis,
+            reader.steps_per_s,
+            length=length,
+            rule=self.recipe.data.pad,
+            speeds=not reader.is_logmel,
+            weight=self.recipe.loss.frame_weight,
+        )
 
     def _agreed(self, stop: StopRequest) -> int | None:
         """Return the exit code if any process was asked to stop: all leave at the same step, or some would wait."""
@@ -332,7 +321,7 @@ class Loop:
         return loss
 
     def _mixed(self, batch: Batch, step: int) -> Batch:
-        return mix(batch, self.share.mixture(step), by_level=self.recipe.augment.mixup_by == "level")
+        return mix(batch, self.share.mixture(step), self.sources, by_level=self.recipe.augment.mixup_by == "level")
 
     @property
     def _parts(self) -> int:
@@ -399,7 +388,7 @@ class Loop:
         now = {
             **{f"model.{k}": v for k, v in self.network.state_dict().items()},
             **{f"ema.{k}": v for k, v in self.averaged.state_dict().items()},
-            **({} if self.distillation is None else {f"aux.{k}": v for k, v in self.distillation.state_dict().items()}),
+            **{f"aux.{k}": v for loss in self.objective.losses.values() for k, v in loss.state_dict().items()},
             **{f"optim.{k}": v for k, v in optimizer_tensors(self.optimizer).items()},
         }
         self.state.tensors = now | best
@@ -472,15 +461,7 @@ def _micro_batches(batch: Batch, count: int) -> list[tuple[Batch, float]]:
     if count == 1:
         return [(batch, 1.0)]
     bounds = np.linspace(0, size, min(count, size) + 1).astype(int)
-    return [(_part(batch, low, high), (high - low) / size) for low, high in itertools.pairwise(bounds)]
-
-
-def _part(batch: Batch, low: int, high: int) -> Batch:
-    """Return some items of a batch."""
-    taught = TeacherBatch(*(value[low:high] for value in batch.taught))
-    timed = FrameTargets(*(value[low:high] for value in batch.timed))
-    tensors = {name: value[low:high] for name, value in batch._asdict().items() if name not in ("taught", "timed")}
-    return Batch(**tensors, taught=taught, timed=timed)
+    return [(batch.part(low, high), (high - low) / size) for low, high in itertools.pairwise(bounds)]
 
 
 def final_weights(state: State, *, selected: bool) -> dict[str, Tensor]:

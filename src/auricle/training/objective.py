@@ -3,41 +3,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from auricle.batches.augment.crop import equalise, level_shares, mask_features
-from auricle.batches.crops import Batch, FrameTargets
 from auricle.batches.sampling import Mixture
-from auricle.distill.loss import DistillationLoss
-from auricle.distill.targets import TeacherBatch
-from auricle.nn.losses import training_loss
+from auricle.batches.targets import Batch, TargetSource
+from auricle.nn.losses import total_loss
 from auricle.nn.networks import Network
 
 
-@dataclass(frozen=True)
-class Target:
-    """What is to be learnt.
-
-    Attributes:
-        task: ``single`` or ``multi``.
-        negatives: whether clips without any class take part.
-        temperature: see ``losses.training_loss``.
-    """
-
-    task: str
-    negatives: bool
-    temperature: float = 1.0
-
-
-def mix(batch: Batch, mixture: Mixture, *, by_level: bool = False) -> Batch:
+def mix(batch: Batch, mixture: Mixture, sources: Sequence[TargetSource[Any]], *, by_level: bool = False) -> Batch:
     """Mix each of a process's own items with its partner, which may lie behind them; returns the own items.
 
     Args:
         batch: what was read.
         mixture: partners and shares.
+        sources: of the targets.
         by_level: shares are of loudness, where items are waveforms (``augment.level_shares``).
     """
     own = len(mixture.share)
@@ -53,31 +38,10 @@ def mix(batch: Batch, mixture: Mixture, *, by_level: bool = False) -> Batch:
         inputs,
         batch.masks[:own],
         batch.equalisers[:own],
-        torch.lerp(batch.targets[partner], batch.targets[:own], share[:, None]),
         batch.weights[:own],
         batch.clips[:own],
-        _mix_teacher(batch.taught, partner, share),
-        _mix_timed(batch.timed, partner, share),
+        {source.name: source.mix(batch.targets[source.name], partner, share) for source in sources},
     )
-
-
-def _mix_teacher(taught: TeacherBatch, partner: Tensor, share: Tensor) -> TeacherBatch:
-    """Mix what a teacher says by the same shares; a mix is unheard if one of its two was."""
-
-    def blend(values: Tensor) -> Tensor:
-        return torch.lerp(values[partner], values[: len(share)], share.view(-1, *[1] * (values.dim() - 1)))
-
-    alone = (share == 1).to(taught.heard.dtype)
-    heard = taught.heard[: len(share)] * torch.maximum(taught.heard[partner], alone)
-    return TeacherBatch(blend(taught.scores), blend(taught.embedding), blend(taught.windows), heard)
-
-
-def _mix_timed(timed: FrameTargets, partner: Tensor, share: Tensor) -> FrameTargets:
-    """Mix frame targets by the same shares; of a mix is known what is known of both, where both are heard."""
-    own = len(share)
-    frames = torch.lerp(timed.frames[partner], timed.frames[:own], share[:, None, None])
-    both = torch.maximum(timed.known[partner], (share == 1).to(timed.known.dtype)[:, None])
-    return FrameTargets(frames, timed.known[:own] * both)
 
 
 class Objective(nn.Module):
@@ -85,27 +49,15 @@ class Objective(nn.Module):
 
     Args:
         network: maps waveforms to ``NetworkOutput``.
-        target: what is learnt.
+        losses: of each source of targets, by its name.
         is_logmel: inputs are log-mels already.
-        distillation: what is learnt from a teacher beside the targets.
-        frame_weight: of the frame targets, where labels say when.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        target: Target,
-        *,
-        is_logmel: bool,
-        distillation: DistillationLoss | None = None,
-        frame_weight: float = 1.0,
-    ) -> None:
+    def __init__(self, network: Network, losses: Mapping[str, nn.Module], *, is_logmel: bool) -> None:
         super().__init__()
         self.network = network
-        self.distillation = distillation
-        self.target = target
+        self.losses = nn.ModuleDict(losses)
         self.is_logmel = is_logmel
-        self.frame_weight = frame_weight
 
     def _equalised(self, features: Tensor, batch: Batch) -> Tensor:
         return equalise(features, batch.equalisers * self.network.log_scale) if features.dim() == 3 else features
@@ -115,19 +67,7 @@ class Objective(nn.Module):
         with torch.no_grad():
             features = batch.inputs if self.is_logmel else self.network.features(batch.inputs)
             features = mask_features(self._equalised(features, batch), batch.masks)
-        target, output = self.target, self.network.classify(features)
-        parts = training_loss(
-            output,
-            batch.targets,
-            batch.weights,
-            task=target.task,
-            negatives=target.negatives,
-            temperature=target.temperature,
-            frames=batch.timed.frames,
-            known=batch.timed.known,
-            frame_weight=self.frame_weight,
-        )
-        if self.distillation is None:
-            return parts
-        extra = self.distillation(output, batch.taught)
-        return {**parts, **extra, "loss": parts["loss"] + torch.stack(list(extra.values())).sum()}
+        output = self.network.classify(features)
+        by_source: list[dict[str, Tensor]] = [loss(output, batch) for loss in self.losses.values()]
+        totals = [total_loss(parts) for parts in by_source if parts]
+        return {"loss": torch.stack(totals).sum(), **{k: v for parts in by_source for k, v in parts.items()}}

@@ -34,9 +34,9 @@ def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
             mean.copy_(value)
 
 
-def make_optimizer(modules: Sequence[nn.Module | None], recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(modules: Sequence[nn.Module], recipe: Recipe) -> torch.optim.Optimizer:
     """Return AdamW that decays matrices and spares biases and norms."""
-    parameters = [p for m in modules if m is not None for p in m.parameters() if p.requires_grad]
+    parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.optim.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -48,7 +48,7 @@ def restore(
     state: State,
     network: nn.Module,
     averaged: nn.Module,
-    distillation: nn.Module | None,
+    losses: nn.ModuleDict,
     optimizer: torch.optim.Optimizer,
 ) -> None:
     """Put a checkpoint's tensors where they belong; a fresh state changes nothing."""
@@ -56,6 +56,6 @@ def restore(
         return
     network.load_state_dict(state.part("model"))
     averaged.load_state_dict(state.part("ema"))
-    if distillation is not None:
-        distillation.load_state_dict(state.part("aux"))
+    for loss in losses.values():
+        loss.load_state_dict({name: state.tensors[f"aux.{name}"] for name in loss.state_dict()})
     restore_optimizer(optimizer, state.part("optim"))

@@ -13,6 +13,7 @@ import numpy as np
 
 from auricle.batches.cache import CacheReport, WaveformCache, default_cache_dir
 from auricle.batches.crops import ClipReader, frame_samples, scoring_hop_samples
+from auricle.batches.targets import ClipTask
 from auricle.data.balance import class_weights, group_weights, sampler_weights
 from auricle.data.formats.registry import read_manifest
 from auricle.data.manifest import Clip, Manifest
@@ -26,7 +27,6 @@ from auricle.recipe.schema import Recipe, make_recipe
 from auricle.results import FloatArray
 from auricle.training.distributed import Group
 from auricle.training.loop import TrainingSet
-from auricle.training.objective import Target
 
 Segment = tuple[str, float, float | None]
 
@@ -44,7 +44,7 @@ class Material:
         manifest: only clips that can be read and that the recipe uses.
         recipe: with the task and front end that the data decides.
         reader: reads clips as arrays.
-        target: what is learnt.
+        target: how the labels of clips are meant.
         targets: ``(clip, label)``, hard and soft labels joined as the recipe weighs them.
         skipped: ``Clip.segment`` of what is not used, to the reason.
         soft_labels: what a teacher said, where the recipe names a folder of soft labels.
@@ -53,7 +53,7 @@ class Material:
     manifest: Manifest
     recipe: Recipe
     reader: ClipReader
-    target: Target
+    target: ClipTask
     targets: FloatArray
     skipped: dict[Segment, str]
     soft_labels: SoftLabelDataset | None = None
@@ -120,7 +120,7 @@ def prepare(manifest: Manifest, recipe: Recipe, progress: Progress, *, cache_fol
     reader, skipped = _prepare_reader(manifest, recipe, soft_labels, progress, folder)
     manifest = manifest.select([i for i, clip in enumerate(manifest.clips) if clip.segment not in skipped])
     check_trainable(manifest)
-    target = Target(recipe.task, negatives=manifest.negatives > 0, temperature=recipe.teacher.temperature)
+    target = ClipTask(recipe.task, negatives=manifest.negatives > 0, temperature=recipe.teacher.temperature)
     targets = _join_targets(manifest, recipe.teacher.soft_weight)
     soft_labels = None if soft_labels is None else replace(soft_labels, manifest=manifest)
     return Material(manifest, recipe, reader, target, targets, skipped, soft_labels)
@@ -192,8 +192,9 @@ def _prepare_reader(
             f"{len(absent)} of {len(pool)} recordings of the pool cannot be read",
             [f"{next(iter(absent.values())).message}; say where the pool lies: --set teacher.pool=FOLDER"],
         )
-    logmel = manifest.arrays is not None and manifest.arrays.kind == "logmel"
-    mels, steps_per_s = (recipe.frontend.n_mels, 1000 / recipe.frontend.hop_ms) if logmel else (None, float(rate))
+    mels, steps_per_s = (
+        (recipe.frontend.n_mels, 1000 / recipe.frontend.hop_ms) if manifest.is_logmel else (None, float(rate))
+    )
     mixtures = None if soft_labels is None else soft_labels.sources
     reader = ClipReader(cache, manifest.arrays, rate, steps_per_s, mels, mixtures)
     skipped = _unusable(manifest, reader, report.failures)
@@ -277,7 +278,7 @@ def training_set(
             training_items.items,
             padded[training_items.clip],
             training_items.weights,
-            teacher_targets=training_items.teacher_targets,
+            teacher=training_items.teacher_targets,
             labels=labels,
         )
     ones = np.ones(len(chosen), np.float32)

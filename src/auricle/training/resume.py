@@ -23,7 +23,7 @@ from auricle.training.checkpoint import State, last_good_state, save_checkpoint
 from auricle.training.preparation import Material
 
 #: The parts of auricle that turn data into weights.
-_CODE = ("audio", "data", "nn", "teachers", "training", "recipe/schema.py", "timeline.py")
+_CODE = ("audio", "batches", "data", "distill", "nn", "recipe", "synth", "teachers", "training", "timeline.py")
 _DIGITS = 16
 #: Settings of ``run`` that change what is computed.
 _RUN = ("precision", "early_stop")

@@ -2,7 +2,8 @@
 """What a model that tells bona fide from spoofed speech carries beside its weights: calibration, domain, who it heard.
 
 The calibration comes from dev, recordings that the weights did not learn from; without a dev part it comes from folds
-(``training.spoof_calibration``), or later from ``calibrate`` with scores of recordings that models like it have not heard.
+(``training.spoof_calibration``), or later from ``calibrate`` with scores of recordings that no such model was
+trained on.
 """
 
 from __future__ import annotations
