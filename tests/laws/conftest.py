@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import soundfile
-from helpers.torch_fixtures import one_thread  # noqa: F401
-from helpers.toydata import RATE, TINY, sound, write_folders
+import torch
+from helpers.toydata import RATE, sound, tiny_of, usable, write_folders
 from safetensors.torch import load as load_tensors
 
 from auricle import api
@@ -23,8 +24,8 @@ from auricle.runtime.detector import Detector, load
 CASES = {
     f"{network}-{head}{'-causal' * causal}": (network, head, causal)
     for network in NETWORKS
-    for head in NETWORKS.get(network).choices["model.head"]
-    for causal in NETWORKS.get(network).choices.get("model.causal", (False, True))
+    for head in get_args(NETWORKS.get(network).model_fields["head"].annotation)
+    for causal in (False, *([True] if "causal" in NETWORKS.get(network).model_fields else []))
     if not (causal and head == "concat_mlp")
 }
 
@@ -45,6 +46,15 @@ class Model:
         return network.eval()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Torch on one thread while these tests run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory) -> Path:
     """The clips that every case is trained on."""
@@ -63,18 +73,17 @@ def models(tmp_path_factory, clips):
             number = list(CASES).index(case)
             # A deep network that has learnt nothing ranks clips by its last bit, and 8 bits have other last bits.
             epochs = 4 if network == "mobilecrnn" else 1
-            settings = [f"model.head={head}", f"model.causal={str(causal).lower()}", "model.texture=true"]
-            settings += [f"optim.epochs={epochs}", "optim.lr=0.02"]
+            settings = [f"model.head={head}", f"optim.epochs={epochs}", "optim.lr=0.02"]
+            settings += usable(network, [f"model.causal={str(causal).lower()}", "model.texture=true"])
             # Even so EfficientAT has not: what 8 bits may cost it is told by its scores, not by their ranks.
             settings += ["export.int8_loss=1"] if network == "efficientat" else []
-            stride = NETWORKS.get(network).choices.get("model.time_stride", (4,))
-            settings += ["frontend.f_max=null", f"model.time_stride={4 if 4 in stride else stride[0]}"]
+            settings += usable(network, ["frontend.f_max=null"])
             settings += ["task=multi", "data.negatives=ignore"] if number % 2 else []
             settings += ["data.pad=repeat"] if number % 3 == 1 else []
             path = folder / case
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("AURICLE_CACHE", str(folder / "cache"))
-                api.train(clips, out=path, model=network, overrides=[*TINY, *settings])
+                api.train(clips, out=path, model=network, overrides=[*tiny_of(network), *settings])
             bundle = load_bundle(path)
             recipe = make_recipe(bundle.spec.provenance.recipe)
             made[case] = Model(path, bundle, load(path), recipe)

@@ -12,7 +12,7 @@ import torch
 from helpers.tinyteachers import CLASSES, write_ast, write_graph
 
 from auricle.errors import BundleError, UsageError
-from auricle.nn.models.efficientat import load_checkpoint
+from auricle.nn.modules.efficientat import load_checkpoint
 from auricle.runtime.detector import load
 from auricle.teachers.registry import open_teacher
 
