@@ -11,7 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
-from badfiles import encode, tone, wav
+from helpers.badfiles import encode, tone, wav
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from badfiles import cut, encode, mp4, tone, wav
+from helpers.badfiles import cut, encode, mp4, tone, wav
 
 from auricle.audio.headers.inspection import inspect_header
 from auricle.audio.headers.layout import Layout, Part

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from badfiles import wav
+from helpers.badfiles import wav
 
 from auricle.audio import source as source_module
 from auricle.audio.decode import open_audio, read_audio

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.toydata import TINY, Listener, signal_at, tiny_of, write_folders
+from helpers.voicedata import write_corpus
 
 from auricle import api
 from auricle.data.formats.registry import read_manifest
@@ -18,11 +20,6 @@ from auricle.data.splits import make_split, without_test
 from auricle.errors import Interrupted, RunError, UsageError
 from auricle.files import read_json, write_json
 from auricle.recipe.schema import load_recipe
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
-from toydata import TINY, Listener, signal_at, tiny_of, write_folders
-from voicedata import write_corpus
 
 SEARCH = """
 sweep:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from toydata import tiny, tiny_of, usable, write_folders
+from helpers.toydata import tiny, tiny_of, usable, write_folders
 
 from auricle import api
 from auricle.errors import DataError, UsageError

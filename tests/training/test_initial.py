@@ -9,9 +9,9 @@ import signal
 import numpy as np
 import pytest
 import torch
+from helpers.toydata import TINY, signal_at, tiny, write_folders
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from toydata import TINY, signal_at, tiny, write_folders
 
 from auricle import api
 from auricle.errors import BundleError, ConfigError, Interrupted, RunError

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.tinyteachers import write_efficientat
+from helpers.toydata import TINY, Listener, signal_at, tiny, write_folders
 from safetensors.torch import load as load_tensors
-from toydata import TINY, Listener, signal_at, tiny, write_folders
 
 from auricle import api
 from auricle.batches.augment.crop import Plan
@@ -27,10 +26,6 @@ from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.synth.mixtures import Mixture
 from auricle.training.preparation import prepare, read_training_data, training_set
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "teachers"))
-
-from tinyteachers import write_efficientat
 
 
 @pytest.fixture(autouse=True)

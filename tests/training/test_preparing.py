@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from toydata import RATE, Listener, sound, tiny, write_folders
+from helpers.toydata import RATE, Listener, sound, tiny, write_folders
 
 from auricle.data.balance import class_weights, group_weights, sampler_weights
 from auricle.errors import ConfigError, DataError

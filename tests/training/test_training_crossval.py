@@ -11,7 +11,7 @@ import tempfile
 
 import numpy as np
 import pytest
-from toydata import TINY, Listener, signal_at, tiny, write_folders
+from helpers.toydata import TINY, Listener, signal_at, tiny, write_folders
 
 from auricle import api
 from auricle.errors import Interrupted, RunError, TrainingError
