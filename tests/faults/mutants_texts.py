@@ -36,8 +36,14 @@ from auricle.runtime.bundle import load_bundle
 HANG_S = 10.0
 CLIPS = ("a", "b", "c", "d")
 PLAN = {"model": "m", "rate": 16_000}
-CSV = "path,label,start,end,split\na.wav,owl,0,1.5,train\nb.wav,owl;frog,,,train\nc.wav,frog,0.25,1,dev\nd.wav,fox,,,test\n"
-DESED = "filename\tonset\toffset\tevent_label\na.wav\t0.163\t0.665\towl\nb.wav\t0\t1.5\tfrog\nc.wav\t\t\t\nd.wav\t1\t1.9\tfox\n"
+CSV = (
+    "path,label,start,end,split\n"
+    "a.wav,owl,0,1.5,train\nb.wav,owl;frog,,,train\nc.wav,frog,0.25,1,dev\nd.wav,fox,,,test\n"
+)
+DESED = (
+    "filename\tonset\toffset\tevent_label\n"
+    "a.wav\t0.163\t0.665\towl\nb.wav\t0\t1.5\tfrog\nc.wav\t\t\t\nd.wav\t1\t1.9\tfox\n"
+)
 RAVEN = (
     "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tLabel\n"
     "1\tSpectrogram 1\t1\t0.1\t0.5\t0\t4000\towl\n2\tSpectrogram 1\t1\t0.9\t1.4\t0\t4000\tfrog\n"
