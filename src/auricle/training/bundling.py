@@ -30,12 +30,14 @@ from auricle.nn.networks import Network, build_network
 from auricle.recipe.schema import Recipe
 from auricle.results import FloatArray, Scores
 from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
+from auricle.runtime.calibration import fit_calibration
 from auricle.runtime.detector import load
 from auricle.runtime.scoring import ClipAggregate, FrameOverlap
 from auricle.runtime.spec import (
     ONNX_FILES,
     STREAM_FILES,
     AggregateRule,
+    CalibrationPart,
     FramesPart,
     FrontendPart,
     LlrPart,
@@ -286,6 +288,8 @@ def finish(
         spec = describe_spoof(spec, material, learnt, clip_rows(network, material, held), held)
         if calibration is not None:
             spec = spec.model_copy(update={"calibration": calibration})
+    else:
+        spec = spec.model_copy(update={"calibration": calibrate_on_dev(network, material, dev)})
     content = export_checked(network, spec)
     weights = save_tensors({k: v.contiguous() for k, v in network.state_dict().items()})
     running = export_running(network, spec.task, negatives=spec.negatives)
@@ -297,6 +301,21 @@ def finish(
         "README.md": model_card(spec, material.manifest, dev_figures).encode(),
     }
     return write_bundle(folder, spec, dict(files))
+
+
+def calibrate_on_dev(network: Network, material: Material, dev: IntArray) -> CalibrationPart | None:
+    """Return the map from clip scores to probabilities that dev supports; None without dev or labels of people."""
+    clips = [material.manifest.clips[i] for i in dev]
+    if len(clips) == 0 or not material.has_labels:
+        return None
+    groups = material.manifest.groups()
+    return fit_calibration(
+        np.stack(clip_rows(network, material, clips)),
+        (material.targets[dev] >= PRESENT).astype(np.float64),
+        material.recipe.task,
+        none=material.target.negatives,
+        groups=[groups[i] for i in dev],
+    )
 
 
 def export_checked(network: Network, spec: BundleSpec) -> bytes:
