@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 import torch
-from toydata import TINY, make_loop, signal_at, write_folders
+from helpers.toydata import make_loop, signal_at, tiny_of, write_folders
 
 from auricle.batches.packed import WaveDataset, WavePack
 from auricle.errors import Interrupted
@@ -31,7 +31,7 @@ RAW = (
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory):
-    recipe = make_request_recipe("rawnet", None, [*TINY, *RAW], None)
+    recipe = make_request_recipe("rawnet", None, [*tiny_of("rawnet"), *RAW], None)
     clips = write_folders(tmp_path_factory.mktemp("waves") / "clips")
     return prepare(read_training_data(clips, recipe), recipe, Progress())
 
