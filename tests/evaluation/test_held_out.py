@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from auricle.data.manifest import Clip, Manifest
+from auricle.data.trained_clips import clip_id, dump_clips, parse_clips, parts_of
 from auricle.errors import BundleError, UsageError
 from auricle.evaluation.held_out import choose_dev, choose_held_out, refuse_trained
-from auricle.runtime.trained_clips import clip_id, dump_clips, parse_clips, parts_of
 
 
 @pytest.fixture

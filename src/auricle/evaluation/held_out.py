@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from auricle.data.manifest import Manifest
+from auricle.data.trained_clips import DEV, TEST, TRAIN, parts_of
 from auricle.errors import UsageError
 from auricle.evaluation.evaluate import choose_clips
-from auricle.runtime.trained_clips import DEV, TEST, TRAIN, parts_of
 
 #: As ``--split``: all clips, whatever the model was trained on.
 ALL = "all"
@@ -67,7 +67,7 @@ def choose_held_out(
 
     Args:
         manifest: the data.
-        known: the part of each recording when the model was trained, from ``runtime.trained_clips``; None if unknown.
+        known: the part of each recording when the model was trained, from ``data.trained_clips``; None if unknown.
         split: a part of the data, or ``all``.
         fold: a fold of the data.
 

@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from auricle.data.trained_clips import CLIPS_FILE, parse_clips
 from auricle.errors import BundleError
 from auricle.files import sha256_bytes, sha256_file
 from auricle.runtime.atomic_folder import find_file, replace_files
 from auricle.runtime.model_names import DEFAULT_MODEL, builtin_models, resolve_model
 from auricle.runtime.onnx_safety import check_onnx
 from auricle.runtime.spec import ONNX_FILES, SCHEMA_VERSION, BundleSpec, is_file_name, parse_spec, seal_spec
-from auricle.runtime.trained_clips import CLIPS_FILE, parse_clips
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -21,6 +21,7 @@ from torch import Tensor
 from auricle import __version__
 from auricle.batches.crops import frame_samples, scoring_hop_samples, scoring_windows
 from auricle.data.manifest import Clip
+from auricle.data.trained_clips import CLIPS_FILE, DEV, TEST, TRAIN, dump_clips
 from auricle.evaluation.evaluate import score_manifest
 from auricle.evaluation.tuning.events import fit_events
 from auricle.evaluation.tuning.thresholds import fit_smoothing, fit_thresholds
@@ -45,7 +46,6 @@ from auricle.runtime.spec import (
     PostprocessPart,
     ProvenancePart,
 )
-from auricle.runtime.trained_clips import CLIPS_FILE, DEV, TEST, TRAIN, dump_clips
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 from auricle.training.card import model_card
 from auricle.training.preparation import Material
