@@ -22,7 +22,8 @@ _MAX_ELEMENTS = 1_000
 def inspect_rare(source: Source, kind: Kind) -> Layout:
     """Compare the size of a file with the one that its header declares."""
     head = source.read_at(0, _AVR_HEADER)
-    declared = {"avr": _avr, "wve": _wve, "sds": _sds}[kind.name](head) if kind.name != "mat5" else _mat5(source)
+    by_head = {"avr": _avr, "wve": _wve, "sds": _sds}
+    declared = by_head[kind.name](head) if kind.name in by_head else _mat5(source)
     counts: dict[str, float | int | str] = {"declared": declared, "found": source.size, "unit": "bytes"}
     flags = (Flag("truncated", counts),) if declared > source.size else ()
     return Layout(flags=flags, exact_seek=True, codec_note=kind.title)
@@ -41,7 +42,7 @@ def _wve(head: bytes) -> int:
 def _sds(head: bytes) -> int:
     """Words of 7 bits, the low one first; a block holds 120 bytes of them, 2 to 4 a sample."""
     bits, low, middle, high = (*head[6:7], *head[10:13]) if len(head) >= _SDS_HEADER else (8, 1, 0, 0)
-    samples = low | middle << 7 | high << 14
+    samples = int(low | middle << 7 | high << 14)
     per_block = _SDS_BLOCK_SAMPLES_BYTES // max(2, -(-bits // 7))
     return _SDS_HEADER + -(-samples // per_block) * _SDS_BLOCK
 
