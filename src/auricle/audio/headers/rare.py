@@ -41,10 +41,11 @@ def _wve(head: bytes) -> int:
 
 def _sds(head: bytes) -> int:
     """Words of 7 bits, the low one first; a block holds 120 bytes of them, 2 to 4 a sample."""
-    bits, low, middle, high = (*head[6:7], *head[10:13]) if len(head) >= _SDS_HEADER else (8, 1, 0, 0)
-    samples = int(low | middle << 7 | high << 14)
-    per_block = _SDS_BLOCK_SAMPLES_BYTES // max(2, -(-bits // 7))
-    return _SDS_HEADER + -(-samples // per_block) * _SDS_BLOCK
+    if len(head) < _SDS_HEADER:
+        return _SDS_HEADER
+    bits, samples = head[6], head[10] | head[11] << 7 | head[12] << 14
+    per_block = _SDS_BLOCK_SAMPLES_BYTES // max(2, (bits + 6) // 7)
+    return _SDS_HEADER + (samples + per_block - 1) // per_block * _SDS_BLOCK
 
 
 def _mat5(source: Source) -> int:
