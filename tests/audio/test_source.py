@@ -15,7 +15,8 @@ from helpers.badfiles import wav
 
 from auricle.audio import source as source_module
 from auricle.audio.decode import open_audio, read_audio
-from auricle.audio.source import MemorySource, View
+from auricle.audio.source import MemorySource
+from auricle.audio.view import View
 from auricle.errors import InputError
 
 
