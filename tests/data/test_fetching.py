@@ -396,7 +396,7 @@ def test_a_fetch_that_was_stopped_while_it_unpacked_goes_on(server, tmp_path, of
 
 def test_a_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").touch()
-    with pytest.raises(RunError, match="is not empty; choose a new folder"):
+    with pytest.raises(RunError, match=r"is not empty \(it holds thesis.txt\); choose a new folder"):
         fetch("fsdd", tmp_path, nothing, archive=tmp_path / "thesis.txt")
     with pytest.raises(RunError, match="is a file; --out takes a folder"):
         fetch("fsdd", tmp_path / "thesis.txt", nothing, archive=tmp_path / "thesis.txt")

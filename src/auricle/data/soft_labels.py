@@ -16,10 +16,10 @@ import numpy as np
 
 from auricle.data.labels import Task, is_negative
 from auricle.data.manifest import Manifest
-from auricle.data.problems import Problems, shorten
+from auricle.data.problems import Problems
 from auricle.data.tables import PATH_COLUMNS, Table, pick_column, read_table
 from auricle.errors import DataError
-from auricle.registry import nearest
+from auricle.registry import nearest, shorten
 from auricle.results import FloatArray
 
 #: How far the sum of a row may be from 1 where one class a clip is meant.

@@ -16,10 +16,11 @@ from auricle.data.arrays import array_spec
 from auricle.data.formats.draft import Draft, ReadOptions
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, search_roots
-from auricle.data.problems import Problems, shorten
+from auricle.data.problems import Problems
 from auricle.data.tables import PATH_COLUMNS, TABLE_SUFFIXES, Table, pick_column, read_columns, read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
+from auricle.registry import shorten
 
 LABEL_COLUMNS = ("label", "category")
 #: The first of these that a table has is its group.

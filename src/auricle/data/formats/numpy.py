@@ -16,12 +16,12 @@ from auricle.data.formats.draft import Draft, ReadOptions
 from auricle.data.labels import Task
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, Found, regular_size, search_roots
-from auricle.data.problems import Problems, shorten
+from auricle.data.problems import Problems
 from auricle.data.soft_labels import SoftLabels, read_soft_labels
 from auricle.data.tables import PATH_COLUMNS, TABLE_SUFFIXES
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
-from auricle.registry import nearest
+from auricle.registry import nearest, shorten
 from auricle.results import FloatArray
 
 PICKLE_SUFFIXES = frozenset({".pt", ".pth"})
