@@ -271,10 +271,10 @@ def test_a_bomb_is_refused(tmp_path):
 
 
 def test_a_disk_that_is_too_small_is_said_before(tmp_path, monkeypatch):
-    archive = make_zip(tmp_path / "a", ("a.wav", bytes(range(256))))
+    packed = make_zip(tmp_path / "a", ("a.wav", bytes(range(256))))
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: archive.shutil._ntuple_diskusage(1, 1, 100))
     with pytest.raises(UsageError, match="0 MB are free and 0 MB are needed"):
-        unpack(archive, tmp_path / "out", nothing)
+        unpack(packed, tmp_path / "out", nothing)
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
