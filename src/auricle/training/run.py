@@ -228,8 +228,8 @@ def acquire_output(run: Run, stack: ExitStack) -> None:
     begun = (out / SPEC_FILE).is_file() or (run_folder / RECIPE_FILE).is_file()
     # What a run leaves that failed before it began is nothing to lose.
     unimportant = frozenset() if OutputFolder(run_folder).names() else frozenset({RUN_FOLDER})
-    folder = OutputFolder(out, "a model", unimportant=unimportant)
-    folder.require_own(begun, resume=request.resume, overwrite=request.overwrite)
+    output = OutputFolder(out, "a model", unimportant=unimportant)
+    output.require_own(begun, resume=request.resume, overwrite=request.overwrite)
     run_folder.mkdir(parents=True, exist_ok=True)
     stack.enter_context(FolderLock(run_folder))
 
