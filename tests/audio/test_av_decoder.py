@@ -120,3 +120,14 @@ def test_a_playlist_is_no_recording(tmp_path):
         with pytest.raises(InputError) as caught:
             read_audio(io.BytesIO(text.encode()))
         assert caught.value.code == "not_audio"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind[0]}-{kind[1]}")
+def test_a_copy_that_broke_off_in_its_header_is_not_called_foreign(files, kind):
+    for count in (12, 20, 40, 70, 120):
+        try:
+            audio = read_audio(io.BytesIO(files[kind][:count]))
+        except InputError as error:
+            assert error.code in {"bad_header", "no_audio", "corrupt", "not_audio"}, (count, error.message)  # noqa: PT017
+        else:
+            assert {flag.code for flag in audio.flags} & {"truncated", "decode_gap", "length_conflict"}, count

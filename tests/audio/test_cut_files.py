@@ -31,6 +31,11 @@ KINDS = {
     "voc": ("VOC", "PCM_16"),
     "voc mulaw": ("VOC", "ULAW"),
     "nist": ("NIST", "PCM_16"),
+    "avr": ("AVR", "PCM_16"),
+    "sds": ("SDS", "PCM_16"),
+    "sds 24": ("SDS", "PCM_24"),
+    "mat5": ("MAT5", "PCM_16"),
+    "mat5 float": ("MAT5", "FLOAT"),
     "flac": ("FLAC", "PCM_16"),
     "vorbis": ("OGG", "VORBIS"),
     "opus": ("OGG", "OPUS"),
@@ -141,3 +146,10 @@ def test_a_wav_of_blocks_needs_bits_that_a_block_has():
     with pytest.raises(InputError, match="format tag 0x0011 and 16 bits, where the bits can be 4") as caught:
         read(riff([(b"fmt ", form), (b"data", bytes(400))], pad=True))
     assert caught.value.code == "unsupported_codec"
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_wve_that_was_cut(share):
+    data = encode(tone(8_000, rate=8_000), "WVE", "ALAW", rate=8_000)
+    assert read(data)[1] == set()
+    assert read(data[: int(share * len(data))])[1] == {"truncated"}
