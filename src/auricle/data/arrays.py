@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from auricle.data.formats.draft import ReadOptions
 from auricle.data.manifest import ArraySpec
 from auricle.data.problems import Problems
 from auricle.errors import InputError
@@ -86,31 +85,33 @@ def frontend_differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -
     ]
 
 
-def array_spec(folder: Path, options: ReadOptions, problems: Problems) -> ArraySpec | None:
+def array_spec(
+    folder: Path, problems: Problems, *, sample_rate: int | None = None, frontend: Mapping[str, Any] | None = None
+) -> ArraySpec | None:
     """Return what the arrays of ``folder`` hold; notes what is missing to know it."""
     before = len(problems)
     features = read_features_file(folder, problems)
     if features is None:
         if len(problems) > before:
             return None
-        if options.sample_rate is None:
+        if sample_rate is None:
             text = f"no {FEATURES_FILE} says what the arrays hold; for waveforms say their --sample-rate"
             problems.add("features", f"{text}, log-mels need the file")
             return None
-        return ArraySpec("waveform", options.sample_rate)
-    if options.sample_rate not in (None, features.sample_rate):
-        text = f"{FEATURES_FILE} says {features.sample_rate} Hz, and {options.sample_rate} Hz was asked for; drop one"
+        return ArraySpec("waveform", sample_rate)
+    if sample_rate not in (None, features.sample_rate):
+        text = f"{FEATURES_FILE} says {features.sample_rate} Hz, and {sample_rate} Hz was asked for; drop one"
         problems.add("features", text)
     if features.kind == "logmel":
-        _check_frontend(features, options, problems)
+        _check_frontend(features, frontend, problems)
     return ArraySpec(features.kind, features.sample_rate, features.frontend, features.scale)
 
 
-def _check_frontend(features: FeaturesFile, options: ReadOptions, problems: Problems) -> None:
+def _check_frontend(features: FeaturesFile, frontend: Mapping[str, Any] | None, problems: Problems) -> None:
     if features.frontend is None:
         problems.add("features", f"{FEATURES_FILE}: log-mels need their 'frontend' settings; import the audio instead")
-    elif options.frontend is not None:
-        for text in frontend_differences(features.frontend, options.frontend):
+    elif frontend is not None:
+        for text in frontend_differences(features.frontend, frontend):
             problems.add("frontend", f"the log-mels were made by another front end: {text}")
 
 

@@ -20,6 +20,7 @@ from auricle.data.fetch.catalogue import SOURCES, Source
 from auricle.data.fetch.download import download
 from auricle.errors import DataError, RunError, UsageError
 from auricle.files import FolderLock, read_json, write_json
+from auricle.output_folder import OutputFolder
 
 RECORD = "fetched.json"
 WORK = ".fetch"
@@ -128,10 +129,8 @@ def _check_folder(name: str, out: Path) -> None:
         if found != name:
             raise RunError(f"{out} holds the data set {found}; choose another folder")
         return
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file; --out takes a folder")
-    if out.is_dir() and not (out / WORK).is_dir() and any(out.iterdir()):
-        raise RunError(f"{out} is not empty; choose a new folder")
+    if not (out / WORK).is_dir():
+        OutputFolder(out).require_new()
 
 
 def _finished(out: Path) -> FetchReport:
