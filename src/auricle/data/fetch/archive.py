@@ -196,7 +196,7 @@ def _tar_members(tar: tarfile.TarFile, plain: IO[bytes]) -> Iterator[Member]:
     """Walk through a tar; what it noted of the members before is forgotten, for there may be millions."""
     before = 0
     for info in tar:
-        tar.members.clear()
+        cast("Any", tar).members.clear()
         yield _tar_member(tar, info, info.offset_data - before)
         before = info.offset_data + (info.size if info.isreg() else 0)
     # What was compressed ends with a checksum, which is compared only when the end has been read.
