@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from auricle.errors import InputError, UsageError
+from auricle.files import require_writable
 from auricle.progress import Progress
 from auricle.recipe.options import recipe_settings, takes
 from auricle.recipe.requests import (
@@ -32,6 +33,8 @@ from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
+    from auricle.data.manifest import Manifest
+    from auricle.data.readable import OnFailure
     from auricle.distill.teach import TeachResult
     from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
@@ -126,7 +129,12 @@ def _listener(request: ListenerOptions) -> Progress:
 
 
 def export_int8(
-    model: PathLike, *, data: PathLike | None = None, split: str | None = None, fold: str | None = None
+    model: PathLike,
+    *,
+    data: PathLike | None = None,
+    split: str | None = None,
+    fold: str | None = None,
+    on_failure: OnFailure | None = None,
 ) -> Int8Result:
     """Write a form of a model in 8 bits beside it, for ``load(model, precision="int8")``.
 
@@ -135,6 +143,7 @@ def export_int8(
         data: labelled recordings that both forms are measured on; None makes only the weights small.
         split: take only this part of ``data``, such as ``dev``.
         fold: take only this fold of ``data``.
+        on_failure: is told of recordings that cannot be read; the others are measured. None raises ``InputError``.
 
     Raises:
         UsageError: no such model, part or fold, or a model that came with auricle.
@@ -144,7 +153,7 @@ def export_int8(
     from auricle.runtime.bundle import load_bundle, resolve_model
 
     bundle = load_bundle(resolve_model(model))
-    chosen = _clips_for(bundle, data, split, fold)
+    chosen = _clips_for(bundle, data, split, fold, on_failure)
     return export(bundle, None if chosen is None else chosen.manifest)
 
 
@@ -155,6 +164,7 @@ def report(
     split: str | None = None,
     fold: str | None = None,
     out: PathLike | None = None,
+    on_failure: OnFailure | None = None,
 ) -> Path:
     """Write one self-contained HTML page about a model.
 
@@ -164,6 +174,7 @@ def report(
         split: take only this part of ``data``, such as ``test``.
         fold: take only this fold of ``data``.
         out: file to write; None writes ``report.html`` into the folder of the model.
+        on_failure: is told of recordings that cannot be read; the others are measured. None raises ``InputError``.
 
     Returns:
         The page.
@@ -181,11 +192,14 @@ def report(
             f"{bundle.spec.name} came with auricle and stays as it is; say where the page goes: --out FILE"
         )
     page = bundle.path / "report.html" if out is None else Path(out)
-    model_page(page, bundle, _clips_for(bundle, data, split, fold))
+    require_writable(page.parent)
+    model_page(page, bundle, _clips_for(bundle, data, split, fold, on_failure))
     return page
 
 
-def _clips_for(bundle: Bundle, data: PathLike | None, split: str | None, fold: str | None) -> Chosen | None:
+def _clips_for(
+    bundle: Bundle, data: PathLike | None, split: str | None, fold: str | None, on_failure: OnFailure | None
+) -> Chosen | None:
     """Return the chosen clips of a data set whose classes must be the model's; None without data."""
     from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.held_out import choose_held_out
@@ -194,7 +208,15 @@ def _clips_for(bundle: Bundle, data: PathLike | None, split: str | None, fold: s
     if data is None:
         return None
     manifest = read_manifest(Path(data), labels=bundle.spec.labels, task=bundle.spec.task)
-    return choose_held_out(manifest, trained_clips(bundle), split=split, fold=fold)
+    chosen = choose_held_out(manifest, trained_clips(bundle), split=split, fold=fold)
+    return replace(chosen, manifest=_readable(chosen.manifest, on_failure))
+
+
+def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
+    """Return the clips that can be read, if somebody is told of the others; else all."""
+    from auricle.data.readable import keep_readable
+
+    return manifest if on_failure is None else keep_readable(manifest, on_failure)
 
 
 def export_site(model: PathLike, out: PathLike, *, precision: str = "float32", tarball: PathLike | None = None) -> Site:
@@ -331,6 +353,7 @@ def evaluate(
     from_scores: PathLike | None = None,
     against: PathLike | None = None,
     asv_scores: PathLike | None = None,
+    on_failure: OnFailure | None = None,
 ) -> Report:
     """Score a model on labelled recordings.
 
@@ -346,6 +369,8 @@ def evaluate(
         from_scores: report on this score file instead of scoring a model.
         against: score file of another detector of the same recordings; the report has the differences.
         asv_scores: score file of a speaker verifier; the report has the t-DCF.
+        on_failure: is told of recordings that cannot be read; the figures are over the others, and ``details`` says how
+            many were left out. None raises ``InputError``.
 
     Raises:
         UsageError: no such part or fold, or classes that the model does not know.
@@ -367,7 +392,11 @@ def evaluate(
     detector = load(model, precision=precision)
     manifest = read_manifest(Path(data), labels=detector.labels, task=detector.spec.task)
     chosen = choose_held_out(manifest, trained_clips(detector.bundle), split=split, fold=fold)
+    count = len(chosen.manifest)
+    chosen = replace(chosen, manifest=_readable(chosen.manifest, on_failure))
+    unreadable = count - len(chosen.manifest)
     note = {**chosen.details(), **({"note": chosen.note} if chosen.note else {})}
+    note |= {"unreadable": unreadable} if unreadable else {}
     if detector.spec.is_spoof:
         systems = detector.spec.provenance.systems
         report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, heard=systems)
@@ -426,6 +455,7 @@ def tune(
     boxes: bool = False,
     split: str | None = None,
     fold: str | None = None,
+    on_failure: OnFailure | None = None,
 ) -> Report:
     """Fit how a model makes events of scores on the dev part of labelled recordings, and store it in the model.
 
@@ -438,6 +468,7 @@ def tune(
         boxes: make boxes from now on.
         split: None or ``dev``; any other part is refused.
         fold: None; a fold is refused.
+        on_failure: as for ``evaluate``.
 
     Returns:
         The report on the dev part, tuned: too good by nature. ``details["tuned"]`` says what was fitted.
@@ -467,6 +498,8 @@ def tune(
     dev = choose_dev(everything, known) if split is None and fold is None else None
     manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
     refuse_trained(manifest, known, f"--tune with {data}")
+    require_writable(detector.bundle.path)
+    manifest = _readable(manifest, on_failure)
     post = spec.postprocess
     tuned = tune_detector(
         detector,

@@ -85,7 +85,7 @@ def evaluate(
       auricle evaluate --model models/yard --false-alarms quiet.wav
     """
     from auricle import api
-    from auricle.cli.report_output import print_report
+    from auricle.cli.report_output import Unreadable, print_report
     from auricle.errors import UsageError
 
     if false_alarms:
@@ -97,10 +97,13 @@ def evaluate(
         raise UsageError("no DATA: give labelled recordings, or --false-alarms with recordings of none of the classes")
     if boxes and not tune:
         raise UsageError("--boxes says what --tune fits; give both")
+    unreadable = Unreadable()
     if tune:
         if model is None or any((scores, from_scores, against, asv_scores)):
             raise UsageError("--tune takes --model, a folder, and no score files")
-        print_report(api.tune(data, model=model, boxes=boxes, split=split, fold=fold), form, sys.stdout)
+        tuned = api.tune(data, model=model, boxes=boxes, split=split, fold=fold, on_failure=unreadable)
+        print_report(tuned, form, sys.stdout)
+        unreadable.leave()
         return
     report = api.evaluate(
         data,
@@ -112,5 +115,7 @@ def evaluate(
         from_scores=from_scores,
         against=against,
         asv_scores=asv_scores,
+        on_failure=unreadable,
     )
     print_report(report, form, sys.stdout)
+    unreadable.leave()

@@ -62,10 +62,12 @@ def export(
     if not int8 and data is not None:
         raise UsageError("--data is for --int8, which was not given")
     from auricle import api
-    from auricle.cli.report_output import print_int8, print_object
+    from auricle.cli.report_output import Unreadable, print_int8, print_object
 
+    unreadable = Unreadable()
     if int8:
-        print_int8(api.export_int8(model, data=data, split=split, fold=fold), form, sys.stdout)
+        found = api.export_int8(model, data=data, split=split, fold=fold, on_failure=unreadable)
+        print_int8(found, form, sys.stdout)
     if web is not None:
         chosen = ("int8" if int8 else "float32") if precision is None else precision
         site = api.export_site(model, web, precision=chosen, tarball=tarball)
@@ -74,3 +76,4 @@ def export(
         else:
             print(f"{site.path}: {site.size / 1e6:.1f} MB with {site.network}")
             print(f"try it: python -m http.server --directory {site.path}")
+    unreadable.leave()

@@ -40,5 +40,8 @@ def report(
       auricle report models/esc10 --data esc10/ --fold 1
     """
     from auricle import api
+    from auricle.cli.report_output import Unreadable
 
-    print(api.report(model, data=data, split=split, fold=fold, out=out))
+    unreadable = Unreadable()
+    print(api.report(model, data=data, split=split, fold=fold, out=out, on_failure=unreadable))
+    unreadable.leave()
