@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.utils.data import get_worker_info
-from toydata import Listener, make_loop, tiny, write_folders
+from toydata import TINY, Listener, make_loop, tiny, write_folders
 
 from auricle.batches import crops
 from auricle.batches.crops import ClipReader
@@ -27,6 +27,7 @@ from auricle.errors import InputError
 from auricle.progress import Progress
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
 from auricle.training.preparation import prepare, read_training_data
+from auricle.training.run import make_request_recipe
 
 BAD = "low/3.wav"
 
@@ -75,6 +76,13 @@ def crash(number: int) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number) if get_worker_info() is not None else None
 
 
+@pytest.fixture(scope="module")
+def raw_material(clips):
+    """The clips for a network of waveforms."""
+    recipe = make_request_recipe("rawnet", None, [*TINY, "data.balance=none", "data.workers=2"], None)
+    return prepare(read_training_data(clips, recipe), recipe, Progress())
+
+
 def number_of(material, key: str) -> int:
     return [clip.key for clip in material.manifest.clips].index(key)
 
@@ -107,6 +115,16 @@ def test_r12_a_file_that_kills_its_reader_is_quarantined_at_the_second_time(mate
     assert second.startswith(f"{BAD} was being read when ")
     assert second.endswith(" again; quarantined, another clip takes its place")
     assert json.loads((tmp_path / "run" / "quarantine.json").read_text()) == {"step": 8, "clips": [BAD]}
+
+
+def test_networks_of_waveforms_skip_such_a_file_too(raw_material, tmp_path):
+    material, listener = raw_material, Listener()
+    reader = trapped(material, crash(signal.SIGUSR2))
+    state = make_loop(material, tmp_path / "run", reader=reader, progress=listener).fit()
+    never_read = State(skipped_clips=[number_of(material, BAD)])
+    assert_same(state, make_loop(material, tmp_path / "without", state=never_read).fit())
+    assert [said.split(" ended by ")[0].split(" when")[0] for said in listener.notices] == [f"{BAD} was being read"] * 2
+    assert listener.notices[1].endswith(" again; quarantined, another clip takes its place")
 
 
 def test_r11_a_process_that_was_killed_once_costs_nothing(material_of, whole, tmp_path):
@@ -195,13 +213,13 @@ def test_too_many_bad_files_stop_the_run_which_loses_nothing(material_of, tmp_pa
 
 
 def test_processes_that_die_of_nothing_stop_the_run(material_of, tmp_path, monkeypatch):
-    def die(self, crops):
+    def die(sources, crops):
         if get_worker_info() is not None:
             os.kill(os.getpid(), signal.SIGKILL)
-        return collate(self, crops)
+        return collate(sources, crops)
 
-    collate = crops.Collate.__call__
-    monkeypatch.setattr(crops.Collate, "__call__", die)
+    collate = crops.collate_targets
+    monkeypatch.setattr(crops, "collate_targets", die)
     with pytest.raises(FeedingError) as caught:
         make_loop(material_of("data.workers=1"), tmp_path / "run").fit()
     assert str(caught.value).startswith("loader processes keep failing while they read nothing (loader process ")

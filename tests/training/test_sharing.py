@@ -6,8 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.batches.augment.crop import mixing
-from auricle.batches.sampling import MIX, BatchPlan, Share, generator
+from auricle.batches.sampling import MIX, BatchPlan, Share, generator, mixing
 from auricle.errors import ConfigError
 
 PLAN = BatchPlan(20, 8, seed=3)
@@ -67,3 +66,17 @@ def test_a_walk_reads_the_places_of_each_step():
 def test_a_batch_too_small_for_the_processes_is_refused():
     with pytest.raises(ConfigError, match=r"^a batch of 2 clips cannot be dealt to 3 processes: raise data.batch_size"):
         Share(BatchPlan(2, 8, seed=0), 0.0, 0, 3)
+
+
+def test_mixing_shares_are_at_least_a_half():
+    partner, share = mixing(0.3, 400, np.random.default_rng(0))
+    assert sorted(partner.tolist()) == list(range(400))
+    assert (share.dtype, share.shape) == (np.float32, (400,))
+    assert 0.5 <= share.min() < 0.6
+    assert 0.99 < share.max() <= 1
+
+
+def test_mixing_is_a_function_of_its_generator_and_0_is_off():
+    first, second = (mixing(0.3, 8, np.random.default_rng(4)) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert mixing(0.0, 8, np.random.default_rng(4))[1].tolist() == [1.0] * 8

@@ -8,6 +8,7 @@ quarantined, and another clip takes its place from then on.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import signal
@@ -16,10 +17,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+from torch.utils.data import DataLoader, get_worker_info
+
+from auricle.batches.crops import BatchDataset
+from auricle.batches.sampling import Share
 from auricle.batches.targets import Batch
 from auricle.batches.worker_status import WorkerStatus
 from auricle.errors import TrainingError
@@ -33,6 +39,62 @@ MAX_FAILED = 0.1
 #: A run stops when this many processes in a row died while they read nothing: no clip is to blame then.
 MAX_UNEXPLAINED = 3
 _DUMP_WAIT_S = 1.0
+
+
+def make_loader(
+    dataset: BatchDataset,
+    share: Share,
+    *,
+    first_step: int,
+    last_step: int,
+    workers: int,
+    timeout_s: float = 0.0,
+) -> Iterator[Batch]:
+    """Return this process's part of the batches from one step to another, read ahead by ``workers`` processes.
+
+    A batch that takes those longer than ``timeout_s`` is an error; 0 waits for ever.
+
+    One loader serves all epochs, so that nothing stops at their borders.
+    """
+    loader: DataLoader[Batch] = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=_Walk(share, first_step, last_step),
+        num_workers=workers,
+        worker_init_fn=partial(_begin_worker, os.getpid()),
+        timeout=timeout_s if workers else 0,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)
+
+
+def _begin_worker(trainer: int, worker: int) -> None:
+    """Leave Ctrl-C to the process that trains; end without an error at a SIGTERM, which it got too or has sent.
+
+    From its next line on torch watches whether the worker's parent is still the same. Where the trainer was killed
+    before, that would be another one, for ever: so a worker that begins as an orphan ends.
+    """
+    if multiprocessing.get_start_method() != "forkserver" and os.getppid() != trainer:
+        os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    dataset = getattr(get_worker_info(), "dataset", None)
+    if isinstance(dataset, BatchDataset) and dataset.watch is not None:
+        dataset.watch.begin()
+
+
+class _Walk:
+    """The crops of each batch of a range of steps."""
+
+    def __init__(self, share: Share, first_step: int, last_step: int) -> None:
+        self.share, self.first_step, self.last_step = share, first_step, last_step
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return self.share.walk(self.first_step, self.last_step)
+
+    def __len__(self) -> int:
+        return self.last_step - self.first_step
 
 
 class FeedingError(TrainingError):

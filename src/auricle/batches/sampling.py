@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from auricle.batches.augment.crop import mixing
 from auricle.errors import ConfigError
 from auricle.results import FloatArray
 
@@ -78,6 +77,20 @@ class BatchPlan:
 
 
 IntArray = npt.NDArray[np.int64]
+
+
+def mixing(alpha: float, batch: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Draw mixup (Zhang et al. 2018): each item's partner and its own share, at least one half.
+
+    Returns:
+        partner: ``(batch,)`` indices; share: ``(batch,)`` in [0.5, 1]. Where ``alpha`` is 0, each item is its own
+        partner.
+    """
+    if alpha == 0:
+        return np.arange(batch), np.ones(batch, dtype=np.float32)
+    partner = rng.permutation(batch)
+    share = rng.beta(alpha, alpha, size=batch)
+    return partner, np.maximum(share, 1 - share).astype(np.float32)
 
 
 class Mixture(NamedTuple):

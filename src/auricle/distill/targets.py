@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from auricle.batches.augment.crop import Plan
+from auricle.batches.augment.augmentation import Placement
 from auricle.batches.crops import crop_length
 from auricle.batches.targets import ClipBatch, ClipTargets, Crop, TargetsByName, TargetSource, blend, known_of_both
 from auricle.data.manifest import Clip, Manifest
@@ -68,20 +68,19 @@ class TeacherTargets(TargetSource[TeacherBatch]):
     settings: TeacherSection
     name = TEACHER
 
-    def place(self, clip: int, plan: Plan) -> tuple[int, Plan]:
+    def place(self, clip: int, place: Placement) -> tuple[int, Placement]:
         """Move the crop to the beginning of a window, and its roll to a whole number of windows."""
         if self.first[clip] < 0:
-            return 0, plan
+            return 0, place
         windows = max(1, int(self.count[clip]) - self.per_crop + 1)
-        if self.per_crop > 1:
-            plan = replace(plan, shift=int(plan.shift * self.per_crop) / self.per_crop)
-        return round(int(plan.start * windows) * self.hop), replace(plan, start=0.0)
+        shift = place.shift if self.per_crop == 1 else int(place.shift * self.per_crop) / self.per_crop
+        return round(int(place.start * windows) * self.hop), place._replace(start=0.0, shift=shift)
 
     def _windows(self, crop: Crop) -> IntArray:
         """Return the windows of a placed crop in the order in which they sound; the last stands for missing ones."""
         inside = round(crop.first / self.hop) + np.arange(self.per_crop)
         rows = self.first[crop.clip] + np.minimum(inside, self.count[crop.clip] - 1)
-        return np.roll(rows, round(crop.plan.shift * self.per_crop))
+        return np.roll(rows, round(crop.place.shift * self.per_crop))
 
     def collate(self, crops: Sequence[Crop], found: TargetsByName) -> dict[str, Any]:
         """Return what the teacher says of the crops; the labels of clips become a weighted mean with the teacher's."""

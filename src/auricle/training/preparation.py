@@ -138,10 +138,6 @@ def _read_soft_label_dataset(manifest: Manifest, recipe: Recipe) -> SoftLabelDat
     labels = recipe.teacher.labels
     if labels is None or not Path(labels).is_dir():
         return None
-    if recipe.frontend.name == "waveform":
-        others = "crnn, mobilecrnn or efficientat"
-        text = f"network {recipe.model.name} learns from labels; for a folder of soft labels take {others}"
-        raise ConfigError("the recipe has settings that cannot be used", [text])
     if recipe.data.balance != "none":
         text = f"data.balance {recipe.data.balance} is for labelled clips alone; with a folder of soft labels use none"
         raise ConfigError("the recipe has settings that cannot be used", [text])
@@ -156,7 +152,7 @@ def resolve_recipe(manifest: Manifest, recipe: Recipe) -> Recipe:
     if arrays is not None and arrays.kind == "logmel" and arrays.frontend is not None:
         # The features are given: the model's front end must be the one that made them.
         values["frontend"] = {**values["frontend"], **arrays.frontend}
-        values["augment"] = {**values["augment"], "speed": (1.0, 1.0), "noise_snr_db": None}
+        values["augment"] = {**values["augment"], "speed": (1.0, 1.0), "noise_snr_db": None, "copies": 0}
     recipe = make_recipe(values)
     rate = recipe.frontend.sample_rate
     hop_s, least_s = scoring_hop_samples(recipe) / rate, max(LEAST_HOP_S, frame_samples(recipe) / rate / 2)
