@@ -24,7 +24,7 @@ import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,8 @@ from torch import Tensor, nn
 from auricle.nn.frontends.logmel import LogMel, LogMelSpec
 from auricle.nn.heads import HEADS
 from auricle.nn.network import Network, NetworkOutput
-from auricle.nn.networks import NETWORKS, NetworkKind
+from auricle.recipe.network import NETWORKS, NetworkOptions
+from auricle.recipe.schema import FrontendSection, Recipe
 from auricle.timeline import Layer, frame_grid, seconds_to_samples
 from auricle.training import bench
 from auricle.training.bench import bench_training, measure_peak
@@ -86,16 +87,26 @@ class Careless(Network):
         return NetworkOutput(clip_logits, frame_logits, states.mean(1))
 
 
-def _build(recipe: Any, labels: int) -> Careless:
-    f = recipe.frontend
-    spec = LogMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
-    return Careless(spec, labels, seconds_to_samples(recipe.data.clip_s, f.sample_rate))
+class CarelessOptions(NetworkOptions):
+    """What a recipe can say of it."""
+
+    name: Literal["careless"] = "careless"
+    head: Literal["attention"] = "attention"
+    width: float = 1.0
+    time_stride: int = 2
+
+    def hop_samples(self, frontend: FrontendSection) -> int:
+        return seconds_to_samples(frontend.hop_ms / 1000, frontend.sample_rate) * self.time_stride
+
+    def build(self, recipe: Recipe, labels: int) -> Careless:
+        f = recipe.frontend
+        spec = LogMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
+        return Careless(spec, labels, seconds_to_samples(recipe.data.clip_s, f.sample_rate))
 
 
 def register() -> None:
     """Make the network known under its name, in this process."""
-    choices = {"model.head": ("attention",), "model.causal": (False,)}
-    NETWORKS.add("careless", NetworkKind(_build, choices=choices))
+    NETWORKS.add("careless", CarelessOptions)
 
 
 def measure(
@@ -110,7 +121,7 @@ def measure(
     recipe = make_request_recipe(network, None, [*settings, f"run.threads={threads}"], None)
     precision = fabric_precision(recipe.run.precision, recipe.run.device)
     peaks = {precision: measure_peak(precision)}
-    options = {"data": None, "data_format": "auto", "peaks": peaks}
+    options = {"data": None, "peaks": peaks}
     return bench_training(name, recipe, steps=steps, warm_up=warm_up, **options).to_dict()
 
 

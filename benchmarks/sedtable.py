@@ -20,7 +20,6 @@ from auricle.events.boxes import BoxRule, find_boxes
 from auricle.events.segments import Segment, SegmentRule, find_segments
 from auricle.events.smoothing import median_size, median_smooth
 from auricle.files import read_json, write_json
-from auricle.nn.networks import recipe_base
 from auricle.recipe.schema import load_recipe
 from auricle.results import Event, Interval, Scores
 from benchmarks.machine import describe
@@ -257,7 +256,7 @@ def measure(folder: Path, scenes: Path, seed: int) -> Found:
 
 def front_multiply_adds(row: Row) -> int:
     """Return how many multiply-adds are the front end's: its Fourier transform as a convolution, and mel bands."""
-    f = load_recipe(None, ["data.clip_s=10"], base=recipe_base(row.model)).frontend
+    f = load_recipe(None, ["data.clip_s=10"], base={"model": {"name": row.model}}).frontend
     window, hop = (round(ms * f.sample_rate / 1000) for ms in (f.window_ms, f.hop_ms))
     bins, frames = window // 2 + 1, round(SCENE_S * f.sample_rate) // hop
     return frames * bins * (2 * window + f.n_mels)

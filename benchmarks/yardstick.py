@@ -10,15 +10,18 @@ No network of auricle: ``register`` adds it, under ``desed_crnn``, for the bench
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
 import torch
 from torch import Tensor, nn
 
 from auricle.nn.frontends.logmel import GraphLogMel, LogMel, LogMelSpec
 from auricle.nn.heads import AttentionHead
 from auricle.nn.network import Network, NetworkOutput
-from auricle.nn.networks import NETWORKS, NetworkKind
-from auricle.recipe.schema import Recipe
-from auricle.timeline import Layer, frame_grid
+from auricle.recipe.network import NETWORKS, NetworkOptions
+from auricle.recipe.schema import FrontendSection, Recipe
+from auricle.timeline import Layer, frame_grid, seconds_to_samples
 
 NAME = "desed_crnn"
 CHANNELS = (16, 32, 64, 128, 128, 128, 128)
@@ -89,17 +92,29 @@ class DesedCrnn(Network):
         return self.eval()
 
 
-def _build(recipe: Recipe, labels: int) -> DesedCrnn:
-    f = recipe.frontend
-    return DesedCrnn(
-        LogMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max), labels, recipe.model.dropout
-    )
+class DesedCrnnOptions(NetworkOptions):
+    """What a recipe can say of the yardstick."""
+
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {"frontend": FRONTEND}
+
+    name: Literal["desed_crnn"] = "desed_crnn"
+    head: Literal["attention"] = "attention"
+    time_stride: Literal[4] = TIME_STRIDE
+    dropout: float = 0.5
+
+    def hop_samples(self, frontend: FrontendSection) -> int:
+        """See the base class."""
+        return seconds_to_samples(frontend.hop_ms / 1000, frontend.sample_rate) * self.time_stride
+
+    def build(self, recipe: Recipe, labels: int) -> DesedCrnn:
+        """See the base class."""
+        f = recipe.frontend
+        return DesedCrnn(
+            LogMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max), labels, self.dropout
+        )
 
 
 def register() -> None:
     """Add the network to the registry of this process, once."""
-    if NAME in NETWORKS.names():
-        return
-    choices = {"model.head": ("attention",), "model.causal": (False,), "model.time_stride": (TIME_STRIDE,)}
-    model = {"head": "attention", "time_stride": TIME_STRIDE, "dropout": 0.5}
-    NETWORKS.add(NAME, NetworkKind(_build, choices, defaults={"model": model, "frontend": FRONTEND}))
+    if NAME not in NETWORKS:
+        NETWORKS.add(NAME, DesedCrnnOptions)

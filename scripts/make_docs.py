@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the generated pages of docs/: commands, recipe keys, codes. ``--check`` only says whether they are fresh.
+"""Write the generated pages of docs/: commands, Python functions, recipe keys, codes.
+
+``--check`` only says whether they are fresh.
 
 The pages come from the code they describe (the commands, ``config.Recipe``, ``errors``), so they cannot disagree
 with it; a test runs the check.
@@ -20,10 +22,14 @@ import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from auricle import api
 from auricle.cli.main import app
 from auricle.errors import FAILURE_CODES, FLAG_CODES, REQUEST_CODES
-from auricle.recipe.schema import Recipe
+from auricle.recipe.network import NETWORKS, NetworkOptions
+from auricle.recipe.schema import AugmentSection, Recipe
 
+#: Functions of the API whose arguments are the fields of a request.
+REQUESTS = ("train", "crossval", "sweep", "teach", "bench_train")
 DOCS = Path(__file__).parents[1] / "docs"
 MARK = "<!-- Written by scripts/make_docs.py (make docs): change the code, not this page. -->\n\n"
 
@@ -77,6 +83,30 @@ def cli_page() -> str:
     return MARK + head + "\n".join(sections)
 
 
+def function_section(name: str, function: Any) -> str:
+    """Return the section of one function of ``auricle``: what it does, how it is called, its arguments."""
+    summary, _, rest = inspect.cleandoc(function.__doc__).partition("\nArgs:\n")
+    lines = [line.strip() for line in rest.partition("\n\n")[0].splitlines()]
+    told = dict(line.split(": ", 1) for line in lines if ": " in line)
+    rows = []
+    for parameter in inspect.signature(function).parameters.values():
+        default = "" if parameter.default is inspect.Parameter.empty else f"`{parameter.default!r}`"
+        if parameter.name in told:
+            place = parameter.name if parameter.kind is inspect.Parameter.KEYWORD_ONLY else f"{parameter.name} (first)"
+            rows.append((f"`{place}`", default, told[parameter.name]))
+    rows.sort(key=lambda row: row[1] != "")
+    return f"## auricle.{name}\n\n{summary.strip()}\n\n{table(('argument', 'default', 'meaning'), rows)}"
+
+
+def python_page() -> str:
+    """Return docs/python.md."""
+    head = (
+        "# Python\n\nWhat the commands do, as functions: `import auricle`. Equal input gives equal results. Arguments "
+        "without a default must be given.\n\n"
+    )
+    return MARK + head + "\n".join(function_section(name, getattr(api, name)) for name in REQUESTS)
+
+
 def spell_range(info: FieldInfo) -> str:
     """Return the allowed values of a recipe key in words."""
     limits = {"Ge": "at least {}", "Gt": "above {}", "Le": "at most {}", "Lt": "below {}"}
@@ -92,13 +122,14 @@ def spell_range(info: FieldInfo) -> str:
     return ", ".join(found)
 
 
-def recipe_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """Yield a row for each key: name, default, range, effect."""
-    defaults = section()
-    for name, info in section.model_fields.items():
+def recipe_rows(defaults: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Yield a row for each key: name, default, range, effect; those of networks stand apart."""
+    for name, info in type(defaults).model_fields.items():
         value = getattr(defaults, name)
+        if isinstance(value, NetworkOptions):
+            continue
         if isinstance(value, BaseModel):
-            yield from recipe_rows(type(value), f"{prefix}{name}.")
+            yield from recipe_rows(value, f"{prefix}{name}.")
             continue
         shown = json.dumps(value).strip('"')
         yield f"`{prefix}{name}`", f"`{shown}`", spell_range(info), info.description or ""
@@ -112,7 +143,37 @@ def hyperparameters_page() -> str:
         "stored in its model folder as `run/recipe.yaml`. Unknown keys and impossible "
         "values\nare reported all at once.\n\n"
     )
-    return MARK + head + table(("key", "default", "range", "effect"), list(recipe_rows(Recipe)))
+    networks = (
+        "\n## The section `model`\n\nIt belongs to the network that `model.name` names, or `--model`. A key that the "
+        "network does not use is an error.\nA network of your own: [how-to](howto/own-network.md).\n\n"
+    )
+    parts = [head, recipe_table(Recipe()), networks, *map(network_section, own_networks())]
+    return MARK + "".join(parts)
+
+
+def recipe_table(section: BaseModel, prefix: str = "") -> str:
+    """Return the table of a section's keys."""
+    return table(("key", "default", "range", "effect"), list(recipe_rows(section, prefix)))
+
+
+def own_networks() -> list[str]:
+    """Return the networks of auricle itself, whatever other packages are installed here."""
+    return [name for name in NETWORKS if NETWORKS.get(name).__module__.startswith("auricle.")]
+
+
+def network_section(name: str) -> str:
+    """Return the options of one network, and what it changes in the rest of a recipe."""
+    options = NETWORKS.get(name)
+    others = [
+        f"`{section}.{key}={json.dumps(value)}`"
+        for section, values in options.defaults.items()
+        for key, value in values.items()
+    ]
+    unused = [f"`augment.{key}`" for key in AugmentSection.model_fields if key not in options.augmentations]
+    lines = [inspect.cleandoc(options.__doc__ or "")]
+    lines += [f"Other defaults: {', '.join(others)}."] if others else []
+    lines += [f"Not used: {', '.join(unused)}."] if unused else []
+    return f"### {name}\n\n" + "\n\n".join(lines) + "\n\n" + recipe_table(options(name=name), "model.") + "\n"
 
 
 def codes_page() -> str:
@@ -131,7 +192,12 @@ def codes_page() -> str:
     return MARK + "".join(parts)
 
 
-PAGES = {"cli.md": cli_page, "hyperparameters.md": hyperparameters_page, "codes.md": codes_page}
+PAGES = {
+    "cli.md": cli_page,
+    "python.md": python_page,
+    "hyperparameters.md": hyperparameters_page,
+    "codes.md": codes_page,
+}
 
 
 def main(arguments: list[str]) -> int:

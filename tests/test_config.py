@@ -3,9 +3,16 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import pickle
+from pathlib import Path
 
+import pytest
+import yaml
+
+import auricle
 from auricle.errors import ConfigError
+from auricle.recipe.network import NETWORKS
 from auricle.recipe.schema import MAX_YAML_BYTES, dump_recipe, load_recipe, make_recipe
 
 
@@ -57,7 +64,7 @@ def test_c15_an_unknown_key_is_told_with_the_nearest(recipe_file, text, start):
         ("data.clip_s=true", "data.clip_s = True: input should be a number or text, not yes or no"),
         ("optim=3", "optim = 3: input should be a valid dictionary or instance of OptimSection"),
         ("augment.speed=1", "augment.speed = 1: input should be a valid tuple"),
-        ("model.head=mlp", "model.head = 'mlp': input should be 'attention', 'linear_softmax', 'concat_mlp'"),
+        ("model.head=mlp", "model.head = 'mlp': input should be 'attention', 'linear_softmax' or 'concat_mlp'"),
     ],
 )
 def test_c16_a_wrong_type_is_told_with_its_path(setting, problem):
@@ -135,3 +142,76 @@ def test_overrides_that_cannot_be_read():
     assert problems_of(None, ["seed.a=1", "seed.a.b=1"]) == ("'seed.a.b=1': a is a value, not a section",)
     with pytest.raises(ConfigError, match="is not a table of settings"):
         make_recipe([1])
+
+
+#: Of version 0.1: what `run/recipe.yaml` and `auricle.json` say of a network, with the keys of all others.
+RAW_THEN = {
+    **{"first": "conv", "kernel": 128, "stride": 32, "rectify": "none", "level": False, "centre": False},
+    **{"filter_mask": 0, "channels": [64, 64, 128], "block_kernel": 3, "pools": [1, 4, 4], "hidden": 64},
+}
+THEN = {"causal": False, "time_stride": 2, "width": 1.0, "dropout": 0.1, "texture": True, "raw": RAW_THEN}
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("augment.filter_share=0.3", "augment.filter_share = 0.3: network crnn does not use this key; leave it out"),
+        ("augment.copies=2", "augment.copies = 2: network crnn does not use this key; leave it out"),
+        ("augment.codecs=[gsm]", "augment.codecs = ('gsm',): network crnn does not use this key; leave it out"),
+        (
+            "model.raw.hidden=7",
+            "unknown key model.raw of network crnn; known here: "
+            "name, head, causal, time_stride, width, dropout, texture",
+        ),
+        ("frontend.name=kaldimel", "frontend.name = 'kaldimel': network crnn has logmel"),
+    ],
+)
+def test_a_key_that_the_network_does_not_use_is_an_error(setting, problem):
+    assert problems_of(None, [setting]) == (problem,)
+
+
+def test_keys_of_the_front_end_that_the_network_does_not_use_are_errors():
+    assert problems_of(None, ["model.name=rawnet", "frontend.n_mels=32", "augment.equaliser_db=3"]) == (
+        "frontend.n_mels = 32: network rawnet does not use this key; leave it out",
+        "augment.equaliser_db = 3.0: network rawnet does not use this key; leave it out",
+    )
+
+
+@pytest.mark.parametrize("name", NETWORKS.names())
+def test_a_whole_recipe_is_read_back_whatever_the_network(name):
+    recipe = make_recipe({"model": {"name": name}})
+    assert make_recipe(yaml.safe_load(dump_recipe(recipe))) == recipe
+    assert type(pickle.loads(pickle.dumps(recipe)).model) is type(recipe.model)
+
+
+def test_a_recipe_begins_with_the_defaults_of_its_network():
+    recipe = load_recipe(None, ["model.name=rawnet", "data.pad=zero"])
+    assert (recipe.frontend.name, recipe.data.batch_size, recipe.data.pad) == ("waveform", 32, "zero")
+    assert recipe.model.raw.first == "fourier"
+
+
+@pytest.mark.parametrize(
+    ("model", "kept"),
+    [
+        ({**THEN, "name": "crnn", "head": "attention"}, {"head", "causal", "time_stride", "texture"}),
+        ({**THEN, "name": "mobilecrnn", "head": "statistics", "time_stride": 16}, {"head", "time_stride"}),
+        ({**THEN, "name": "efficientat", "head": "mean_mlp", "time_stride": 32}, {"head", "time_stride"}),
+        ({**THEN, "name": "rawnet", "head": "final_state", "raw": {**RAW_THEN, "hidden": 9}}, {"head", "raw"}),
+    ],
+    ids=lambda value: value.get("name") if isinstance(value, dict) else "",
+)
+def test_a_recipe_of_before_is_read_without_the_keys_of_other_networks(model, kept):
+    found = make_recipe({"model": model}).model.model_dump(mode="json")
+    assert set(found) == kept | {"name", "width", "dropout"}
+    assert found == {key: model[key] for key in found}
+
+
+def test_a_recipe_of_before_that_set_in_vain_is_refused():
+    with pytest.raises(ConfigError, match=r"unknown key model.raw of network crnn"):
+        make_recipe({"model": {**THEN, "name": "crnn", "raw": {**RAW_THEN, "hidden": 9}}})
+
+
+def test_the_shipped_models_say_recipes_that_build_them():
+    for file in (Path(auricle.__file__).parent / "bundles").glob("*/auricle.json"):
+        spec = json.loads(file.read_text(encoding="utf-8"))
+        assert make_recipe(spec["provenance"]["recipe"]).model.name == spec["model"]["name"]

@@ -100,7 +100,7 @@ def test_imports_go_down():
     ("home", "source", "problem"),
     [
         ("audio", "from auricle.runtime.detector import load", "audio, layer 2, imports runtime, layer 4"),
-        ("audio", "def f():\n    import auricle.nn.models.crnn", "line 2: audio, layer 2, imports nn, layer 3"),
+        ("audio", "def f():\n    import auricle.nn.modules.crnn", "line 2: audio, layer 2, imports nn, layer 3"),
         ("audio", "from auricle import data", "imports data"),
         ("audio", "from auricle.events.segments import x", "audio, layer 2, imports events, layer 2"),
         ("audio", "from .decode import x", "relative import"),

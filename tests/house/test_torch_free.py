@@ -60,3 +60,16 @@ def test_help_needs_nothing_heavy(words):
     done = run_without(heavy, f"sys.argv[1:] = {words!r}\nfrom auricle.cli.main import run\nrun()")
     assert done.returncode == 0, done.stderr
     assert "auricle" in done.stdout
+
+
+def test_recipes_of_every_network_are_read_without_torch():
+    done = run_without(
+        TRAINING_ONLY,
+        """
+        from auricle.recipe.network import NETWORKS
+        from auricle.recipe.schema import make_recipe
+        print(*(make_recipe({"model": {"name": name, "width": 0.5}}).model.width for name in NETWORKS.names()))
+        """,
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == {"0.5"}

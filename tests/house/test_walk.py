@@ -19,7 +19,7 @@ import soundfile
 import torch
 
 from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
-from auricle.nn.models.efficientat import EfficientAt, to_checkpoint
+from auricle.nn.modules.efficientat import EfficientAt, to_checkpoint
 from auricle.synth.toy import synthesise
 
 ROOT = Path(__file__).parents[2]

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.toydata import RATE, sound, tiny_of, usable, write_folders
 from safetensors.torch import load as load_tensors
 
 from auricle import api
@@ -19,16 +20,12 @@ from auricle.recipe.schema import Recipe, make_recipe
 from auricle.runtime.bundle import Bundle, load_bundle
 from auricle.runtime.detector import Detector, load
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
-from toydata import RATE, TINY, sound, write_folders
-
 #: A registered network with a head: every one must obey every law. Tasks, padding and aggregation vary with them.
 CASES = {
     f"{network}-{head}{'-causal' * causal}": (network, head, causal)
     for network in NETWORKS
-    for head in NETWORKS.get(network).choices["model.head"]
-    for causal in NETWORKS.get(network).choices.get("model.causal", (False, True))
+    for head in get_args(NETWORKS.get(network).model_fields["head"].annotation)
+    for causal in (False, *([True] if "causal" in NETWORKS.get(network).model_fields else []))
     if not (causal and head == "concat_mlp")
 }
 
@@ -76,18 +73,17 @@ def models(tmp_path_factory, clips):
             number = list(CASES).index(case)
             # A deep network that has learnt nothing ranks clips by its last bit, and 8 bits have other last bits.
             epochs = 4 if network == "mobilecrnn" else 1
-            settings = [f"model.head={head}", f"model.causal={str(causal).lower()}", "model.texture=true"]
-            settings += [f"optim.epochs={epochs}", "optim.lr=0.02"]
+            settings = [f"model.head={head}", f"optim.epochs={epochs}", "optim.lr=0.02"]
+            settings += usable(network, [f"model.causal={str(causal).lower()}", "model.texture=true"])
             # Even so EfficientAT has not: what 8 bits may cost it is told by its scores, not by their ranks.
             settings += ["export.int8_loss=1"] if network == "efficientat" else []
-            stride = NETWORKS.get(network).choices.get("model.time_stride", (4,))
-            settings += ["frontend.f_max=null", f"model.time_stride={4 if 4 in stride else stride[0]}"]
+            settings += usable(network, ["frontend.f_max=null"])
             settings += ["task=multi", "data.negatives=ignore"] if number % 2 else []
             settings += ["data.pad=repeat"] if number % 3 == 1 else []
             path = folder / case
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("AURICLE_CACHE", str(folder / "cache"))
-                api.train(clips, out=path, model=network, overrides=[*TINY, *settings])
+                api.train(clips, out=path, model=network, overrides=[*tiny_of(network), *settings])
             bundle = load_bundle(path)
             recipe = make_recipe(bundle.spec.provenance.recipe)
             made[case] = Model(path, bundle, load(path), recipe)

@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from toydata import TINY
-from voicedata import RATE, voice, write_corpus
+from helpers.toydata import TINY, usable
+from helpers.voicedata import RATE, voice, write_corpus
 
 import auricle
 from auricle import api
@@ -28,7 +28,7 @@ SETTINGS = [*TINY, "data.pad=repeat", "data.dev=given", "augment.mixup_alpha=0",
 PLAIN = ["model.dropout=0", "model.raw.filter_mask=0", "augment.masks=0", "augment.speed=[1, 1]"]
 PLAIN += [f"augment.{change}_share=0" for change in ("noise", "filter", "impulse")]
 RAW = ["model.raw.kernel=32", "model.raw.stride=8", "optim.epochs=8", "optim.weight_decay=0.01"]
-NETWORKS = {"crnn": SETTINGS, "rawnet": [*SETTINGS, *PLAIN, *RAW]}
+NETWORKS = {"crnn": SETTINGS, "rawnet": [*usable("rawnet", SETTINGS), *PLAIN, *RAW]}
 
 
 @pytest.fixture(scope="module")

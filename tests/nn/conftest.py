@@ -3,20 +3,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
+from helpers.torch_fixtures import one_thread  # noqa: F401
 
-from auricle.nn.networks import NETWORKS, Network, build_network, recipe_base
+from auricle.nn.networks import Network, build_network
 from auricle.recipe.schema import Recipe, make_recipe
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Torch on one thread while these tests run: the same sums in the same order everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -26,14 +20,19 @@ def small_recipe():
     def make(
         *, name: str = "crnn", sample_rate: int = 8_000, n_mels: int = 16, clip_s: float = 0.5, **model: object
     ) -> Recipe:
-        base = recipe_base(name) if name in NETWORKS else {"model": {"name": name}}
-        small = {"sample_rate": sample_rate, "n_mels": n_mels, "f_max": None}
-        raw = {**base["model"].get("raw", {}), "kernel": 64, "stride": 32, "filter_mask": 1}
+        frontend: dict[str, object] = {"sample_rate": sample_rate}
+        if name == "rawnet":
+            raw = {"kernel": 64, "stride": 32, "filter_mask": 1, **cast("dict[str, object]", model.get("raw", {}))}
+            model = {**model, "raw": raw}
+        else:
+            frontend |= {"window_ms": 25, "hop_ms": 10, "n_mels": n_mels, "f_max": None}
+        if name == "crnn":
+            model = {"time_stride": 4, **model}
         return make_recipe(
             {
-                "model": {"time_stride": 4, **base["model"], "raw": raw, "width": 0.125, **model},
-                "frontend": {"window_ms": 25, "hop_ms": 10, **base.get("frontend", {}), **small},
-                "augment": {"freq_mask_mels": 4},
+                "model": {"name": name, "width": 0.125, **model},
+                "frontend": frontend,
+                "augment": {} if name == "rawnet" else {"freq_mask_mels": 4},
                 "data": {"clip_s": clip_s},
             }
         )

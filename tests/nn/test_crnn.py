@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from auricle.errors import UsageError
-from auricle.nn.models.crnn import BLOCKS, TimeConv, TimeDropout
+from auricle.nn.modules.crnn import BLOCKS, TimeConv, TimeDropout
 from auricle.nn.networks import build_network
 from auricle.timeline import frame_grid
 

@@ -12,7 +12,7 @@ import torch
 from auricle.audio.decode import read_audio
 from auricle.errors import UsageError
 from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
-from auricle.nn.models.efficientat import (
+from auricle.nn.modules.efficientat import (
     EfficientAt,
     SlowNorm,
     divisible,

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
-from auricle.nn.models.efficientat import EfficientAt
-from auricle.nn.models.mobilecrnn import RESIDUALS, MobileCrnn
+from auricle.nn.modules.efficientat import EfficientAt
+from auricle.nn.modules.mobilecrnn import RESIDUALS, MobileCrnn
 
 
 def test_it_is_small_with_the_width_of_mn04():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from auricle.errors import ConfigError, UsageError
-from auricle.nn.models.rawnet import FilterMask, ResidualBlock, StatePooling
+from auricle.nn.modules.rawnet import FilterMask, ResidualBlock, StatePooling
 from auricle.nn.networks import build_network
 from auricle.recipe.schema import Recipe
 from auricle.training.run import make_request_recipe
@@ -79,7 +79,10 @@ def test_a_clip_shorter_than_a_step_is_refused():
     ("setting", "message"),
     [
         ("model.raw.kernel=4", r"model.raw.kernel 4 is below model.raw.stride \d+: samples would be skipped"),
-        ("model.causal=true", "model.causal needs frame scores, which model.head state_attention does not have"),
+        (
+            "model.causal=true",
+            "unknown key model.causal of network rawnet; known here: name, head, width, dropout",
+        ),
         ("frontend.name=logmel", "frontend.name = .logmel.: network rawnet has waveform"),
         ("model.raw.filter_mask=900", r"model.raw.filter_mask 900 is above the \d+ filters there are"),
     ],

@@ -10,7 +10,6 @@ import pytest
 import soundfile
 
 from auricle.evaluation.spoof.intervals import Trials
-from auricle.nn.networks import recipe_base
 from auricle.recipe.schema import load_recipe
 from benchmarks import spoof_search as search
 
@@ -139,7 +138,7 @@ def test_runs_are_dealt_out_whole():
 
 def test_every_candidate_is_a_recipe():
     recipes = {
-        name: load_recipe(None, search.settings_of(c), base=recipe_base(c.model))
+        name: load_recipe(None, search.settings_of(c), base={"model": {"name": c.model}})
         for name, c in search.EVERYTHING.items()
     }
     assert len({recipe.model_dump_json() for recipe in recipes.values()}) == len(search.EVERYTHING)

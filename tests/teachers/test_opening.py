@@ -9,10 +9,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from tinyteachers import CLASSES, write_ast, write_graph
+from helpers.tinyteachers import CLASSES, write_ast, write_graph
 
 from auricle.errors import BundleError, UsageError
-from auricle.nn.models.efficientat import load_checkpoint
+from auricle.nn.modules.efficientat import load_checkpoint
 from auricle.runtime.detector import load
 from auricle.teachers.registry import open_teacher
 

@@ -9,8 +9,8 @@ import signal
 
 import numpy as np
 import pytest
-from toydata import TINY, Listener, write_folders
-from voicedata import write_corpus
+from helpers.toydata import TINY, Listener, usable, write_folders
+from helpers.voicedata import write_corpus
 
 from auricle import api
 from auricle.data.formats.registry import read_manifest
@@ -22,7 +22,7 @@ from auricle.runtime.bundle import load_bundle
 from auricle.runtime.llr import fit_llr, raw_llr
 
 SETTINGS = [
-    *(s for s in TINY if not s.startswith(("optim", "augment", "model.raw", "model.dropout"))),
+    *(s for s in usable("rawnet", TINY) if not s.startswith(("optim", "augment", "model.dropout"))),
     *("data.pad=repeat", "data.dev=none", "data.calibration_folds=2", "augment.mixup_alpha=0"),
     *("optim.epochs=5", "optim.lr=0.02", "optim.weight_decay=0.01", "model.raw.kernel=32", "model.raw.stride=8"),
     *("model.dropout=0", "model.raw.filter_mask=0", "augment.masks=0", "augment.speed=[1, 1]"),

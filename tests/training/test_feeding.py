@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.toydata import Listener, make_loop, tiny_of
 from torch.utils.data import get_worker_info
-from toydata import TINY, Listener, make_loop, tiny, write_folders
 
 from auricle.batches import crops
 from auricle.batches.crops import ClipReader
@@ -30,22 +30,6 @@ from auricle.training.preparation import prepare, read_training_data
 from auricle.training.run import make_request_recipe
 
 BAD = "low/3.wav"
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    return write_folders(tmp_path_factory.mktemp("feeding") / "clips")
-
-
-@pytest.fixture(scope="module")
-def material_of(clips):
-    """Make material of 16 clips: four steps an epoch, eight in all."""
-
-    def make(*overrides):
-        recipe = tiny(*overrides)
-        return prepare(read_training_data(clips, recipe), recipe, Progress())
-
-    return make
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +63,8 @@ def crash(number: int) -> Callable[[], None]:
 @pytest.fixture(scope="module")
 def raw_material(clips):
     """The clips for a network of waveforms."""
-    recipe = make_request_recipe("rawnet", None, [*TINY, "data.balance=none", "data.workers=2"], None)
+    settings = [*tiny_of("rawnet"), "data.balance=none", "data.workers=2"]
+    recipe = make_request_recipe("rawnet", None, settings, None)
     return prepare(read_training_data(clips, recipe), recipe, Progress())
 
 

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.tinyteachers import write_efficientat
+from helpers.toydata import TINY, Listener, signal_at, tiny, tiny_of, write_folders
 from safetensors.torch import load as load_tensors
-from toydata import TINY, Listener, signal_at, tiny, write_folders
 
 from auricle import api
 from auricle.batches.augment.augmentation import Placement
@@ -22,14 +21,11 @@ from auricle.distill.targets import TeacherTargets, make_training_items
 from auricle.errors import ConfigError, DataError, Interrupted
 from auricle.files import sha256_file
 from auricle.progress import Progress
-from auricle.recipe.schema import TeacherSection
+from auricle.recipe.schema import TeacherSection, load_recipe
+from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.synth.mixtures import Mixture
-from auricle.training.preparation import prepare, read_training_data, training_set, with_soft
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "teachers"))
-
-from tinyteachers import write_efficientat
+from auricle.training.preparation import prepare, read_training_data, training_set
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +52,7 @@ def place(tmp_path_factory):
 
 
 def material_of(place, soft="soft", *overrides):
-    recipe = with_soft(tiny(*overrides), place / soft)
+    recipe = tiny(*overrides, f"teacher.labels={place / soft}")
     return prepare(read_training_data(place / "folds.csv", recipe), recipe, Progress())
 
 
@@ -202,9 +198,27 @@ def test_windows_that_do_not_fill_a_crop_are_refused(place):
         training_set(material_of(place, "soft", "data.clip_s=0.7"), np.arange(12))
 
 
+@pytest.mark.parametrize("soft", ["soft", "soft/labels.csv"])
+def test_a_sweep_trains_on_soft_labels_as_train_does(place, soft, tmp_path):
+    recipe = tmp_path / "sweep.yaml"
+    recipe.write_text("sweep: {trials: 1, search: {optim.lr: [0.002]}}")
+    said = Listener()
+    result = api.sweep(
+        recipe, place / "folds.csv", out=tmp_path / "out", soft=place / soft, overrides=TINY, progress=said
+    )
+    best = tmp_path / "out" / "best.yaml"
+    assert load_recipe(best).teacher.labels == str(place / soft)
+    run = api.train(place / "folds.csv", out=tmp_path / "m", recipe=best, progress=(heard := Listener()))
+    assert run.dev["accuracy"] == result.best.score
+    assert said.losses == heard.losses
+    assert api.train(place / "folds.csv", out=tmp_path / "hard", overrides=TINY, progress=(plain := Listener()))
+    assert plain.losses != heard.losses
+    assert load_bundle(run.path).spec.provenance.teacher.startswith("mn01" if soft == "soft" else "labels.csv")
+
+
 def test_other_data_and_a_moved_pool_are_refused(place, tmp_path):
     other = write_folders(tmp_path / "clips", clips=2)
-    recipe = with_soft(tiny(), place / "soft")
+    recipe = tiny(f"teacher.labels={place / 'soft'}")
     with pytest.raises(
         DataError, match=r"no file of the data was heard by mn01; heard: clips/low/0\.wav, \.\.\.; data"
     ):
@@ -215,7 +229,7 @@ def test_other_data_and_a_moved_pool_are_refused(place, tmp_path):
         material_of(place, "soft", "data.balance=sampler")
 
 
-RAW = [*TINY, "data.balance=none", "data.calibration_folds=0", "model.raw.kernel=256", "model.raw.stride=128"]
+RAW = [*tiny_of("rawnet"), "data.balance=none", "data.calibration_folds=0"]
 
 
 @pytest.mark.parametrize("soft", ["soft", "tenths"])

@@ -6,13 +6,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toydata import tiny
+from helpers.toydata import tiny
 
 from auricle.batches.augment.crop import level_shares
 from auricle.batches.sampling import Mixture
 from auricle.batches.targets import Batch, ClipBatch, ClipTargets, ClipTask
 from auricle.nn.losses import clip_losses, total_loss
-from auricle.nn.networks import build_network, recipe_base
+from auricle.nn.networks import build_network
 from auricle.recipe.schema import load_recipe
 from auricle.training.objective import Objective
 from auricle.training.objective import mix as mix_sources
@@ -103,7 +103,7 @@ def test_waveforms_are_mixed_by_loudness_and_log_mels_as_they_are(network):
 
 @pytest.mark.parametrize("name", ["crnn", "efficientat"])
 def test_a_response_is_what_a_filter_before_the_front_end_does(name):
-    network = build_network(load_recipe(None, [], base=recipe_base(name)), 2).eval()
+    network = build_network(load_recipe(None, [], base={"model": {"name": name}}), 2).eval()
     sound = 10 * noise().repeat(1, 8)  # far above what is added to powers
     louder = objective(network)
     batch = make_batch(sound)._replace(equalisers=torch.full((2, 5), 20.0))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toydata import RATE, tiny
+from helpers.toydata import RATE, tiny
 
 from auricle.batches.augment.augmentation import CutRule, Placement
 from auricle.batches.augment.batch import WaveAugmentation

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from toydata import RATE, TINY, make_loop, signal_at, sound, write_folders
+from helpers.toydata import RATE, make_loop, signal_at, sound, tiny_of, write_folders
 
 from auricle.batches.augment.augmentation import CutRule, Placement
 from auricle.batches.augment.batch import WaveAugmentation
@@ -36,7 +36,7 @@ RAW = (
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory):
-    recipe = make_request_recipe("rawnet", None, [*TINY, *RAW], None)
+    recipe = make_request_recipe("rawnet", None, [*tiny_of("rawnet"), *RAW], None)
     clips = write_folders(tmp_path_factory.mktemp("waves") / "clips")
     return prepare(read_training_data(clips, recipe), recipe, Progress())
 
@@ -134,7 +134,9 @@ def test_strong_labels_of_a_crop_are_those_that_it_holds(tmp_path):
         soundfile.write(tmp_path / f"{number}.wav", sound("low", number, 2.0), RATE, subtype="FLOAT")
     rows = [f"{number}.wav\t{onset}\t{onset + 0.2}\tlow" for number, onset in enumerate((0.0, 0.6, 1.2, 1.7))]
     (tmp_path / "events.tsv").write_text("filename\tonset\toffset\tevent_label\n" + "\n".join(rows) + "\n")
-    recipe = make_request_recipe("rawnet", None, [*TINY, *RAW, "data.balance=none", "augment.masks=0"], None)
+    recipe = make_request_recipe(
+        "rawnet", None, [*tiny_of("rawnet"), *RAW, "data.balance=none", "augment.masks=0"], None
+    )
     material = prepare(read_training_data(tmp_path, recipe), recipe, Progress())
     loop = make_loop(material, tmp_path / "run")
     dataset = BatchDataset(loop.data.clips, loop.reader, loop.augmentation, loop.data.weights, loop.sources)

@@ -8,7 +8,6 @@ both, time is the last axis. A crop's randomness is a function of (seed, epoch, 
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -191,11 +190,7 @@ def crop_length(recipe: Recipe, *, is_logmel: bool) -> int:
 
 def frame_samples(recipe: Recipe) -> int:
     """Return the samples that one output frame of the network stands for."""
-    if recipe.frontend.name == "waveform":
-        raw = recipe.model.raw
-        return raw.stride * math.prod(raw.pools)
-    hop = seconds_to_samples(recipe.frontend.hop_ms / 1000, recipe.frontend.sample_rate)
-    return hop * recipe.model.time_stride
+    return recipe.model.hop_samples(recipe.frontend)
 
 
 def scoring_hop_samples(recipe: Recipe) -> int:
@@ -213,5 +208,6 @@ def scoring_windows(values: FloatArray, recipe: Recipe, reader: ClipReader) -> F
     if not reader.is_logmel:
         return cut_windows(np.asarray(values), length, hop, recipe.data.pad, (frame_samples(recipe) - 1) // 2)
     per_frame = seconds_to_samples(recipe.frontend.hop_ms / 1000, recipe.frontend.sample_rate)
-    starts = window_starts(values.shape[1], length, max(1, hop // per_frame), (recipe.model.time_stride - 1) // 2)
+    stride = frame_samples(recipe) // per_frame
+    starts = window_starts(values.shape[1], length, max(1, hop // per_frame), (stride - 1) // 2)
     return np.stack([pad_features(values[:, s : s + length], length, recipe.data.pad) for s in starts])

@@ -19,9 +19,7 @@ from torch import Tensor, nn
 from auricle.errors import TrainingError
 from auricle.exporting.onnx import OPSET, TOLERANCE, ScoringGraph
 from auricle.nn.losses import clip_scores
-from auricle.nn.models.crnn import Crnn
-from auricle.nn.networks import Network
-from auricle.nn.streaming import RunningCrnn
+from auricle.nn.network import Network, StreamingNetwork
 from auricle.results import FloatArray
 from auricle.runtime.streaming import INPUTS, OUTPUTS
 
@@ -32,9 +30,9 @@ _PIECES = (1, 2, 1, 13, 5)
 class RunningGraph(nn.Module):
     """What is exported: the running form of a network, and its logits turned into scores."""
 
-    def __init__(self, network: Crnn, task: str, *, negatives: bool) -> None:
+    def __init__(self, network: StreamingNetwork, task: str, *, negatives: bool) -> None:
         super().__init__()
-        self.network = RunningCrnn(network)
+        self.network = network
         self.task = task
         self.negatives = negatives
 
@@ -45,15 +43,19 @@ class RunningGraph(nn.Module):
         return torch.sigmoid(frame_logits), clip, after
 
 
-def export_running(network: Network, task: str, *, negatives: bool) -> bytes | None:
-    """Return ``stream.onnx`` of a network, compared with torch; None if the network looks ahead.
+def export_running(network: Network, streaming: StreamingNetwork, task: str, *, negatives: bool) -> bytes:
+    """Return ``stream.onnx``, compared with torch.
+
+    Args:
+        network: in evaluation mode.
+        streaming: its form for streams.
+        task: of the model.
+        negatives: whether the model knows sounds of no class.
 
     Raises:
         TrainingError: the pieces of a recording do not give the scores of the whole.
     """
-    if not isinstance(network, Crnn) or network.gru.bidirectional or not network.has_frames:
-        return None
-    graph = RunningGraph(network, task, negatives=negatives).eval()
+    graph = RunningGraph(streaming, task, negatives=negatives).eval()
     content = _trace(graph)
     worst = running_difference(ScoringGraph(network, task, negatives=negatives).eval(), graph, content)
     if worst > TOLERANCE:

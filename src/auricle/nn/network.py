@@ -24,6 +24,21 @@ class NetworkOutput(NamedTuple):
     embedding: Tensor
 
 
+class StreamingNetwork(nn.Module):
+    """The form of a network that goes on where it stopped; it shares the weights.
+
+    Called with samples ``(batch, frame * frame_samples)`` and a state ``(batch, state_size)``, zeros at first, it gives
+    clip logits of all since the zeros ``(batch, label)``, frame logits ``(batch, frame, label)`` and the next state.
+
+    Attributes:
+        frame_samples: samples of one frame; every input is a whole number of frames.
+        state_size: numbers in a state.
+    """
+
+    frame_samples: int
+    state_size: int
+
+
 class Network(nn.Module):
     """Base of all networks. Training calls ``features`` and ``classify`` apart, to mask what lies between.
 

@@ -23,11 +23,12 @@ from torch import Tensor, nn
 from auricle.errors import UsageError
 from auricle.nn.frontends.logmel import GraphLogMel
 from auricle.nn.heads import SCORE_MARGIN, WeighingHead, log_odds
-from auricle.nn.models.crnn import ConvBlock, Crnn
+from auricle.nn.modules.crnn import ConvBlock, Crnn
+from auricle.nn.network import StreamingNetwork
 from auricle.timeline import output_length
 
 
-class RunningCrnn(nn.Module):
+class RunningCrnn(StreamingNetwork):
     """The running form of a causal CRNN; it shares the weights.
 
     Args:

@@ -10,104 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
-from auricle.errors import ConfigError
+from auricle.errors import ConfigError, UsageError
+from auricle.recipe.network import (
+    NetworkOptions,
+    options_class,
+    read_options,
+    unused_keys,
+)
+from auricle.recipe.section import Fraction, Positive, Section
 from auricle.registry import nearest
 
 MAX_YAML_BYTES = 1_000_000
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1, le=4_096)]
 
 
-class _Section(BaseModel):
-    """Base of all sections: frozen, strict about unknown keys, numbers must be finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse ``yes`` where a number belongs, which would silently be 1."""
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise ValueError("input should be a number or text, not yes or no")
-        return value
-
-
-class RawSection(_Section):
-    """The shape of `rawnet`, which hears the waveform itself; other networks do not look at it."""
-
-    first: Literal["conv", "sinc", "fourier"] = Field(
-        "conv",
-        description="First layer of `rawnet`: free kernels, band-pass filters of which only the edges are learnt "
-        "(`sinc`), or pairs of kernels that begin as windowed cosines and sines (`fourier`).",
-    )
-    kernel: int = Field(128, ge=1, le=4_096, description="Samples that a kernel of the first layer sees.")
-    stride: int = Field(32, ge=1, le=1_024, description="Samples between two outputs of the first layer.")
-    rectify: Literal["none", "abs", "log"] = Field(
-        "none",
-        description="What the first layer hands on: its output, its magnitude, or the logarithm of its power.",
-    )
-    level: bool = Field(False, description="Bring each window to the same level before the first layer.")
-    centre: bool = Field(
-        False, description="Take from each filter its mean over the window: what a steady channel or voice colours."
-    )
-    filter_mask: int = Field(
-        0, ge=0, le=1_024, description="In training, blank up to so many neighbouring filters of the first layer."
-    )
-    channels: tuple[Count, Count, Count] = Field(
-        (64, 64, 128), description="Channels of the first layer and of the two residual blocks, at width 1."
-    )
-    block_kernel: Literal[1, 3, 5, 7, 9] = Field(3, description="Kernel of the convolutions in the residual blocks.")
-    pools: tuple[Count, Count, Count] = Field(
-        (1, 4, 4), description="Pooling over time after the first layer and after each residual block; 1 is none."
-    )
-    hidden: int = Field(64, ge=1, le=4_096, description="Units of the recurrent layer in each direction, at width 1.")
-
-
-class ModelSection(_Section):
-    """The network."""
-
-    name: str = Field("crnn", description="Network by its registered name.")
-    head: Literal[
-        "attention", "linear_softmax", "concat_mlp", "statistics", "mean_mlp", "final_state", "state_attention"
-    ] = Field(
-        "attention",
-        description="How frames become a clip score: `attention` and `linear_softmax` pool per-class "
-        "frame scores; `concat_mlp` concatenates reduced hidden states (fixed clip length, no frames); `statistics`, "
-        "of `mobilecrnn`, adds to `attention` what mean and deviation over time say; "
-        "`mean_mlp` is EfficientAT's own; `final_state` and `state_attention` are those of `rawnet`: "
-        "the last hidden state of each direction, or learnt weights over all (no frames).",
-    )
-    causal: bool = Field(False, description="Look only backwards in time, so that a stream equals the file.")
-    time_stride: Literal[2, 4, 8, 16, 32] = Field(
-        2,
-        description="Log-mel frames an output frame stands for; more is faster, fewer is finer in time. "
-        "A `crnn` has 2, 4 or 8, a `mobilecrnn` 16, `efficientat` 32.",
-    )
-    width: float = Field(1.0, ge=0.125, le=8, description="Multiplies all channel counts.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the recurrent layer and the head.")
-    texture: bool = Field(
-        True,
-        description="Beside a `crnn` that looks both ways, an expert for textures (rain, engines): a linear layer on "
-        "statistics of the whole window, fitted before training. It changes scores of clips, not of frames.",
-    )
-    raw: RawSection = RawSection()
-
-
-class FrontendSection(_Section):
+class FrontendSection(Section):
     """What lies before the network's own layers; it lives inside the network and inside the exported graph."""
 
     name: Literal["logmel", "kaldimel", "waveform"] = Field(
@@ -123,7 +44,7 @@ class FrontendSection(_Section):
     f_max: float | None = Field(None, gt=0, description="Highest mel edge in Hz; half the sample rate if null.")
 
 
-class DataSection(_Section):
+class DataSection(Section):
     """How recordings become batches."""
 
     clip_s: float = Field(
@@ -168,7 +89,7 @@ class DataSection(_Section):
     )
 
 
-class AugmentSection(_Section):
+class AugmentSection(Section):
     """Random changes to training crops, on the waveform first and on the log-mel after it."""
 
     mixup_alpha: float = Field(
@@ -213,7 +134,7 @@ class AugmentSection(_Section):
     )
 
 
-class TeacherSection(_Section):
+class TeacherSection(Section):
     """Soft labels."""
 
     labels: str | None = Field(
@@ -242,7 +163,26 @@ class TeacherSection(_Section):
     )
 
 
-class LossSection(_Section):
+class InitSection(Section):
+    """What training begins with."""
+
+    model: str = Field(
+        "none",
+        min_length=1,
+        description="Weights to begin with: a model folder, a built-in model by name, or for `mobilecrnn` and "
+        "`efficientat` a published checkpoint (`.pt`); `none` begins at random.",
+    )
+    new_head: bool = Field(
+        False, description="Leave out the last layer of `init.model`, which knows other classes: it begins at random."
+    )
+
+    @property
+    def given(self) -> bool:
+        """Whether training begins with weights of another model."""
+        return self.model != "none"
+
+
+class LossSection(Section):
     """What training minimises, beside what a teacher adds."""
 
     frame_weight: float = Field(
@@ -250,7 +190,7 @@ class LossSection(_Section):
     )
 
 
-class OptimSection(_Section):
+class OptimSection(Section):
     """Optimiser and schedule."""
 
     name: Literal["adamw"] = Field("adamw", description="Optimiser.")
@@ -270,7 +210,7 @@ class OptimSection(_Section):
     accumulate: int = Field(1, ge=1, le=4_096, description="Micro-batches a step.")
 
 
-class RunSection(_Section):
+class RunSection(Section):
     """Where and how the run goes."""
 
     precision: Literal["auto", "float32", "bf16"] = Field(
@@ -295,7 +235,7 @@ class RunSection(_Section):
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores if null.")
 
 
-class ExportSection(_Section):
+class ExportSection(Section):
     """What a smaller form of the model may cost; `auricle export --int8` refuses beyond it."""
 
     int8_loss: Fraction = Field(
@@ -306,22 +246,29 @@ class ExportSection(_Section):
     )
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """Everything that decides a training run, beside the data."""
 
     task: Literal["auto", "single", "multi"] = Field(
         "auto", description="One label a clip, or any number; `auto` looks at the labels."
     )
-    model: ModelSection = ModelSection()
+    model: SerializeAsAny[NetworkOptions] = Field(default_factory=lambda: read_options({}))
     frontend: FrontendSection = FrontendSection()
     data: DataSection = DataSection()
     augment: AugmentSection = AugmentSection()
+    init: InitSection = InitSection()
     teacher: TeacherSection = TeacherSection()
     loss: LossSection = LossSection()
     optim: OptimSection = OptimSection()
     run: RunSection = RunSection()
     export: ExportSection = ExportSection()
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _of_the_named_network(cls, value: Any) -> Any:
+        """Read the section with the options of the network that it names."""
+        return read_options(value) if isinstance(value, Mapping) else value
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
@@ -342,9 +289,12 @@ class Recipe(_Section):
         for name, pair, least in (("speed", a.speed, 0.25), ("noise_snr_db", a.noise_snr_db, -math.inf)):
             if pair is not None and not least <= pair[0] <= pair[1]:
                 problems.append(f"augment.{name} {list(pair)} is not a range from low to high")
-        if self.model.causal and self.model.head in ("concat_mlp", "final_state", "state_attention"):
-            problems.append(f"model.causal needs frame scores, which model.head {self.model.head} does not have")
-        problems += _raw_problems(self.model.raw)
+        if self.init.new_head and not self.init.given:
+            problems.append(
+                "init.new_head is for init.model, which is none; give the model to begin with (--init MODEL)"
+            )
+        problems += unused_keys(self)
+        problems += self.model.problems(self)
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -361,20 +311,6 @@ def _data_problems(data: DataSection) -> list[str]:
         problems.append(f"data.dev_systems needs data.dev inside; it is {data.dev}")
     if data.calibration_folds == 1:
         problems.append("data.calibration_folds is 1: what one fold leaves out needs another to train on; give 0 or 2")
-    return problems
-
-
-def _raw_problems(raw: RawSection) -> list[str]:
-    """Return what does not go together in the shape of ``rawnet``."""
-    problems = []
-    if raw.kernel < raw.stride:
-        problems.append(
-            f"model.raw.kernel {raw.kernel} is below model.raw.stride {raw.stride}: samples would be skipped"
-        )
-    if raw.first == "fourier" and raw.rectify == "none":
-        problems.append("model.raw.first fourier makes pairs, which model.raw.rectify abs or log joins; it is none")
-    if raw.filter_mask > raw.channels[0]:
-        problems.append(f"model.raw.filter_mask {raw.filter_mask} is above the {raw.channels[0]} filters there are")
     return problems
 
 
@@ -413,8 +349,11 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where} cannot be read", ["it is nested too deeply"]) from error
 
 
-def _known_keys(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
-    """Return the legal keys at ``path`` inside ``model``."""
+def _known_keys(path: tuple[str | int, ...], network: type[NetworkOptions]) -> list[str]:
+    """Return the legal keys at ``path`` inside a recipe for a network."""
+    model: type[BaseModel] = Recipe
+    if path[:1] == ("model",):
+        model, path = network, path[1:]
     for part in path:
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
@@ -423,15 +362,16 @@ def _known_keys(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str
     return list(model.model_fields)
 
 
-def _explain(error: ValidationError) -> list[str]:
+def _explain(error: ValidationError, network: type[NetworkOptions]) -> list[str]:
     """Turn pydantic's report into lines that name the key as the user typed it."""
     lines = []
     for item in error.errors():
         path = item["loc"]
         name = ".".join(map(str, path))
         if item["type"] == "extra_forbidden":
-            known = _known_keys(Recipe, tuple(path[:-1]))
-            lines.append(f"unknown key {name}{nearest(str(path[-1]), known)}; known here: {', '.join(known)}")
+            known = _known_keys(tuple(path[:-1]), network)
+            whose = f" of network {network.model_fields['name'].default}" if path[0] == "model" else ""
+            lines.append(f"unknown key {name}{whose}{nearest(str(path[-1]), known)}; known here: {', '.join(known)}")
         elif not path:
             lines.extend(str(item["msg"]).removeprefix("Value error, ").splitlines())
         else:
@@ -441,31 +381,42 @@ def _explain(error: ValidationError) -> list[str]:
 
 
 def make_recipe(values: Mapping[str, Any] | None, where: str = "the recipe") -> Recipe:
-    """Check ``values`` and return the recipe; raises ``ConfigError`` with every problem."""
+    """Check ``values`` over the defaults of the network that they name, and return the recipe.
+
+    Raises:
+        ConfigError: with every problem.
+        UsageError: there is no such network.
+    """
     if values is None:
         values = {}
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} is not a table of settings", [f"found {type(values).__name__}"])
+    network = options_class(values.get("model"))
     try:
-        return Recipe.model_validate(values)
+        return Recipe.model_validate(_join(network.defaults, values))
     except ValidationError as error:
-        raise ConfigError(f"{where} has settings that cannot be used", _explain(error)) from error
+        raise ConfigError(f"{where} has settings that cannot be used", _explain(error, network)) from error
 
 
-def _set_path(values: dict[str, Any], assignment: str) -> None:
+def _assign(values: dict[str, Any], assignment: str) -> None:
     """Apply one ``a.b=c`` to a nested dictionary."""
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
         raise ConfigError(
             "an override cannot be read", [f"{assignment!r}: expected name=value, such as optim.epochs=20"]
         )
-    *parents, last = key.strip().split(".")
+    _set_path(values, key.strip(), parse_yaml(text, f"the value of {key.strip()}"), assignment)
+
+
+def _set_path(values: dict[str, Any], key: str, value: Any, shown: str) -> None:
+    """Set ``a.b`` in a nested dictionary; ``shown`` is what the user wrote."""
+    *parents, last = key.split(".")
     for parent in parents:
         inner = values.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise ConfigError("an override cannot be read", [f"{assignment!r}: {parent} is a value, not a section"])
+            raise ConfigError("an override cannot be read", [f"{shown!r}: {parent} is a value, not a section"])
         values = inner
-    values[last] = parse_yaml(text, f"the value of {key.strip()}")
+    values[last] = value
 
 
 def _join(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -502,20 +453,44 @@ def load_recipe(
     Args:
         path: a YAML file; None starts from the defaults.
         overrides: assignments in the order they were typed; the last one wins.
-        base: values under the file's own, for callers that have defaults (a network's, say).
+        base: values under the file's own, for callers that have defaults.
     """
     return make_recipe(read_values(path, overrides, base), "the recipe" if path is None else f"the recipe {path}")
 
 
 def read_values(
-    path: str | Path | None = None, overrides: Iterable[str] = (), base: Mapping[str, Any] | None = None
+    path: str | Path | None = None,
+    overrides: Iterable[str] = (),
+    base: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Read what ``load_recipe`` checks, as nested dictionaries; arguments as there."""
+    """Read what ``load_recipe`` checks, as nested dictionaries; ``settings`` by key (``a.b``) go over all others."""
     values = _join({}, {} if base is None else base)
     values = _join(values, {} if path is None else _read_yaml(Path(path)))
     for assignment in overrides:
-        _set_path(values, assignment)
+        _assign(values, assignment)
+    for key, value in ({} if settings is None else settings).items():
+        _set_path(values, key, value, f"{key}={value}")
     return values
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with some keys (``a.b``) changed; raises ``ConfigError`` where they do not go together."""
+    nested = recipe.model_dump()
+    for key, value in values.items():
+        _set_path(nested, key, value, f"{key}={value}")
+    return make_recipe(nested)
+
+
+def stored_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe that an earlier version stored as this one would: keys that it did not have take their defaults.
+
+    One that cannot be read any more comes back as it is.
+    """
+    try:
+        return make_recipe(values).model_dump(mode="json")
+    except UsageError:
+        return dict(values)
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from auricle.errors import UsageError
 from auricle.files import sha256_file
-from auricle.nn.models.efficientat import EfficientAt, load_checkpoint
+from auricle.nn.modules.efficientat import EfficientAt, load_checkpoint
 from auricle.results import FloatArray
 from auricle.teachers.teacher import Answer
 

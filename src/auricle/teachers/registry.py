@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from auricle.errors import UsageError
 from auricle.nn.models.efficientat import CHECKPOINT_SUFFIXES
+from auricle.registry import Registry
 from auricle.runtime.model_names import resolve_model
 from auricle.teachers.average import AverageTeacher
 from auricle.teachers.efficientat import open_efficientat
@@ -18,12 +20,29 @@ from auricle.teachers.teacher import Teacher
 SEPARATOR = ","
 
 
+class Opener(Protocol):
+    """Opens the teachers of one kind."""
+
+    def __call__(self, name: str, *, download: bool, bf16: bool, threads: int) -> Teacher:
+        """Open the teacher that ``KIND:name`` names; arguments as of ``open_teacher``."""
+        ...
+
+
+#: Kinds of teachers that installed packages add: ``--teacher KIND:NAME``.
+TEACHERS: Registry[Opener] = Registry(
+    "kind of teacher",
+    group="auricle.teachers",
+    accepts=lambda _name, item: "" if callable(item) else "it is not a function that opens a teacher",
+)
+
+
 def open_teacher(name: str, *, download: bool = False, bf16: bool = False, threads: int = 1) -> Teacher:
     """Open a teacher, or the average of several joined with commas.
 
     Args:
         name: ``hf:org/name`` or a folder of transformers; a ``.pt`` checkpoint of EfficientAT; an ``.onnx`` tagger
-            with its ``.json``; a model folder of auricle, or the name of a built-in one.
+            with its ``.json``; a model folder of auricle, or the name of a built-in one; ``KIND:NAME``, where an
+            installed package opens teachers of that kind (entry points ``auricle.teachers``).
         download: fetch ``hf:org/name`` if it is not on this machine.
         bf16: compute in bf16, where the teacher runs in torch.
         threads: of ONNX Runtime, for teachers that run there.
@@ -34,6 +53,9 @@ def open_teacher(name: str, *, download: bool = False, bf16: bool = False, threa
     names = [part.strip() for part in name.split(SEPARATOR) if part.strip()]
     if len(names) > 1:
         return AverageTeacher([open_teacher(n, download=download, bf16=bf16, threads=threads) for n in names])
+    kind, colon, rest = name.partition(":")
+    if colon and kind in TEACHERS:
+        return TEACHERS.get(kind)(rest, download=download, bf16=bf16, threads=threads)
     path = Path(name)
     if name.startswith(PREFIX) or (path / CONFIG_FILE).is_file():
         return open_hub(name, download=download, bf16=bf16)
@@ -45,6 +67,6 @@ def open_teacher(name: str, *, download: bool = False, bf16: bool = False, threa
         found = "it holds neither config.json nor auricle.json" if path.is_dir() else "no such folder"
         raise UsageError(
             f"teacher {name}: {found}; expected hf:org/name, a folder of transformers, a .pt checkpoint of "
-            "EfficientAT, an .onnx tagger or a model of auricle"
+            "EfficientAT, an .onnx tagger, a model of auricle" + "".join(f", {kind}:NAME" for kind in TEACHERS)
         )
     return open_bundle_teacher(resolve_model(name), threads=threads)

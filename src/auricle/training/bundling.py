@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -234,19 +234,17 @@ def make_spec(
 def shown_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return what a model folder says of its recipe: folders by their names, not where they lie on this machine."""
     values: dict[str, Any] = recipe.model_dump(mode="json")
-    for key in ("labels", "pool"):
-        where = values["teacher"][key]
-        values["teacher"][key] = None if where is None else Path(where).name
+    for section, key in (("teacher", "labels"), ("teacher", "pool"), ("init", "model")):
+        where = values[section][key]
+        if where is not None and not where.startswith("hf:"):
+            values[section][key] = Path(where).name
     return values
 
 
 def _model_part(recipe: Recipe) -> ModelPart:
-    """Return what the recipe says of the network, without what this network does not look at."""
+    """Return what the recipe says of the network, of all that a model folder has a place for."""
     values = recipe.model.model_dump(mode="json")
-    if recipe.frontend.name == "waveform":
-        return ModelPart(name=values["name"], width=values["width"], dropout=values["dropout"], raw=values["raw"])
-    unseen = {"raw"} if values["name"] == "crnn" else {"raw", "texture"}
-    return ModelPart(**{key: value for key, value in values.items() if key not in unseen})
+    return ModelPart(**{key: value for key, value in values.items() if key in ModelPart.model_fields})
 
 
 def _versions() -> dict[str, str]:
@@ -288,15 +286,16 @@ def finish(
             spec = spec.model_copy(update={"calibration": calibration})
     content = export_checked(network, spec)
     weights = save_tensors({k: v.contiguous() for k, v in network.state_dict().items()})
-    running = export_running(network, spec.task, negatives=spec.negatives)
-    files: dict[str, bytes] = {
-        ONNX_FILES["float32"]: content,
-        **({} if running is None else {STREAM_FILES["float32"]: running}),
+    files: dict[str, bytes | Path | Callable[[], bytes]] = {ONNX_FILES["float32"]: content}
+    streaming = material.recipe.model.streaming(network)
+    if streaming is not None:
+        files[STREAM_FILES["float32"]] = export_running(network, streaming, spec.task, negatives=spec.negatives)
+    files |= {
         "model.safetensors": weights,
         "golden.npz": golden(content, spec),
         "README.md": model_card(spec, material.manifest, dev_figures).encode(),
     }
-    return write_bundle(folder, spec, dict(files))
+    return write_bundle(folder, spec, files)
 
 
 def export_checked(network: Network, spec: BundleSpec) -> bytes:

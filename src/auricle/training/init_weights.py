@@ -11,9 +11,8 @@ from safetensors.torch import load as load_tensors
 from torch import nn
 
 from auricle.errors import BundleError
-from auricle.nn.models.efficientat import CHECKPOINT_SUFFIXES, EfficientAt, load_checkpoint
-from auricle.nn.models.mobilecrnn import MobileCrnn
-from auricle.nn.networks import Network
+from auricle.nn.network import Network
+from auricle.recipe.network import NETWORKS
 from auricle.results import FloatArray
 from auricle.runtime.bundle import load_bundle, resolve_model
 from auricle.training.preparation import Material
@@ -30,8 +29,7 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
 
     Args:
         network: of the same architecture.
-        name: model folder or name; for ``efficientat`` and ``mobilecrnn`` also a published checkpoint,
-            ``mn*_as*.pt``.
+        name: model folder or name; or published weights, where the network can begin with such.
         material: what will be trained on.
         new_head: the classes are others: everything but the head is loaded.
 
@@ -39,9 +37,15 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
         BundleError: other classes without ``new_head``, another front end or another architecture, or weights that
             are not finite.
     """
-    if Path(name).suffix in CHECKPOINT_SUFFIXES:
-        _take_published(network, name, material, new_head=new_head)
+    suffix, options = Path(name).suffix, material.recipe.model
+    if suffix in options.published:
+        options.load_published(network, name, len(material.manifest.labels), new_head=new_head)
         return
+    if others := [other for other in NETWORKS if suffix in NETWORKS.get(other).published]:
+        raise BundleError(
+            f"{name} holds published weights, with which network {options.name} does not begin: train it with "
+            + " or ".join(f"--model {other}" for other in others)
+        )
     bundle = load_bundle(resolve_model(name))
     if WEIGHTS_FILE not in bundle:
         raise BundleError(f"{name} has no {WEIGHTS_FILE}: it can be used, but not trained further")
@@ -80,28 +84,3 @@ def begin_at_prior(head: nn.Module, targets: FloatArray) -> None:
     if isinstance(frame := getattr(head, "frame", None), nn.Linear):
         share = np.clip(np.asarray(targets, np.float32).mean(0), LEAST_PRIOR, 1 - LEAST_PRIOR)
         frame.bias.data = torch.from_numpy(np.log(share / (1 - share)))
-
-
-def _take_published(network: Network, name: str, material: Material, *, new_head: bool) -> None:
-    """Load a published EfficientAT checkpoint: all but its last layer, which knows AudioSet's classes, or its trunk."""
-    published = load_checkpoint(name)
-    if not isinstance(network, EfficientAt | MobileCrnn):
-        raise BundleError(
-            f"{name} is a checkpoint of EfficientAT: train it with --model efficientat, or a small student of its "
-            "first layers with --model mobilecrnn"
-        )
-    if not new_head:
-        raise BundleError(
-            f"{name} knows {published.classes} classes of AudioSet, the data has {len(material.manifest.labels)}: "
-            "pass --new-head to train a new last layer"
-        )
-    if network.spec != published.spec or network.width != published.width:
-        raise BundleError(
-            f"{name} has width {published.width:g} and {published.spec}; the recipe asks for {network.width:g} and "
-            f"{network.spec}: set model.width={published.width:g} and leave the front end as it is"
-        )
-    own = network.state_dict()
-    kept = {k: v for k, v in published.state_dict().items() if k in own and not k.startswith("head.")}
-    if isinstance(network, EfficientAt):
-        kept |= {k: v for k, v in published.state_dict().items() if k.startswith("head.0.")}
-    network.load_state_dict({**own, **kept})

@@ -44,7 +44,6 @@ class Plan:
         noise: (colour, offset into the noise bank, ratio of noise to signal amplitude), or None.
         masks: ``(2, mask, 2)``, for time and frequency the (start, width) as shares of the axis.
         equaliser: ``(point,)``, frequency response in dB; no points leave the crop alone.
-        variant: which version of the recording, as a share in [0, 1) of those there are.
     """
 
     place: Placement
@@ -52,7 +51,6 @@ class Plan:
     noise: tuple[int, int, float] | None
     masks: FloatArray
     equaliser: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
-    variant: float = 0.0
 
 
 def draw_plan(spec: AugmentSection, rng: np.random.Generator, clip_ms: float, n_mels: int) -> Plan:
@@ -74,7 +72,7 @@ def draw_plan(spec: AugmentSection, rng: np.random.Generator, clip_ms: float, n_
         rng.random((2, spec.masks, 2)),
     )
     colour, offset = int(rng.integers(len(NOISE_COLOURS))), int(rng.integers(NOISE_BANK_SAMPLES))
-    response, variant = 2 * rng.random(EQUALISER_POINTS) - 1, rng.random()
+    response = 2 * rng.random(EQUALISER_POINTS) - 1
     low, high = np.log(spec.speed[0]), np.log(spec.speed[1])
     noise = None
     if spec.noise_snr_db is not None and share < spec.noise_share:
@@ -89,7 +87,6 @@ def draw_plan(spec: AugmentSection, rng: np.random.Generator, clip_ms: float, n_
         noise=noise,
         masks=np.stack([position, width], axis=-1).astype(np.float32),
         equaliser=np.float32(spec.equaliser_db) * response[: EQUALISER_POINTS if spec.equaliser_db else 0].astype("f4"),
-        variant=variant,
     )
 
 
@@ -156,10 +153,10 @@ class CropAugmentation:
         return draw_plan(recipe.augment, rng, recipe.data.clip_s * 1000, recipe.frontend.n_mels)
 
     def draw(self, epochs: IntArray, clips: IntArray) -> Draw:
-        """Draw what happens to the crops of a batch."""
+        """Draw what happens to the crops of a batch, which are all of the recordings as they are."""
         plans = [self.plan(int(epoch), int(clip)) for epoch, clip in zip(epochs, clips, strict=True)]
         masks, equalisers = (np.stack([getattr(plan, name) for plan in plans]) for name in ("masks", "equaliser"))
-        return Draw([plan.place for plan in plans], [plan.variant for plan in plans], masks, equalisers, plans)
+        return Draw([plan.place for plan in plans], [0.0] * len(plans), masks, equalisers, plans)
 
     def cut(self, recording: FloatArray, place: Placement) -> FloatArray:
         """Return a crop at its speed, padded."""

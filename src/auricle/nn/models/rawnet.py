@@ -1,160 +1,147 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RawNet2-lite: the waveform itself, two residual blocks, a recurrent layer, and scores for the clip.
-
-    waveform (batch, sample) -> first layer -> norm -> residual block x 2 -> GRU, both directions
-      -> final hidden state of each direction -> linear -> logits
-
-After RawNet2 (Jung et al. 2020; Tak et al. 2021), reduced to two blocks and one recurrent layer. Without
-down-sampling the GRU would walk as many steps as there are samples; each pooling divides that.
-"""
+"""``rawnet``: RawNet2-lite on the waveform itself; ``nn.modules.rawnet`` is the network itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Self
+import math
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field
 
-from auricle.errors import UsageError
-from auricle.nn.models.crnn import TimeDropout
-from auricle.nn.cpu.gru import run_gru
-from auricle.nn.network import Network, NetworkOutput
-from auricle.nn.frontends.raw import FirstLayer
-from auricle.timeline import Layer, frame_grid, samples_to_seconds
+from auricle.recipe.network import NETWORKS, OF_CHANNELS, OF_WAVEFORMS, NetworkOptions
+from auricle.recipe.section import Count, Section
+from auricle.timeline import seconds_to_samples
 
-
-class ResidualBlock(nn.Module):
-    """Two convolutions with batch norm and ReLU around which the input skips, and max pooling over time."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, pool: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-        self.norm1 = nn.BatchNorm1d(outputs)
-        self.conv2 = nn.Conv1d(outputs, outputs, kernel, padding=kernel // 2, bias=False)
-        self.norm2 = nn.BatchNorm1d(outputs)
-        self.skip = nn.Identity() if inputs == outputs else nn.Conv1d(inputs, outputs, 1, bias=False)
-        self.pool = pool
-        self.time_layers = [Layer(kernel, 1, kernel // 2)] * 2 + [Layer(pool, pool)]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(batch, channel, frame)`` to ``(batch, channel, frame // pool)``."""
-        y = torch.relu(self.norm1(self.conv1(x)))
-        y = torch.relu(self.norm2(self.conv2(y)) + self.skip(x))
-        return nn.functional.max_pool1d(y, self.pool) if self.pool > 1 else y
+if TYPE_CHECKING:
+    from auricle.nn.modules.rawnet import RawNet
+    from auricle.recipe.schema import FrontendSection, Recipe
 
 
-class FilterMask(nn.Module):
-    """In training, blanks a band of neighbouring filters of each item, as AASIST does (Jung et al. 2022)."""
+class RawSection(Section):
+    """The shape of ``rawnet``."""
 
-    def __init__(self, widest: int) -> None:
-        super().__init__()
-        self.widest = widest
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(batch, filter, frame)`` to the same; a band is up to ``widest`` filters wide, and may be empty."""
-        if not self.training or self.widest == 0:
-            return x
-        width = torch.rand(len(x), 1, 1, device=x.device) * (self.widest + 1)
-        start = torch.rand(len(x), 1, 1, device=x.device) * (x.shape[1] - width.floor() + 1)
-        place = torch.arange(x.shape[1], device=x.device)[None, :, None]
-        inside = (place >= start.floor()) & (place < start.floor() + width.floor())
-        return x.masked_fill(inside, 0)
-
-
-class StatePooling(nn.Module):
-    """Hidden states over time to one vector: the final state of each direction, or a weighted mean of all."""
-
-    def __init__(self, size: int, rule: str) -> None:
-        super().__init__()
-        self.attention = nn.Linear(size, 1) if rule == "state_attention" else None
-
-    def forward(self, states: Tensor, final: Tensor) -> Tensor:
-        """Return ``(batch, state)`` of all states ``(batch, frame, state)`` and the final ones ``(2, batch, half)``."""
-        if self.attention is None:
-            return torch.cat([final[0], final[1]], dim=1)
-        return (torch.softmax(self.attention(states), dim=1) * states).sum(1)
-
-
-class RawNet(Network):
-    """The network from waveform to logits.
-
-    Args:
-        first: its first layer, with as many channels as ``channels[0]``.
-        labels: number of classes.
-        channels: of the first layer and of each residual block.
-        pools: pooling over time after each residual block.
-        block_kernel: of the convolutions in the blocks, odd.
-        hidden: units of the GRU in each direction.
-        head: ``final_state`` or ``state_attention``, see ``StatePooling``.
-        filter_mask: see ``FilterMask``.
-        dropout: before the GRU and before the last layer.
-        clip_samples: length of its windows; must give one step of the GRU at least.
-        sample_rate: in Hz, for the error about that.
-
-    Raises:
-        UsageError: if a clip is shorter than one step.
-    """
-
-    def __init__(
-        self,
-        first: FirstLayer,
-        labels: int,
-        *,
-        channels: Sequence[int],
-        pools: Sequence[int],
-        block_kernel: int,
-        hidden: int,
-        head: str,
-        filter_mask: int,
-        dropout: float,
-        clip_samples: int,
-        sample_rate: int,
-    ) -> None:
-        super().__init__()
-        self.frontend = first
-        self.norm = nn.BatchNorm1d(channels[0])
-        self.mask = FilterMask(filter_mask)
-        blocks = [
-            ResidualBlock(inputs, outputs, block_kernel, pool)
-            for (inputs, outputs), pool in zip(pairwise(channels), pools, strict=True)
-        ]
-        self.blocks = nn.Sequential(*blocks)
-        self.dropout = TimeDropout(dropout)
-        self.gru = nn.GRU(channels[-1], hidden, batch_first=True, bidirectional=True)
-        self.embedding_size = 2 * hidden
-        self.pooling = StatePooling(self.embedding_size, head)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.embedding_size, labels))
-        self.grid = frame_grid([*first.time_layers, *(layer for block in blocks for layer in block.time_layers)])
-        if clip_samples < self.min_samples:
-            raise UsageError(_too_short(clip_samples, self.min_samples, sample_rate))
-
-    def frames(self, samples: int) -> int:
-        """Return the number of steps of the GRU for ``samples`` samples."""
-        return samples // self.grid.hop_samples
-
-    def features(self, waveform: Tensor) -> Tensor:
-        """Return the waveform: what this network computes first is learnt, and so belongs to ``classify``."""
-        return waveform
-
-    def classify(self, features: Tensor) -> NetworkOutput:
-        """Return clip logits of waveforms ``(batch, sample)``, which training may have masked."""
-        x = self.blocks(self.mask(self.norm(self.frontend(features))))
-        with torch.autocast(x.device.type, enabled=False):
-            # Recurrence is bound by the number of its calls; bf16 made it two times slower.
-            states, final = run_gru(self.gru, self.dropout(x.float().transpose(1, 2)))
-            embedding = self.pooling(states, final)
-            return NetworkOutput(self.head(embedding), None, embedding)
-
-    def for_export(self) -> Self:
-        """Return itself in evaluation mode: it exports as it is."""
-        return self.eval()
-
-
-def _too_short(clip_samples: int, step_samples: int, sample_rate: int) -> str:
-    clip_s, step_s = samples_to_seconds(clip_samples, sample_rate), samples_to_seconds(step_samples, sample_rate)
-    return (
-        f"a clip of {clip_samples} samples ({clip_s:g} s) is shorter than one step of the network's recurrent layer, "
-        f"{step_samples} samples ({step_s:g} s); raise data.clip_s, or lower model.raw.stride or model.raw.pools"
+    first: Literal["conv", "sinc", "fourier"] = Field(
+        "fourier",
+        description="First layer: free kernels, band-pass filters of which only the edges are learnt (`sinc`), or "
+        "pairs of kernels that begin as windowed cosines and sines (`fourier`).",
     )
+    kernel: int = Field(256, ge=1, le=4_096, description="Samples that a kernel of the first layer spans.")
+    stride: int = Field(128, ge=1, le=1_024, description="Samples between two outputs of the first layer.")
+    rectify: Literal["none", "abs", "log"] = Field(
+        "log",
+        description="Output of the first layer: as it is, its magnitude, or the logarithm of its power.",
+    )
+    level: bool = Field(True, description="Bring each window to the same level before the first layer.")
+    centre: bool = Field(
+        True, description="Take from each filter its mean over the window: what a steady channel or voice colours."
+    )
+    filter_mask: int = Field(
+        8, ge=0, le=1_024, description="In training, blank up to so many neighbouring filters of the first layer."
+    )
+    channels: tuple[Count, Count, Count] = Field(
+        (64, 64, 96), description="Channels of the first layer and of the two residual blocks, at width 1."
+    )
+    block_kernel: Literal[1, 3, 5, 7, 9] = Field(3, description="Kernel of the convolutions in the residual blocks.")
+    pools: tuple[Count, Count, Count] = Field(
+        (1, 4, 4), description="Pooling over time after the first layer and after each residual block; 1 is none."
+    )
+    hidden: int = Field(48, ge=1, le=4_096, description="Units of the recurrent layer in each direction, at width 1.")
+
+    def problems(self) -> list[str]:
+        """Return what does not go together."""
+        problems = []
+        if self.kernel < self.stride:
+            problems.append(
+                f"model.raw.kernel {self.kernel} is below model.raw.stride {self.stride}: samples would be skipped"
+            )
+        if self.first == "fourier" and self.rectify == "none":
+            problems.append("model.raw.first fourier makes pairs, which model.raw.rectify abs or log joins; it is none")
+        if self.filter_mask > self.channels[0]:
+            problems.append(
+                f"model.raw.filter_mask {self.filter_mask} is above the {self.channels[0]} filters there are"
+            )
+        return problems
+
+
+@NETWORKS.register("rawnet")
+class RawNetOptions(NetworkOptions):
+    """RawNet2-lite, for synthetic voices: the waveform, two residual blocks, a GRU, scores of the clip."""
+
+    frontends = ("waveform",)
+    augmentations = OF_WAVEFORMS | OF_CHANNELS
+    # The window rule of the anti-spoofing field (64,600 samples at 16 kHz, a short clip repeated); the rest was
+    # chosen for systems outside the training data, see docs/results/spoof-recipe.md.
+    defaults = {
+        "frontend": {"name": "waveform"},
+        "data": {
+            "clip_s": 4.0375,
+            "pad": "repeat",
+            "aggregate": "mean_logit",
+            "batch_size": 32,
+            "balance": "groups",
+            "dev": "none",
+            "calibration_folds": 3,
+        },
+        "augment": {
+            "mixup_alpha": 0,
+            "shift": False,
+            "speed": (0.87, 1.15),
+            "masks": 1,
+            "time_mask_ms": 200,
+            "gain_db": 6,
+            "noise_snr_db": (5, 40),
+            "noise_share": 0.3,
+            "filter_share": 0.3,
+            "impulse_share": 0.1,
+        },
+        "optim": {"lr": 0.004, "weight_decay": 0.05, "epochs": 10, "warmup_steps": 40, "ema": 0.98},
+    }
+
+    name: Literal["rawnet"] = Field("rawnet", description="The network.")
+    head: Literal["state_attention", "final_state"] = Field(
+        "state_attention",
+        description="What the clip score is computed from: the last hidden state of each direction (`final_state`), or "
+        "a mean over all with learnt weights; there are no frames.",
+    )
+    width: float = Field(1.0, ge=0.125, le=8, description="Multiplies all channel counts.")
+    dropout: float = Field(0.15, ge=0, lt=1, description="Dropout before the recurrent layer and the last layer.")
+    raw: RawSection = RawSection()
+
+    def problems(self, recipe: Recipe) -> list[str]:
+        """See the base class."""
+        return self.raw.problems()
+
+    def hop_samples(self, frontend: FrontendSection) -> int:
+        """See the base class."""
+        return self.raw.stride * math.prod(self.raw.pools)
+
+    def build(self, recipe: Recipe, labels: int) -> RawNet:
+        """See the base class."""
+        from auricle.nn.frontends.raw import FirstLayer
+        from auricle.nn.modules.rawnet import RawNet
+
+        raw, rate = self.raw, recipe.frontend.sample_rate
+        channels = [max(1, round(count * self.width)) for count in raw.channels]
+        first = FirstLayer(
+            raw.first,
+            channels[0],
+            raw.kernel,
+            raw.stride,
+            rectify=raw.rectify,
+            pool=raw.pools[0],
+            level=raw.level,
+            centre=raw.centre,
+        )
+        return RawNet(
+            first,
+            labels,
+            channels=channels,
+            pools=raw.pools[1:],
+            block_kernel=raw.block_kernel,
+            hidden=max(1, round(raw.hidden * self.width)),
+            head=self.head,
+            filter_mask=min(raw.filter_mask, channels[0]),
+            dropout=self.dropout,
+            clip_samples=seconds_to_samples(recipe.data.clip_s, rate),
+            sample_rate=rate,
+        )

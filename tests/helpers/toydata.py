@@ -8,9 +8,9 @@ material = prepare(read_training_data(folder, tiny()), tiny(), Progress())
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import soundfile
@@ -18,19 +18,18 @@ import torch
 
 from auricle.nn.networks import build_network
 from auricle.progress import Progress
+from auricle.recipe.network import FRONTEND_KEYS, NETWORKS
 from auricle.recipe.schema import Recipe, load_recipe
 from auricle.training.checkpoint import State
 from auricle.training.loop import Loop
 from auricle.training.preparation import Material, training_set
 
 RATE = 8_000
-#: Says all that tests rely on: defaults may change.
+#: Says all that tests rely on, for ``crnn``: defaults may change.
 TINY = (
     "model.width=0.125",
     "model.dropout=0.2",
     "model.texture=false",  # a third of a tiny run's time; tests/training/test_texturing.py and the laws have it
-    "model.raw.kernel=64",
-    "model.raw.stride=32",
     f"frontend.sample_rate={RATE}",
     "frontend.n_mels=16",
     "frontend.window_ms=25",
@@ -52,6 +51,32 @@ TINY = (
     "run.threads=1",
 )
 PITCHES = {"low": 300.0, "high": 1_500.0}
+
+
+def usable(network: str, overrides: Iterable[str]) -> list[str]:
+    """Return the overrides whose keys the network uses; other ones are errors."""
+    options = NETWORKS.get(network)
+    (frontend,) = options.frontends
+    used = {
+        "model": frozenset(options.model_fields),
+        "frontend": FRONTEND_KEYS.get(frontend),
+        "augment": options.augmentations,
+    }
+    found = []
+    for override in overrides:
+        section, *rest = override.partition("=")[0].split(".")
+        keys = used.get(section)
+        if keys is None or rest[0] in keys:
+            found.append(override)
+    return found
+
+
+def tiny_of(network: str) -> list[str]:
+    """Return ``TINY`` for a network."""
+    shape = ["model.raw.kernel=64", "model.raw.stride=32"] if network == "rawnet" else []
+    strides = get_args(NETWORKS.get(network).model_fields["time_stride"].annotation) if network != "rawnet" else ()
+    settings = [s for s in usable(network, TINY) if 4 in strides or not s.startswith("model.time_stride")]
+    return [*settings, *shape]
 
 
 def tiny(*overrides: str) -> Recipe:

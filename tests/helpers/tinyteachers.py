@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
-from auricle.nn.models.efficientat import EfficientAt, to_checkpoint
+from auricle.nn.modules.efficientat import EfficientAt, to_checkpoint
 from auricle.teachers.efficientat import LABELS_FILE
 
 CLASSES = ("Speech", "Whistle", "Hum", "Music", "Bark, dog")
