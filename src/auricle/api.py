@@ -32,8 +32,8 @@ from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
-    from auricle.data.manifest import Manifest
     from auricle.distill.teach import TeachResult
+    from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
     from auricle.runtime.bundle import Bundle
     from auricle.runtime.thresholds import Thresholds
@@ -144,7 +144,8 @@ def export_int8(
     from auricle.runtime.bundle import load_bundle, resolve_model
 
     bundle = load_bundle(resolve_model(model))
-    return export(bundle, _clips_for(bundle, data, split, fold))
+    chosen = _clips_for(bundle, data, split, fold)
+    return export(bundle, None if chosen is None else chosen.manifest)
 
 
 def report(
@@ -184,15 +185,16 @@ def report(
     return page
 
 
-def _clips_for(bundle: Bundle, data: PathLike | None, split: str | None, fold: str | None) -> Manifest | None:
+def _clips_for(bundle: Bundle, data: PathLike | None, split: str | None, fold: str | None) -> Chosen | None:
     """Return the chosen clips of a data set whose classes must be the model's; None without data."""
     from auricle.data.formats.registry import read_manifest
-    from auricle.evaluation.evaluate import choose_clips
+    from auricle.evaluation.held_out import choose_held_out
+    from auricle.runtime.bundle import trained_clips
 
     if data is None:
         return None
     manifest = read_manifest(Path(data), labels=bundle.spec.labels, task=bundle.spec.task)
-    return choose_clips(manifest, split=split, fold=fold)
+    return choose_held_out(manifest, trained_clips(bundle), split=split, fold=fold)
 
 
 def export_site(model: PathLike, out: PathLike, *, precision: str = "float32", tarball: PathLike | None = None) -> Site:
@@ -350,8 +352,10 @@ def evaluate(
         DataError: score files that do not fit the recordings.
     """
     from auricle.data.formats.registry import read_manifest
-    from auricle.evaluation.evaluate import choose_clips, evaluate_clips
+    from auricle.evaluation.evaluate import evaluate_clips
+    from auricle.evaluation.held_out import choose_held_out
     from auricle.evaluation.spoof.evaluate import ScoreFiles, evaluate_spoof
+    from auricle.runtime.bundle import trained_clips
 
     files = ScoreFiles(*(None if path is None else Path(path) for path in (scores, from_scores, against, asv_scores)))
     if (model is None) == (from_scores is None):
@@ -362,12 +366,16 @@ def evaluate(
         )
     detector = load(model, precision=precision)
     manifest = read_manifest(Path(data), labels=detector.labels, task=detector.spec.task)
+    chosen = choose_held_out(manifest, trained_clips(detector.bundle), split=split, fold=fold)
+    note = {**chosen.details(), **({"note": chosen.note} if chosen.note else {})}
     if detector.spec.is_spoof:
-        heard = detector.spec.provenance.systems
-        return evaluate_spoof(manifest, files, split=split, fold=fold, detector=detector, heard=heard)
+        systems = detector.spec.provenance.systems
+        report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, heard=systems)
+        return replace(report, details={**report.details, **note})
     if (option := files.first_given()) is not None:
         raise UsageError(f"{option} is for models with the labels bonafide and spoof; {model} has others")
-    return evaluate_clips(detector, choose_clips(manifest, split=split, fold=fold))
+    report = evaluate_clips(detector, chosen.manifest)
+    return replace(report, details={**report.details, **note})
 
 
 def false_alarms(
@@ -439,8 +447,9 @@ def tune(
     """
     from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import evaluate_clips
+    from auricle.evaluation.held_out import choose_dev, refuse_trained
     from auricle.evaluation.tuning.model import dev_part, tune_detector
-    from auricle.runtime.bundle import add_files, builtin_models
+    from auricle.runtime.bundle import add_files, builtin_models, trained_clips
     from auricle.runtime.spec import PostprocessPart
 
     detector = load(model)
@@ -451,7 +460,13 @@ def tune(
         )
     if spec.is_spoof:
         raise UsageError(f"{model} tells bona fide from spoofed speech: it makes no events to tune")
-    manifest = dev_part(read_manifest(Path(data), labels=detector.labels, task=spec.task), split=split, fold=fold)
+    everything, known = (
+        read_manifest(Path(data), labels=detector.labels, task=spec.task),
+        trained_clips(detector.bundle),
+    )
+    dev = choose_dev(everything, known) if split is None and fold is None else None
+    manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
+    refuse_trained(manifest, known, f"--tune with {data}")
     post = spec.postprocess
     tuned = tune_detector(
         detector,

@@ -25,7 +25,11 @@ def evaluate(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option("--split", metavar="NAME", help="Score only this split, such as test; default: everything."),
+        typer.Option(
+            "--split",
+            metavar="NAME",
+            help="Score only this split, such as test, or all; default: what was not trained on.",
+        ),
     ] = None,
     fold: Annotated[str | None, typer.Option("--fold", metavar="K", help="Score only fold K.")] = None,
     precision: Precision = "float32",

@@ -20,7 +20,12 @@ def report(
         Path | None, typer.Option("--data", metavar="DATA", help="Labelled recordings that the model is measured on.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option("--split", metavar="NAME", help="Take only this split of DATA, such as test.")
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="NAME",
+            help="Take only this split of DATA, such as test, or all; default: what was not trained on.",
+        ),
     ] = None,
     fold: Annotated[str | None, typer.Option("--fold", metavar="K", help="Take only fold K of DATA.")] = None,
     out: Annotated[
