@@ -19,7 +19,7 @@ from auricle.batches.augment.crop import (
     change_speed,
     draw_plan,
     equalise,
-    level_shares,
+    level_weights,
     mask_features,
     noise_bank,
     take_crop,
@@ -251,10 +251,10 @@ def test_responses_are_drawn_within_their_range_and_change_no_other_draw():
 
 def test_shares_of_loudness_by_hand():
     own, partner = torch.ones(1, 100), torch.full((1, 100), 0.1)
-    first, second = level_shares(own, partner, torch.tensor([0.5]))
+    first, second = level_weights(own, partner, torch.tensor([0.5]))
     assert first.item() == pytest.approx(0.1 * second.item())  # both are as loud as the other in the mix
     assert first.item() ** 2 + second.item() ** 2 == pytest.approx(1)
-    first, second = level_shares(own, partner, torch.tensor([1.0]))
+    first, second = level_weights(own, partner, torch.tensor([1.0]))
     assert (first.item(), second.item()) == (1.0, 0.0)
 
 
@@ -262,7 +262,7 @@ def test_in_a_mix_the_loudness_of_both_is_as_their_shares():
     generator = torch.Generator().manual_seed(0)
     own, partner = (torch.randn(8, 5_000, generator=generator) * torch.rand(8, 1, generator=generator) for _ in "ab")
     share = torch.rand(8, generator=generator)
-    first, second = level_shares(own, partner, share)
+    first, second = level_weights(own, partner, share)
     loud = [w.square().unflatten(1, (50, 100)).mean(2).amax(1).sqrt() for w in (first * own, second * partner)]
     torch.testing.assert_close(loud[0] / loud[1], share / (1 - share))
 
@@ -271,9 +271,9 @@ def test_a_short_bark_is_as_loud_as_a_long_one_and_silence_is_no_error():
     long = torch.ones(1, 1_000)
     short = torch.zeros(1, 1_000)
     short[:, 500:520] = 1
-    first, second = level_shares(long, short, torch.tensor([0.5]))
+    first, second = level_weights(long, short, torch.tensor([0.5]))
     assert first.item() == pytest.approx(second.item())
-    shares = level_shares(torch.zeros(1, 1_000), torch.zeros(1, 1_000), torch.tensor([0.7]))
+    shares = level_weights(torch.zeros(1, 1_000), torch.zeros(1, 1_000), torch.tensor([0.7]))
     assert all(torch.isfinite(s).all() for s in shares)
 
 

@@ -24,7 +24,7 @@ from auricle.batches.crops import (
     scoring_windows,
 )
 from auricle.batches.loader import _begin_worker, make_loader
-from auricle.batches.sampling import BatchPlan, Share
+from auricle.batches.sampling import BatchPlan, BatchShard
 from auricle.batches.targets import ClipTargets, ClipTask
 from auricle.data.manifest import ArraySpec, Clip
 from auricle.errors import InputError
@@ -231,7 +231,7 @@ def test_batches_carry_targets_and_weights_of_their_clips(reader, clips, workers
     targets = np.eye(8, dtype=np.float32)
     weights = np.arange(8, dtype=np.float32)
     dataset, plan = dataset_of(clips, reader, tiny(), targets, weights), BatchPlan(8, 4, seed=0)
-    batches = list(make_loader(dataset, Share(plan), first_step=1, last_step=4, workers=workers))
+    batches = list(make_loader(dataset, BatchShard(plan), first_step=1, last_step=4, workers=workers))
     assert len(batches) == 3
     for batch, pairs in zip(batches, plan.walk(1, 4), strict=True):
         assert [int(c) for c in batch.clips] == [clip for _, clip in pairs]
@@ -257,7 +257,7 @@ def test_waveform_arrays_give_the_same_batches_as_the_audio(reader, clips, tmp_p
         np.save(tmp_path / f"{i}.npy", values)
         arrays.append(Clip(f"{i}.npy", str(tmp_path / f"{i}.npy"), clip.label))
     stored = ClipReader(reader.cache, ArraySpec("waveform", RATE), RATE, RATE)
-    share = Share(BatchPlan(8, 4, seed=0))
+    share = BatchShard(BatchPlan(8, 4, seed=0))
     both = [
         make_loader(dataset_of(c, r, tiny()), share, first_step=0, last_step=4, workers=0)
         for c, r in ((clips, reader), (arrays, stored))

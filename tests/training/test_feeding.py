@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loader processes that die, hang or fail: batches keep coming, the file at fault is named and put into quarantine."""
+"""Loader processes that die, hang or fail: batches keep coming, the file at fault is named and skipped."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def assert_same(found: State, expected: State) -> None:
 # --- one file is to blame
 
 
-def test_r12_a_file_that_kills_its_reader_is_quarantined_at_the_second_time(material_of, without, tmp_path):
+def test_r12_a_file_that_kills_its_reader_is_skipped_at_the_second_time(material_of, without, tmp_path):
     material, listener = material_of("data.workers=2"), Listener()
     reader = trapped(material, crash(signal.SIGUSR2))
     state = make_loop(material, tmp_path / "run", reader=reader, progress=listener).fit()
@@ -98,8 +98,8 @@ def test_r12_a_file_that_kills_its_reader_is_quarantined_at_the_second_time(mate
     assert " ended by SIGUSR2 (the largest so far took " in first
     assert first.endswith(" MB); trying again")
     assert second.startswith(f"{BAD} was being read when ")
-    assert second.endswith(" again; quarantined, another clip takes its place")
-    assert json.loads((tmp_path / "run" / "quarantine.json").read_text()) == {"step": 8, "clips": [BAD]}
+    assert second.endswith(" again; skipped from now on, another clip takes its place")
+    assert json.loads((tmp_path / "run" / "skipped_clips.json").read_text()) == {"step": 8, "clips": [BAD]}
 
 
 def test_networks_of_waveforms_skip_such_a_file_too(raw_material, tmp_path):
@@ -109,7 +109,7 @@ def test_networks_of_waveforms_skip_such_a_file_too(raw_material, tmp_path):
     never_read = State(skipped_clips=[number_of(material, BAD)])
     assert_same(state, make_loop(material, tmp_path / "without", state=never_read).fit())
     assert [said.split(" ended by ")[0].split(" when")[0] for said in listener.notices] == [f"{BAD} was being read"] * 2
-    assert listener.notices[1].endswith(" again; quarantined, another clip takes its place")
+    assert listener.notices[1].endswith(" again; skipped from now on, another clip takes its place")
 
 
 def test_r11_a_process_that_was_killed_once_costs_nothing(material_of, whole, tmp_path):
@@ -125,7 +125,7 @@ def test_r11_a_process_that_was_killed_once_costs_nothing(material_of, whole, tm
     assert_same(state, whole)
     (said,) = listener.notices
     assert " ended by SIGKILL, out of memory? (the largest so far took " in said
-    assert not (tmp_path / "run" / "quarantine.json").exists()
+    assert not (tmp_path / "run" / "skipped_clips.json").exists()
 
 
 def test_r13_a_process_that_hangs_writes_its_stack_and_is_replaced(material_of, without, tmp_path):
@@ -143,7 +143,7 @@ def test_r13_a_process_that_hangs_writes_its_stack_and_is_replaced(material_of, 
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_file_that_can_be_read_no_more_is_quarantined(material_of, without, tmp_path, workers):
+def test_a_file_that_can_be_read_no_more_is_skipped(material_of, without, tmp_path, workers):
     def vanish() -> None:
         raise InputError("vanished", "the file is gone")
 
@@ -156,7 +156,7 @@ def test_a_file_that_can_be_read_no_more_is_quarantined(material_of, without, tm
     assert "the file is gone" in listener.notices[0]
 
 
-def test_a_resumed_run_keeps_its_quarantine(material_of, without, tmp_path):
+def test_a_resumed_run_skips_the_same_clips(material_of, without, tmp_path):
     material, folder = material_of("data.workers=2", "run.checkpoint_every_steps=1"), tmp_path / "run"
     reader = trapped(material, crash(signal.SIGUSR2))
 
@@ -189,7 +189,7 @@ def test_too_many_bad_files_stop_the_run_which_loses_nothing(material_of, tmp_pa
     listener = Listener()
     with pytest.raises(FeedingError) as caught:
         make_loop(material, folder, reader=reader, progress=listener).fit()
-    assert "2 of 16 clips are quarantined, the last is high/" in str(caught.value)
+    assert "2 of 16 clips are skipped, the last is high/" in str(caught.value)
     assert str(caught.value).endswith(
         "at most 10% may be: if memory was short, lower data.workers or data.batch_size, else check the disk, "
         "then go on with --resume"

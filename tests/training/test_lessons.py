@@ -220,7 +220,7 @@ def test_other_data_and_a_moved_pool_are_refused(place, tmp_path):
     other = write_folders(tmp_path / "clips", clips=2)
     recipe = tiny(f"teacher.labels={place / 'soft'}")
     with pytest.raises(
-        DataError, match=r"no file of the data was heard by mn01; heard: clips/low/0\.wav, \.\.\.; data"
+        DataError, match=r"mn01 has labelled no file of the data; labelled: clips/low/0\.wav, \.\.\.; data"
     ):
         prepare(read_training_data(other, recipe), recipe, Progress())
     with pytest.raises(DataError, match=r"3 of 3 recordings of the pool cannot be read\n.*--set teacher\.pool=FOLDER"):
@@ -235,10 +235,15 @@ RAW = [*tiny_of("rawnet"), "data.balance=none", "data.calibration_folds=0"]
 @pytest.mark.parametrize("soft", ["soft", "tenths"])
 def test_a_network_of_waveforms_learns_from_a_teacher(place, tmp_path, soft):
     """Also where it has no frames to be matched to windows; a run that was stopped goes on to the same bits."""
-    settings = {"model": "rawnet", "soft": place / soft, "overrides": [*RAW, "augment.mixup_alpha=0.5"]}
+    settings = {
+        "model": "rawnet",
+        "soft": place / soft,
+        "overrides": [*RAW, "augment.mixup_alpha=0.5", "optim.epochs=10", "optim.lr=0.01"],
+    }
     whole = Listener()
     api.train(place / "folds.csv", out=tmp_path / "whole", **settings, progress=whole)
-    assert np.mean(whole.losses[-3:]) < np.mean(whole.losses[:3])
+    quarter = len(whole.losses) // 4
+    assert np.mean(whole.losses[-quarter:]) < np.mean(whole.losses[:quarter])
     with pytest.raises(Interrupted):
         api.train(place / "folds.csv", out=tmp_path / "parts", **settings, progress=signal_at(5, 2))
     api.train(place / "folds.csv", out=tmp_path / "parts", **settings, resume=True)

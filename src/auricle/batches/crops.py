@@ -102,7 +102,7 @@ class BatchDataset(Dataset[Batch]):
         weights: ``(clip,)``.
         sources: of targets, in the order in which they are asked.
         copies: changed versions of the clips, drawn beside the recordings; None where there are none.
-        watch: where to note what is being read; None notes nothing.
+        status: where to note what is being read; None notes nothing.
         skipped_clips: numbers of clips that are not read: the next one that can be takes their place.
     """
 
@@ -115,7 +115,7 @@ class BatchDataset(Dataset[Batch]):
         sources: Sequence[TargetSource[Any]],
         *,
         copies: PackedCopies | None = None,
-        watch: WorkerStatus | None = None,
+        status: WorkerStatus | None = None,
         skipped_clips: Collection[int] = (),
     ) -> None:
         self.clips = clips
@@ -124,7 +124,7 @@ class BatchDataset(Dataset[Batch]):
         self.weights = weights
         self.sources = sources
         self.copies = copies
-        self.watch = watch
+        self.status = status
         self.skipped_clips = frozenset(skipped_clips)
 
     def __getitem__(self, positions: Sequence[tuple[int, int]]) -> Batch:
@@ -136,7 +136,7 @@ class BatchDataset(Dataset[Batch]):
         parts = np.empty((len(clips), *self.augmentation.shape), np.float32)
         crops = []
         for i, (clip, place, variant) in enumerate(zip(clips.tolist(), draw.places, draw.variants, strict=True)):
-            with contextlib.nullcontext() if self.watch is None else self.watch.reading(clip):
+            with contextlib.nullcontext() if self.status is None else self.status.reading(clip):
                 parts[i], crop = self._cut(clip, place, variant)  # copied: a page that cannot be read is this clip's
             crops.append(crop)
         return Batch(
@@ -174,7 +174,7 @@ def make_augmentation(recipe: Recipe, *, is_logmel: bool) -> Augmentation:
 
 
 def replacement_clip(clip: int, skipped_clips: Collection[int], count: int) -> int:
-    """Return the clip that is read where ``clip`` of ``count`` is planned: the next one that is not in quarantine."""
+    """Return the clip that is read where ``clip`` of ``count`` is planned: the next one that is not skipped."""
     while clip in skipped_clips:
         clip = (clip + 1) % count
     return clip

@@ -184,7 +184,7 @@ class FrameTargets(TargetSource[FrameBatch]):
         return {ClipTargets.name: refined, self.name: FrameBatch(torch.from_numpy(frames), torch.from_numpy(known))}
 
     def mix(self, targets: FrameBatch, partner: Tensor, weight: Tensor) -> FrameBatch:
-        """Mix frames as the sound is mixed; of a mix is known what is known of both, where both are heard."""
+        """Mix frames as the sound is mixed; of a mix is known what is known of both."""
         return FrameBatch(blend(targets.frames, partner, weight), known_of_both(targets.known, partner, weight))
 
     def loss(self, embedding_size: int) -> FrameLoss:

@@ -29,7 +29,7 @@ from auricle.batches.crops import BatchDataset, ClipReader, make_augmentation, r
 from auricle.batches.frame_targets import FrameAxis, FrameTargets, frame_axis, make_frame_targets
 from auricle.batches.loader import Feeder, FeedingError, make_loader
 from auricle.batches.packed import PackedCopies
-from auricle.batches.sampling import STEP, BatchPlan, Share, generator
+from auricle.batches.sampling import STEP, BatchPlan, BatchShard, generator
 from auricle.batches.targets import Batch, ClipTargets, ClipTask, TargetSource
 from auricle.batches.worker_status import WorkerStatus
 from auricle.data.manifest import Clip
@@ -122,7 +122,7 @@ class Loop:
     def __post_init__(self) -> None:
         recipe = self.recipe
         self.plan = BatchPlan(len(self.data.clips), recipe.data.batch_size, recipe.seed, self.data.draws)
-        self.share = Share(self.plan, recipe.augment.mixup_alpha, self.group.rank, self.group.size)
+        self.shard = BatchShard(self.plan, recipe.augment.mixup_alpha, self.group.rank, self.group.size)
         steps = recipe.optim.steps
         self.total_steps = recipe.optim.epochs * self.plan.steps if steps is None else steps
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on each run
@@ -207,8 +207,8 @@ class Loop:
         workers = self.recipe.data.workers
 
         def start(step: int) -> tuple[Iterator[Batch], WorkerStatus]:
-            watch = WorkerStatus(workers, self.folder / "hung.txt")
-            return self._loader(step, self.total_steps, workers, watch), watch
+            status = WorkerStatus(workers, self.folder / "hung.txt")
+            return self._loader(step, self.total_steps, workers, status), status
 
         return Feeder(
             start,
@@ -222,7 +222,7 @@ class Loop:
         )
 
     def _loader(
-        self, first_step: int, last_step: int, workers: int, watch: WorkerStatus | None = None
+        self, first_step: int, last_step: int, workers: int, status: WorkerStatus | None = None
     ) -> Iterator[Batch]:
         """Return this process's part of the batches of some steps."""
         data, recipe = self.data, self.recipe
@@ -235,12 +235,12 @@ class Loop:
             data.weights,
             self.sources,
             copies=self._copies,
-            watch=watch,
+            status=status,
             skipped_clips=self.state.skipped_clips,
         )
         return make_loader(
             dataset,
-            self.share,
+            self.shard,
             first_step=first_step,
             last_step=last_step,
             workers=workers,
@@ -311,7 +311,7 @@ class Loop:
         loss = 0.0
         parts = _micro_batches(self._mixed(self.fabric.to_device(batch), step), self._parts)
         for number, (part, share) in enumerate(parts, 1):
-            weight = share * self.share.weight
+            weight = share * self.shard.weight
             with self.fabric.no_backward_sync(self.module, enabled=number < len(parts)):
                 value = self.module(part)["loss"]
                 loss += float(value.detach()) * weight
@@ -329,7 +329,7 @@ class Loop:
         return loss
 
     def _mixed(self, batch: Batch, step: int) -> Batch:
-        return mix(batch, self.share.mixture(step), self.sources, by_level=self.recipe.augment.mixup_by == "level")
+        return mix(batch, self.shard.mixup(step), self.sources, by_level=self.recipe.augment.mixup_by == "level")
 
     @property
     def _parts(self) -> int:
@@ -403,7 +403,7 @@ class Loop:
         save_checkpoint(self.folder / "checkpoints", self.state, self.recipe.run.keep_checkpoints)
         if self.state.skipped_clips:
             names = [self.data.clips[i].key for i in self.state.skipped_clips]
-            write_json(self.folder / "quarantine.json", {"step": self.state.step, "clips": names})
+            write_json(self.folder / "skipped_clips.json", {"step": self.state.step, "clips": names})
         self._saved_at = time.monotonic()
 
     def _require_space(self) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random changes to a whole batch of waveforms at once, drawn apart from applied.
 
-For networks that hear the waveform: what a channel does to speech (RawBoost, Tak et al. 2022: filters with distortion,
+For networks on waveforms: what a channel does to speech (RawBoost, Tak et al. 2022: filters with distortion,
 impulses that follow the signal, stationary noise), and how loud it is. Each crop's draw is a function of (seed, epoch,
 clip); no step loops over the crops.
 """
@@ -52,7 +52,7 @@ class WavePlan:
         start: where each crop begins, as a share in [0, 1) of what may be skipped, shape ``(crop,)``.
         shift: share in [0, 1) of the crop that is rolled from its end to its start.
         speed: playback speed; 1 leaves the crop alone.
-        variant: which copy of the recording is heard, a share in [0, 1) of those there are.
+        variant: which copy of the recording is taken, a share in [0, 1) of those there are.
         gain: factor, shape ``(crop,)``.
         notches: centre, width (as shares of half the sample rate) and depth of each stop band, shape
             ``(crop, notch, 3)``; a depth of 0 is none.

@@ -228,23 +228,23 @@ def _spans(masks: Tensor, size: int) -> Tensor:
     return ((place >= start) & (place < end)).any(dim=1)
 
 
-def level_shares(own: Tensor, partner: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the factors by which two crops are added so that ``share`` is that of their loudness.
+def level_weights(own: Tensor, partner: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the factors by which two crops are added so that ``weight`` is that of their loudness.
 
     Between-class learning (Tokozume et al. 2018): factors ``p`` and ``1 - p`` with ``p g1 : (1 - p) g2`` as
-    ``share : 1 - share``, divided by their norm, so that mixes are as loud as what they are made of. The loudness ``g``
-    is that of the loudest part, because a bark of a fifth of a second is no quieter for the silence around it.
+    ``weight : 1 - weight``, divided by their norm, so that mixes are as loud as what they are made of. The loudness
+    ``g`` is that of the loudest part, because a bark of a fifth of a second is no quieter for the silence around it.
 
     Args:
         own: waveforms ``(batch, sample)``.
         partner: of the same shape.
-        share: ``(batch,)`` in [0, 1].
+        weight: ``(batch,)`` in [0, 1].
 
     Returns:
         Factors of ``own`` and of ``partner``, each ``(batch, 1)``.
     """
     loud, other = _loudness(own), _loudness(partner)
-    first, second = share * other, (1 - share) * loud
+    first, second = weight * other, (1 - weight) * loud
     norm = torch.sqrt(first**2 + second**2)
     return (first / norm)[:, None], (second / norm)[:, None]
 
