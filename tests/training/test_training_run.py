@@ -241,6 +241,13 @@ def test_r7_a_run_is_forked_with_other_settings(clips, stopped, tmp_path):
     assert {p.name: p.read_bytes() for p in (stopped / "run" / "checkpoints").iterdir()} == kept
 
 
+def test_keys_of_other_networks_that_an_earlier_version_noted_are_no_difference():
+    now = {"recipe": {"model": {"name": "crnn", "width": 1.0}}}
+    assert differences({"recipe": {"model": {"name": "crnn", "width": 1.0, "causal": False}}}, now) == []
+    (line,) = differences({"recipe": {"model": {"name": "crnn", "width": 1.0, "causal": True}}}, now)
+    assert line.startswith("model.causal was True")
+
+
 def test_a_fork_without_a_difference_ends_in_the_same_model(clips, result, stopped, tmp_path):
     train(clips, stopped, "optim.epochs=3", fork=tmp_path / "fork")
     assert weights_of(tmp_path / "fork") == weights_of(Path(result.path))

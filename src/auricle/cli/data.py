@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from auricle.cli.guard import guarded, say
-from auricle.cli.options import Data, DataFormat, Debug, NewFolder, Quiet, ReportFormat, SampleRate
+from auricle.cli.options import Data, DataFormat, Debug, NewFolder, Quiet, ReportFormat, SampleRate, hertz
 
 app = typer.Typer(
     help="Check a data set before training on it, import, fetch or synthesise one.",
@@ -71,7 +71,9 @@ def import_(
     data: Data,
     *,
     out: NewFolder,
-    rate: Annotated[int, typer.Option("--rate", metavar="HZ", min=1_000, help="Sample rate of the arrays.")] = 16_000,
+    rate: Annotated[
+        int, typer.Option("--rate", metavar="HZ", parser=hertz(1_000), help="Sample rate of the arrays.")
+    ] = 16_000,
     data_format: DataFormat = "auto",
     sample_rate: SampleRate = None,
     form: ReportFormat = "table",
@@ -136,7 +138,9 @@ def synth(
         float | None,
         typer.Option("--seconds", metavar="S", min=0.1, help="Length of each.", show_default="10 a scene, 2 a clip"),
     ] = None,
-    rate: Annotated[int, typer.Option("--rate", metavar="HZ", min=8_000, help="Sample rate to write.")] = 16_000,
+    rate: Annotated[
+        int, typer.Option("--rate", metavar="HZ", parser=hertz(8_000), help="Sample rate to write.")
+    ] = 16_000,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Processes that make scenes.")] = 1,
     data_format: DataFormat = "auto",

@@ -47,10 +47,10 @@ def true_length(source: Source, family: Family, extent: Extent) -> tuple[int, tu
     if declared is None:
         return _to_the_end(source, family, start), (Flag("stream_header"),)
     if declared > found:
-        unit = extent.unit or 1
+        unit = max(1, extent.unit)
         counts: dict[str, float | int | str] = {"declared": declared // unit, "found": found // unit}
         return found, (Flag("truncated", counts if extent.unit else {**counts, "unit": "bytes"}),)
-    if found - declared < max(family.align, extent.unit or 2):  # padding; less than a sample is no sound
+    if found - declared < max(family.align, extent.unit if extent.unit else 2):  # less than a sample is no sound
         return declared, ()
     if extent.wraps and found - declared >= _WRAP:
         return _conflict(declared, declared + (found - declared) // _WRAP * _WRAP)
