@@ -60,6 +60,16 @@ class DataOptions(FormatOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClipOptions(FormatOptions):
+    """Which clips of a labelled data set are taken."""
+
+    split: Annotated[
+        str | None, Option("Take only this split of the data, such as test; default: everything.", metavar="NAME")
+    ] = None
+    fold: Annotated[str | None, Option("Take only fold K of the data.", metavar="K")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class HeldOutOptions:
     """What is kept from training."""
 
