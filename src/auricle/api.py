@@ -34,8 +34,8 @@ from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
-    from auricle.data.manifest import Manifest
     from auricle.distill.teach import TeachResult
+    from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
     from auricle.runtime.bundle import Bundle
     from auricle.runtime.thresholds import Thresholds
@@ -141,7 +141,8 @@ def export_int8(request: Int8Request) -> Int8Result:
     from auricle.runtime.bundle import load_bundle, resolve_model
 
     bundle = load_bundle(resolve_model(request.model))
-    return export(bundle, _clips_for(bundle, request))
+    chosen = _clips_for(bundle, request)
+    return export(bundle, None if chosen is None else chosen.manifest)
 
 
 @takes(ReportRequest)
@@ -168,14 +169,15 @@ def report(request: ReportRequest) -> Path:
     return page
 
 
-def _clips_for(bundle: Bundle, request: Int8Request | ReportRequest) -> Manifest | None:
+def _clips_for(bundle: Bundle, request: Int8Request | ReportRequest) -> Chosen | None:
     """Return the chosen clips of a data set whose classes must be the model's; None without data."""
-    from auricle.evaluation.evaluate import choose_clips
+    from auricle.evaluation.held_out import choose_held_out
+    from auricle.runtime.bundle import trained_clips
 
     if request.data is None:
         return None
     manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
-    return choose_clips(manifest, split=request.split, fold=request.fold)
+    return choose_held_out(manifest, trained_clips(bundle), split=request.split, fold=request.fold)
 
 
 def _read(request: ClipOptions, data: PathLike, labels: Sequence[str], task: str) -> Manifest:
@@ -315,8 +317,10 @@ def evaluate(request: EvaluateRequest) -> Report:
         UsageError: no such part or fold, or classes that the model does not know.
         DataError: score files that do not fit the recordings.
     """
-    from auricle.evaluation.evaluate import choose_clips, evaluate_clips
+    from auricle.evaluation.evaluate import evaluate_clips
+    from auricle.evaluation.held_out import choose_held_out
     from auricle.evaluation.spoof.evaluate import ScoreFiles, evaluate_spoof
+    from auricle.runtime.bundle import trained_clips
 
     if request.data is None:
         raise UsageError("no DATA: give labelled recordings, or --false-alarms with recordings of none of the classes")
@@ -324,17 +328,21 @@ def evaluate(request: EvaluateRequest) -> Report:
     files = ScoreFiles(*(None if path is None else Path(path) for path in paths))
     if (request.model is None) == (request.from_scores is None):
         raise UsageError("give --model, or --from-scores with a score file: scores come from one of them")
-    chosen = {"split": request.split, "fold": request.fold}
     if request.model is None:
-        return evaluate_spoof(_read(request, request.data, SPOOF_LABELS, "single"), files, **chosen)
+        manifest = _read(request, request.data, SPOOF_LABELS, "single")
+        return evaluate_spoof(manifest, files, split=request.split, fold=request.fold)
     detector = load(request.model, precision=request.precision)
     manifest = _read(request, request.data, detector.labels, detector.spec.task)
+    chosen = choose_held_out(manifest, trained_clips(detector.bundle), split=request.split, fold=request.fold)
+    note = {**chosen.details(), **({"note": chosen.note} if chosen.note else {})}
     if detector.spec.is_spoof:
-        heard = detector.spec.provenance.systems
-        return evaluate_spoof(manifest, files, **chosen, detector=detector, heard=heard)
+        systems = detector.spec.provenance.systems
+        report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, heard=systems)
+        return replace(report, details={**report.details, **note})
     if (option := files.first_given()) is not None:
         raise UsageError(f"{option} is for models with the labels bonafide and spoof; {request.model} has others")
-    return evaluate_clips(detector, choose_clips(manifest, **chosen))
+    report = evaluate_clips(detector, chosen.manifest)
+    return replace(report, details={**report.details, **note})
 
 
 def false_alarms(
@@ -406,8 +414,9 @@ def tune(
     """
     from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import evaluate_clips
+    from auricle.evaluation.held_out import choose_dev, refuse_trained
     from auricle.evaluation.tuning.model import dev_part, tune_detector
-    from auricle.runtime.bundle import add_files, builtin_models
+    from auricle.runtime.bundle import add_files, builtin_models, trained_clips
     from auricle.runtime.spec import PostprocessPart
 
     detector = load(model)
@@ -418,7 +427,13 @@ def tune(
         )
     if spec.is_spoof:
         raise UsageError(f"{model} tells bona fide from spoofed speech: it makes no events to tune")
-    manifest = dev_part(read_manifest(Path(data), labels=detector.labels, task=spec.task), split=split, fold=fold)
+    everything, known = (
+        read_manifest(Path(data), labels=detector.labels, task=spec.task),
+        trained_clips(detector.bundle),
+    )
+    dev = choose_dev(everything, known) if split is None and fold is None else None
+    manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
+    refuse_trained(manifest, known, f"--tune with {data}")
     post = spec.postprocess
     tuned = tune_detector(
         detector,

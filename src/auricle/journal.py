@@ -76,15 +76,21 @@ def open_journal(folder: Path, plan: dict[str, Any]) -> Journal:
         RunError: it was started with another plan (says in what they differ) or by a newer auricle.
     """
     stored = read_json(folder / _PLAN)
+    if not isinstance(stored, dict):
+        raise RunError(f"{folder / _PLAN} is damaged; start anew")
     if stored.get("journal") != _FORMAT:
         raise RunError(f"{folder} has format {stored.get('journal')}, this auricle reads {_FORMAT}; start anew")
+    items = stored.get("items")
+    most = (folder / _INPUTS).stat().st_size if (folder / _INPUTS).is_file() else 0
+    if "plan" not in stored or type(items) is not int or not 0 <= items <= most:  # an item takes a byte or more
+        raise RunError(f"{folder / _PLAN} is damaged, or not of the inputs beside it; start anew")
     differences = list(json_differences(stored["plan"], plan))
     if differences:
         raise RunError(
             f"{folder} cannot go on: it was started differently: {'; '.join(differences)}; "
             "give the same options, or start anew with --overwrite or in another folder"
         )
-    return Journal(folder, int(stored["items"]))
+    return Journal(folder, items)
 
 
 class Journal:
@@ -119,10 +125,19 @@ class Journal:
         os.close(self._file)
 
     def items(self) -> Iterator[Any]:
-        """Yield all items in their order."""
-        with (self._folder / _INPUTS).open("rb") as file:
-            for line in file:
-                yield json.loads(line)
+        """Yield all items in their order; raises ``RunError`` where the file is not what was written."""
+        path = self._folder / _INPUTS
+        count = 0
+        with path.open("rb") as file:
+            for count, line in enumerate(file, 1):
+                try:
+                    item = json.loads(line)
+                except ValueError as error:
+                    raise RunError(f"{path} is damaged in line {count}; start anew") from error
+                if count <= self.total:
+                    yield item
+        if count != self.total:
+            raise RunError(f"{path} is damaged: {count} items of {self.total}; start anew")
 
     def pending(self) -> Iterator[tuple[int, Any]]:
         """Yield index and item of what has no record, each once."""

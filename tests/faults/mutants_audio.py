@@ -43,8 +43,9 @@ KINDS = {
     "au": ("AU", "PCM_16"),
     "voc": ("VOC", "PCM_16"),
 }
-#: Kinds of which no mutant may lose sound in silence.
-STRICT = ("wav", "wav24", "rf64", "flac", "caf", "w64", "aiff", "au")
+#: Kinds of which no mutant may lose sound in silence. AU and VOC are not among them: they say nothing twice, so another
+#: number of channels is as good as the one that was written.
+STRICT = ("wav", "wav24", "rf64", "flac", "caf", "w64", "aiff")
 #: Flags that say that the sound is not all there, or may not be.
 SAYING = {"truncated", "stream_header", "length_conflict", "header_conflict", "trailing_data", "decode_gap"}
 

@@ -70,7 +70,7 @@ def test_the_folder_is_a_model(result):
     assert (spec.sample_rate, spec.window_s, spec.hop_s, spec.pad, spec.aggregate) == (RATE, 0.5, 0.28, "zero", "mean")
     assert (spec.model.name, spec.model.head, spec.frontend.n_mels) == ("crnn", "attention", 16)
     assert (spec.frames.hop_samples, spec.min_samples, spec.fixed_length) == (320, 320, False)
-    assert set(spec.sha256) == {"model.onnx", "model.safetensors", "golden.npz"}
+    assert set(spec.sha256) == {"model.onnx", "model.safetensors", "golden.npz", "clips.json"}
     assert set(spec.thresholds) == {"high", "low"}
     assert spec.provenance.data_form == "folders"
     assert spec.provenance.data_name == "clips"

@@ -41,7 +41,8 @@ class AvDecoder:
                 self._view, mode="r", format=format_name, container_options=_NOTHING_ELSE, metadata_errors="replace"
             )
         except self._errors as error:
-            raise self._view.error or self._unreadable(str(error), layout) from error
+            damaged = isinstance(error, (av.error.InvalidDataError, av.error.EOFError, EOFError))
+            raise self._view.error or self._unreadable(str(error), layout, damaged=damaged) from error
         streams = self._container.streams.audio
         if not streams or streams[0].codec_context is None:
             self.close()
@@ -49,6 +50,9 @@ class AvDecoder:
         stream = streams[0]
         self.format, self.subtype = str(self._container.format.name), str(stream.codec_context.name)
         self.sample_rate, self.channels = int(stream.codec_context.sample_rate), int(stream.codec_context.channels)
+        if not self.sample_rate or not self.channels:  # no whole frame says them
+            self.close()
+            raise self._unreadable("no whole frame", layout, damaged=True)
         self.frames: int | None = None
         self.length_certain = False
         self._declared_s = self._duration(stream) if format_name in _DECLARED else 0.0
@@ -95,9 +99,9 @@ class AvDecoder:
                 if len(block):
                     yield block
 
-    def _unreadable(self, reason: str, layout: Layout) -> InputError:
-        if any(flag.code == "truncated" for flag in layout.flags):
-            return InputError("corrupt", f"{self._what}, cut before its sound can be found; get the file again")
+    def _unreadable(self, reason: str, layout: Layout, *, damaged: bool = False) -> InputError:
+        if damaged or any(flag.code == "truncated" for flag in layout.flags):
+            return InputError("corrupt", f"{self._what}, cut or damaged before its sound begins; get the file again")
         return InputError(
             "unsupported_codec", f"{self._what} that cannot be decoded: {reason}; convert it to FLAC or WAV"
         )

@@ -64,7 +64,10 @@ class ClipOptions(FormatOptions):
     """Which clips of a labelled data set are taken."""
 
     split: Annotated[
-        str | None, Option("Take only this split of the data, such as test; default: everything.", metavar="NAME")
+        str | None,
+        Option(
+            "Take only this split of the data, such as test, or all; default: what was not trained on.", metavar="NAME"
+        ),
     ] = None
     fold: Annotated[str | None, Option("Take only fold K of the data.", metavar="K")] = None
 

@@ -5,6 +5,7 @@ auricle.json        the specification (``runtime.spec``), with the SHA-256 of th
 model.onnx          the network; model.int8.onnx beside it
 stream.onnx         of causal models: the network with its memory as input and output; stream.int8.onnx beside it
 model.safetensors   weights for further training
+clips.json          which recordings trained the model, selected it, or were held out, by hashes of their content
 README.md, run/     for people and for training: neither hashed nor read here
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from auricle.data.trained_clips import CLIPS_FILE, parse_clips
 from auricle.errors import BundleError
 from auricle.files import sha256_bytes, sha256_file
 from auricle.runtime.atomic_folder import find_file, replace_files
@@ -36,6 +38,7 @@ __all__ = [
     "builtin_models",
     "load_bundle",
     "resolve_model",
+    "trained_clips",
     "write_bundle",
 ]
 
@@ -88,6 +91,11 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
             file = _require_file(folder, name)
             _require_hash(folder, name, sha256_file(file), expected, file.stat().st_size)
     return bundle
+
+
+def trained_clips(bundle: Bundle) -> dict[str, str] | None:
+    """Return each recording's part when the model was trained, by its content; None where the folder has no list."""
+    return parse_clips(bundle.read(CLIPS_FILE), str(bundle.path)) if CLIPS_FILE in bundle else None
 
 
 def write_bundle(

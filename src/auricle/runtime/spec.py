@@ -128,13 +128,15 @@ class CalibrationPart(_Part):
     """How clip scores become probabilities, see ``runtime.calibration``.
 
     ``temperature`` divides log-odds by one number; ``logistic`` maps the log-odds ``z`` of each label to
-    ``scale * z + bias``.
+    ``scale * z + bias``. The log losses are those of held-out recordings without and with it, by cross-fitting.
     """
 
     method: Literal["temperature", "logistic"]
     temperature: float | None = Field(default=None, gt=0)
     scale: Annotated[tuple[float, ...], Field(strict=False)] | None = None
     bias: Annotated[tuple[float, ...], Field(strict=False)] | None = None
+    log_loss_before: float | None = None
+    log_loss_after: float | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> CalibrationPart:

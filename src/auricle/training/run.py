@@ -27,7 +27,7 @@ from auricle.results import Interval, Report, RunResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.spec import LlrPart
 from auricle.timeline import FrameGrid
-from auricle.training.bundling import Trained, finish, score_held_out
+from auricle.training.bundling import Trained, clip_rows, clips_of, finish, score_held_out
 from auricle.training.card import model_card
 from auricle.training.checkpoint import State, last_good_state
 from auricle.training.dev_scores import DevRow, dev_figures, score_rows
@@ -39,6 +39,7 @@ from auricle.training.loop import Loop, final_weights
 from auricle.training.preparation import Material, prepare_run, rebuild_cache, training_set
 from auricle.training.resume import differences, fingerprint, fork_state, load_source
 from auricle.training.spoof_calibration import calibrate_inside, wants_calibration
+from auricle.training.summary import advice, class_rows
 
 RUN_FOLDER = "run"
 RECIPE_FILE = "recipe.yaml"
@@ -278,7 +279,9 @@ def stored_result(out: Path) -> RunResult:
     """Return the result of a run that is done, as it was noted in its folder."""
     stored = read_json(out / RUN_FOLDER / "result.json")
     test = None if stored["test"] is None else _stored_report(stored["test"])
-    return RunResult(str(out), int(stored["epochs"]), int(stored["steps"]), stored["dev"], test)
+    classes, warnings = stored.get("classes", ()), stored.get("warnings", ())  # absent before 0.2
+    epochs, steps = int(stored["epochs"]), int(stored["steps"])
+    return RunResult(str(out), epochs, steps, stored["dev"], test, classes=classes, warnings=warnings)
 
 
 def _stored_report(values: dict[str, Any]) -> Report:
@@ -322,14 +325,24 @@ def _conclude(run: Run, material: Material, split: Split, state: State, calibrat
     selected = len(split.dev) > 0
     trained = Trained(final_weights(state, selected=selected), material, material.recipe.seed)
     dev = best_figures(state)
-    bundle = finish(run.out, trained, split.train, split.dev, dev, calibration)
+    scores = clip_rows(trained.network(), material, clips_of(material, split.dev))
+    bundle = finish(run.out, trained, split.train, split.dev, dev, calibration, split.test, scores)
     report: Report | None = None
     if len(split.test):
         report = make_report([score_held_out(run.out, trained, split.test)], material.manifest.select(split.test))
         card = model_card(bundle.spec, material.manifest, dev, report)
         atomic_write(run.out / "README.md", card.encode())
     epochs = len(state.history)
-    result = RunResult(str(run.out), epochs, state.step, dev, report)
+    classes = class_rows(
+        material.manifest.labels,
+        material.targets[split.train],
+        material.targets[split.dev],
+        np.array(scores, np.float32),
+        material.recipe.task,
+        bundle.spec.thresholds,
+    )
+    warnings = advice(classes, len(split.dev)) if material.has_labels else []
+    result = RunResult(str(run.out), epochs, state.step, dev, report, classes=classes, warnings=warnings)
     write_json(run.folder / "result.json", result.to_dict())
     return result
 
