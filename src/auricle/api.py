@@ -34,6 +34,7 @@ from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
+    from auricle.data.manifest import Manifest
     from auricle.distill.teach import TeachResult
     from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
