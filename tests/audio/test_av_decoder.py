@@ -50,7 +50,7 @@ def encoded(container: str, codec: str, rate: int) -> bytes:
         stream = file.add_stream(codec, rate=rate)
         stream.layout = "mono"
         resampler = av.AudioResampler(format=stream.codec_context.format.name, layout="mono", rate=rate)
-        step = stream.codec_context.frame_size or 1_024
+        step = max(stream.codec_context.frame_size, 1_024)
         for start in range(0, len(sound), step):
             frame = av.AudioFrame.from_ndarray(sound[None, start : start + step], format="fltp", layout="mono")
             frame.sample_rate, frame.pts = rate, start

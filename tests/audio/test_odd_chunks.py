@@ -157,6 +157,18 @@ def test_a_tag_behind_a_codec_changes_nothing(format, tag):
     assert codes == set()
 
 
+@pytest.mark.parametrize("format", ["wav", "aiff", "w64", "caf", "au"])
+@pytest.mark.parametrize("tag", [id3v2(300), id3v2(90) + id3v1()])
+def test_a_tag_of_the_front_behind_the_audio(format, tag):
+    """Its writer has counted it into the size of the file, where there is one."""
+    data = FORMATS[format] + tag
+    if format in {"wav", "aiff"}:
+        data = data[:4] + struct.pack("<I" if format == "wav" else ">I", len(data) - 8) + data[8:]
+    audio, codes = read(data)
+    assert_is_the_sound(audio)
+    assert codes == set()
+
+
 @pytest.mark.parametrize("junk", [b"\xaa" * 700, b"no tag at all, just words" * 9])
 def test_junk_behind_flac_is_said_and_no_sound_is_lost(junk):
     audio, codes = read(encode("FLAC") + junk)

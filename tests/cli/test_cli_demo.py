@@ -128,7 +128,7 @@ def test_a_folder_of_somebody_else_is_left_alone(auricle, tmp_path):
     (out / "thesis.txt").write_text("ten years")
     done = auricle("demo", "--out", out)
     assert done.code == 2
-    assert "holds things that the demo did not make; choose another folder with --out" in done.err
+    assert "holds other things than a demo (thesis.txt); choose another folder" in done.err
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
 
 

@@ -103,7 +103,10 @@ def mutate(data: bytes, rng: np.random.Generator) -> bytes:
 def mutants(kind: str, data: bytes, count: int, seed: int) -> Iterator[tuple[int, bytes]]:
     """Yield (number, mutant); a mutant depends on nothing but seed, kind and number."""
     for number in range(count):
-        yield number, mutate(data, np.random.default_rng((seed, list(KINDS).index(kind), number)))
+        mutant, rng = data, np.random.default_rng((seed, list(KINDS).index(kind), number))
+        while mutant == data:
+            mutant = mutate(data, rng)
+        yield number, mutant
 
 
 def frames_of(data: bytes) -> tuple[int, set[str]]:

@@ -177,7 +177,10 @@ def judge(name: str, count: int, seed: int, scratch: Path) -> Tally:
     kind.read(folder)
     for number in range(count):
         rng = np.random.default_rng((seed, list(KINDS).index(name), number))
-        (folder / kind.file).write_bytes(mutate(original[kind.file], rng))
+        mutant = original[kind.file]
+        while mutant == original[kind.file]:
+            mutant = mutate(original[kind.file], rng)
+        (folder / kind.file).write_bytes(mutant)
         faulthandler.dump_traceback_later(3 * HANG_S, exit=True)
         began = time.monotonic()
         try:

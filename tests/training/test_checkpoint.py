@@ -207,6 +207,7 @@ def test_c8_c9_later_formats_name_both_versions_and_earlier_ones_are_read(tmp_pa
         return named(tmp_path, save({"model.w": torch.zeros(1)}, {"auricle": json.dumps({"step": 3, **header})}))
 
     assert load_checkpoint(file()).step == 3
+    assert load_checkpoint(file(quarantine=[7], auricle="0.1.0")).skipped_clips == [7]  # the name of then
     for header in ({"format": 2, "auricle": "7.1"}, {"format": 1, "auricle": "7.1", "moon": "full"}):
         with pytest.raises(
             RunError, match=r"was made by auricle 7.1 \(format \d\), this is auricle [\d.]+ \(format 1\)"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 
 from auricle.audio.view import View
@@ -31,6 +30,8 @@ class AvDecoder:
     """Decodes the first sound track of a source."""
 
     def __init__(self, source: Source, format_name: str, layout: Layout, what: str) -> None:
+        import av  # noqa: PLC0415 - optional, and slow to import
+
         self._errors: tuple[type[Exception], ...] = (av.error.FFmpegError, ValueError, OverflowError, EOFError)
         self._what = what
         self._view = View(source)

@@ -11,7 +11,7 @@ import typer
 
 from auricle.cli.guard import guarded, say
 from auricle.cli.option_groups import grouped
-from auricle.cli.options import Debug, NewFolder, Quiet, ReportFormat, ReportOptions
+from auricle.cli.options import Debug, NewFolder, Quiet, ReportFormat, ReportOptions, hertz
 from auricle.recipe.requests import DataOptions, FormatOptions
 
 app = typer.Typer(
@@ -66,7 +66,9 @@ def import_(
     request: DataOptions,
     *,
     out: NewFolder,
-    rate: Annotated[int, typer.Option("--rate", metavar="HZ", min=1_000, help="Sample rate of the arrays.")] = 16_000,
+    rate: Annotated[
+        int, typer.Option("--rate", metavar="HZ", parser=hertz(1_000), help="Sample rate of the arrays.")
+    ] = 16_000,
     screen: ReportOptions,
 ) -> None:
     """Write a data set as NumPy waveforms, with labels.csv and features.json, in a form that trains as it is.
@@ -128,7 +130,9 @@ def synth(
         float | None,
         typer.Option("--seconds", metavar="S", min=0.1, help="Length of each.", show_default="10 a scene, 2 a clip"),
     ] = None,
-    rate: Annotated[int, typer.Option("--rate", metavar="HZ", min=8_000, help="Sample rate to write.")] = 16_000,
+    rate: Annotated[
+        int, typer.Option("--rate", metavar="HZ", parser=hertz(8_000), help="Sample rate to write.")
+    ] = 16_000,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Processes that make scenes.")] = 1,
     read: FormatOptions,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -69,6 +71,21 @@ TableFormat = Annotated[
     Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Form of the table of trials.")
 ]
 ReportFormat = Annotated[Literal["table", "json"], typer.Option("--format", "-f", help="Form of the report.")]
+
+
+def hertz(least: int) -> Callable[[str], int]:
+    """Return what reads a sample rate: a whole number, however it is written (``48000.0`` is what PortAudio says)."""
+
+    def read(text: str) -> int:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value < math.inf or value != int(value):
+            raise typer.BadParameter(f"{text} is no sample rate; expected a whole number of Hz, {least} or more")
+        return int(value)
+
+    return read
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from auricle.distill.store import (
 )
 from auricle.errors import DataError, InputError, RunError, UsageError
 from auricle.files import FolderLock, read_json, sha256_bytes, write_json
+from auricle.output_folder import OutputFolder
 from auricle.progress import Progress
 from auricle.recipe.requests import TeachRequest
 from auricle.results import FloatArray, rounded
@@ -204,16 +205,11 @@ def _plan(index: StoreIndex, sources: Sources) -> dict[str, Any]:
 def _acquire_output(request: TeachRequest, plan: dict[str, Any]) -> None:
     """Take the output folder, or say why not."""
     out, path = request.folder, request.folder / PLAN_FILE
-    others = [p for p in out.iterdir() if p.name != "lock"]
-    if request.resume and request.overwrite:
-        raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
-    if others and not path.is_file():
-        raise RunError(f"{out} is not empty and holds no soft labels of auricle's; choose another folder")
-    if others and request.overwrite:
-        for found in others:
+    folder = OutputFolder(out, "soft labels")
+    folder.require_own(path.is_file(), resume=request.resume, overwrite=request.overwrite)
+    if request.overwrite:
+        for found in (out / name for name in folder.names()):
             shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
-    elif others and not request.resume:
-        raise RunError(f"{out} is not empty; --resume goes on with it, --overwrite replaces it")
     if path.is_file():
         stored = read_json(path)
         changed = sorted(key for key in {*plan, *stored} if plan.get(key) != stored.get(key))

@@ -37,7 +37,8 @@ class FormatOptions:
         Option("Read the data as this format (docs/formats.md) instead of finding it out.", metavar="NAME"),
     ] = "auto"
     sample_rate: Annotated[
-        int | None, Option("Rate in Hz of .npy waveforms that do not say it themselves.", metavar="HZ", least=1)
+        int | None,
+        Option("Rate in Hz of .npy waveforms that do not say it themselves.", metavar="HZ", least=1, hertz=True),
     ] = None
 
     def source_at(self, path: PathLike) -> DataSource:

@@ -19,6 +19,7 @@ from auricle.errors import RunError
 from auricle.evaluation.report import make_report
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
 from auricle.nn.networks import Network, build_network
+from auricle.output_folder import OutputFolder
 from auricle.progress import Progress
 from auricle.recipe.options import recipe_settings
 from auricle.recipe.requests import RecipeFileOptions, TrainRequest
@@ -217,23 +218,18 @@ def fit(
 def acquire_output(run: Run, stack: ExitStack) -> None:
     """Take the output folder until ``stack`` is closed; raises ``RunError`` saying why not."""
     request, out, run_folder, init = run.request, run.out, run.folder, run.recipe.init
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file; --out takes a folder")
-    if request.overwrite and request.resume:
-        raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
+    OutputFolder(out).require_folder()
     if request.overwrite and init.given and Path(init.model).resolve() == out.resolve():
         raise RunError(f"--init and --out are both {out}, which --overwrite would empty first; choose another --out")
     if run.source is not None:
         _require_forkable(request, run.source)
     for folder in (out, run_folder, run_folder / CHECKPOINTS):
         sweep_orphans(folder)
-    ours = (out / SPEC_FILE).is_file() or (run_folder / RECIPE_FILE).is_file()
-    if not _is_fresh(out, run_folder):
-        if not (request.resume or request.overwrite):
-            hint = "--resume goes on with it, --overwrite replaces it" if ours else "choose another folder"
-            raise RunError(f"{out} is not empty; {hint}")
-        if not ours:
-            raise RunError(f"{out} holds other things than a model of auricle's; choose another folder")
+    begun = (out / SPEC_FILE).is_file() or (run_folder / RECIPE_FILE).is_file()
+    # What a run leaves that failed before it began is nothing to lose.
+    unimportant = frozenset() if OutputFolder(run_folder).names() else frozenset({RUN_FOLDER})
+    output = OutputFolder(out, "a model", unimportant=unimportant)
+    output.require_own(begun, resume=request.resume, overwrite=request.overwrite)
     run_folder.mkdir(parents=True, exist_ok=True)
     stack.enter_context(FolderLock(run_folder))
 
@@ -244,14 +240,6 @@ def _require_forkable(request: TrainRequest, source: Path) -> None:
         raise RunError("--fork goes on with the run of --out in a new folder: leave out --resume, --overwrite")
     if not (source / RUN_FOLDER / RECIPE_FILE).is_file():
         raise RunError(f"{source} holds no run; --fork takes the folder of a new one, --out that of the old one")
-
-
-def _is_fresh(out: Path, run_folder: Path) -> bool:
-    """Tell whether there is nothing to lose: no folder, or only what a run leaves that failed before it began."""
-    if not out.is_dir():
-        return True
-    things = [path for path in out.iterdir() if path != run_folder]
-    return not things and not (run_folder.is_dir() and any(path.name != "lock" for path in run_folder.iterdir()))
 
 
 def _empty(out: Path, run_folder: Path) -> None:

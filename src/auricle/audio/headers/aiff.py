@@ -74,7 +74,7 @@ def inspect_aiff(source: Source) -> Layout:
         frames,
         flags,
         exact_seek=True,
-        gain=gain or 1.0,
+        gain=1.0 if gain is None else gain,
         codec_note=f"AIFF-C with {comm.codec.decode('ascii', 'replace').strip()}",
         needs_codecs=comm.codec not in _READABLE,
     )
