@@ -48,7 +48,8 @@ def check(
     from auricle.files import printable
 
     with Meter("check", quiet=screen.quiet) as meter:
-        source, reading = request.source, {"encoding": encoding}
+        source = request.source
+        reading: dict[str, object] = {"encoding": encoding}
         reading |= {"data_format": source.format, "sample_rate": source.sample_rate}
         report = check_data(source.path, deep=deep, progress=meter.update, **reading)
     if screen.form == "json":
