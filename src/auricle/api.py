@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from auricle.errors import InputError, UsageError
+from auricle.files import require_writable
 from auricle.progress import Progress
 from auricle.recipe.model_requests import EvaluateRequest, Int8Request, ReportRequest, SiteRequest
 from auricle.recipe.options import recipe_settings, takes
@@ -35,6 +36,7 @@ from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
     from auricle.data.manifest import Manifest
+    from auricle.data.readable import OnFailure
     from auricle.distill.teach import TeachResult
     from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
@@ -166,6 +168,7 @@ def report(request: ReportRequest) -> Path:
             f"{bundle.spec.name} came with auricle and stays as it is; say where the page goes: --out FILE"
         )
     page = bundle.path / "report.html" if request.out is None else Path(request.out)
+    require_writable(page.parent)
     model_page(page, bundle, _clips_for(bundle, request))
     return page
 
@@ -178,7 +181,15 @@ def _clips_for(bundle: Bundle, request: Int8Request | ReportRequest) -> Chosen |
     if request.data is None:
         return None
     manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
-    return choose_held_out(manifest, trained_clips(bundle), split=request.split, fold=request.fold)
+    chosen = choose_held_out(manifest, trained_clips(bundle), split=request.split, fold=request.fold)
+    return replace(chosen, manifest=_readable(chosen.manifest, request.on_failure))
+
+
+def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
+    """Return the clips that can be read, if somebody is told of the others; else all."""
+    from auricle.data.readable import keep_readable
+
+    return manifest if on_failure is None else keep_readable(manifest, on_failure)
 
 
 def _read(request: ClipOptions, data: PathLike, labels: Sequence[str], task: str) -> Manifest:
@@ -335,7 +346,11 @@ def evaluate(request: EvaluateRequest) -> Report:
     detector = load(request.model, precision=request.precision)
     manifest = _read(request, request.data, detector.labels, detector.spec.task)
     chosen = choose_held_out(manifest, trained_clips(detector.bundle), split=request.split, fold=request.fold)
+    count = len(chosen.manifest)
+    chosen = replace(chosen, manifest=_readable(chosen.manifest, request.on_failure))
+    unreadable = count - len(chosen.manifest)
     note = {**chosen.details(), **({"note": chosen.note} if chosen.note else {})}
+    note |= {"unreadable": unreadable} if unreadable else {}
     if detector.spec.is_spoof:
         systems = detector.spec.provenance.systems
         report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, heard=systems)
@@ -394,6 +409,7 @@ def tune(
     boxes: bool = False,
     split: str | None = None,
     fold: str | None = None,
+    on_failure: OnFailure | None = None,
 ) -> Report:
     """Fit how a model makes events of scores on the dev part of labelled recordings, and store it in the model.
 
@@ -406,6 +422,7 @@ def tune(
         boxes: make boxes from now on.
         split: None or ``dev``; any other part is refused.
         fold: None; a fold is refused.
+        on_failure: as for ``evaluate``.
 
     Returns:
         The report on the dev part, tuned: too good by nature. ``details["tuned"]`` says what was fitted.
@@ -435,6 +452,8 @@ def tune(
     dev = choose_dev(everything, known) if split is None and fold is None else None
     manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
     refuse_trained(manifest, known, f"--tune with {data}")
+    require_writable(detector.bundle.path)
+    manifest = _readable(manifest, on_failure)
     post = spec.postprocess
     tuned = tune_detector(
         detector,

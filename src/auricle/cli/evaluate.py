@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -50,7 +51,7 @@ def evaluate(
       auricle evaluate --model models/yard --false-alarms quiet.wav
     """
     from auricle import api
-    from auricle.cli.report_output import print_report
+    from auricle.cli.report_output import Unreadable, print_report
     from auricle.errors import UsageError
 
     model, form = request.model, screen.form
@@ -61,10 +62,13 @@ def evaluate(
         return
     if boxes and not tune:
         raise UsageError("--boxes says what --tune fits; give both")
+    unreadable = Unreadable()
     if tune and request.data is not None:
         if model is None or any((request.scores, request.from_scores, request.against, request.asv_scores)):
             raise UsageError("--tune takes --model, a folder, and no score files")
-        report = api.tune(request.data, model=model, boxes=boxes, split=request.split, fold=request.fold)
+        split, fold = request.split, request.fold
+        report = api.tune(request.data, model=model, boxes=boxes, split=split, fold=fold, on_failure=unreadable)
     else:
-        report = api.evaluate(request)
+        report = api.evaluate(replace(request, on_failure=unreadable))
     print_report(report, form, sys.stdout)
+    unreadable.leave()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from auricle.cli.guard import guarded
 from auricle.cli.option_groups import grouped
@@ -27,10 +28,11 @@ def export(request: ExportRequest, *, screen: FormOptions) -> None:
     if not request.int8 and request.data is not None:
         raise UsageError("--data is for --int8, which was not given")
     from auricle import api
-    from auricle.cli.report_output import print_int8, print_object
+    from auricle.cli.report_output import Unreadable, print_int8, print_object
 
+    unreadable = Unreadable()
     if request.int8:
-        print_int8(api.export_int8(request), screen.form, sys.stdout)
+        print_int8(api.export_int8(replace(request, on_failure=unreadable)), screen.form, sys.stdout)
     if request.web is not None:
         precision = ("int8" if request.int8 else "float32") if request.precision is None else request.precision
         site = api.export_site(request.model, request.web, precision=precision, tarball=request.tarball)
@@ -39,3 +41,4 @@ def export(request: ExportRequest, *, screen: FormOptions) -> None:
         else:
             print(f"{site.path}: {site.size / 1e6:.1f} MB with {site.network}")
             print(f"try it: python -m http.server --directory {site.path}")
+    unreadable.leave()

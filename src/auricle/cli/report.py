@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from auricle.cli.guard import guarded
 from auricle.cli.option_groups import grouped
 from auricle.cli.options import DebugOptions
@@ -18,5 +20,8 @@ def report(request: ReportRequest, *, screen: DebugOptions) -> None:
       auricle report models/esc10 --data esc10/ --fold 1
     """
     from auricle import api
+    from auricle.cli.report_output import Unreadable
 
-    print(api.report(request))
+    unreadable = Unreadable()
+    print(api.report(replace(request, on_failure=unreadable)))
+    unreadable.leave()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recordings that a teacher hears: a data set or plain audio, and a pool of unlabelled sound behind it."""
+"""The recordings that a teacher labels: a data set or plain audio, and a pool of unlabelled sound behind it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POOL_COLUMNS = ("filename", "path")
 
 @dataclass(frozen=True)
 class Sources:
-    """What there is to hear.
+    """What there is to label.
 
     Attributes:
         clips: the recordings of the data, then those of the pool.

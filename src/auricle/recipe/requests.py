@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from auricle.progress import Progress
 from auricle.recipe.options import Argument, Option
@@ -71,6 +71,13 @@ class ClipOptions(FormatOptions):
         ),
     ] = None
     fold: Annotated[str | None, Option("Take only fold K of the data.", metavar="K")] = None
+    on_failure: Annotated[
+        Callable[[str, Any], object] | None,
+        Option(
+            "Is told of recordings that cannot be read; the others are measured. None raises InputError.",
+            python_only=True,
+        ),
+    ] = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

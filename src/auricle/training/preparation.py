@@ -175,10 +175,6 @@ def _read_soft_label_dataset(manifest: Manifest, recipe: Recipe) -> SoftLabelDat
     labels = recipe.teacher.labels
     if labels is None or not Path(labels).is_dir():
         return None
-    if recipe.frontend.name == "waveform":
-        others = "crnn, mobilecrnn or efficientat"
-        text = f"network {recipe.model.name} learns from labels; for a folder of soft labels take {others}"
-        raise ConfigError("the recipe has settings that cannot be used", [text])
     if recipe.data.balance != "none":
         text = f"data.balance {recipe.data.balance} is for labelled clips alone; with a folder of soft labels use none"
         raise ConfigError("the recipe has settings that cannot be used", [text])
