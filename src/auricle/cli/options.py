@@ -84,8 +84,10 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change one choice, such as optim.lr=0.001; may be repeated."),
 ]
 DataFormat = Annotated[
-    Literal["auto", "asvspoof", "csv", "desed", "labelfiles", "numpy", "folders"],
-    typer.Option("--data-format", help="The form of DATA, where the automatic choice is wrong."),
+    str,
+    typer.Option(
+        "--data-format", metavar="NAME", help="Read DATA as this format (docs/formats.md) instead of finding it out."
+    ),
 ]
 TrainDevice = Annotated[
     Literal["auto", "cpu", "cuda"] | None,

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auricle.data.arrays import array_spec
-from auricle.data.formats.csv import LABEL_COLUMNS, PATH_COLUMNS, columns_of, parse_seconds, pick_column
+from auricle.data.formats.columns import LABEL_COLUMNS, PATH_COLUMNS, parse_seconds, pick_column
 from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.formats.places import columns_of
+from auricle.data.formats.registry import FORMS, Format
 from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import LABEL_SEPARATOR, SPLIT_ALIASES
 from auricle.data.manifest import Manifest
@@ -130,11 +132,14 @@ class _Reading:
         if columns is None:
             return
         read_row: Callable[[str, Mapping[str, str], Found, Path], None] = getattr(self, f"_{kind}")
-        roots, cells = _roots(path), [table.column(column) for column in columns.values()]
+        finder, cells = (
+            draft.finder(_roots(path), part=_part_of(path, self.root)),
+            [table.column(column) for column in columns.values()],
+        )
         for line, *values in zip(table.lines, *cells, strict=True):
             place = f"{path.name}, line {line}"
             row = dict(zip(columns, values, strict=True))
-            found = draft.find(place, row["path"], roots)
+            found = draft.find(place, row["path"], finder)
             if found is not None:
                 read_row(place, row, found, path)
 
@@ -236,3 +241,6 @@ def read_desed_form(path: Path, options: ReadOptions) -> Manifest:
     draft.flag_unlisted(AUDIO_EXTENSIONS | ({ARRAY_SUFFIX} if holds_arrays else frozenset()))
     arrays = array_spec(tables[0][0].parent, options, draft.problems) if holds_arrays else None
     return draft.finish(task="multi", arrays=arrays)
+
+
+FORMS.add("desed", Format(looks_like_desed, read_desed_form, order=40))

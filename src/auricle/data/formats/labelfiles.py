@@ -12,8 +12,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from auricle.data.formats.csv import parse_seconds
+from auricle.data.formats.columns import parse_seconds
 from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.formats.registry import FORMS, Format
 from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import SPLIT_ALIASES
 from auricle.data.manifest import Manifest
@@ -184,3 +185,6 @@ def read_labelfiles_form(path: Path, options: ReadOptions) -> Manifest:
     if without:
         draft.flags.append(Flag("unlisted_file", {"count": len(without), "first": without[0]}))
     return draft.finish(task="multi")
+
+
+FORMS.add("labelfiles", Format(looks_like_labelfiles, read_labelfiles_form, order=60))
