@@ -121,7 +121,7 @@ def measure(
     recipe = make_request_recipe(network, None, [*settings, f"run.threads={threads}"], None)
     precision = fabric_precision(recipe.run.precision, recipe.run.device)
     peaks = {precision: measure_peak(precision)}
-    options = {"data": None, "data_format": "auto", "peaks": peaks}
+    options = {"data": None, "peaks": peaks}
     return bench_training(name, recipe, steps=steps, warm_up=warm_up, **options).to_dict()
 
 

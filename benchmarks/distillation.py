@@ -43,7 +43,7 @@ from auricle.evaluation.intervals import bootstrap_interval
 from auricle.evaluation.report import pooled_metrics
 from auricle.files import atomic_write, read_json, write_json
 from auricle.progress import Progress
-from auricle.recipe.schema import Recipe, load_recipe
+from auricle.recipe.schema import Recipe, load_recipe, with_values
 from auricle.results import FloatArray
 from auricle.training.devices import has_bf16_units
 from benchmarks.machine import commit, describe, one_thread
@@ -227,11 +227,14 @@ def recipe_of(row: Row, extra: Sequence[str] = ()) -> Recipe:
     return load_recipe(None, [*STUDENT, *row.overrides, *extra], base={"model": {"name": row.model}})
 
 
-def taught_recipe(shared: Path, runs: Path, row: Row, extra: Sequence[str] = ()) -> Recipe:
-    """Return the recipe of a row with its soft labels, and where the pool lies for those that hear it."""
-    from auricle.training.preparation import with_soft
-
-    return with_soft(recipe_of(row, [*pool_of(shared, row), *extra]), soft_of(runs, row))
+def taught_recipe(shared: Path, runs: Path, row: Row, seed: int, extra: Sequence[str] = ()) -> Recipe:
+    """Return the recipe of a row with its soft labels, the pool that some of them need, and its initial weights."""
+    recipe = recipe_of(row, [*pool_of(shared, row), *extra])
+    values: dict[str, object] = {} if row.soft is None else {"teacher.labels": str(soft_of(runs, row))}
+    if row.copied or row.pretrained:
+        init = teacher_of(shared) if row.copied else audioset(shared, runs, seed)
+        values |= {"init.model": str(init), "init.new_head": True}
+    return with_values(recipe, values)
 
 
 def soft_of(runs: Path, row: Row) -> Path | None:
@@ -292,21 +295,11 @@ def fold(shared: Path, runs: Path, name: str, seed: int, number: str) -> None:
     from auricle.training.crossval import Job, train_fold
 
     row, manifest = ROWS[name], manifest_of(shared)
-    recipe = taught_recipe(shared, runs, row)
+    recipe = taught_recipe(shared, runs, row, seed)
     found = next(f for f in crossval_folds(manifest) if f.name == number)
     job = Job(found, seed, runs / name / f"seed{seed}" / f"fold{number}")
     if not (job.folder / "scores.npz").is_file():
-        train_fold(job, manifest, recipe, Say(), start_of(row, shared, runs, seed))
-
-
-def start_of(row: Row, shared: Path, runs: Path, seed: int) -> object:
-    from auricle.training.run import Start
-
-    if row.copied:
-        return Start(str(teacher_of(shared)), new_head=True)
-    if row.pretrained:
-        return Start(str(audioset(shared, runs, seed)), new_head=True)
-    return None
+        train_fold(job, manifest, recipe, Say())
 
 
 def run(shared: Path, runs: Path, name: str, seeds: Sequence[int]) -> None:
@@ -314,12 +307,11 @@ def run(shared: Path, runs: Path, name: str, seeds: Sequence[int]) -> None:
     from auricle.training.crossval import run_crossval
 
     row = ROWS[name]
-    recipe = taught_recipe(shared, runs, row)
     for seed in seeds:
+        recipe = taught_recipe(shared, runs, row, seed)
         out = runs / name / f"seed{seed}"
-        start = start_of(row, shared, runs, seed)
         began = time.process_time()
-        result = run_crossval(manifest_of(shared), recipe, seeds=[seed], out=out, jobs=1, progress=Say(), start=start)
+        result = run_crossval(manifest_of(shared), recipe, seeds=[seed], out=out, jobs=1, progress=Say())
         accuracy = result.metrics["accuracy"].value
         minutes = (time.process_time() - began) / 60
         write_json(out / "row.json", {"parameters": result.parameters, "commit": commit(), "data": result.data_hash})
@@ -337,7 +329,7 @@ def trial(shared: Path, runs: Path, name: str, fold: str, seed: int, extra: Sequ
     from auricle.training.run import fit
 
     row = ROWS[name]
-    recipe = taught_recipe(shared, runs, row, extra)
+    recipe = taught_recipe(shared, runs, row, seed, extra)
     recipe = recipe.model_copy(update={"seed": seed})
     manifest = manifest_of(shared)
     manifest = manifest.select([i for i, clip in enumerate(manifest.clips) if clip.fold != "5"])
@@ -347,8 +339,7 @@ def trial(shared: Path, runs: Path, name: str, fold: str, seed: int, extra: Sequ
     out = runs / "trials" / f"{name}-{fold}-{seed}-{time.strftime('%H%M%S')}-{os.getpid()}"
     out.mkdir(parents=True)
     began = time.process_time()
-    start = start_of(row, shared, runs, seed)
-    state = fit(material, Split(train, train[:0], test), out, State(), Say(), start)
+    state = fit(material, Split(train, train[:0], test), out, State(), Say())
     network = Trained(final_weights(state, selected=False), material, seed).network()
     clips = [material.manifest.clips[i] for i in test]
     scores = np.stack(clip_rows(network, material, clips))

@@ -33,9 +33,9 @@ from auricle.runtime.inputs import open_input
 from benchmarks.machine import ROOT, describe
 from benchmarks.page import machine_line
 
-sys.path.insert(0, str(ROOT / "tests" / "audio"))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from badfiles import CASES, BadFile
+from helpers.badfiles import CASES, BadFile
 
 KINDS = 20
 #: A start takes about two seconds; what is always killed before it has done anything never ends.

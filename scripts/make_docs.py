@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the generated pages of docs/: commands, recipe keys, codes. ``--check`` only says whether they are fresh.
+"""Write the generated pages of docs/: commands, Python functions, recipe keys, codes.
+
+``--check`` only says whether they are fresh.
 
 The pages come from the code they describe (the commands, ``config.Recipe``, ``errors``), so they cannot disagree
 with it; a test runs the check.
@@ -20,11 +22,14 @@ import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from auricle import api
 from auricle.cli.main import app
 from auricle.errors import FAILURE_CODES, FLAG_CODES, REQUEST_CODES
 from auricle.recipe.network import NETWORKS, NetworkOptions
 from auricle.recipe.schema import AugmentSection, Recipe
 
+#: Functions of the API whose arguments are the fields of a request.
+REQUESTS = ("train", "crossval", "sweep", "teach", "bench_train")
 DOCS = Path(__file__).parents[1] / "docs"
 MARK = "<!-- Written by scripts/make_docs.py (make docs): change the code, not this page. -->\n\n"
 
@@ -76,6 +81,30 @@ def cli_page() -> str:
     )
     sections = [command_section(words, command) for words, command in walk(typer.main.get_command(app), ("auricle",))]
     return MARK + head + "\n".join(sections)
+
+
+def function_section(name: str, function: Any) -> str:
+    """Return the section of one function of ``auricle``: what it does, how it is called, its arguments."""
+    summary, _, rest = inspect.cleandoc(function.__doc__).partition("\nArgs:\n")
+    lines = [line.strip() for line in rest.partition("\n\n")[0].splitlines()]
+    told = dict(line.split(": ", 1) for line in lines if ": " in line)
+    rows = []
+    for parameter in inspect.signature(function).parameters.values():
+        default = "" if parameter.default is inspect.Parameter.empty else f"`{parameter.default!r}`"
+        if parameter.name in told:
+            place = parameter.name if parameter.kind is inspect.Parameter.KEYWORD_ONLY else f"{parameter.name} (first)"
+            rows.append((f"`{place}`", default, told[parameter.name]))
+    rows.sort(key=lambda row: row[1] != "")
+    return f"## auricle.{name}\n\n{summary.strip()}\n\n{table(('argument', 'default', 'meaning'), rows)}"
+
+
+def python_page() -> str:
+    """Return docs/python.md."""
+    head = (
+        "# Python\n\nWhat the commands do, as functions: `import auricle`. Equal input gives equal results. Arguments "
+        "without a default must be given.\n\n"
+    )
+    return MARK + head + "\n".join(function_section(name, getattr(api, name)) for name in REQUESTS)
 
 
 def spell_range(info: FieldInfo) -> str:
@@ -163,7 +192,12 @@ def codes_page() -> str:
     return MARK + "".join(parts)
 
 
-PAGES = {"cli.md": cli_page, "hyperparameters.md": hyperparameters_page, "codes.md": codes_page}
+PAGES = {
+    "cli.md": cli_page,
+    "python.md": python_page,
+    "hyperparameters.md": hyperparameters_page,
+    "codes.md": codes_page,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -2,7 +2,7 @@
 """Figures of 100 random cases by the package sed-scores-eval, for ``tests/evaluation/test_sed_golden.py``.
 
     pip install "sed-scores-eval==0.0.4" "pandas<3" "setuptools<81" matplotlib
-    PYTHONPATH=.:src python scripts/make_sed_golden.py
+    PYTHONPATH=src:tests python scripts/make_sed_golden.py
 
 The package is not among the development dependencies: it needs setuptools below 81 and seventeen packages more. Only
 its figures are kept. Labels without a true event are not given to it: it would call their share of events found 0.
@@ -15,11 +15,11 @@ import sys
 from importlib.metadata import version
 
 import numpy as np
+from helpers.sed_cases import CASES, GOLDEN, LABELS, STEP_S, THRESHOLD, Case, fingerprint, make_case
 from sed_scores_eval import collar_based, intersection_based, segment_based
 from sed_scores_eval.base_modules.scores import create_score_dataframe
 
 from auricle.evaluation.events.psds import PSDS1, PSDS2, PsdsRule
-from tests.evaluation.sed_cases import CASES, GOLDEN, LABELS, STEP_S, THRESHOLD, Case, fingerprint, make_case
 
 
 def psds_of(case: Case, scores: dict, truth: dict, rule: PsdsRule) -> dict:

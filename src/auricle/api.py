@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python face of auricle: one function for each thing a user wants done.
 
-The command line and the server call these same functions, so equal input gives equal results everywhere.
+The command line and the server call these same functions, so equal input gives equal results everywhere. A function
+that ``takes`` a request is called with one, or with its fields: ``train("clips/", out="models/yard")``.
 Torch is imported only by the functions that train.
 """
 
@@ -9,13 +10,24 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from auricle.errors import InputError, UsageError
+from auricle.progress import Progress
+from auricle.recipe.options import recipe_settings, takes
+from auricle.recipe.requests import (
+    BenchRequest,
+    CrossvalRequest,
+    ListenerOptions,
+    PathLike,
+    SweepRequest,
+    TeachRequest,
+    TrainRequest,
+)
 from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
@@ -23,7 +35,6 @@ if TYPE_CHECKING:
     from auricle.data.manifest import Manifest
     from auricle.distill.teach import TeachResult
     from auricle.exporting.web import Site
-    from auricle.progress import Progress
     from auricle.runtime.bundle import Bundle
     from auricle.runtime.thresholds import Thresholds
     from auricle.scale.sweep import SweepResult
@@ -47,231 +58,71 @@ __all__ = [
     "tune",
 ]
 
-PathLike = str | os.PathLike[str]
 
-
-def train(
-    data: PathLike,
-    *,
-    out: PathLike,
-    model: str = "crnn",
-    recipe: PathLike | None = None,
-    overrides: Iterable[str] = (),
-    soft: PathLike | None = None,
-    data_format: str = "auto",
-    sample_rate: int | None = None,
-    test_fold: str | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    fork: PathLike | None = None,
-    init: str | None = None,
-    new_head: bool = False,
-    seed: int | None = None,
-    engine: Literal["local", "ray"] = "local",
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> RunResult:
+@takes(TrainRequest)
+def train(request: TrainRequest) -> RunResult:
     """Train a model on labelled recordings and write it as a folder.
-
-    Args:
-        data: class folders, a table, or arrays with soft labels.
-        out: folder of the model; must be new or empty, unless ``resume`` or ``overwrite``.
-        model: network by name.
-        recipe: YAML file; None takes the defaults.
-        overrides: ``a.b=c`` assignments over the recipe.
-        soft: folder of soft labels that ``teach`` wrote, or a CSV of them for the same files.
-        data_format: form of the data; ``auto`` recognises it.
-        sample_rate: of waveform arrays that do not say theirs, in Hz.
-        test_fold: fold to hold out and score once at the end.
-        resume: go on with the run in ``out``.
-        overwrite: throw away what ``out`` holds.
-        fork: new folder in which to go on with the run in ``out``, with other data, recipe or code.
-        init: model whose weights to start from.
-        new_head: with ``init``, for other classes.
-        seed: of everything random; over the recipe's.
-        engine: ``ray`` trains on a Ray cluster: that of ``RAY_ADDRESS``, or one of this machine.
-        workers: with ``ray``, processes that train together; None is one.
-        progress: listener.
 
     Raises:
         UsageError: and its kinds, for wrong use, data, recipe or folders.
         TrainingError: if the loss is not finite any more.
         Interrupted: after a signal, when the state has been saved.
     """
-    from auricle.progress import Progress as Silent
-    from auricle.training.run import Request, make_request_recipe, run_training
+    from auricle.training.run import open_run, run_training
 
-    if workers is not None and engine != "ray":
+    if request.workers is not None and request.engine != "ray":
         raise UsageError(
-            f"workers = {workers} is for engine ray: on one machine start processes with torchrun (docs/cluster.md), "
-            "or set loader processes with data.workers"
+            f"workers = {request.workers} is for engine ray: on one machine start processes with torchrun "
+            "(docs/cluster.md), or set loader processes with data.workers"
         )
-    request = Request(
-        data=Path(data),
-        out=Path(out if fork is None else fork),
-        recipe=make_request_recipe(model, None if recipe is None else Path(recipe), overrides, seed),
-        data_format=data_format,
-        sample_rate=sample_rate,
-        soft=None if soft is None else Path(soft),
-        test_fold=test_fold,
-        resume=resume,
-        overwrite=overwrite,
-        source=None if fork is None else Path(out),
-        init=init,
-        new_head=new_head,
-    )
-    listener = Silent() if progress is None else progress
-    if engine == "ray":
+    run = open_run(replace(request, progress=None))
+    if request.engine == "ray":
         from auricle.scale.ray_train import train_on_cluster
 
-        return train_on_cluster(request, 1 if workers is None else workers, listener)
-    return run_training(request, listener)
+        return train_on_cluster(run, 1 if request.workers is None else request.workers, _listener(request))
+    return run_training(run, _listener(request))
 
 
-def crossval(
-    data: PathLike,
-    *,
-    model: str = "crnn",
-    recipe: PathLike | None = None,
-    overrides: Iterable[str] = (),
-    seeds: int = 1,
-    out: PathLike | None = None,
-    jobs: int = 1,
-    soft: PathLike | None = None,
-    init: str | None = None,
-    new_head: bool = False,
-    data_format: str = "auto",
-    sample_rate: int | None = None,
-    progress: Progress | None = None,
-) -> CrossvalResult:
+@takes(CrossvalRequest)
+def crossval(request: CrossvalRequest) -> CrossvalResult:
     """Measure a recipe by training on all folds but one, in turn.
 
-    Args:
-        data: with a column ``fold``, else five folds are made by group.
-        model: network by name.
-        recipe: YAML file; None takes the defaults.
-        overrides: ``a.b=c`` assignments over the recipe.
-        seeds: how many repetitions; they use the seeds 0, 1, 2, ...
-        out: folder that keeps every fold's model; None keeps nothing.
-        jobs: folds trained at once.
-        soft: folder of soft labels that ``teach`` wrote, or a CSV of them.
-        init: model whose weights every fold starts from; it must not have heard any of its clips.
-        new_head: with ``init``, for other classes.
-        data_format: form of the data; ``auto`` recognises it.
-        sample_rate: of waveform arrays that do not say theirs, in Hz.
-        progress: listener.
+    The data has a column ``fold``, else five folds are made by group. The model of ``init`` must have been trained on
+    none of the clips.
     """
-    from auricle.progress import Progress as Silent
     from auricle.training.crossval import run_crossval
-    from auricle.training.preparation import read_training_data, with_soft
-    from auricle.training.run import Start, make_request_recipe
+    from auricle.training.preparation import read_training_data
+    from auricle.training.run import recipe_of
 
-    settings = make_request_recipe(model, None if recipe is None else Path(recipe), overrides, None)
-    settings = with_soft(settings, soft)
-    manifest = read_training_data(
-        Path(data),
-        settings,
-        data_format=data_format,
-        sample_rate=sample_rate,
-        soft=None if soft is None else Path(soft),
-    )
-    listener = Silent() if progress is None else progress
+    recipe, listener = recipe_of(request), _listener(request)
+    manifest = read_training_data(request.source, recipe, listener)
     with tempfile.TemporaryDirectory(prefix="auricle-crossval-") as temporary:
-        folder = Path(temporary) if out is None else Path(out)
-        start = None if init is None else Start(init, new_head)
+        folder = Path(temporary if request.out is None else request.out)
         return run_crossval(
-            manifest, settings, seeds=range(seeds), out=folder, jobs=jobs, progress=listener, start=start
+            manifest, recipe, seeds=range(request.seeds), out=folder, jobs=request.jobs, progress=listener
         )
 
 
-def teach(
-    audio: PathLike,
-    *,
-    teacher: str,
-    out: PathLike,
-    pool: PathLike | None = None,
-    leave_out: Iterable[str] = (),
-    mixtures: int = 0,
-    mixture_s: float | None = None,
-    window_s: float = 5.0,
-    hop_s: float | None = None,
-    label_map: PathLike | None = None,
-    fit: bool = False,
-    embeddings: bool = True,
-    unlabelled: bool = False,
-    data_format: str = "auto",
-    sample_rate: int | None = None,
-    seed: int = 0,
-    bf16: bool = False,
-    download: bool = False,
-    resume: bool = False,
-    overwrite: bool = False,
-    engine: Literal["local", "ray"] = "local",
-    jobs: int = 1,
-    progress: Progress | None = None,
-) -> TeachResult:
-    """Let a large model label recordings, and mixtures of them, for a small one to learn from.
-
-    Args:
-        audio: a data set of any form, or with ``unlabelled`` a folder or table of audio.
-        teacher: ``hf:org/name`` or a folder of transformers, a ``.pt`` checkpoint of EfficientAT, an ``.onnx`` tagger
-            with its ``.json``, or a model of auricle; several joined with commas are averaged.
-        out: folder of soft labels; must be new or empty, unless ``resume`` or ``overwrite``.
-        pool: folder or table of unlabelled audio to go with it.
-        leave_out: ``COLUMN=VALUE``: rows of the pool's table that are not taken.
-        mixtures: how many new sounds to make of the recordings and the pool, and label too.
-        mixture_s: length of a mixture in seconds; about 5 s if None.
-        window_s: length of a window in seconds; the student's crops must be a whole number of them.
-        hop_s: step between windows; the window itself if None.
-        label_map: table ``label,teacher`` from the teacher's classes to the user's.
-        fit: write labels of the user's classes, by a head fitted on the teacher's embeddings.
-        embeddings: keep the teacher's embeddings.
-        unlabelled: look for no labels in ``audio``.
-        data_format: form of the data; ``auto`` recognises it.
-        sample_rate: of waveform arrays that do not say theirs, in Hz.
-        seed: of the mixtures.
-        bf16: compute in bf16: faster on some machines, and not the same bits.
-        download: fetch ``hf:org/name`` if it is not on this machine.
-        resume: go on with the run in ``out``.
-        overwrite: throw away what ``out`` holds.
-        engine: ``ray`` labels on a Ray cluster: that of ``RAY_ADDRESS``, or one of this machine.
-        jobs: with ``ray``, teachers that label at the same time.
-        progress: listener.
+@takes(TeachRequest)
+def teach(request: TeachRequest) -> TeachResult:
+    """Let a large model label recordings, and mixtures of them, for a small one to be trained on.
 
     Raises:
         UsageError: and its kinds, for an unknown teacher, wrong data or maps, or the folder.
     """
-    from auricle.distill.teach import TeachRequest, run_teaching
-    from auricle.progress import Progress as Silent
+    from auricle.distill.teach import run_teaching
 
-    request = TeachRequest(
-        audio=Path(audio),
-        teacher=teacher,
-        out=Path(out),
-        pool=None if pool is None else Path(pool),
-        leave_out=tuple(leave_out),
-        mixtures=mixtures,
-        mixture_s=mixture_s,
-        window_s=window_s,
-        hop_s=hop_s,
-        label_map=None if label_map is None else Path(label_map),
-        fit=fit,
-        embeddings=embeddings,
-        unlabelled=unlabelled,
-        data_format=data_format,
-        sample_rate=sample_rate,
-        seed=seed,
-        bf16=bf16,
-        download=download,
-        resume=resume,
-        overwrite=overwrite,
-    )
     spread = None
-    if engine == "ray":
+    if request.engine == "ray":
         from auricle.scale.ray_work import spread_on_cluster
 
-        spread = partial(spread_on_cluster, jobs=jobs)
-    return run_teaching(request, Silent() if progress is None else progress, spread)
+        spread = partial(spread_on_cluster, jobs=request.jobs)
+    return run_teaching(replace(request, progress=None), _listener(request), spread)
+
+
+def _listener(request: ListenerOptions) -> Progress:
+    """Return who is told how far it is: nobody, where the request names none."""
+    return Progress() if request.progress is None else request.progress
 
 
 def export_int8(
@@ -448,55 +299,23 @@ def scan(
     return scan_into_folder(request, open_model(), work, listener)
 
 
-def sweep(
-    recipe: PathLike,
-    data: PathLike,
-    *,
-    out: PathLike,
-    trials: int | None = None,
-    overrides: Iterable[str] = (),
-    soft: PathLike | None = None,
-    data_format: str = "auto",
-    sample_rate: int | None = None,
-    test_fold: str | None = None,
-    resume: bool = False,
-    progress: Progress | None = None,
-) -> SweepResult:
+@takes(SweepRequest)
+def sweep(request: SweepRequest) -> SweepResult:
     """Search over the choices of a recipe, comparing trials on dev clips; test clips take no part.
-
-    Args:
-        recipe: YAML file with a section ``sweep``.
-        data: as for ``train``.
-        out: folder of the sweep; must be new or empty, unless ``resume``.
-        trials: how many in all; over the recipe's.
-        overrides: ``a.b=c`` assignments over what all trials share.
-        soft: CSV of a teacher's soft labels.
-        data_format: form of the data; ``auto`` recognises it.
-        sample_rate: of waveform arrays that do not say theirs, in Hz.
-        test_fold: fold that no trial hears.
-        resume: go on with the sweep in ``out``.
-        progress: listener.
 
     Raises:
         UsageError: and its kinds, for wrong use, data, recipe or folders.
         Interrupted: after a signal, when the state has been saved.
     """
     from auricle.data.splits import without_test
-    from auricle.progress import Progress as Silent
     from auricle.scale.space import read_sweep
     from auricle.scale.sweep import run_sweep
     from auricle.training.preparation import read_training_data
 
-    search = read_sweep(Path(recipe), overrides, trials=trials)
-    manifest = read_training_data(
-        Path(data),
-        search.recipe,
-        data_format=data_format,
-        sample_rate=sample_rate,
-        soft=None if soft is None else Path(soft),
-    )
-    listener = Silent() if progress is None else progress
-    return run_sweep(search, without_test(manifest, test_fold), Path(out), listener, resume=resume)
+    listener = _listener(request)
+    search = read_sweep(request.recipe, request.overrides, trials=request.trials, settings=recipe_settings(request))
+    manifest = without_test(read_training_data(request.source, search.recipe, listener), request.test_fold)
+    return run_sweep(search, manifest, Path(request.out), listener, resume=request.resume)
 
 
 def evaluate(
@@ -653,32 +472,9 @@ def tune(
     return replace(report, details={**report.details, "tuned": fitted})
 
 
-def bench_train(
-    data: PathLike | None = None,
-    *,
-    models: Iterable[str] | None = None,
-    recipes: Iterable[PathLike] | None = None,
-    overrides: Iterable[str] = (),
-    batch_sizes: Sequence[int] | None = None,
-    precisions: Sequence[str] | None = None,
-    steps: int = 10,
-    warm_up: int = 3,
-    data_format: str = "auto",
-    notice: Callable[[str], None] = lambda text: None,
-) -> TrainingBench:
+@takes(BenchRequest)
+def bench_train(request: BenchRequest) -> TrainingBench:
     """Time some steps of training, recipe beside recipe.
-
-    Args:
-        data: labelled recordings; noise if None.
-        models: networks with their defaults.
-        recipes: YAML files.
-        overrides: ``a.b=c`` assignments over all of them.
-        batch_sizes: crops a step, each in turn; slow recipes take the first only. None takes the recipe's.
-        precisions: of ``run.precision``, each in turn. None takes the recipe's.
-        steps: to time.
-        warm_up: steps before them.
-        data_format: form of the data; ``auto`` recognises it.
-        notice: is told what is being measured.
 
     Raises:
         UsageError: neither networks nor recipes, or one that is unknown.
@@ -687,19 +483,22 @@ def bench_train(
     from auricle.training.bench import bench_recipes
     from auricle.training.run import make_request_recipe
 
-    overrides = list(overrides)
-    chosen = {name: make_request_recipe(name, None, overrides, None) for name in models} if models else {}
-    for file in [] if recipes is None else recipes:
-        chosen[Path(file).stem] = make_request_recipe("crnn", Path(file), overrides, None)
+    overrides, settings = list(request.overrides), recipe_settings(request)
+    chosen = {name: make_request_recipe(name, None, overrides, None, settings) for name in request.models or ()}
+    for file in request.recipes or ():
+        chosen[Path(file).stem] = make_request_recipe("crnn", file, overrides, None, settings)
     if not chosen:
         raise UsageError("nothing to measure: give --model NAME or --recipe FILE, such as --model rawnet")
     return bench_recipes(
         chosen,
-        data=None if data is None else Path(data),
-        data_format=data_format,
-        batch_sizes=batch_sizes,
-        precisions=precisions,
-        steps=steps,
-        warm_up=warm_up,
-        notice=notice,
+        data=None if request.data is None else request.source_at(request.data),
+        batch_sizes=request.batch_sizes,
+        precisions=request.precisions,
+        steps=request.steps,
+        warm_up=request.warm_up,
+        notice=_unheard if request.notice is None else request.notice,
     )
+
+
+def _unheard(text: str) -> None:
+    """Drop a notice."""

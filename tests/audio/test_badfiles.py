@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from badfiles import CASES, BadFile
+from helpers.badfiles import CASES, BadFile
 
 from auricle.audio.decode import open_audio, read_audio
 from auricle.errors import FAILURE_CODES, FLAG_CODES, InputError

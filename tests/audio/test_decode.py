@@ -11,7 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
-from badfiles import encode, tone, wav
+from helpers.badfiles import encode, tone, wav
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -249,7 +249,7 @@ def test_file_object_stays_open():
         (FILES["wav"][:30], "bad_header", "chunk b'fmt ' claims 16 bytes where 10 are left in the file"),
         (FILES["wav"][:36], "bad_header", "without a 'data' chunk; get the file again"),
         (FILES["wav"][:20] + b"\x34\x12" + FILES["wav"][22:], "unsupported_codec", "format tag 0x1234"),
-        (FILES["wav"][:34] + b"\x0d\0" + FILES["wav"][36:], "unsupported_codec", "bits can be 8, 16, 20, 24, 32"),
+        (FILES["wav"][:34] + b"\x0d\0" + FILES["wav"][36:], "unsupported_codec", "bits can be 8, 12, 16, 20, 24, 32"),
         (
             FILES["vorbis"] + encode(tone(8_000), "OGG", rate=8_000),
             "rate_change",

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from badfiles import encode, tone
+from helpers.badfiles import encode, tone
 
 from auricle.audio.decode import Limits, read_audio
 from auricle.errors import InputError

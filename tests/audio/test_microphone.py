@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from fakecard import Card, PortAudioError
+from helpers.fakecard import Card, PortAudioError
 
 from auricle.audio.microphone import BLOCK_S, QUEUE_S, Gap, Microphone, find_backend, list_microphones
 from auricle.errors import UsageError

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from badfiles import wav
+from helpers.badfiles import wav
 
 from auricle.audio import source as source_module
 from auricle.audio.decode import open_audio, read_audio
-from auricle.audio.source import MemorySource, View
+from auricle.audio.source import MemorySource
+from auricle.audio.view import View
 from auricle.errors import InputError
 
 

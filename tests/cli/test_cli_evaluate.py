@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from tinybundle import LABELS, RATE, make_bundle
+from helpers.tinybundle import LABELS, RATE, make_bundle
 
 from auricle import api
 from auricle.evaluation.events.report import COUNTS, RULES

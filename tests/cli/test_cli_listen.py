@@ -10,21 +10,17 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from tinybundle import RATE, make_causal_bundle
+from helpers.fakecard import Card
+from helpers.tinybundle import RATE, make_causal_bundle
 
 from auricle.api import load
 from auricle.cli import listen_session
 from auricle.cli.live_table import TableBoard
 from auricle.results import CutEvent, Event, EventStart, Scores
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "audio"))
-
-from fakecard import Card
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from tinybundle import make_causal_bundle
+from helpers.tinybundle import make_causal_bundle
 
 from auricle import __version__
 from auricle.cli.main import help_of

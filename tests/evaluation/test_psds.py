@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.psds_reference import reference_psds
 
 from auricle.evaluation.events.intersections import Criteria
 from auricle.evaluation.events.psds import PSDS1, PSDS2, PsdsRule, psds
 from auricle.results import Event, Scores
-from tests.evaluation.psds_reference import reference_psds
 
 LABELS = ("a", "b", "c")
 STEP_S = 0.1

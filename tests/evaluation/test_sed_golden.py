@@ -7,14 +7,14 @@ import json
 
 import numpy as np
 import pytest
+from helpers.psds_reference import detect
+from helpers.sed_cases import CASES, GOLDEN, LABELS, THRESHOLD, Case, fingerprint, make_case
 
 from auricle.evaluation.events.intersections import intersection_counts
 from auricle.evaluation.events.metrics import event_counts, segment_counts
 from auricle.evaluation.events.psds import PSDS1, PSDS2, PsdsRule, psds
 from auricle.evaluation.metrics import f1_from_counts
 from auricle.results import Event
-from tests.evaluation.psds_reference import detect
-from tests.evaluation.sed_cases import CASES, GOLDEN, LABELS, THRESHOLD, Case, fingerprint, make_case
 
 RULES = {
     "psds1": PSDS1,

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import spoof_reference as reference
+from helpers import spoof_reference as reference
 
 from auricle.evaluation.spoof.intervals import FIGURES, Trials, figures, paired_difference, speaker_draws
 

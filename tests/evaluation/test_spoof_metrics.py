@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import spoof_reference as reference
+from helpers import spoof_reference as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

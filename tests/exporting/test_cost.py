@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import numpy as np
+from helpers.smallgraphs import SAMPLES, conv_graph, graph, gru_graph
 from onnx import helper
-from smallgraphs import SAMPLES, conv_graph, graph, gru_graph
 
 from auricle.exporting.cost import count_multiply_adds
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+from helpers.smallgraphs import conv_graph, graph, gru_graph, noise, run
 from onnx import helper
-from smallgraphs import conv_graph, graph, gru_graph, noise, run
 
 from auricle.exporting.graphs import merge_norms, put_together, take_apart
 

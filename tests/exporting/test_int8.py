@@ -4,10 +4,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from helpers.smallgraphs import SAMPLES, conv_graph, graph, gru_graph, noise, run
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
-from smallgraphs import SAMPLES, conv_graph, graph, gru_graph, noise, run
 
 from auricle.exporting.int8 import quantise, round_to_int8
 from auricle.runtime.onnx_safety import check_onnx

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.toydata import TINY, write_folders
 
 from auricle import api
 from auricle.cli.main import main
@@ -17,10 +17,6 @@ from auricle.errors import TrainingError, UsageError
 from auricle.exporting import int8_model
 from auricle.files import sha256_file
 from auricle.runtime.bundle import add_files, load_bundle
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
-from toydata import TINY, write_folders
 
 
 @pytest.fixture(scope="module")

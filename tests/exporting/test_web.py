@@ -8,20 +8,15 @@ import hashlib
 import io
 import json
 import re
-import sys
 import tarfile
 import urllib.error
-from pathlib import Path
 
 import pytest
+from helpers.tinybundle import make_bundle
 
 from auricle import api
 from auricle.errors import RunError, UsageError
 from auricle.exporting import web
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
-
-from tinybundle import make_bundle
 
 
 @pytest.fixture

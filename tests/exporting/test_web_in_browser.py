@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-import sys
 import threading
 import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from helpers.tinybundle import spec_values
 
 from auricle import api
 from auricle.errors import UsageError
@@ -22,10 +22,6 @@ from auricle.exporting.web import RUNTIME_URL, _fetch
 from auricle.runtime.detector import Detector
 from auricle.runtime.onnx_session import Outputs
 from auricle.runtime.spec import BundleSpec
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
-
-from tinybundle import spec_values
 
 pytestmark = pytest.mark.browser
 

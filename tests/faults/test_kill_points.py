@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from forks import DONE, OTHER, SYSTEM, TOLD, calls_in, traced, why_no_strace
-from tinybundle import loudness_graph, make_bundle, spec_values
+from helpers.forks import DONE, OTHER, SYSTEM, TOLD, calls_in, traced, why_no_strace
+from helpers.tinybundle import loudness_graph, make_bundle, spec_values
 
 from auricle.batches.cache import WaveformCache, is_sound
 from auricle.files import sweep_orphans

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from forks import DONE, fork
+from helpers.forks import DONE, fork
+from helpers.toydata import TINY, make_loop, tiny, write_folders
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toydata import TINY, make_loop, tiny, write_folders
 
 from auricle import api
 from auricle.files import sweep_orphans

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from toydata import content
+from helpers.toydata import content
 
 KILLS = 10
 

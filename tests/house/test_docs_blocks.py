@@ -8,7 +8,6 @@ import io
 import json
 import re
 import shlex
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +17,10 @@ import pytest
 import soundfile
 import typer.main
 import yaml
+from helpers.tinybundle import RATE, make_bundle
 
 from auricle.cli.main import app
 from auricle.recipe.schema import Recipe
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
-
-from tinybundle import RATE, make_bundle
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "recipes").glob("*.md")])

@@ -12,10 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
-from toydata import RATE, TINY, sound, usable, write_folders
+from helpers.toydata import RATE, TINY, sound, usable, write_folders
 
 from auricle import api
 from auricle.cli.main import main

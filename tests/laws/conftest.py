@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.toydata import RATE, sound, tiny_of, usable, write_folders
 from safetensors.torch import load as load_tensors
 
 from auricle import api
@@ -19,10 +19,6 @@ from auricle.nn.networks import NETWORKS, Network, build_network
 from auricle.recipe.schema import Recipe, make_recipe
 from auricle.runtime.bundle import Bundle, load_bundle
 from auricle.runtime.detector import Detector, load
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
-from toydata import RATE, sound, tiny_of, usable, write_folders
 
 #: A registered network with a head: every one must obey every law. Tasks, padding and aggregation vary with them.
 CASES = {

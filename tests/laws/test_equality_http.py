@@ -4,17 +4,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.serving import running, wait_for
 
 from auricle.cli.main import main
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
-
-from serving import running, wait_for
 
 
 @pytest.fixture(scope="module")

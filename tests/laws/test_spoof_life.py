@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from toydata import TINY, usable
-from voicedata import RATE, voice, write_corpus
+from helpers.toydata import TINY, usable
+from helpers.voicedata import RATE, voice, write_corpus
 
 import auricle
 from auricle import api

@@ -7,18 +7,10 @@ from typing import cast
 
 import pytest
 import torch
+from helpers.torch_fixtures import one_thread  # noqa: F401
 
 from auricle.nn.networks import Network, build_network
 from auricle.recipe.schema import Recipe, make_recipe
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Torch on one thread while these tests run: the same sums in the same order everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from benchmarks.machine import THREAD_VARIABLES, describe, one_thread
 from benchmarks.page import make_page, spell
 from benchmarks.timing import Candidate, Timing, summarise, take_turns

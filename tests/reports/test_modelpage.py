@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from helpers.tinybundle import RATE, make_bundle
 
 from auricle import api
 from auricle.cli.main import main
@@ -27,10 +27,6 @@ from auricle.reports.figures import (
     precision_chart,
 )
 from auricle.reports.mistakes import worst_mistakes
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
-
-from tinybundle import RATE, make_bundle
 
 #: Level of each clip; the tiny model calls a clip loud above one half, and its score is the level.
 CLIPS = {"loud": (0.9, 0.8, 0.3), "quiet": (0.1, 0.2, 0.7)}

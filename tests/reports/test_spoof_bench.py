@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +11,6 @@ import soundfile
 
 from auricle.evaluation.spoof.report import trials_of
 from auricle.evaluation.spoof.score_files import write_scores
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from benchmarks import lfcc, spoof
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
-from tinybundle import RATE, make_bundle, make_causal_bundle
+from helpers.tinybundle import RATE, make_bundle, make_causal_bundle
 
 from auricle.errors import InputError
 from auricle.runtime import long_file_progress as module

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from tinybundle import LABELS, loudness_graph, make_bundle, spec_values
+from helpers.tinybundle import LABELS, loudness_graph, make_bundle, spec_values
 
 from auricle.errors import BundleError
 from auricle.files import sha256_bytes

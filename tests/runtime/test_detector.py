@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
-from tinybundle import LABELS, RATE, loudness_graph, make_bundle
+from helpers.tinybundle import LABELS, RATE, loudness_graph, make_bundle
 
 from auricle.audio.decode import Limits
 from auricle.errors import InputError, UsageError

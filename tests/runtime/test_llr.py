@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tinybundle import spec_values
+from helpers.tinybundle import spec_values
 
 from auricle.evaluation.spoof.metrics import cllr, min_cllr
 from auricle.runtime.calibration import apply_calibration

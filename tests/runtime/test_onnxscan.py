@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 import pytest
+from helpers.tinybundle import loudness_graph, make_bundle
 from onnx import TensorProto, helper, load_model_from_string, numpy_helper
-from tinybundle import loudness_graph, make_bundle
 
 from auricle.errors import BundleError
 from auricle.runtime.onnx_safety import check_onnx

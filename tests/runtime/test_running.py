@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.tinybundle import HOP, RATE, echo_graph, loudness_graph, make_bundle, make_causal_bundle
 from onnx import load_model_from_string
-from tinybundle import HOP, RATE, echo_graph, loudness_graph, make_bundle, make_causal_bundle
 
 from auricle.errors import BundleError, InputError
 from auricle.results import Event, EventStart, Scores

@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from helpers.tinybundle import RATE, loudness_graph, make_bundle
 from onnx import helper, load_model_from_string
-from tinybundle import RATE, loudness_graph, make_bundle
 
 from auricle.errors import BundleError, InputError
 from auricle.runtime.detector import Detector

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.tinybundle import LABELS, RATE, make_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinybundle import LABELS, RATE, make_bundle
 
 from auricle.errors import InputError, UsageError
 from auricle.results import Event, EventStart, Scores

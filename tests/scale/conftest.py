@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Ray cluster of two processors on this machine, and the helpers of other tests."""
+"""A Ray cluster of two processors on this machine."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import pytest
-
-TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS / name) for name in ("runtime", "teachers", "training")]
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +14,7 @@ def cluster(tmp_path_factory):
     """Ray, with a cluster whose workers can import what tests define."""
     ray = pytest.importorskip("ray")
     inherited = {
-        "PYTHONPATH": os.pathsep.join([str(TESTS / "scale"), *filter(None, sys.path)]),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "AURICLE_CACHE": str(tmp_path_factory.mktemp("cache")),
         "RAY_USAGE_STATS_ENABLED": "0",
     }

@@ -8,9 +8,9 @@ import sys
 from concurrent.futures import Future
 
 import pytest
-from crowd import crowd
+from helpers.crowd import crowd
+from helpers.toydata import TINY, Listener, signal_at, write_folders
 from safetensors.numpy import load_file
-from toydata import TINY, Listener, signal_at, write_folders
 
 from auricle import api
 from auricle.errors import AuricleError, Interrupted, RunError, TrainingError, UsageError

@@ -10,10 +10,10 @@ from functools import partial
 import numpy as np
 import pytest
 import soundfile
-from raycluster import dying, open_refused, open_shards, open_work, work_with_a_killer
-from tinybundle import RATE, make_bundle
-from tinyteachers import write_efficientat
-from toydata import write_folders
+from helpers.deadly_work import dying, open_refused, open_shards, open_work, work_with_a_killer
+from helpers.tinybundle import RATE, make_bundle
+from helpers.tinyteachers import write_efficientat
+from helpers.toydata import write_folders
 
 from auricle import api
 from auricle.audio.listing import Entry

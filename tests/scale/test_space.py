@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from auricle.errors import ConfigError
-from auricle.scale.space import Axis, read_sweep, with_values
+from auricle.recipe.schema import with_values
+from auricle.scale.space import Axis, read_sweep
 
 SWEEPS = sorted((Path(__file__).parents[2] / "recipes" / "sweep").glob("*.yaml"))
 

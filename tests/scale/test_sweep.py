@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.toydata import TINY, Listener, signal_at, tiny_of, write_folders
+from helpers.voicedata import write_corpus
 
 from auricle import api
+from auricle.data.formats.registry import read_manifest
+from auricle.data.splits import make_split, without_test
 from auricle.errors import Interrupted, RunError, UsageError
-from auricle.files import read_json
+from auricle.files import read_json, write_json
 from auricle.recipe.schema import load_recipe
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
-from toydata import TINY, Listener, signal_at, write_folders
 
 SEARCH = """
 sweep:
@@ -204,6 +204,46 @@ def test_another_sweep_or_other_data_are_refused(recipe, clips, whole, tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="is a file; --out takes a folder"):
         sweep(recipe(), clips, tmp_path / "file")
+
+
+def test_dev_is_what_the_recipe_says(recipe, tmp_path):
+    """Given dev: 2 labels of 4 clips. Inside: about a share of the 8 clips of train."""
+    clips = tmp_path / "parts"
+    for part in ("train", "dev"):
+        write_folders(clips / part, clips=4)
+    given = sweep(recipe(), clips, tmp_path / "given", trials=1)
+    inside = sweep(recipe(), clips, tmp_path / "inside", "data.dev=inside", "data.dev_fraction=0.25", trials=1)
+    assert (given.n_dev, inside.n_dev) == (8, 2)
+    with pytest.raises(UsageError, match=r"data\.dev none leaves it none; give given or inside$"):
+        sweep(recipe(), clips, tmp_path / "none", "data.dev=none", trials=1)
+
+
+def test_systems_of_dev_alone_are_in_no_trial(recipe, tmp_path):
+    corpus = write_corpus(tmp_path / "corpus")
+    words = ("data.dev=inside", "data.dev_systems=[S1]", "optim.epochs=1")
+    result = sweep(recipe(), corpus, tmp_path / "out", *words, trials=1)
+    manifest = without_test(read_manifest(corpus))
+    split = make_split(manifest, dev="inside", dev_systems=["S1"])
+    assert "S1" not in {manifest.clips[i].extra.get("system") for i in split.train}
+    assert result.n_dev == len(split.dev) != len(make_split(manifest, dev="inside").dev)
+
+
+def test_the_network_that_the_recipe_names_brings_its_defaults(recipe, clips, tmp_path):
+    search = "model: {{name: rawnet}}\nsweep: {{trials: 1, search: {{optim.lr: [0.001, 0.002]}}}}"
+    words = [*tiny_of("rawnet"), "optim.epochs=1", "data.dev=given"]
+    result = api.sweep(recipe("", search), clips, out=tmp_path / "out", overrides=words)
+    assert [row.state for row in result.trials] == ["done"]
+    assert load_recipe(tmp_path / "out" / "best.yaml").data.pad == "repeat"
+
+
+def test_a_sweep_that_an_earlier_version_began_goes_on(recipe, clips, tmp_path):
+    """Its recipe lacks a section that recipes have now."""
+    out = tmp_path / "out"
+    sweep(recipe(), clips, out, trials=1)
+    stored = read_json(out / "sweep.json")
+    del stored["recipe"]["init"]
+    write_json(out / "sweep.json", stored)
+    assert len(sweep(recipe(), clips, out, trials=2, resume=True).trials) == 2
 
 
 def test_without_dev_clips_there_is_nothing_to_compare(recipe, tmp_path):

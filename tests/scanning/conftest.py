@@ -3,10 +3,4 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from cli.conftest import auricle, model, process, recordings  # noqa: F401
+from helpers.cli_fixtures import auricle, model, process, recordings  # noqa: F401

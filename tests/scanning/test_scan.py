@@ -100,7 +100,7 @@ def test_what_is_refused(finished, model, auricle, words, text):
 
 
 def test_another_model_of_the_same_name_is_refused(finished, model, auricle, tmp_path):
-    from tinybundle import make_bundle
+    from helpers.tinybundle import make_bundle
 
     other = make_bundle(tmp_path / "tiny", hop_s=1.0).path
     inputs, out, _ = finished

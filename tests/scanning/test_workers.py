@@ -4,34 +4,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
+from helpers.deadly_work import open_work
 
 from auricle.audio.listing import Entry
 from auricle.errors import AuricleError, UsageError
 from auricle.scanning.task import failed_record
 from auricle.scanning.workers import work_in_processes
-
-
-def behave(folder: str, entry: Entry) -> dict:
-    """Do what the name of the recording says."""
-    name = entry.path.rstrip("0123456789")
-    if name == "hang":
-        time.sleep(60)
-    if name == "die" or (name == "die once" and not (Path(folder) / entry.path).exists()):
-        (Path(folder) / entry.path).touch()
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if name == "refuse":
-        raise UsageError("the model is broken")
-    return {"path": entry.path, "pid": os.getpid(), "error": None}
-
-
-def open_work(folder: str):
-    return partial(behave, folder)
 
 
 def cannot_start():
@@ -64,8 +46,8 @@ def test_a_recording_that_hangs_fails_alone(tmp_path):
 
 
 def test_a_recording_that_kills_its_worker_twice_fails_and_one_that_does_it_once_does_not(tmp_path):
-    found = results(["a", "die", "b", "die once", "c"], tmp_path, jobs=1)
-    assert codes(found) == {"a": None, "die": "internal", "b": None, "die once": None, "c": None}
+    found = results(["a", "crash", "b", "die once", "c"], tmp_path, jobs=1)
+    assert codes(found) == {"a": None, "crash": "internal", "b": None, "die once": None, "c": None}
     assert "its worker process died 2 times (SIGSEGV)" in found[1]["error"]["message"]
 
 

@@ -4,19 +4,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
-
-from serving import Running, running, wait_for
-from tinybundle import RATE, make_bundle
+from helpers.serving import Running, running, wait_for
+from helpers.tinybundle import RATE, make_bundle
 
 
 @pytest.fixture(scope="session")

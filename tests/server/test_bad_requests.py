@@ -16,7 +16,7 @@ from tempfile import SpooledTemporaryFile
 
 import numpy as np
 import pytest
-from serving import error_of, read_reply, running, wait_for
+from helpers.serving import error_of, read_reply, running, wait_for
 
 HEAD = b"POST /v1/tag HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\n"
 TOKEN = "a-token-of-many-characters"

@@ -15,8 +15,8 @@ import zlib
 
 import numpy as np
 import pytest
-from serving import running, wait_for
-from tinybundle import RATE
+from helpers.serving import running, wait_for
+from helpers.tinybundle import RATE
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.sync.client import connect

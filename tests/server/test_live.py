@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from tinybundle import RATE
+from helpers.tinybundle import RATE
 
 from auricle.runtime.detector import load
 from auricle.runtime.onnx_session import open_network

@@ -9,9 +9,9 @@ import resource
 import time
 
 import pytest
-from serving import read_reply, running, wait_for
+from helpers.serving import read_reply, running, wait_for
+from helpers.tinybundle import RATE
 from test_bad_streams import HELLO, frame, upgrade
-from tinybundle import RATE
 
 from auricle.server.settings import Settings
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from serving import running, wait_for
+from helpers.serving import running, wait_for
 
 from auricle.audio.decode import read_audio
 from auricle.events.formats import parse_audacity, parse_csv, parse_jsonl

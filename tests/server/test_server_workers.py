@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from tinybundle import RATE, make_causal_bundle
+from helpers.tinybundle import RATE, make_causal_bundle
 
 from auricle.audio.decode import Limits
 from auricle.errors import InputError, UsageError

@@ -7,7 +7,7 @@ import re
 from importlib import resources
 
 import pytest
-from serving import running, wait_for
+from helpers.serving import running, wait_for
 
 from auricle.errors import UsageError
 from auricle.runtime.detector import load

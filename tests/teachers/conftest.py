@@ -4,17 +4,8 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from tinyteachers import write_ast, write_efficientat, write_graph
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Torch on one thread while these tests run."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from helpers.tinyteachers import write_ast, write_efficientat, write_graph
+from helpers.torch_fixtures import one_thread  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from tinyteachers import CLASSES, write_ast, write_graph
+from helpers.tinyteachers import CLASSES, write_ast, write_graph
 
 from auricle.errors import BundleError, UsageError
 from auricle.nn.modules.efficientat import load_checkpoint

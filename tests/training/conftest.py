@@ -4,22 +4,25 @@
 from __future__ import annotations
 
 import pytest
-import torch
+from helpers.torch_fixtures import one_thread, own_cache  # noqa: F401
+from helpers.toydata import tiny, write_folders
+
+from auricle.progress import Progress
+from auricle.training.preparation import prepare, read_training_data
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Torch on one thread while these tests run: the same sums in the same order everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """A folder of 16 clips of two classes."""
+    return write_folders(tmp_path_factory.mktemp("toy") / "clips")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory):
-    """Decoded waveforms go to a folder of these tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("AURICLE_CACHE", str(folder))
-        yield folder
+@pytest.fixture(scope="module")
+def material_of(clips):
+    """Make material of these clips: four steps an epoch, eight in all; ``material_of("optim.epochs=3", ...)``."""
+
+    def make(*overrides):
+        recipe = tiny(*overrides)
+        return prepare(read_training_data(clips, recipe), recipe, Progress())
+
+    return make

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from toydata import tiny, tiny_of, usable, write_folders
+from helpers.toydata import tiny, tiny_of, usable, write_folders
 
 from auricle import api
 from auricle.errors import DataError, UsageError
 from auricle.nn.modules import crnn, rawnet
 from auricle.nn.networks import build_network
+from auricle.recipe.requests import DataSource
 from auricle.training import bench
 from auricle.training.bench import STEP_PHASES, TrainingBench, TrainSpeed, bench_training, count_gflop, measure_peak
 from auricle.training.run import make_request_recipe
@@ -60,7 +61,7 @@ def test_our_own_ways_backwards_are_counted_like_those_of_torch(monkeypatch, net
 @pytest.mark.parametrize("network", ["crnn", "rawnet"])
 def test_some_steps_are_timed_by_phase(network):
     recipe = make_request_recipe(network, None, tiny_of(network), None)
-    run = bench_training(network, recipe, data=None, data_format="auto", steps=3, warm_up=1, peaks=PEAKS)
+    run = bench_training(network, recipe, data=None, steps=3, warm_up=1, peaks=PEAKS)
     assert (run.steps, run.batch_size, run.network, run.precision) == (3, 4, network, "32-true")
     assert 0 < run.low_s <= run.step_s <= run.high_s
     assert set(run.shares) == set(STEP_PHASES)
@@ -73,7 +74,7 @@ def test_some_steps_are_timed_by_phase(network):
 def test_given_clips_must_fill_a_batch(tmp_path):
     data = write_folders(tmp_path / "clips", clips=2)
     with pytest.raises(DataError, match="4 clips do not fill a batch of 5"):
-        bench_training("x", tiny("data.batch_size=5"), data=data, data_format="auto", steps=1, warm_up=0, peaks=PEAKS)
+        bench_training("x", tiny("data.batch_size=5"), data=DataSource(data), steps=1, warm_up=0, peaks=PEAKS)
 
 
 def test_recipes_stand_beside_each_other(tmp_path):

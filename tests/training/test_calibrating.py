@@ -9,8 +9,8 @@ import signal
 
 import numpy as np
 import pytest
-from toydata import TINY, Listener, usable, write_folders
-from voicedata import write_corpus
+from helpers.toydata import TINY, Listener, usable, write_folders
+from helpers.voicedata import write_corpus
 
 from auricle import api
 from auricle.data.formats.registry import read_manifest

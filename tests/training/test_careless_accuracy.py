@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from crowd import crowd
+from helpers.crowd import crowd
 
 from auricle.nn.networks import NETWORKS
 from benchmarks import careless_accuracy as accuracy

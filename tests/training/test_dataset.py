@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from toydata import RATE, sound, tiny, write_folders
+from helpers.toydata import RATE, sound, tiny, write_folders
 
 from auricle.batches.cache import WaveformCache
 from auricle.batches.crops import (

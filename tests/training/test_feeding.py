@@ -16,35 +16,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.toydata import Listener, make_loop
 from torch.utils.data import get_worker_info
-from toydata import Listener, make_loop, tiny, write_folders
 
 from auricle.batches import crops
 from auricle.batches.crops import ClipReader
 from auricle.batches.loader import FeedingError
 from auricle.batches.worker_status import UnreadableClip, WorkerStatus
 from auricle.errors import InputError
-from auricle.progress import Progress
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
-from auricle.training.preparation import prepare, read_training_data
 
 BAD = "low/3.wav"
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    return write_folders(tmp_path_factory.mktemp("feeding") / "clips")
-
-
-@pytest.fixture(scope="module")
-def material_of(clips):
-    """Make material of 16 clips: four steps an epoch, eight in all."""
-
-    def make(*overrides):
-        recipe = tiny(*overrides)
-        return prepare(read_training_data(clips, recipe), recipe, Progress())
-
-    return make
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 import yaml
-from toydata import Listener, make_loop, tiny, write_folders
+from helpers.toydata import Listener, make_loop, tiny, write_folders
 
 from auricle.data.manifest import Clip, Manifest
 from auricle.errors import TrainingError

@@ -12,32 +12,15 @@ import signal
 import numpy as np
 import pytest
 import torch
-from crowd import crowd
-from toydata import TINY, Listener, make_loop, signal_at, tiny, write_folders
+from helpers.crowd import crowd
+from helpers.toydata import TINY, Listener, make_loop, signal_at
 
 from auricle import api
 from auricle.errors import ConfigError, InputError, Interrupted, RunError, TrainingError
-from auricle.progress import Progress
 from auricle.runtime.detector import load
 from auricle.training.checkpoint import find_checkpoints, load_checkpoint
 from auricle.training.devices import choose_device
 from auricle.training.distributed import ALONE, Group, join_group
-from auricle.training.preparation import prepare, read_training_data
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    return write_folders(tmp_path_factory.mktemp("group") / "clips")
-
-
-@pytest.fixture(scope="module")
-def material_of(clips):
-    def make(*overrides):
-        recipe = tiny(*overrides)
-        return prepare(read_training_data(clips, recipe), recipe, Progress())
-
-    return make
-
 
 # --- what they tell each other
 

@@ -4,21 +4,22 @@
 from __future__ import annotations
 
 import shutil
+import signal
 
 import numpy as np
 import pytest
 import torch
+from helpers.toydata import TINY, signal_at, tiny, write_folders
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from toydata import TINY, tiny, write_folders
 
 from auricle import api
-from auricle.errors import BundleError
+from auricle.errors import BundleError, ConfigError, Interrupted, RunError
 from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
 from auricle.nn.modules.efficientat import EfficientAt, to_checkpoint
 from auricle.nn.networks import build_network
 from auricle.progress import Progress
-from auricle.recipe.schema import load_recipe
+from auricle.recipe.schema import InitSection, load_recipe
 from auricle.runtime.bundle import load_bundle, write_bundle
 from auricle.training.init_weights import begin_at_prior, initial_weights
 from auricle.training.preparation import prepare, read_training_data
@@ -119,6 +120,54 @@ def test_a_run_starts_from_it(model, other_clips, tmp_path):
     before, after = (load_tensors((folder / "model.safetensors").read_bytes()) for folder in (model, tmp_path / "m"))
     torch.testing.assert_close(after["gru.weight_hh_l0"], before["gru.weight_hh_l0"], atol=1e-6, rtol=0)
     assert load_bundle(tmp_path / "m").spec.labels == ("low", "mid", "top")
+
+
+def test_it_is_kept_in_recipe_model_and_card(model, other_clips, tmp_path):
+    settings = [*TINY, "optim.epochs=1"]
+    out = tmp_path / "m"
+    api.train(other_clips, out=out, overrides=settings, init=str(model), new_head=True)
+    assert load_recipe(out / "run" / "recipe.yaml").init == InitSection(model=str(model), new_head=True)
+    assert load_bundle(out).spec.provenance.recipe["init"] == {"model": "m", "new_head": True}
+    assert "Training began with the weights of `m` and a new last layer." in (out / "README.md").read_text()
+    api.train(other_clips, out=tmp_path / "again", recipe=out / "run" / "recipe.yaml")
+    again, first = (load_tensors((folder / "model.safetensors").read_bytes()) for folder in (tmp_path / "again", out))
+    assert all(torch.equal(again[name], first[name]) for name in first)
+
+
+def test_a_model_that_began_at_random_says_nothing_of_it(model):
+    assert load_bundle(model).spec.provenance.recipe["init"] == {"model": "none", "new_head": False}
+    assert "began with" not in (model / "README.md").read_text()
+
+
+def test_a_run_goes_on_and_is_forked_from_the_same_weights_only(model, clips, tmp_path):
+    words, out = [*TINY, "optim.epochs=3"], tmp_path / "m"
+    with pytest.raises(Interrupted):
+        api.train(clips, out=out, overrides=words, init=str(model), progress=signal_at(2, signal.SIGINT))
+    with pytest.raises(RunError, match=r"cannot go on: .*init\.model was '.*m', is 'none'; .* with --fork"):
+        api.train(clips, out=out, overrides=words, resume=True)
+    with pytest.raises(RunError, match=r"m cannot be forked: its weights began otherwise \(init\.model was"):
+        api.train(clips, out=out, overrides=words, fork=tmp_path / "other")
+    api.train(clips, out=out, overrides=words, fork=tmp_path / "fork", init=str(model))
+    api.train(clips, out=out, overrides=words, resume=True, init=str(model))
+    fork, whole = ((folder / "model.safetensors").read_bytes() for folder in (tmp_path / "fork", out))
+    assert fork == whole
+
+
+def test_a_new_head_of_nothing_is_refused(clips, tmp_path):
+    with pytest.raises(ConfigError, match=r"init\.new_head is for init\.model, which is none"):
+        api.train(clips, out=tmp_path / "m", overrides=TINY, new_head=True)
+
+
+def test_crossval_begins_every_fold_with_it_and_keeps_it(model, clips, tmp_path):
+    words = [*TINY, "optim.epochs=1", "optim.lr=1e-9", "optim.ema=0"]
+    result = api.crossval(clips, out=tmp_path / "cv", overrides=words, init=str(model))
+    assert result.recipe["init"]["model"] == str(model)
+    before, after = (
+        load_tensors((folder / "model.safetensors").read_bytes()) for folder in (model, tmp_path / "cv" / "fold1")
+    )
+    torch.testing.assert_close(after["gru.weight_hh_l0"], before["gru.weight_hh_l0"], atol=1e-6, rtol=0)
+    with pytest.raises(RunError, match="another recipe"):
+        api.crossval(clips, out=tmp_path / "cv", overrides=words)
 
 
 def test_a_damaged_model_is_no_start(model, clips, tmp_path):

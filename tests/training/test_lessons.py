@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.tinyteachers import write_efficientat
+from helpers.toydata import TINY, Listener, signal_at, tiny, write_folders
 from safetensors.torch import load as load_tensors
-from toydata import TINY, Listener, signal_at, tiny, write_folders
 
 from auricle import api
 from auricle.batches.augment.crop import Plan
@@ -23,13 +22,10 @@ from auricle.errors import ConfigError, DataError, Interrupted
 from auricle.files import sha256_file
 from auricle.progress import Progress
 from auricle.recipe.schema import TeacherSection, load_recipe
+from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.synth.mixtures import Mixture
-from auricle.training.preparation import prepare, read_training_data, training_set, with_soft
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "teachers"))
-
-from tinyteachers import write_efficientat
+from auricle.training.preparation import prepare, read_training_data, training_set
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +52,7 @@ def place(tmp_path_factory):
 
 
 def material_of(place, soft="soft", *overrides):
-    recipe = with_soft(tiny(*overrides), place / soft)
+    recipe = tiny(*overrides, f"teacher.labels={place / soft}")
     return prepare(read_training_data(place / "folds.csv", recipe), recipe, Progress())
 
 
@@ -203,16 +199,34 @@ def test_windows_that_do_not_fill_a_crop_are_refused(place):
         training_set(material_of(place, "soft", "data.clip_s=0.7"), np.arange(12))
 
 
+@pytest.mark.parametrize("soft", ["soft", "soft/labels.csv"])
+def test_a_sweep_trains_on_soft_labels_as_train_does(place, soft, tmp_path):
+    recipe = tmp_path / "sweep.yaml"
+    recipe.write_text("sweep: {trials: 1, search: {optim.lr: [0.002]}}")
+    said = Listener()
+    result = api.sweep(
+        recipe, place / "folds.csv", out=tmp_path / "out", soft=place / soft, overrides=TINY, progress=said
+    )
+    best = tmp_path / "out" / "best.yaml"
+    assert load_recipe(best).teacher.labels == str(place / soft)
+    run = api.train(place / "folds.csv", out=tmp_path / "m", recipe=best, progress=(heard := Listener()))
+    assert run.dev["accuracy"] == result.best.score
+    assert said.losses == heard.losses
+    assert api.train(place / "folds.csv", out=tmp_path / "hard", overrides=TINY, progress=(plain := Listener()))
+    assert plain.losses != heard.losses
+    assert load_bundle(run.path).spec.provenance.teacher.startswith("mn01" if soft == "soft" else "labels.csv")
+
+
 def test_other_data_and_a_moved_pool_are_refused(place, tmp_path):
     other = write_folders(tmp_path / "clips", clips=2)
-    recipe = with_soft(tiny(), place / "soft")
+    recipe = tiny(f"teacher.labels={place / 'soft'}")
     with pytest.raises(
         DataError, match=r"no file of the data was heard by mn01; heard: clips/low/0\.wav, \.\.\.; data"
     ):
         prepare(read_training_data(other, recipe), recipe, Progress())
     with pytest.raises(DataError, match=r"3 of 3 recordings of the pool cannot be read\n.*--set teacher\.pool=FOLDER"):
         material_of(place, "soft", f"teacher.pool={tmp_path}")
-    raw = with_soft(load_recipe(None, [], base={"model": {"name": "rawnet"}}), place / "soft")
+    raw = load_recipe(None, [f"teacher.labels={place / 'soft'}"], base={"model": {"name": "rawnet"}})
     with pytest.raises(
         ConfigError, match=r"network rawnet learns from labels; for a folder of soft labels take crnn, mobilecrnn or"
     ):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.toydata import RATE, TINY, sound, tiny, write_folders
 from safetensors.torch import load as load_tensors
-from toydata import RATE, TINY, sound, tiny, write_folders
 
 from auricle import api
 from auricle.data.formats.registry import read_manifest

@@ -16,31 +16,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from toydata import Listener, make_loop, signal_at, tiny, write_folders
+from helpers.toydata import Listener, make_loop, signal_at
 
 from auricle import files
 from auricle.errors import Interrupted, RunError, TrainingError
-from auricle.progress import Progress
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
 from auricle.training.loop import _micro_batches, final_weights
 from auricle.training.optim import learning_rate_factor
-from auricle.training.preparation import prepare, read_training_data
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    return write_folders(tmp_path_factory.mktemp("loop") / "clips")
-
-
-@pytest.fixture(scope="module")
-def material_of(clips):
-    """Make material of 16 clips: four steps an epoch, eight in all."""
-
-    def make(*overrides):
-        recipe = tiny(*overrides)
-        return prepare(read_training_data(clips, recipe), recipe, Progress())
-
-    return make
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toydata import tiny
+from helpers.toydata import tiny
 
 from auricle.batches.augment.crop import level_shares
 from auricle.batches.sampling import Mixture

@@ -9,17 +9,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from toydata import RATE, Listener, sound, tiny, write_folders
+from helpers.toydata import RATE, Listener, sound, tiny, write_folders
 
 from auricle.data.balance import class_weights, group_weights, sampler_weights
 from auricle.errors import ConfigError, DataError
+from auricle.recipe.requests import DataSource
 from auricle.training.distributed import Group
-from auricle.training.preparation import prepare, read_training_data, rebuild_cache, training_set
+from auricle.training.preparation import prepare, prepare_run, read_training_data, rebuild_cache, training_set
 
 
-def prepared(data, *overrides, listener=None, **settings):
-    recipe = tiny(*overrides)
-    return prepare(read_training_data(data, recipe, **settings), recipe, Listener() if listener is None else listener)
+def prepared(data, *overrides, listener=None, sample_rate=None):
+    listener = Listener() if listener is None else listener
+    return prepare_run(DataSource(data, sample_rate=sample_rate), tiny(*overrides), listener).material
 
 
 @pytest.fixture
@@ -147,17 +148,15 @@ def row_of(material, key: str) -> list[float]:
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 0.9, 1.0])
 def test_where_a_clip_has_both_labels_they_are_weighed(clips, soft, weight):
-    material = prepared(clips, f"teacher.soft_weight={weight}", soft=soft)
+    material = prepared(clips, f"teacher.soft_weight={weight}", f"teacher.labels={soft}")
     assert material.manifest.labels == ("high", "low")
     assert row_of(material, "low/0.wav") == pytest.approx([0.25 * weight, 1 - weight + 0.75 * weight])
     assert row_of(material, "high/0.wav") == pytest.approx([1 - 0.5 * weight, 0.5 * weight])
     assert row_of(material, "low/1.wav") == [0, 1]  # hard labels alone
 
 
-def test_the_recipe_may_name_the_soft_labels(clips, soft):
-    named = prepared(clips, f"teacher.labels={soft}", "teacher.temperature=2")
-    assert row_of(named, "low/0.wav") == row_of(prepared(clips, soft=soft), "low/0.wav")
-    assert named.target.temperature == 2
+def test_the_temperature_of_soft_labels_is_that_of_the_recipe(clips, soft):
+    assert prepared(clips, f"teacher.labels={soft}", "teacher.temperature=2").target.temperature == 2
 
 
 # --- balance

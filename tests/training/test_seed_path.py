@@ -6,13 +6,13 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from toydata import RATE, TINY, tiny, write_folders
+from helpers.tinyteachers import write_ast
+from helpers.toydata import RATE, TINY, tiny, write_folders
 
 from auricle import api
 from auricle.data.arrays import FEATURES_FILE
@@ -21,10 +21,6 @@ from auricle.data.numpy_import import LABELS_FILE, import_dataset
 from auricle.errors import DataError
 from auricle.nn.frontends.logmel import LogMel, LogMelSpec
 from auricle.runtime.detector import load
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "teachers"))
-
-from tinyteachers import write_ast
 
 CLASSES = ("Bark, dog", "Hum", "Whistle")
 

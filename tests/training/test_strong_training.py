@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from crowd import crowd
-from toydata import RATE, TINY, Listener, make_loop, signal_at, tiny
+from helpers.crowd import crowd
+from helpers.toydata import RATE, TINY, Listener, make_loop, signal_at, tiny
 
 from auricle import api
 from auricle.batches.frame_targets import frame_truth

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import csv
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from toydata import RATE, Listener, content, sound, write_folders
+from helpers.tinyteachers import CLASSES, write_efficientat, write_graph
+from helpers.toydata import RATE, Listener, content, sound, write_folders
 
 from auricle import api
 from auricle.data.soft_labels import read_soft_labels
@@ -18,10 +17,6 @@ from auricle.distill.store import open_store
 from auricle.errors import DataError, RunError, UsageError
 from auricle.teachers import efficientat
 from auricle.teachers.registry import open_teacher
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "teachers"))
-
-from tinyteachers import CLASSES, write_efficientat, write_graph
 
 
 @pytest.fixture(autouse=True)

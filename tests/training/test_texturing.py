@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from helpers.toydata import TINY, tiny, write_folders
 from safetensors.torch import load_file
-from toydata import TINY, tiny, write_folders
 
 from auricle import api
 from auricle.batches.crops import scoring_windows

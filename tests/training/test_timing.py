@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toydata import RATE, tiny
+from helpers.toydata import RATE, tiny
 
 from auricle.batches.augment.crop import Plan, augment_waveform, draw_plan, take_crop
 from auricle.batches.frame_targets import (

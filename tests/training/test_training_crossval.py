@@ -11,10 +11,11 @@ import tempfile
 
 import numpy as np
 import pytest
-from toydata import TINY, Listener, signal_at, tiny, write_folders
+from helpers.toydata import TINY, Listener, signal_at, tiny, write_folders
 
 from auricle import api
 from auricle.errors import Interrupted, RunError, TrainingError
+from auricle.files import read_json, write_json
 from auricle.progress import Progress
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
@@ -111,6 +112,21 @@ def test_other_recipes_and_data_are_not_mixed(manifest, done):
         run_crossval(manifest, tiny("optim.epochs=2"), seeds=[0], out=out, jobs=1, progress=Progress())
     with pytest.raises(RunError, match=expected):
         run_crossval(manifest.select(range(8)), RECIPE, seeds=[0], out=out, jobs=1, progress=Progress())
+
+
+def test_a_folder_of_an_earlier_version_goes_on(manifest, done, tmp_path):
+    """It kept the initial weights beside its recipe, which had no such section."""
+    out = shutil.copytree(done[0], tmp_path / "cv")
+    stored = read_json(out / "crossval.json")
+    init = stored["recipe"].pop("init")
+    assert init == {"model": "none", "new_head": False}
+    write_json(out / "crossval.json", stored)
+    assert (
+        run_crossval(manifest, RECIPE, seeds=[0], out=out, jobs=1, progress=Progress()).to_dict() == done[1].to_dict()
+    )
+    write_json(out / "crossval.json", {**stored, "start": {"model": "esc10", "new_head": True}})
+    with pytest.raises(RunError, match="another recipe"):
+        run_crossval(manifest, RECIPE, seeds=[0], out=out, jobs=1, progress=Progress())
 
 
 def test_several_seeds_are_averaged_and_stand_apart(data, tmp_path):

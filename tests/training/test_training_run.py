@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from helpers.toydata import RATE, TINY, Listener, signal_at, sound, write_folders
 from safetensors.numpy import load as load_tensors
-from toydata import RATE, TINY, Listener, signal_at, sound, write_folders
 
 import auricle
 from auricle import api

@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 import torch
-from toydata import make_loop, signal_at, tiny_of, write_folders
+from helpers.toydata import make_loop, signal_at, tiny_of, write_folders
 
 from auricle.batches.packed import WaveDataset, WavePack
 from auricle.errors import Interrupted

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
@@ -26,8 +26,9 @@ from auricle.audio.decoders import Block, Decoder, open_decoder
 from auricle.audio.headers.inspection import inspect_header
 from auricle.audio.headers.layout import Layout
 from auricle.audio.headers.sniff import Kind, mismatched_extension, sniff
+from auricle.audio.headers.tags import untagged
 from auricle.audio.resample import Resampler
-from auricle.audio.source import AudioSource, Source, open_source
+from auricle.audio.source import AudioSource, Section, Source, open_source
 from auricle.errors import InputError
 from auricle.results import Flag, FloatArray
 from auricle.timeline import samples_to_seconds, seconds_to_samples
@@ -208,7 +209,13 @@ class AudioReader:
         frames = decoder.frames if decoder.frames is not None else layout.frames
         duration = None if frames is None else samples_to_seconds(frames, rate)
         self.info = AudioInfo(
-            source.path, decoder.format, decoder.subtype, rate, decoder.channels, duration, self.flags
+            source.path,
+            layout.container or decoder.format,
+            decoder.subtype,
+            rate,
+            decoder.channels,
+            duration,
+            self.flags,
         )
         self._check = SignalCheck(decoder.channels, self._expected(frames))
         self._blocks = self._iterate()
@@ -298,7 +305,9 @@ class AudioReader:
         counts: dict[str, float | int | str] = {"found": found}
         if declared is not None:
             counts["declared"] = declared
-        if self._decoder.damaged or (declared is not None and found < declared and not self._explained()):
+        if self._decoder.damaged and found == declared:  # all there is to hear came before it
+            self._note(Flag("trailing_data"))
+        elif self._decoder.damaged or (declared is not None and found < declared and not self._explained()):
             self._note(Flag(self._layout.loss, counts))
         elif declared is not None and found > declared:
             self._note(Flag("length_conflict", counts))
@@ -308,6 +317,8 @@ class AudioReader:
         return not self._flags.keys().isdisjoint({"truncated", "length_conflict"})
 
     def _finish(self) -> None:
+        if self._decoder.notes:
+            self._note(Flag("decode_gap", {"parts": len(self._decoder.notes)}))
         self._note(*self._check.finish())
         if self._source.changed():
             self._note(Flag("changed"))
@@ -317,11 +328,16 @@ def _open(source: Source, limits: Limits) -> tuple[Kind, Layout, Decoder]:
     """Find out what the source holds and open the decoder for it."""
     if source.size == 0:
         raise InputError("empty_file", "0 bytes; get the file again")
-    kind = sniff(source)
+    recording = untagged(source)
+    kind = sniff(recording)
+    if recording is not source and (recording.size == 0 or kind.name == "zeros"):
+        raise InputError("no_audio", "tags (ID3 or the like) without audio")
     if kind.reader == "none":
         raise _unreadable(kind)
-    layout = inspect_header(source, kind)
-    decoder = open_decoder(source, kind, layout)
+    if kind.start and kind.name != "mp3":  # zeros; MP3 looks itself at what stands before its first frame
+        recording, kind = Section(recording, kind.start, recording.size), replace(kind, start=0)
+    layout = inspect_header(recording, kind)
+    decoder = open_decoder(recording, kind, layout)
     try:
         _check_limits(decoder, limits)
     except InputError:

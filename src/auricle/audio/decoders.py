@@ -8,16 +8,18 @@ wrapper seeks after each read, which costs MP3 its bit reservoir and would make 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from auricle.audio.decoder_notes import caught_notes
 from auricle.audio.headers.layout import Layout
 from auricle.audio.headers.sniff import Kind
-from auricle.audio.source import Source, View
+from auricle.audio.source import Source
+from auricle.audio.view import View
 from auricle.errors import InputError
 
 INSTALL_CODECS = 'pip install "auricle[codecs]"'
@@ -28,6 +30,13 @@ Block = npt.NDArray[np.floating[Any]]
 _BLOCK_VALUES = 1 << 17
 _LENGTH_UNKNOWN = 1 << 50
 _UNSUPPORTED = 4
+#: Kind of content -> FFmpeg's name of its reader.
+_AV_FORMATS = {
+    **{name: name for name in ("wav", "w64", "aiff", "caf", "voc", "ogg", "flac", "avi", "matroska", "asf", "flv")},
+    **{name: name for name in ("amr", "aac", "ac3", "ape", "tta")},
+    "mp4": "mov",
+    "wavpack": "wv",
+}
 #: Formats whose length libsndfile computes from the size of the file.
 _LENGTH_CERTAIN = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "AU"})
 
@@ -39,6 +48,7 @@ class Decoder(Protocol):
         frames: samples per channel that the decoder expects; None if it does not know.
         length_certain: ``frames`` follows from the size of the file.
         damaged: decoding had to stop before the end.
+        notes: what the decoder said about parts that it muted or skipped.
     """
 
     format: str
@@ -48,6 +58,7 @@ class Decoder(Protocol):
     frames: int | None
     length_certain: bool
     damaged: bool
+    notes: list[str]
 
     def seek(self, frame: int) -> int:
         """Return ``frame`` after going there, or 0 at the start if going there would not be exact."""
@@ -68,13 +79,20 @@ def open_decoder(source: Source, kind: Kind, layout: Layout) -> Decoder:
     Raises:
         InputError: ``unsupported_codec``, ``bad_header``, ``corrupt``, ``not_audio``, or the file system's error.
     """
-    if kind.reader == "sndfile" and not layout.needs_codecs:
-        return SndfileDecoder(source, kind, layout)
     what = layout.codec_note or kind.title
-    if importlib.util.find_spec("av") is None:
+    has_codecs = importlib.util.find_spec("av") is not None
+    if kind.reader == "sndfile" and not layout.needs_codecs:
+        try:
+            return SndfileDecoder(source, kind, layout)
+        except InputError as error:
+            if error.code != "unsupported_codec" or not has_codecs or kind.name not in _AV_FORMATS:
+                raise
+    elif not has_codecs:
         hint = f"auricle reads it after: {INSTALL_CODECS}"
         raise InputError("unsupported_codec", f"{what}, which libsndfile does not read; {hint}")
-    return AvDecoder(source, what)
+    from auricle.audio.av_decoder import AvDecoder  # noqa: PLC0415 - optional, and slow to import
+
+    return AvDecoder(source, _AV_FORMATS[kind.name], layout, what)
 
 
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
@@ -91,6 +109,7 @@ class SndfileDecoder:
 
     def __init__(self, source: Source, kind: Kind, layout: Layout) -> None:
         self._source, self._kind, self._layout = source, kind, layout
+        self.notes: list[str] = []
         self._open_part(0)
         sound = self._sound
         self.format, self.subtype = str(sound.format), str(sound.subtype)
@@ -135,94 +154,30 @@ class SndfileDecoder:
         # No integer or compressed format can hold NaN, so what is still NaN afterwards was not decoded.
         buffer = np.full((max(1, _BLOCK_VALUES // self.channels), self.channels), np.nan, self._dtype)
         try:
-            block = self._sound.read(out=buffer)
+            with self._caught():
+                block = self._sound.read(out=buffer)
         except soundfile.LibsndfileError:
             self.damaged = True
             unread = np.flatnonzero(np.isnan(buffer[:, 0]))
             block = buffer[: unread[0]] if len(unread) else buffer
         if self._view.error is not None:
             raise self._view.error
-        return cast("Block", block)
+        return cast("Block", block if self._layout.gain == 1 else block * self._dtype(self._layout.gain))
+
+    def _caught(self) -> AbstractContextManager[None]:
+        """Catch what libmpg123 writes to the standard error."""
+        return caught_notes(self.notes) if self._kind.name == "mp3" else nullcontext()
 
     def _open_part(self, index: int) -> None:
         self.close()
         self._part = index
         part = self._layout.parts[index]
-        self._view = View(self._source, part.header, part.start, part.stop)
+        self._view = View(self._source, part.header, part.start, part.stop, part.pieces)
         try:
-            self._sound = _Sequential(self._view)
+            with self._caught():
+                self._sound = _Sequential(self._view)
         except (soundfile.SoundFileError, TypeError) as error:
             raise self._view.error or _open_error(error, self._source, self._kind, self._layout) from error
-
-
-class AvDecoder:
-    """FFmpeg's libraries, through ``av``: containers such as MP4 and WebM, and codecs such as AAC."""
-
-    def __init__(self, source: Source, what: str) -> None:
-        import av  # noqa: PLC0415 - optional, and slow to import
-
-        self._errors: tuple[type[Exception], ...] = (av.error.FFmpegError, ValueError, OverflowError, EOFError)
-        self._what = what
-        self._view = View(source)
-        self.damaged = False
-        try:
-            self._container: Any = av.open(self._view, mode="r", metadata_errors="replace")
-        except self._errors as error:
-            raise self._view.error or self._unsupported(str(error)) from error
-        streams = self._container.streams.audio
-        if not streams or streams[0].codec_context is None:
-            self.close()
-            raise self._unsupported("no sound track that can be decoded")
-        stream = streams[0]
-        self.format, self.subtype = str(self._container.format.name), str(stream.codec_context.name)
-        self.sample_rate, self.channels = int(stream.codec_context.sample_rate), int(stream.codec_context.channels)
-        self.frames: int | None = None
-        self.length_certain = False
-        self._blocks = self._decode(stream)
-
-    def seek(self, frame: int) -> int:
-        """Stay at the start: seeking in compressed containers is not exact."""
-        return 0
-
-    def read(self) -> Block:
-        """Return the next samples; none at the end or where damage stops FFmpeg."""
-        try:
-            block = next(self._blocks, None)
-        except self._errors:
-            self.damaged = True
-            block = None
-        if self._view.error is not None:
-            raise self._view.error
-        return np.empty((0, self.channels), np.float32) if block is None else block
-
-    def close(self) -> None:
-        """Free FFmpeg's handles."""
-        self._container.close()
-
-    def _decode(self, stream: Any) -> Iterator[Block]:
-        for frame in self._container.decode(stream):
-            if (frame.sample_rate, len(frame.layout.channels)) != (self.sample_rate, self.channels):
-                raise InputError("rate_change", "sample rate or channels change inside the file; split it")
-            block = _av_samples(frame)
-            if len(block):
-                yield block
-
-    def _unsupported(self, reason: str) -> InputError:
-        return InputError(
-            "unsupported_codec", f"{self._what} that cannot be decoded: {reason}; convert it to FLAC or WAV"
-        )
-
-
-def _av_samples(frame: Any) -> Block:
-    """Return the samples of a frame of ``av``, shape ``(time, channel)``, integers scaled to [-1, 1)."""
-    values = frame.to_ndarray()
-    if not frame.format.is_planar:
-        values = values.reshape(-1, len(frame.layout.channels)).T
-    if values.dtype.kind == "f":
-        return np.ascontiguousarray(values.T)
-    bits = 8 * values.dtype.itemsize
-    offset = 128.0 if values.dtype.kind == "u" else 0.0
-    return np.ascontiguousarray(((values.T - offset) / 2 ** (bits - 1)).astype(np.float32))
 
 
 def _open_error(error: Exception, source: Source, kind: Kind, layout: Layout) -> InputError:
@@ -232,11 +187,14 @@ def _open_error(error: Exception, source: Source, kind: Kind, layout: Layout) ->
     if kind.name == "unknown":
         start = source.read_at(0, 8).hex(" ")
         return InputError("not_audio", f"no audio format that is known here; it begins with the bytes {start}")
+    if kind.name in {"ogg", "mp3", "flac"}:  # of these it reads every codec
+        return InputError("corrupt", f"{kind.title} too damaged to open ({reason}); get the file again")
     if code == _UNSUPPORTED or "unimplemented" in reason or "encoding" in reason.lower():
         what = layout.codec_note or kind.title
-        return InputError("unsupported_codec", f"{what}, which libsndfile does not read ({reason}); convert it to FLAC")
-    if kind.name in {"ogg", "mp3"}:
-        return InputError("corrupt", f"{kind.title} too damaged to open ({reason}); get the file again")
+        return InputError(
+            "unsupported_codec",
+            f"{what}, which libsndfile does not read ({reason}); convert it to FLAC, or try after: {INSTALL_CODECS}",
+        )
     return InputError(
         "bad_header", f"{kind.title} with a header that libsndfile rejects ({reason}); get the file again"
     )

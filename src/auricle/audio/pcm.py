@@ -9,7 +9,9 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from auricle.audio.headers.riff import STREAM_LENGTHS
+from auricle.audio.headers.chunks import RIFF
+from auricle.audio.headers.mpeg_frames import frame_bytes, stream_key
+from auricle.audio.headers.riff import is_open_length
 from auricle.errors import InputError, UsageError
 from auricle.results import FloatArray
 
@@ -24,7 +26,24 @@ _WAV_FORMATS = {(1, 16): "s16le", (1, 32): "s32le", (3, 32): "f32le"}
 _EXTENSIBLE = 0xFFFE
 _READ_BYTES = 65_536
 _LONGEST_CHUNK = 1 << 20
-_OTHERS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\xff\xfb": "MP3", b"\x1aE\xdf\xa3": "WebM"}
+#: What else may come through a pipe: where its mark stands, the mark, and what to call it.
+_OTHERS = (
+    (0, b"fLaC", "FLAC"),
+    (0, b"OggS", "Ogg"),
+    (0, b"ID3", "MP3"),
+    (0, b"\x1aE\xdf\xa3", "WebM or Matroska"),
+    (0, b"RIFX", "a big-endian WAV"),
+    (0, b"RF64", "a WAV of the RF64 form"),
+    (0, b"FORM", "AIFF"),
+    (0, b"caff", "CAF"),
+    (0, b".snd", "AU"),
+    (0, b"riff\x2e\x91", "W64"),
+    (0, b"#!AMR", "AMR"),
+    (0, b"wvpk", "WavPack"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA"),
+    (4, b"ftyp", "MP4"),
+)
+_MARK_BYTES = 8
 
 
 class PipeFile(Protocol):
@@ -66,7 +85,7 @@ class PcmReader:
             _agree(found, (sample_rate, form, channels))
         else:
             self._kept = head + self._kept
-            _refuse_others(head)
+            self._refuse_others()
             if sample_rate is None:
                 raise UsageError(
                     "stdin has no WAV header, so its rate is not known: give --rate HZ (and --sample-format, if the "
@@ -105,6 +124,12 @@ class PcmReader:
         data, self._kept = self._kept[:count], self._kept[count:]
         return data
 
+    def _peek(self, count: int) -> bytes:
+        """Return the next bytes and keep them."""
+        data = self._take(count)
+        self._kept = data + self._kept
+        return data
+
     def _read_header(self) -> tuple[int, str, int]:
         """Read up to the first sample; returns rate, form and channels."""
         fmt: bytes | None = None
@@ -119,11 +144,43 @@ class PcmReader:
                 break
             if size > _LONGEST_CHUNK:
                 raise InputError("bad_header", f"a WAV header with a chunk of {size} bytes before the audio")
-            content = self._take(size + size % 2)
+            content = self._take(size)
+            if size % 2 and self._peek(4) not in RIFF.names:  # some writers leave the pad byte out
+                self._take(1)
             fmt = content if name == b"fmt " else fmt
         # Programs that stream write a placeholder, or nothing, where the length belongs.
-        self._left = None if size in STREAM_LENGTHS or size == 0 else size
+        self._left = None if is_open_length(size) or size == 0 else size
         return _parse_fmt(fmt)
+
+    def _refuse_others(self) -> None:
+        """Refuse what is no plain samples; heard as such it would be noise.
+
+        Raises:
+            InputError: ``unsupported_codec``.
+        """
+        head = self._peek(_MARK_BYTES)
+        name = next((name for at, mark, name in _OTHERS if head[at:].startswith(mark)), None)
+        if name is None:
+            name = self._mpeg_name(head)
+        if name is not None:
+            raise InputError(
+                "unsupported_codec",
+                f"stdin is {name}, which cannot be heard as it comes; decode it: ffmpeg -i - -f wav - | auricle "
+                "listen -",
+            )
+
+    def _mpeg_name(self, head: bytes) -> str | None:
+        """Tell MP3 and AAC from samples that look like it: another frame of the same kind follows the first."""
+        if head[:2] in {b"\xff\xf1", b"\xff\xf9"} and len(head) >= 6:
+            size = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+            return "AAC" if size >= 7 and self._peek(size + 2)[size:] == head[:2] else None
+        size = frame_bytes(head[:4])
+        if not size:
+            return None
+        data = self._peek(size + 4)
+        after = data[size:]
+        follows = frame_bytes(after) and stream_key(after) == stream_key(head)
+        return "MP3" if follows or len(data) == size else None
 
 
 def _parse_fmt(fmt: bytes | None) -> tuple[int, str, int]:
@@ -145,12 +202,3 @@ def _agree(found: tuple[int, str, int], given: tuple[int | None, str | None, int
     for option, is_, said in zip(("--rate", "--sample-format", "--channels"), found, given, strict=True):
         if said is not None and said != is_:
             raise UsageError(f"{option} {said} contradicts the WAV header on stdin, which says {is_}; leave it out")
-
-
-def _refuse_others(head: bytes) -> None:
-    name = next((name for magic, name in _OTHERS.items() if head.startswith(magic)), None)
-    if name is not None:
-        raise InputError(
-            "unsupported_codec",
-            f"stdin is {name}, which cannot be heard as it comes; decode it: ffmpeg -i - -f wav - | auricle listen -",
-        )

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import stat
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from auricle.errors import InputError
 
@@ -187,57 +186,25 @@ class ObjectSource:
         return self._file.read(count)
 
 
-class View(io.RawIOBase):
-    """A part of a source as a file for a decoder: ``header`` followed by the bytes ``[start, stop)``.
+class Section:
+    """The bytes ``[start, stop)`` of a source as a source: a recording without the tags before and behind it."""
 
-    A header of our own replaces one that lies. Errors cannot pass through the decoder's C code, so the first one is
-    kept in ``error``, and the decoder sees the end of the file.
-    """
+    def __init__(self, source: Source, start: int, stop: int) -> None:
+        self._source, self._start = source, start
+        self.path = source.path
+        self.size = stop - start
 
-    def __init__(self, source: Source, header: bytes = b"", start: int = 0, stop: int | None = None) -> None:
-        self._source = source
-        self._header = header
-        self._start = start
-        self._size = len(header) + (source.size if stop is None else stop) - start
-        self._position = 0
-        self.error: InputError | None = None
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Return up to ``count`` bytes from ``offset``; fewer only at the end."""
+        return self._source.read_at(self._start + offset, max(0, min(count, self.size - offset)))
 
-    def readable(self) -> bool:
-        """Say yes: that is what this is for."""
-        return True
+    def changed(self) -> bool:
+        """Ask the whole source."""
+        return self._source.changed()
 
-    def seekable(self) -> bool:
-        """Say yes: all sources can seek."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a position, which may lie beyond the end."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill ``buffer`` as far as the bytes reach."""
-        target = memoryview(buffer)
-        data = self._read(len(target))
-        target[: len(data)] = data
-        return len(data)
-
-    def _read(self, count: int) -> bytes:
-        count = max(0, min(count, self._size - self._position))
-        head = self._header[self._position : self._position + count]
-        offset = self._start + max(0, self._position - len(self._header))
-        try:
-            data = head + (self._source.read_at(offset, count - len(head)) if count > len(head) else b"")
-        except InputError as error:
-            self.error = self.error or error
-            data = b""
-        self._position += len(data)
-        return data
+    def close(self) -> None:
+        """Close the whole source."""
+        self._source.close()
 
 
 def _read_fully(read: Callable[[int, int], bytes], offset: int, count: int) -> bytes:

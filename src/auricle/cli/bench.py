@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from auricle.cli.guard import guarded, say
-from auricle.cli.options import DataFormat, Debug, Overrides, Quiet, ReportFormat
+from auricle.cli.option_groups import grouped
+from auricle.cli.options import ReportOptions
+from auricle.recipe.requests import BenchRequest
 
 if TYPE_CHECKING:
     from auricle.training.bench import TrainingBench
@@ -25,47 +27,14 @@ def bench() -> None:
 
 @app.command(short_help="Time the steps of training, recipe beside recipe.")
 @guarded
+@grouped
 def train(
-    data: Annotated[
-        Path | None, typer.Argument(metavar="[DATA]", help="Labelled recordings to train on; noise if none is given.")
-    ] = None,
+    request: BenchRequest,
     *,
-    models: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", metavar="NAME", help="A network with its defaults; may be repeated."),
-    ] = None,
-    recipes: Annotated[
-        list[Path] | None, typer.Option("--recipe", metavar="FILE", help="A recipe; may be repeated.")
-    ] = None,
-    overrides: Overrides = None,
-    batch_sizes: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--batch-size",
-            metavar="N",
-            min=1,
-            help="Crops a step (the recipe's); may be repeated. Slow recipes (5 s a step) take the first only.",
-        ),
-    ] = None,
-    precisions: Annotated[
-        list[str] | None,
-        typer.Option("--precision", metavar="NAME", help="Arithmetic, as run.precision; may be repeated."),
-    ] = None,
-    clip_s: Annotated[
-        float | None, typer.Option("--seconds", metavar="S", min=0.01, help="Length of a crop (as data.clip_s).")
-    ] = None,
-    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Steps to time.")] = 10,
-    warm_up: Annotated[int, typer.Option("--warm-up", metavar="N", min=0, help="Steps before them.")] = 3,
     epoch_clips: Annotated[
         int, typer.Option("--epoch-clips", metavar="N", min=1, help="Say how long an epoch of so many clips takes.")
     ] = 25_380,
-    threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads (as run.threads).")
-    ] = None,
-    data_format: DataFormat = "auto",
-    form: ReportFormat = "table",
-    debug: Debug = False,
-    quiet: Quiet = False,
+    screen: ReportOptions,
 ) -> None:
     """Time the steps of training: seconds, clips a second, where the time goes, and the share of the machine's peak.
 
@@ -78,29 +47,11 @@ def train(
     from auricle import api
     from auricle.cli.report_output import print_object
 
-    result = api.bench_train(
-        data,
-        models=models,
-        recipes=recipes,
-        overrides=_settings(overrides, clip_s, threads),
-        batch_sizes=batch_sizes,
-        precisions=precisions,
-        steps=steps,
-        warm_up=warm_up,
-        data_format=data_format,
-        notice=(lambda text: None) if quiet else say,
-    )
-    if form == "json":
+    result = api.bench_train(request if screen.quiet else replace(request, notice=say))
+    if screen.form == "json":
         print_object(result.to_dict(epoch_clips), sys.stdout)
     else:
         print_bench(result, epoch_clips)
-
-
-def _settings(overrides: list[str] | None, clip_s: float | None, threads: int | None) -> list[str]:
-    """Return ``--set`` values followed by what the short options say."""
-    values = [] if overrides is None else list(overrides)
-    values += [] if clip_s is None else [f"data.clip_s={clip_s}"]
-    return values + ([] if threads is None else [f"run.threads={threads}"])
 
 
 def print_bench(result: TrainingBench, epoch_clips: int) -> None:

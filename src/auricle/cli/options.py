@@ -41,10 +41,6 @@ Out = Annotated[
     ),
 ]
 NewFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; must be new or empty.")]
-Soft = Annotated[
-    Path | None,
-    typer.Option("--soft", metavar="PATH", help="Soft labels of a teacher for the same files: a CSV, or its folder."),
-]
 Threshold = Annotated[
     list[str] | None,
     typer.Option(
@@ -75,23 +71,14 @@ Device = Annotated[Literal["auto", "cpu"], typer.Option("--device", help="Where 
 Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", help="Which graph of the model to run.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; errors remain.")]
-Network = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="Network to train, by name.")]
-RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", metavar="FILE", help="YAML file with the choices of the run.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one choice, such as optim.lr=0.001; may be repeated."),
-]
 DataFormat = Annotated[
     str,
     typer.Option(
         "--data-format", metavar="NAME", help="Read DATA as this format (docs/formats.md) instead of finding it out."
     ),
 ]
-TrainDevice = Annotated[
-    Literal["auto", "cpu", "cuda"] | None,
-    typer.Option("--device", help="Where to train (as run.device)."),
+TableFormat = Annotated[
+    Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Form of the table of trials.")
 ]
 ReportFormat = Annotated[Literal["table", "json"], typer.Option("--format", "-f", help="Form of the report.")]
 SampleRate = Annotated[
@@ -99,12 +86,6 @@ SampleRate = Annotated[
     typer.Option(
         "--sample-rate", metavar="HZ", min=1, help="Rate in Hz of .npy waveforms that do not say it themselves."
     ),
-]
-
-
-NewHead = Annotated[bool, typer.Option("--new-head", help="With --init: other classes, so the last layer starts anew.")]
-Epochs = Annotated[
-    int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data (as optim.epochs).")
 ]
 
 
@@ -127,18 +108,18 @@ class ScoringOptions:
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
-    """What ``train`` and ``crossval`` have in common."""
+class ReportOptions:
+    """How a report is shown."""
 
-    model: Network = "crnn"
-    recipe: RecipeFile = None
-    overrides: Overrides = None
-    soft: Soft = None
-    data_format: DataFormat = "auto"
-    sample_rate: SampleRate = None
-    new_head: NewHead = False
-    epochs: Epochs = None
-    device: TrainDevice = None
     form: ReportFormat = "table"
+    debug: Debug = False
+    quiet: Quiet = False
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How a table is shown."""
+
+    form: TableFormat = "table"
     debug: Debug = False
     quiet: Quiet = False

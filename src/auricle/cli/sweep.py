@@ -4,47 +4,21 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
-
-import typer
+from dataclasses import replace
+from typing import TYPE_CHECKING, TextIO
 
 from auricle.cli.guard import guarded
-from auricle.cli.options import Data, DataFormat, Debug, Overrides, Quiet, SampleRate, Soft
-from auricle.cli.train import all_overrides
+from auricle.cli.option_groups import grouped
+from auricle.cli.options import TableOptions
+from auricle.recipe.requests import SweepRequest
 
 if TYPE_CHECKING:
     from auricle.scale.sweep import SweepResult
 
 
 @guarded
-def sweep(
-    recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="Recipe whose section sweep says what is searched (docs/sweep.md).")
-    ],
-    data: Data,
-    *,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the sweep; must be new or empty.")],
-    trials: Annotated[
-        int | None, typer.Option("--trials", metavar="N", min=1, help="Trials in all (as sweep.trials).")
-    ] = None,
-    overrides: Overrides = None,
-    soft: Soft = None,
-    data_format: DataFormat = "auto",
-    sample_rate: SampleRate = None,
-    test_fold: Annotated[
-        str | None, typer.Option("--test-fold", metavar="K", help="Leave fold K out: no trial hears it.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in --out.")] = False,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data (as optim.epochs).")
-    ] = None,
-    form: Annotated[
-        Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Form of the table of trials.")
-    ] = "table",
-    debug: Debug = False,
-    quiet: Quiet = False,
-) -> None:
+@grouped
+def sweep(request: SweepRequest, *, screen: TableOptions) -> None:
     """Try values of a recipe's keys, compare them on dev clips, and keep the best as best.yaml.
 
     Test clips take no part. Ctrl-C saves and stops; the same command with --resume goes on exactly there.
@@ -56,21 +30,9 @@ def sweep(
     from auricle import api
     from auricle.cli.train_progress import TrainingProgress
 
-    with TrainingProgress(quiet=quiet) as progress:
-        result = api.sweep(
-            recipe,
-            data,
-            out=out,
-            trials=trials,
-            overrides=all_overrides(overrides, epochs, None),
-            soft=soft,
-            data_format=data_format,
-            sample_rate=sample_rate,
-            test_fold=test_fold,
-            resume=resume,
-            progress=progress,
-        )
-    print_sweep(result, form, sys.stdout)
+    with TrainingProgress(quiet=screen.quiet) as progress:
+        result = api.sweep(replace(request, progress=progress))
+    print_sweep(result, screen.form, sys.stdout)
 
 
 def print_sweep(result: SweepResult, form: str, stream: TextIO) -> None:

@@ -13,6 +13,7 @@ from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import regular_size, resolve_listed, search_roots
 from auricle.data.tables import TABLE_SUFFIXES, read_table
 from auricle.errors import DataError, UsageError
+from auricle.recipe.requests import DataSource
 
 #: Where a pool's table names its files: the first of these that it has.
 POOL_COLUMNS = ("filename", "path")
@@ -41,13 +42,11 @@ class Sources:
 
 
 def read_sources(
-    audio: Path,
+    audio: DataSource,
     pool: Path | None,
     *,
     unlabelled: bool = False,
     leave_out: Sequence[str] = (),
-    data_format: str = "auto",
-    sample_rate: int | None = None,
 ) -> Sources:
     """Find the recordings; decodes nothing.
 
@@ -56,8 +55,6 @@ def read_sources(
         pool: a folder or a table of unlabelled audio, to go behind it.
         unlabelled: take ``audio`` for a pool: no labels are looked for.
         leave_out: ``COLUMN=VALUE``: rows of the pool's table that are not taken.
-        data_format: form of the data.
-        sample_rate: of waveform arrays that do not say theirs, in Hz.
 
     Raises:
         DataError, UsageError: it cannot be read.
@@ -65,12 +62,12 @@ def read_sources(
     pooled: tuple[Clip, ...] = () if pool is None else read_pool(pool, leave_out)
     if unlabelled:
         if pool is not None:
-            raise UsageError(f"with --unlabelled {audio} is the pool itself; leave --pool out")
-        found = read_pool(audio, leave_out)
-        return Sources(found, len(found), None, audio)
+            raise UsageError(f"with --unlabelled {audio.path} is the pool itself; leave --pool out")
+        found = read_pool(audio.path, leave_out)
+        return Sources(found, len(found), None, audio.path)
     if leave_out and pool is None:
         raise UsageError(f"--leave-out {leave_out[0]} needs a --pool whose table has that column")
-    manifest = read_manifest(audio, data_format=data_format, sample_rate=sample_rate)
+    manifest = read_manifest(audio.path, data_format=audio.format, sample_rate=audio.sample_rate)
     return Sources((*manifest.clips, *pooled), len(pooled), manifest, pool)
 
 

@@ -37,6 +37,7 @@ from auricle.distill.store import (
 from auricle.errors import DataError, InputError, RunError, UsageError
 from auricle.files import FolderLock, read_json, sha256_bytes, write_json
 from auricle.progress import Progress
+from auricle.recipe.requests import TeachRequest
 from auricle.results import FloatArray, rounded
 from auricle.runtime.windows import cut_windows
 from auricle.synth.mixtures import MixRules, MixtureSources
@@ -54,32 +55,6 @@ WINDOWS_AT_ONCE = 8
 CROP_S = 5.0
 #: A rest of a recording shorter than this share of a window brings no window of its own.
 SLACK = 0.1
-
-
-@dataclass(frozen=True)
-class TeachRequest:
-    """What a caller asks of a teacher; see ``api.teach`` for the meaning of each field."""
-
-    audio: Path
-    teacher: str
-    out: Path
-    pool: Path | None = None
-    leave_out: tuple[str, ...] = ()
-    mixtures: int = 0
-    mixture_s: float | None = None
-    window_s: float = 5.0
-    hop_s: float | None = None
-    label_map: Path | None = None
-    fit: bool = False
-    embeddings: bool = True
-    unlabelled: bool = False
-    data_format: str = "auto"
-    sample_rate: int | None = None
-    seed: int = 0
-    bf16: bool = False
-    download: bool = False
-    resume: bool = False
-    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,11 +110,11 @@ def run_teaching(request: TeachRequest, progress: Progress, spread: Spread | Non
     index = _make_index(request, teacher, sources)
     for line in _describe(index, sources):
         progress.notice(line)
-    with FolderLock(request.out):
+    with FolderLock(request.folder):
         _acquire_output(request, _plan(index, sources))
-        if request.resume and is_store(request.out):
-            progress.notice(f"{request.out} is finished; nothing to do")
-            store = open_store(request.out)
+        if request.resume and is_store(request.folder):
+            progress.notice(f"{request.folder} is finished; nothing to do")
+            store = open_store(request.folder)
         else:
             hearing = LabellingJob(request, teacher, sources, index)
             store = _label_all(hearing, progress, spread)
@@ -147,19 +122,13 @@ def run_teaching(request: TeachRequest, progress: Progress, spread: Spread | Non
     failures = {row.key: row.error for row in store.rows if row.error}
     classes = len(store.index.labels) if store.index.map is None else len(store.index.map)
     count = 0 if index.mixtures is None else index.mixtures.count
-    return TeachResult(str(request.out), len(store.rows) - len(failures), count, classes, failures)
+    return TeachResult(str(request.folder), len(store.rows) - len(failures), count, classes, failures)
 
 
 def _sources(request: TeachRequest) -> Sources:
     """Return what there is to be heard."""
-    return read_sources(
-        request.audio,
-        request.pool,
-        unlabelled=request.unlabelled,
-        leave_out=request.leave_out,
-        data_format=request.data_format,
-        sample_rate=request.sample_rate,
-    )
+    pool = None if request.pool is None else Path(request.pool)
+    return read_sources(request.source, pool, unlabelled=request.unlabelled, leave_out=tuple(request.leave_out))
 
 
 def _check_fit(request: TeachRequest, sources: Sources) -> None:
@@ -182,7 +151,7 @@ def _make_index(request: TeachRequest, teacher: Teacher, sources: Sources) -> St
         raise UsageError(f"--hop {hop_s:g}: expected more than 0 and at most the window, {request.window_s:g} s")
     label_map = None
     if request.label_map is not None:
-        label_map = read_label_map(request.label_map, teacher.labels)
+        label_map = read_label_map(Path(request.label_map), teacher.labels)
     elif sources.manifest is not None and not request.fit:
         label_map = same_names(sources.manifest.labels, teacher.labels)
     return StoreIndex(
@@ -234,7 +203,7 @@ def _plan(index: StoreIndex, sources: Sources) -> dict[str, Any]:
 
 def _acquire_output(request: TeachRequest, plan: dict[str, Any]) -> None:
     """Take the output folder, or say why not."""
-    out, path = request.out, request.out / PLAN_FILE
+    out, path = request.folder, request.folder / PLAN_FILE
     others = [p for p in out.iterdir() if p.name != "lock"]
     if request.resume and request.overwrite:
         raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
@@ -306,13 +275,13 @@ class LabellingJob:
                 self._reader = _cached_reader(self.sources, rate)
             made = [_cut(mixed.make(mixed.draw(i), self._reader.read, rate), rate, self.index) for i in items]
             shard = _score(self.teacher, made, [mixed.rules.clip_s] * len(made), index=self.index)
-        return write_shard(self.request.out, number, shard)
+        return write_shard(self.request.folder, number, shard)
 
     def _mixtures(self) -> MixtureSources:
         """Return what mixtures are made of: the recordings that could be heard, by the shards that are on the disk."""
         rules = self.index.mixtures
         if self._mixed is None and rules is not None:
-            facts = [_facts(self.request.out, number) for number in self.of_recordings]
+            facts = [_facts(self.request.folder, number) for number in self.of_recordings]
             usable = [i for i, count in enumerate(n for f in facts for n in f["windows"]) if count]
             self._mixed = _mixture_sources(self.sources, usable, rules)
         if self._mixed is None:
@@ -352,12 +321,12 @@ def _label_all(hearing: LabellingJob, progress: Progress, spread: Spread | None)
         first = next(e for f in heard for e in f["errors"])
         raise DataError(f"not one recording of {request.audio} can be heard", [first])
     mixed = _shards(hearing, hearing.of_mixtures, progress, spread)
-    return write_index(request.out, index, [item_key(clip) for clip in hearing.sources.clips], [*heard, *mixed])
+    return write_index(request.folder, index, [item_key(clip) for clip in hearing.sources.clips], [*heard, *mixed])
 
 
 def _shards(hearing: LabellingJob, numbers: range, progress: Progress, spread: Spread | None) -> list[dict[str, Any]]:
     """Return the facts of some shards, in order, after making those that are missing."""
-    there = {number: read_shard_facts(hearing.request.out, number) for number in numbers}
+    there = {number: read_shard_facts(hearing.request.folder, number) for number in numbers}
     facts = {number: found for number, found in there.items() if found is not None}
     missing = [number for number in numbers if number not in facts]
 
@@ -454,7 +423,7 @@ def _write_tables(request: TeachRequest, store: SoftStore, sources: Sources, pro
                 continue
             head = fit_head(vectors[heard], targets[heard], manifest.task)
             name = LABELS_FILE if fold is None else f"labels-without-fold-{fold}.csv"
-            write_soft_csv(request.out / name, keys, manifest.labels, head(vectors))
+            write_soft_csv(request.folder / name, keys, manifest.labels, head(vectors))
         return
     single = manifest is not None and manifest.task == "single" and store.index.map is not None
     values = []
@@ -466,7 +435,7 @@ def _write_tables(request: TeachRequest, store: SoftStore, sources: Sources, pro
         progress.notice("one class a clip: the mapped scores in labels.csv are divided by their sum")
         table = table / np.maximum(table.sum(1, keepdims=True), 1e-9)
     labels = store.class_scores(store.scores[:1])[0]
-    write_soft_csv(request.out / LABELS_FILE, keys, labels, table)
+    write_soft_csv(request.folder / LABELS_FILE, keys, labels, table)
 
 
 def clip_mean(values: FloatArray, first: int, count: int) -> FloatArray:

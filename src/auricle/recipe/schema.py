@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
-from auricle.errors import ConfigError
+from auricle.errors import ConfigError, UsageError
 from auricle.recipe.network import (
     NetworkOptions,
     options_class,
@@ -163,6 +163,25 @@ class TeacherSection(Section):
     )
 
 
+class InitSection(Section):
+    """What training begins with."""
+
+    model: str = Field(
+        "none",
+        min_length=1,
+        description="Weights to begin with: a model folder, a built-in model by name, or for `mobilecrnn` and "
+        "`efficientat` a published checkpoint (`.pt`); `none` begins at random.",
+    )
+    new_head: bool = Field(
+        False, description="Leave out the last layer of `init.model`, which knows other classes: it begins at random."
+    )
+
+    @property
+    def given(self) -> bool:
+        """Whether training begins with weights of another model."""
+        return self.model != "none"
+
+
 class LossSection(Section):
     """What training minimises, beside what a teacher adds."""
 
@@ -237,6 +256,7 @@ class Recipe(Section):
     frontend: FrontendSection = FrontendSection()
     data: DataSection = DataSection()
     augment: AugmentSection = AugmentSection()
+    init: InitSection = InitSection()
     teacher: TeacherSection = TeacherSection()
     loss: LossSection = LossSection()
     optim: OptimSection = OptimSection()
@@ -269,6 +289,10 @@ class Recipe(Section):
         for name, pair, least in (("speed", a.speed, 0.25), ("noise_snr_db", a.noise_snr_db, -math.inf)):
             if pair is not None and not least <= pair[0] <= pair[1]:
                 problems.append(f"augment.{name} {list(pair)} is not a range from low to high")
+        if self.init.new_head and not self.init.given:
+            problems.append(
+                "init.new_head is for init.model, which is none; give the model to begin with (--init MODEL)"
+            )
         problems += unused_keys(self)
         problems += self.model.problems(self)
         if problems:
@@ -374,20 +398,25 @@ def make_recipe(values: Mapping[str, Any] | None, where: str = "the recipe") -> 
         raise ConfigError(f"{where} has settings that cannot be used", _explain(error, network)) from error
 
 
-def _set_path(values: dict[str, Any], assignment: str) -> None:
+def _assign(values: dict[str, Any], assignment: str) -> None:
     """Apply one ``a.b=c`` to a nested dictionary."""
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
         raise ConfigError(
             "an override cannot be read", [f"{assignment!r}: expected name=value, such as optim.epochs=20"]
         )
-    *parents, last = key.strip().split(".")
+    _set_path(values, key.strip(), parse_yaml(text, f"the value of {key.strip()}"), assignment)
+
+
+def _set_path(values: dict[str, Any], key: str, value: Any, shown: str) -> None:
+    """Set ``a.b`` in a nested dictionary; ``shown`` is what the user wrote."""
+    *parents, last = key.split(".")
     for parent in parents:
         inner = values.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise ConfigError("an override cannot be read", [f"{assignment!r}: {parent} is a value, not a section"])
+            raise ConfigError("an override cannot be read", [f"{shown!r}: {parent} is a value, not a section"])
         values = inner
-    values[last] = parse_yaml(text, f"the value of {key.strip()}")
+    values[last] = value
 
 
 def _join(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -430,14 +459,38 @@ def load_recipe(
 
 
 def read_values(
-    path: str | Path | None = None, overrides: Iterable[str] = (), base: Mapping[str, Any] | None = None
+    path: str | Path | None = None,
+    overrides: Iterable[str] = (),
+    base: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Read what ``load_recipe`` checks, as nested dictionaries; arguments as there."""
+    """Read what ``load_recipe`` checks, as nested dictionaries; ``settings`` by key (``a.b``) go over all others."""
     values = _join({}, {} if base is None else base)
     values = _join(values, {} if path is None else _read_yaml(Path(path)))
     for assignment in overrides:
-        _set_path(values, assignment)
+        _assign(values, assignment)
+    for key, value in ({} if settings is None else settings).items():
+        _set_path(values, key, value, f"{key}={value}")
     return values
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with some keys (``a.b``) changed; raises ``ConfigError`` where they do not go together."""
+    nested = recipe.model_dump()
+    for key, value in values.items():
+        _set_path(nested, key, value, f"{key}={value}")
+    return make_recipe(nested)
+
+
+def stored_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe that an earlier version stored as this one would: keys that it did not have take their defaults.
+
+    One that cannot be read any more comes back as it is.
+    """
+    try:
+        return make_recipe(values).model_dump(mode="json")
+    except UsageError:
+        return dict(values)
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -30,7 +30,7 @@ from auricle.scale.cluster import joined_cluster
 
 if TYPE_CHECKING:
     from auricle.progress import Progress
-    from auricle.training.run import Request
+    from auricle.training.run import Run
 
 #: Ray Train's own files, inside the run's folder while it lasts.
 RAY_FOLDER = "ray"
@@ -39,7 +39,7 @@ _POLL_S = 0.1
 _PATIENCE = timedelta(hours=24)
 
 
-def train_on_cluster(request: Request, workers: int, progress: Progress) -> RunResult:
+def train_on_cluster(run: Run, workers: int, progress: Progress) -> RunResult:
     """Train with several workers of a Ray cluster; see ``training.run.run_training``.
 
     Raises:
@@ -48,35 +48,35 @@ def train_on_cluster(request: Request, workers: int, progress: Progress) -> RunR
     from ray.util.queue import Queue  # noqa: PLC0415 (the extra `scale`; what follows, the extra `train`)
 
     from auricle.signals import STOP_FILE  # noqa: PLC0415
-    from auricle.training.run import RUN_FOLDER, acquire_output, stored_result  # noqa: PLC0415
+    from auricle.training.run import acquire_output, stored_result  # noqa: PLC0415
 
-    run_folder = request.out / RUN_FOLDER
+    run_folder = run.folder
     with ExitStack() as stack:
-        acquire_output(request, stack)
+        acquire_output(run, stack)
         ray = stack.enter_context(joined_cluster(workers))
         stack.enter_context(_stopping_by_file(run_folder / STOP_FILE))
         stack.callback(shutil.rmtree, run_folder / RAY_FOLDER, ignore_errors=True)
         shutil.rmtree(run_folder / RAY_FOLDER, ignore_errors=True)  # of a run that was killed: it would be restored
         told = Queue(actor_options={"num_cpus": 0})
-        trainer = _trainer(ray, request, workers, told, run_folder)
+        trainer = _trainer(ray, run, workers, told, run_folder)
         with ThreadPoolExecutor(1) as pool:  # in the main thread, Ray Train would take our signals
             future = pool.submit(trainer.fit)
             _listen(future, told, progress)
         require_success(future)
-        return stored_result(request.out)
+        return stored_result(run.out)
 
 
-def _trainer(ray: Any, request: Request, workers: int, told: Any, folder: Path) -> Any:
+def _trainer(ray: Any, run: Run, workers: int, told: Any, folder: Path) -> Any:
     """Return what starts the workers: one processor each, and a GPU where there is one for all of them."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig  # noqa: PLC0415
     from ray.train.torch import TorchConfig, TorchTrainer  # noqa: PLC0415
 
     logging.getLogger("ray.train").setLevel(logging.ERROR)
-    gpus = request.recipe.run.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= workers
+    gpus = run.recipe.run.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= workers
     backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
     return TorchTrainer(
         _train_one,
-        train_loop_config={"request": request, "told": told, "folder": str(Path.cwd())},
+        train_loop_config={"run": run, "told": told, "folder": str(Path.cwd())},
         torch_config=TorchConfig(backend=backend, timeout_s=int(_PATIENCE.total_seconds())),
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=bool(gpus)),
         run_config=RunConfig(
@@ -95,7 +95,7 @@ def _train_one(config: dict[str, Any]) -> None:
 
     os.chdir(config["folder"])  # paths may be relative to where the user is
     with join_group() as group:
-        train_in_acquired(config["request"], Telling(_Mail(config["told"])), group)
+        train_in_acquired(config["run"], Telling(_Mail(config["told"])), group)
 
 
 class _Mail:

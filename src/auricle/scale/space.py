@@ -18,17 +18,20 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from auricle.errors import ConfigError
-from auricle.recipe.schema import Recipe, make_recipe, read_values
+from auricle.recipe.requests import PathLike
+from auricle.recipe.schema import Recipe, make_recipe, with_values
 from auricle.registry import nearest
 
 #: These decide which clips are dev, or how long a trial may go on: figures of trials could not be compared.
-FIXED = ("task", "seed", "data.dev_fraction", "data.negatives", "run")
+FIXED = (
+    *("task", "seed", "run", "data.negatives", "data.exclude_systems"),
+    *("data.dev", "data.dev_fraction", "data.dev_systems"),
+)
 
 
 class Range(BaseModel):
@@ -107,18 +110,27 @@ class Sweep:
         return {"recipe": self.recipe.model_dump(mode="json"), "sweep": section}
 
 
-def read_sweep(path: str | Path, overrides: Iterable[str] = (), *, trials: int | None = None) -> Sweep:
+def read_sweep(
+    path: PathLike,
+    overrides: Iterable[str] = (),
+    *,
+    trials: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Sweep:
     """Read a recipe with a section ``sweep``.
 
     Args:
         path: YAML file.
         overrides: ``a.b=c`` over the shared recipe.
         trials: over the file's own number.
+        settings: values by key, over the shared recipe and ``overrides``.
 
     Raises:
         ConfigError: with every problem: unknown keys, values that no recipe takes, ranges upside down.
     """
-    values = read_values(path, overrides)
+    from auricle.training.run import request_values  # noqa: PLC0415 (the extra `train`)
+
+    values = request_values("crnn", path, overrides, settings)
     raw = values.pop("sweep", None)
     recipe = make_recipe(values, f"the recipe {path}")
     if raw is None:
@@ -138,18 +150,6 @@ def read_sweep(path: str | Path, overrides: Iterable[str] = (), *, trials: int |
     if problems:
         raise ConfigError(f"the section sweep of {path} cannot be used", problems)
     return Sweep(recipe, section, axes)
-
-
-def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with some keys changed; raises ``ConfigError`` where they do not go together."""
-    nested = recipe.model_dump()
-    for key, value in values.items():
-        *parents, last = key.split(".")
-        section = nested
-        for parent in parents:
-            section = section[parent]
-        section[last] = value
-    return make_recipe(nested)
 
 
 def _axes(key: str, spec: Range | list[Any], recipe: Recipe, problems: list[str]) -> Iterator[Axis]:

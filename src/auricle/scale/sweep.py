@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from auricle.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
 from auricle.files import FolderLock, atomic_write, read_json, write_json
-from auricle.recipe.schema import Recipe, dump_recipe
-from auricle.scale.space import Axis, Sweep, with_values
+from auricle.recipe.schema import Recipe, dump_recipe, stored_recipe, with_values
+from auricle.scale.space import Axis, Sweep
 
 if TYPE_CHECKING:
     import optuna
@@ -111,6 +111,8 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
     """
     import optuna  # noqa: PLC0415 (the extra `train`)
 
+    if sweep.recipe.data.dev == "none":
+        raise UsageError("a sweep compares trials on dev clips, and data.dev none leaves it none; give given or inside")
     _acquire_output(out, resume=resume)
     with FolderLock(out):
         _describe(sweep, manifest, out)
@@ -142,6 +144,7 @@ def _describe(sweep: Sweep, manifest: Manifest, out: Path) -> None:
         write_json(path, now)
         return
     before = read_json(path)
+    before = {**before, "recipe": stored_recipe(before["recipe"])}
     if before != now:
         other = [name for name in now if before.get(name) != now[name]]
         raise RunError(
@@ -228,16 +231,13 @@ class _Search:
         """Train one trial, or go on with it; returns its best dev score."""
         import optuna  # noqa: PLC0415 (with what follows, the extra `train`)
 
-        from auricle.data.splits import make_split  # noqa: PLC0415
         from auricle.progress import Relay  # noqa: PLC0415
         from auricle.training.checkpoint import State, last_good_state  # noqa: PLC0415
-        from auricle.training.preparation import prepare  # noqa: PLC0415
+        from auricle.training.preparation import prepare_run  # noqa: PLC0415
         from auricle.training.run import fit  # noqa: PLC0415
 
-        material = prepare(self.manifest, recipe, self.progress)
-        split = make_split(material.manifest, dev_fraction=recipe.data.dev_fraction, seed=recipe.seed)
-        if len(split.dev) == 0:
-            raise UsageError(f"a sweep compares trials on dev clips, and {self.manifest.root} has none; add a dev part")
+        prepared = prepare_run(self.manifest, recipe, self.progress)
+        material, split = prepared.material, prepared.split
         self.study.set_user_attr("n_dev", len(split.dev))
         folder.mkdir(parents=True, exist_ok=True)
         # sweep.json says that recipe and data are the same

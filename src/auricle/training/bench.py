@@ -27,13 +27,14 @@ from auricle.errors import DataError
 from auricle.nn.losses import clip_losses, total_loss
 from auricle.nn.networks import Network, build_network
 from auricle.progress import Progress
-from auricle.recipe.schema import Recipe, make_recipe
+from auricle.recipe.requests import DataSource
+from auricle.recipe.schema import Recipe, with_values
 from auricle.timeline import seconds_to_samples
 from auricle.training.checkpoint import State
 from auricle.training.devices import fabric_precision
 from auricle.training.loop import SLOW_STEP_S, Loop
 from auricle.training.phases import Phases
-from auricle.training.preparation import Material, prepare, read_training_data, training_set
+from auricle.training.preparation import Material, prepare_run, training_set
 
 #: What a step consists of, in its order.
 STEP_PHASES = ("data", "forward", "backward", "optimiser")
@@ -168,8 +169,7 @@ def count_gflop(network: Network, recipe: Recipe, labels: int) -> float:
 def bench_recipes(
     recipes: Mapping[str, Recipe],
     *,
-    data: Path | None,
-    data_format: str,
+    data: DataSource | None,
     batch_sizes: Sequence[int] | None,
     precisions: Sequence[str] | None,
     steps: int,
@@ -193,18 +193,8 @@ def bench_recipes(
                 notice(f"{name}: {runs[-1].step_s:.1f} s a step, so no other batch size is tried")
                 break
             notice(f"{name}: batches of {size}, {kind} ...")
-            values = recipe.model_dump()
-            values["data"]["batch_size"], values["run"]["precision"] = size, kind
-            run = bench_training(
-                name,
-                make_recipe(values),
-                data=data,
-                data_format=data_format,
-                steps=steps,
-                warm_up=warm_up,
-                peaks=peaks,
-            )
-            runs.append(run)
+            measured = with_values(recipe, {"data.batch_size": size, "run.precision": kind})
+            runs.append(bench_training(name, measured, data=data, steps=steps, warm_up=warm_up, peaks=peaks))
     return TrainingBench(tuple(runs), peaks, torch.get_num_threads(), load)
 
 
@@ -226,10 +216,8 @@ def _run(material: Material, folder: Path, steps: int) -> _Watch:
         problem = f"{len(material.manifest)} clips do not fill a batch of {size}; lower --batch-size"
         raise DataError(f"{material.manifest.root} is too small to measure this", [problem])
     epoch = steps if len(material.manifest) >= size * steps else 1
-    values = material.recipe.model_dump()
-    values["optim"]["epochs"] = steps // epoch
-    values["run"].update(early_stop=None, checkpoint_every_s=1e9, checkpoint_every_steps=None)
-    recipe = make_recipe(values)
+    never = {"run.early_stop": None, "run.checkpoint_every_s": 1e9, "run.checkpoint_every_steps": None}
+    recipe = with_values(material.recipe, {"optim.epochs": steps // epoch, **never})
     folder.mkdir()
     torch.manual_seed(recipe.seed)
     watch = _Watch()
@@ -253,8 +241,7 @@ def bench_training(
     name: str,
     recipe: Recipe,
     *,
-    data: Path | None,
-    data_format: str,
+    data: DataSource | None,
     steps: int,
     warm_up: int,
     peaks: Mapping[str, float],
@@ -265,7 +252,6 @@ def bench_training(
         name: of the recipe.
         recipe: as for training; its ``data.batch_size`` and ``data.clip_s`` count.
         data: a data set; None takes noise.
-        data_format: its form, or ``auto``.
         steps: to time.
         warm_up: steps before them.
         peaks: GFLOP/s of the machine by Fabric's name of the precision.
@@ -277,10 +263,9 @@ def bench_training(
         folder = Path(temporary)
         if data is None:
             d = recipe.data
-            data = write_noise(folder / "noise", 2 * d.batch_size, d.clip_s, recipe.frontend.sample_rate)
-        material = prepare(
-            read_training_data(data, recipe, data_format=data_format), recipe, Progress(), cache_folder=folder / "cache"
-        )
+            noise = write_noise(folder / "noise", 2 * d.batch_size, d.clip_s, recipe.frontend.sample_rate)
+            data = DataSource(noise)
+        material = prepare_run(data, recipe, Progress(), cache_folder=folder / "cache").material
         watch = _run(material, folder / "run", steps + warm_up)
     times = [sum(step.values()) for step in watch.steps[warm_up:]]
     recipe = material.recipe

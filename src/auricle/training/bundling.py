@@ -234,9 +234,10 @@ def make_spec(
 def shown_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return what a model folder says of its recipe: folders by their names, not where they lie on this machine."""
     values: dict[str, Any] = recipe.model_dump(mode="json")
-    for key in ("labels", "pool"):
-        where = values["teacher"][key]
-        values["teacher"][key] = None if where is None else Path(where).name
+    for section, key in (("teacher", "labels"), ("teacher", "pool"), ("init", "model")):
+        where = values[section][key]
+        if where is not None and not where.startswith("hf:"):
+            values[section][key] = Path(where).name
     return values
 
 

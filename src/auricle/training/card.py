@@ -51,6 +51,7 @@ def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], t
         f"negatives, data hash `{provenance.data_hash[:16]}`), seed {', '.join(map(str, provenance.seeds))}.",
         f"Licence of the data: {provenance.license or 'not stated'}. {provenance.attribution}".rstrip(),
         "",
+        *_init_lines(spec),
         *_teacher_lines(spec),
         *_voice_lines(spec),
         "## Limits",
@@ -88,6 +89,15 @@ def front_matter(spec: BundleSpec, data_name: str, metrics: Mapping[str, Interva
         }
         values["model-index"] = [{"name": spec.name, "results": [result]}]
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _init_lines(spec: BundleSpec) -> list[str]:
+    """Return which weights training began with; nothing where it began at random."""
+    init = spec.provenance.recipe.get("init")
+    if not isinstance(init, dict) or init["model"] == "none":
+        return []
+    new_head = " and a new last layer" if init["new_head"] else ""
+    return [f"Training began with the weights of `{init['model']}`{new_head}.", ""]
 
 
 def _teacher_lines(spec: BundleSpec) -> list[str]:

@@ -25,14 +25,14 @@ from auricle.errors import RunError, TrainingError
 from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
 from auricle.progress import Progress
-from auricle.recipe.schema import Recipe, dump_recipe, make_recipe
+from auricle.recipe.schema import Recipe, dump_recipe, stored_recipe, with_values
 from auricle.results import FloatArray, Interval
 from auricle.runtime.detector import load
 from auricle.training.bundling import Trained, finish, score_held_out
 from auricle.training.loop import final_weights
-from auricle.training.preparation import prepare
+from auricle.training.preparation import prepare_run
 from auricle.training.resume import interrupted_state
-from auricle.training.run import Start, fit
+from auricle.training.run import fit
 
 NO_DEV = np.zeros(0, np.int64)
 
@@ -89,7 +89,6 @@ def run_crossval(
     out: Path,
     jobs: int,
     progress: Progress,
-    start: Start | None = None,
 ) -> CrossvalResult:
     """Cross-validate a recipe; what is finished in ``out`` is kept and not trained again.
 
@@ -100,11 +99,10 @@ def run_crossval(
         out: gets ``fold<K>/`` (``seed<S>/fold<K>/`` for several seeds) and ``results.json``.
         jobs: folds trained at once, each with an equal share of the cores.
         progress: listener; with several jobs it hears of folds only.
-        start: weights that every fold begins with; they must not have heard any of its clips.
     """
     with FolderLock(out):
-        _acquire_output(out, manifest, recipe, start)
-        material = prepare(manifest, recipe, progress)  # decodes once, for all jobs
+        _acquire_output(out, manifest, recipe)
+        material = prepare_run(manifest, recipe, progress).material  # decodes once, for all jobs
         folds = crossval_folds(material.manifest)
         todo = [
             Job(fold, seed, (out if len(seeds) == 1 else out / f"seed{seed}") / f"fold{_file_name(fold.name)}")
@@ -112,7 +110,7 @@ def run_crossval(
             for fold in folds
         ]
         waiting = [job for job in todo if not (job.folder / "scores.npz").is_file()]
-        _run_all(waiting, manifest, recipe, jobs, progress, start)
+        _run_all(waiting, manifest, recipe, jobs, progress)
         result = _pool(todo, material.manifest, material.targets, material.recipe, seeds)
         write_json(out / "results.json", result.to_dict())
     return result
@@ -123,33 +121,35 @@ def _file_name(fold: str) -> str:
     return re.sub(r"[^\w.-]", "_", fold)
 
 
-def _acquire_output(out: Path, manifest: Manifest, recipe: Recipe, start: Start | None) -> None:
+def _acquire_output(out: Path, manifest: Manifest, recipe: Recipe) -> None:
     """Refuse to mix the folds of two recipes or data sets in one folder."""
     identity = {"recipe": recipe.model_dump(mode="json"), "data_hash": manifest.data_hash}
-    if start is not None:
-        identity["start"] = {"model": start.model, "new_head": start.new_head}
     path = out / "crossval.json"
-    if path.is_file() and read_json(path) != identity:
+    if path.is_file() and _stored_identity(path) != identity:
         raise RunError(f"{out} holds a cross-validation of other data or another recipe; choose another folder")
     write_json(path, identity)
 
 
-def _run_all(
-    jobs: Sequence[Job], manifest: Manifest, recipe: Recipe, workers: int, progress: Progress, start: Start | None
-) -> None:
+def _stored_identity(path: Path) -> dict[str, Any]:
+    """Return what a folder was begun with; until version 0.2 its initial weights stood beside the recipe."""
+    stored = read_json(path)
+    init = stored.pop("start", None)
+    recipe = stored["recipe"] if init is None else {**stored["recipe"], "init": init}
+    return {**stored, "recipe": stored_recipe(recipe)}
+
+
+def _run_all(jobs: Sequence[Job], manifest: Manifest, recipe: Recipe, workers: int, progress: Progress) -> None:
     if workers <= 1 or len(jobs) <= 1:
         for number, job in enumerate(jobs, 1):
             progress.notice(f"fold {job.fold.name}, seed {job.seed} ({number} of {len(jobs)})")
-            train_fold(job, manifest, recipe, progress, start)
+            train_fold(job, manifest, recipe, progress)
         return
     # Side by side, each fold has its share of the cores: more threads than cores make all of them slower.
     threads = max(1, _cores() // workers)
-    values = recipe.model_dump()
-    values["run"]["threads"] = threads if recipe.run.threads is None else recipe.run.threads
-    values["data"]["workers"] = 0
-    share = make_recipe(values)
+    threads = threads if recipe.run.threads is None else recipe.run.threads
+    share = with_values(recipe, {"run.threads": threads, "data.workers": 0})
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(train_fold, job, manifest, share, Progress(), start): job for job in jobs}
+        waiting = {pool.submit(train_fold, job, manifest, share, Progress()): job for job in jobs}
         try:
             for number, future in enumerate(as_completed(waiting), 1):
                 job = waiting[future]
@@ -176,10 +176,9 @@ def _cores() -> int:
     return 1 if count is None else count
 
 
-def train_fold(job: Job, manifest: Manifest, recipe: Recipe, progress: Progress, start: Start | None = None) -> str:
+def train_fold(job: Job, manifest: Manifest, recipe: Recipe, progress: Progress) -> str:
     """Train one fold into its folder and store the scores of its test clips; returns the figure as text."""
-    recipe = make_recipe({**recipe.model_dump(), "seed": job.seed})
-    material = prepare(manifest, recipe, Progress())
+    material = prepare_run(manifest, with_values(recipe, {"seed": job.seed}), Progress()).material
     run_folder = job.folder / "run"
     run_folder.mkdir(parents=True, exist_ok=True)
     for folder in (job.folder, run_folder, run_folder / "checkpoints"):
@@ -187,7 +186,7 @@ def train_fold(job: Job, manifest: Manifest, recipe: Recipe, progress: Progress,
     atomic_write(run_folder / "recipe.yaml", dump_recipe(material.recipe).encode())
     split = Split(job.fold.train, NO_DEV, job.fold.test)
     state = interrupted_state(run_folder, material, job.fold.name, progress.notice)
-    state = fit(material, split, run_folder, state, progress, start)
+    state = fit(material, split, run_folder, state, progress)
     trained = Trained(final_weights(state, selected=False), material, job.seed)
     finish(job.folder, trained, job.fold.train, NO_DEV, {})
     scores = score_held_out(job.folder, trained, job.fold.test)

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,12 @@ from auricle.data.balance import class_weights, group_weights, sampler_weights
 from auricle.data.formats.registry import read_manifest
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.soft_labels import attach_soft_labels, read_soft_labels
-from auricle.data.splits import check_trainable, without_systems
+from auricle.data.splits import Split, check_trainable, make_split, without_systems
 from auricle.distill.store import open_store
 from auricle.distill.targets import SoftLabelDataset, make_training_items, read_soft_label_dataset, teacher_manifest
 from auricle.errors import ConfigError, DataError, InputError
 from auricle.progress import Progress
+from auricle.recipe.requests import DataSource
 from auricle.recipe.schema import Recipe, make_recipe
 from auricle.results import FloatArray
 from auricle.training.distributed import Group
@@ -76,28 +77,72 @@ class Material:
         )
 
 
-def read_training_data(
-    data: str | Path,
+@dataclass(frozen=True)
+class PreparedRun:
+    """A data set and what a run makes of it.
+
+    Attributes:
+        material: decoded, with its labels joined.
+        test_fold: the fold that is held out.
+    """
+
+    material: Material
+    test_fold: str | None = None
+
+    @cached_property
+    def split(self) -> Split:
+        """Which clips train, select and test, as the recipe says."""
+        data = self.material.recipe.data
+        return make_split(
+            self.material.manifest,
+            test_fold=self.test_fold,
+            dev=data.dev,
+            dev_fraction=data.dev_fraction,
+            dev_systems=data.dev_systems,
+            seed=self.material.recipe.seed,
+        )
+
+
+def prepare_run(
+    data: DataSource | Manifest,
     recipe: Recipe,
+    progress: Progress,
     *,
-    data_format: str = "auto",
-    sample_rate: int | None = None,
-    soft: str | Path | None = None,
-) -> Manifest:
+    test_fold: str | None = None,
+    cache_folder: Path | None = None,
+) -> PreparedRun:
+    """Read a data set, check it, decode it, join its labels: what every run begins with, whoever asks for it.
+
+    Args:
+        data: where it lies, or what ``read_training_data`` read: many runs of one data set read it once.
+        recipe: every choice of the run.
+        progress: is told what is noticed.
+        test_fold: fold to hold out.
+        cache_folder: where decoded waveforms are kept; the user's if None.
+    """
+    manifest = read_training_data(data, recipe, progress) if isinstance(data, DataSource) else data
+    return PreparedRun(prepare(manifest, recipe, progress, cache_folder=cache_folder), test_fold)
+
+
+def read_training_data(data: DataSource | str | Path, recipe: Recipe, progress: Progress | None = None) -> Manifest:
     """Read a data set of any form and join soft labels of a table to it; decodes nothing.
 
     The soft labels of a folder are joined in ``prepare``; here they only make a data set of unlabelled recordings.
     """
-    soft = recipe.teacher.labels if soft is None else soft
-    folder = Path(soft) if soft is not None and Path(soft).is_dir() else None
+    source = data if isinstance(data, DataSource) else DataSource(Path(data))
+    soft = None if recipe.teacher.labels is None else Path(recipe.teacher.labels)
+    folder = soft if soft is not None and soft.is_dir() else None
     if folder is not None and not open_store(folder).index.parts:
-        return teacher_manifest(folder, Path(data))
-    manifest = read_manifest(data, data_format=data_format, sample_rate=sample_rate, task=recipe.task)
+        return teacher_manifest(folder, source.path)
+    manifest = read_manifest(source.path, data_format=source.format, sample_rate=source.sample_rate, task=recipe.task)
     if recipe.data.exclude_systems:
         manifest = without_systems(manifest, recipe.data.exclude_systems)
     if soft is not None and folder is None:
-        manifest = attach_soft_labels(manifest, read_soft_labels(Path(soft), task=manifest.task))
+        manifest = attach_soft_labels(manifest, read_soft_labels(soft, task=manifest.task))
     check_trainable(manifest)
+    if progress is not None:
+        for note in manifest.notes:
+            progress.notice(note)
     return manifest
 
 
@@ -124,14 +169,6 @@ def prepare(manifest: Manifest, recipe: Recipe, progress: Progress, *, cache_fol
     targets = _join_targets(manifest, recipe.teacher.soft_weight)
     soft_labels = None if soft_labels is None else replace(soft_labels, manifest=manifest)
     return Material(manifest, recipe, reader, target, targets, skipped, soft_labels)
-
-
-def with_soft(recipe: Recipe, soft: str | os.PathLike[str] | None) -> Recipe:
-    """Return the recipe with the folder of soft labels that a caller named; tables are joined to the data instead."""
-    if soft is None or not Path(soft).is_dir():
-        return recipe
-    values = recipe.model_dump()
-    return make_recipe({**values, "teacher": {**values["teacher"], "labels": str(soft)}})
 
 
 def _read_soft_label_dataset(manifest: Manifest, recipe: Recipe) -> SoftLabelDataset | None:

@@ -50,8 +50,14 @@ def fingerprint(material: Material, test_fold: str | None = None) -> dict[str, A
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return in what two fingerprints differ, a line each; what an earlier version did not note cannot differ."""
-    known = {key: value for key, value in now.items() if key in before}
-    return [line.removeprefix("recipe.") for line in json_differences(before, known)]
+    return [line.removeprefix("recipe.") for line in json_differences(before, _noted(before, now))]
+
+
+def _noted(before: Any, now: Any) -> Any:
+    """Return what is now, without the keys that an earlier version did not note."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return now
+    return {key: _noted(before[key], value) for key, value in now.items() if key in before}
 
 
 def _content_digest(material: Material) -> str:
@@ -136,8 +142,9 @@ def fork_state(
         train_clips: how many of its clips it trains on.
 
     Raises:
-        RunError: the classes or the shapes of the weights differ.
+        RunError: the classes, the initial weights or the shapes of the weights differ.
     """
+    _require_same_init(source, differences)
     _require_same_network(source, state, material)
     if any(difference.startswith(_ORDER) for difference in differences):
         recipe = material.recipe
@@ -154,6 +161,16 @@ def fork_state(
     )
     save_checkpoint(folder / "checkpoints", state)
     return state
+
+
+def _require_same_init(source: Path, differences: Sequence[str]) -> None:
+    """Refuse to write down other initial weights than those that the run began with."""
+    changed = [difference for difference in differences if difference.startswith("init.")]
+    if changed:
+        raise RunError(
+            f"{source} cannot be forked: its weights began otherwise ({'; '.join(changed)}); "
+            "give the same init.model and init.new_head, or train anew"
+        )
 
 
 def _require_same_network(source: Path, state: State, material: Material) -> None:

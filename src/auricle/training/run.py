@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from auricle.data.splits import Split, make_split
+from auricle.data.splits import Split
 from auricle.errors import RunError
 from auricle.evaluation.report import make_report
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
 from auricle.nn.networks import Network, build_network
 from auricle.progress import Progress
-from auricle.recipe.schema import Recipe, dump_recipe, load_recipe, read_values
+from auricle.recipe.options import recipe_settings
+from auricle.recipe.requests import RecipeFileOptions, TrainRequest
+from auricle.recipe.schema import Recipe, dump_recipe, make_recipe, read_values
 from auricle.results import Interval, Report, RunResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.spec import LlrPart
@@ -33,7 +36,7 @@ from auricle.training.fit_statistics import fit_texture
 from auricle.training.guards import constant_scores
 from auricle.training.init_weights import begin_at_prior, initial_weights
 from auricle.training.loop import Loop, final_weights
-from auricle.training.preparation import Material, prepare, read_training_data, rebuild_cache, training_set, with_soft
+from auricle.training.preparation import Material, prepare_run, rebuild_cache, training_set
 from auricle.training.resume import differences, fingerprint, fork_state, load_source
 from auricle.training.spoof_calibration import calibrate_inside, wants_calibration
 
@@ -46,46 +49,66 @@ KEPT = ("lock", "ray")
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a caller asks of a run; see ``api.train`` for the meaning of each field.
+class Run:
+    """A request to train, with its recipe read. A fork goes from ``source`` to ``out``."""
 
-    A fork goes from ``source`` to ``out``.
-    """
-
-    data: str | Path
-    out: Path
+    request: TrainRequest
     recipe: Recipe
-    data_format: str = "auto"
-    sample_rate: int | None = None
-    soft: str | Path | None = None
-    test_fold: str | None = None
-    resume: bool = False
-    overwrite: bool = False
-    source: Path | None = None
-    init: str | None = None
-    new_head: bool = False
+
+    @property
+    def out(self) -> Path:
+        """The folder of the model."""
+        return Path(self.request.out if self.request.fork is None else self.request.fork)
+
+    @property
+    def source(self) -> Path | None:
+        """The folder of the run that is forked."""
+        return None if self.request.fork is None else Path(self.request.out)
+
+    @property
+    def folder(self) -> Path:
+        """What the run keeps for itself, inside the folder of the model."""
+        return self.out / RUN_FOLDER
 
 
-@dataclass(frozen=True)
-class Start:
-    """Weights to begin with: of which model, and whether its last layer starts anew."""
-
-    model: str
-    new_head: bool = False
+def open_run(request: TrainRequest) -> Run:
+    """Read the recipe of a request."""
+    return Run(request, recipe_of(request))
 
 
-def make_request_recipe(model: str, recipe: str | Path | None, overrides: Iterable[str], seed: int | None) -> Recipe:
-    """Return the recipe of a run: the network's own defaults, file, then ``a.b=c`` overrides, then the seed.
+def recipe_of(request: RecipeFileOptions) -> Recipe:
+    """Return the recipe that a request asks for."""
+    settings = recipe_settings(request)
+    return make_request_recipe(request.model, request.recipe, request.overrides, None, settings)
+
+
+def make_request_recipe(
+    model: str,
+    recipe: str | os.PathLike[str] | None,
+    overrides: Iterable[str],
+    seed: int | None,
+    settings: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Return a recipe: the network's own defaults, file, then ``a.b=c`` overrides, then settings by key and the seed.
 
     Where file or overrides name another network than ``model``, theirs counts, with its defaults.
     """
-    settings = [*overrides, *([] if seed is None else [f"seed={seed}"])]
-    section = read_values(recipe, settings).get("model")
+    settings = {**({} if settings is None else settings), **({} if seed is None else {"seed": seed})}
+    where = "the recipe" if recipe is None else f"the recipe {recipe}"
+    return make_recipe(request_values(model, recipe, overrides, settings), where)
+
+
+def request_values(
+    model: str, recipe: str | os.PathLike[str] | None, overrides: Iterable[str], settings: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what ``make_request_recipe`` checks, as nested dictionaries."""
+    overrides, path = list(overrides), None if recipe is None else Path(recipe)
+    section = read_values(path, overrides, settings=settings).get("model")
     name = section.get("name", model) if isinstance(section, dict) else model
-    return load_recipe(recipe, settings, base={"model": {"name": name}})
+    return read_values(path, overrides, {"model": {"name": name}}, settings)
 
 
-def run_training(request: Request, progress: Progress) -> RunResult:
+def run_training(run: Run, progress: Progress) -> RunResult:
     """Train, or go on with a run, and write the model folder.
 
     Under ``torchrun`` or Ray Train the first process reads and writes; all of them train.
@@ -98,67 +121,48 @@ def run_training(request: Request, progress: Progress) -> RunResult:
     """
     with ExitStack() as stack:
         group = stack.enter_context(join_group())
-        group.first(lambda: acquire_output(request, stack))
-        return train_in_acquired(request, progress, group)
+        group.first(lambda: acquire_output(run, stack))
+        return train_in_acquired(run, progress, group)
 
 
-def train_in_acquired(request: Request, progress: Progress, group: Group) -> RunResult:
+def train_in_acquired(run: Run, progress: Progress, group: Group) -> RunResult:
     """Train in a folder that is claimed already, by the process that leads or by one that started it."""
     listener = progress if group.leads else Progress()
-    begun = group.first(lambda: _begin(request, listener))
+    begun = group.first(lambda: _begin(run, listener))
     if isinstance(begun, RunResult):
         return begun
     material, split, state = begun
     if not group.leads:
         material = rebuild_cache(material, group)
     group.wait()
-    start = None if request.init is None else Start(request.init, request.new_head)
-    run_folder = request.out / RUN_FOLDER
-    state = fit(material, split, run_folder, state, listener, start, group)
+    state = fit(material, split, run.folder, state, listener, group)
     calibration: LlrPart | None = None
     if wants_calibration(material, split):
 
         def train_part(part: Split, folder: Path, begin: State) -> State:
-            return fit(material, part, folder, begin, listener, start, group)
+            return fit(material, part, folder, begin, listener, group)
 
-        calibration = calibrate_inside(material, split, run_folder, train_part, group, listener)
-    return group.first(lambda: _conclude(request, material, split, state, calibration))
+        calibration = calibrate_inside(material, split, run.folder, train_part, group, listener)
+    return group.first(lambda: _conclude(run, material, split, state, calibration))
 
 
-def _begin(request: Request, progress: Progress) -> RunResult | tuple[Material, Split, State]:
+def _begin(run: Run, progress: Progress) -> RunResult | tuple[Material, Split, State]:
     """Read the data; returns the result of a run that is done, else all that training needs."""
-    run_folder = request.out / RUN_FOLDER
-    finished = _already_finished(request, progress)
+    finished = _already_finished(run, progress)
     if finished is not None:
         return finished
-    manifest = read_training_data(
-        request.data,
-        request.recipe,
-        data_format=request.data_format,
-        sample_rate=request.sample_rate,
-        soft=request.soft,
-    )
-    for note in manifest.notes:
-        progress.notice(note)
-    material = prepare(manifest, with_soft(request.recipe, request.soft), progress)
-    split = make_split(
-        material.manifest,
-        test_fold=request.test_fold,
-        dev=material.recipe.data.dev,
-        dev_fraction=material.recipe.data.dev_fraction,
-        dev_systems=material.recipe.data.dev_systems,
-        seed=material.recipe.seed,
-    )
+    prepared = prepare_run(run.request.source, run.recipe, progress, test_fold=run.request.test_fold)
+    material, split = prepared.material, prepared.split
     for note in split.notes:
         progress.notice(note)
     progress.notice(
         f"{len(split.train)} clips to train, {len(split.dev)} dev, {len(split.test)} test; "
         f"{len(material.manifest.labels)} classes, task {material.recipe.task}"
     )
-    if request.overwrite:
-        _empty(request.out, run_folder)  # not earlier: data that cannot be used must not cost a model
-    state = _find_state(request, material, split, progress)
-    atomic_write(run_folder / RECIPE_FILE, dump_recipe(material.recipe).encode())
+    if run.request.overwrite:
+        _empty(run.out, run.folder)  # not earlier: data that cannot be used must not cost a model
+    state = _find_state(run, material, split, progress)
+    atomic_write(run.folder / RECIPE_FILE, dump_recipe(material.recipe).encode())
     return material, split, state
 
 
@@ -168,7 +172,6 @@ def fit(
     folder: Path,
     state: State,
     progress: Progress,
-    start: Start | None = None,
     group: Group = ALONE,
 ) -> State:
     """Run the loop over a prepared data set; returns the final state."""
@@ -179,8 +182,8 @@ def fit(
     network = build_network(recipe, len(material.manifest.labels))
     if not material.has_labels:
         begin_at_prior(network.head, material.targets[split.train])
-    if start is not None and state.step == 0:
-        initial_weights(network, start.model, material, new_head=start.new_head)
+    if recipe.init.given and state.step == 0:
+        initial_weights(network, recipe.init.model, material, new_head=recipe.init.new_head)
     if state.step == 0:
         fit_texture(network, material, split.train)
 
@@ -210,18 +213,17 @@ def fit(
     return loop.fit()
 
 
-def acquire_output(request: Request, stack: ExitStack) -> None:
+def acquire_output(run: Run, stack: ExitStack) -> None:
     """Take the output folder until ``stack`` is closed; raises ``RunError`` saying why not."""
-    out = request.out
+    request, out, run_folder, init = run.request, run.out, run.folder, run.recipe.init
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; --out takes a folder")
     if request.overwrite and request.resume:
         raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
-    if request.overwrite and request.init is not None and Path(request.init).resolve() == out.resolve():
+    if request.overwrite and init.given and Path(init.model).resolve() == out.resolve():
         raise RunError(f"--init and --out are both {out}, which --overwrite would empty first; choose another --out")
-    run_folder = out / RUN_FOLDER
-    if request.source is not None:
-        _require_forkable(request)
+    if run.source is not None:
+        _require_forkable(request, run.source)
     for folder in (out, run_folder, run_folder / CHECKPOINTS):
         sweep_orphans(folder)
     ours = (out / SPEC_FILE).is_file() or (run_folder / RECIPE_FILE).is_file()
@@ -235,14 +237,12 @@ def acquire_output(request: Request, stack: ExitStack) -> None:
     stack.enter_context(FolderLock(run_folder))
 
 
-def _require_forkable(request: Request) -> None:
+def _require_forkable(request: TrainRequest, source: Path) -> None:
     """Refuse a fork of nothing, or one that is something else at the same time."""
-    if request.resume or request.overwrite or request.init is not None:
-        raise RunError("--fork goes on with the run of --out in a new folder: leave out --resume, --overwrite, --init")
-    if request.source is not None and not (request.source / RUN_FOLDER / RECIPE_FILE).is_file():
-        raise RunError(
-            f"{request.source} holds no run; --fork takes the folder of a new one, --out that of the old one"
-        )
+    if request.resume or request.overwrite:
+        raise RunError("--fork goes on with the run of --out in a new folder: leave out --resume, --overwrite")
+    if not (source / RUN_FOLDER / RECIPE_FILE).is_file():
+        raise RunError(f"{source} holds no run; --fork takes the folder of a new one, --out that of the old one")
 
 
 def _is_fresh(out: Path, run_folder: Path) -> bool:
@@ -264,14 +264,14 @@ def _empty(out: Path, run_folder: Path) -> None:
             path.unlink()
 
 
-def _already_finished(request: Request, progress: Progress) -> RunResult | None:
+def _already_finished(run: Run, progress: Progress) -> RunResult | None:
     """Return the result of a run that is done, when asked to resume it."""
-    done = request.out / RUN_FOLDER / "result.json"
-    if not request.resume or not done.is_file() or not (request.out / SPEC_FILE).is_file():
+    done = (run.folder / "result.json").is_file() and (run.out / SPEC_FILE).is_file()
+    if not (run.request.resume and done):
         return None
-    load_bundle(request.out)
-    progress.notice(f"{request.out} is finished; nothing to do")
-    return stored_result(request.out)
+    load_bundle(run.out)
+    progress.notice(f"{run.out} is finished; nothing to do")
+    return stored_result(run.out)
 
 
 def stored_result(out: Path) -> RunResult:
@@ -288,52 +288,49 @@ def _stored_report(values: dict[str, Any]) -> Report:
     return Report(metrics, values["per_class"], values["n"], values["data_hash"], details)
 
 
-def _find_state(request: Request, material: Material, split: Split, progress: Progress) -> State:
+def _find_state(run: Run, material: Material, split: Split, progress: Progress) -> State:
     """Return the state to go on from: that of a run to fork, or of this run when resuming, else a fresh one."""
-    run_folder = request.out / RUN_FOLDER
-    fresh = State(fingerprint=fingerprint(material, request.test_fold))
-    source = request.source
+    fresh = State(fingerprint=fingerprint(material, run.request.test_fold))
+    source = run.source
     if source is not None:
         state = load_source(source, progress.notice)
         changes = differences(state.fingerprint, fresh.fingerprint)
         for change in changes:
             progress.notice(f"fork: {change}")
         clips = len(training_set(material, split.train).clips)
-        state = fork_state(source, state, run_folder, fresh.fingerprint, changes, material, clips)
+        state = fork_state(source, state, run.folder, fresh.fingerprint, changes, material, clips)
         progress.notice(f"forked from {source}, going on from step {state.step}")
         return state
-    if not request.resume:
+    if not run.request.resume:
         return fresh
-    found = last_good_state(run_folder / CHECKPOINTS, progress.notice)
+    found = last_good_state(run.folder / CHECKPOINTS, progress.notice)
     if found is None:
         progress.notice("no checkpoint yet: starting from step 0")
         return fresh
     changes = differences(found.fingerprint, fresh.fingerprint)
     if changes:
         raise RunError(
-            f"{request.out} cannot go on: it was started with other settings, data or code: {'; '.join(changes)}; "
+            f"{run.out} cannot go on: it was started with other settings, data or code: {'; '.join(changes)}; "
             "give the same ones, go on with these in another folder with --fork, or train anew with --overwrite"
         )
     progress.notice(f"going on from step {found.step}")
     return found
 
 
-def _conclude(
-    request: Request, material: Material, split: Split, state: State, calibration: LlrPart | None
-) -> RunResult:
+def _conclude(run: Run, material: Material, split: Split, state: State, calibration: LlrPart | None) -> RunResult:
     """Write the bundle, score the test part once, and complete the model card."""
     selected = len(split.dev) > 0
     trained = Trained(final_weights(state, selected=selected), material, material.recipe.seed)
     dev = best_figures(state)
-    bundle = finish(request.out, trained, split.train, split.dev, dev, calibration)
+    bundle = finish(run.out, trained, split.train, split.dev, dev, calibration)
     report: Report | None = None
     if len(split.test):
-        report = make_report([score_held_out(request.out, trained, split.test)], material.manifest.select(split.test))
+        report = make_report([score_held_out(run.out, trained, split.test)], material.manifest.select(split.test))
         card = model_card(bundle.spec, material.manifest, dev, report)
-        atomic_write(request.out / "README.md", card.encode())
+        atomic_write(run.out / "README.md", card.encode())
     epochs = len(state.history)
-    result = RunResult(str(request.out), epochs, state.step, dev, report)
-    write_json(request.out / RUN_FOLDER / "result.json", result.to_dict())
+    result = RunResult(str(run.out), epochs, state.step, dev, report)
+    write_json(run.folder / "result.json", result.to_dict())
     return result
 
 

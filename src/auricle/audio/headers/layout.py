@@ -10,11 +10,16 @@ from auricle.results import Flag
 
 @dataclass(frozen=True)
 class Part:
-    """Bytes that a decoder is given as one file: ``header``, then ``[start, stop)`` of the source."""
+    """Bytes that a decoder is given as one file: ``header``, then ``[start, stop)`` of the source.
+
+    ``pieces``, where there are any, take the place of ``[start, stop)``: ranges of the source, or bytes of ours, one
+    after the other. What lies between them (tags, page headers, junk) the decoder never sees.
+    """
 
     header: bytes = b""
     start: int = 0
     stop: int | None = None
+    pieces: tuple[range | bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Layout:
             Opus and MP3, which are decoded from the start and skipped).
         length_hidden: the decoder's own idea of the length is to be ignored.
         loss: the flag for fewer decoded samples than declared.
+        gain: samples are multiplied by it: integers that lie at the low end of a wider container come out too quiet.
+        container: what the format is called where the decoder is handed another one.
         codec_note: what a codec is called if libsndfile turns out not to read it.
         needs_codecs: libsndfile cannot read it, the optional codecs may.
     """
@@ -39,5 +46,7 @@ class Layout:
     exact_seek: bool = False
     length_hidden: bool = False
     loss: str = "truncated"
+    gain: float = 1.0
+    container: str = ""
     codec_note: str = ""
     needs_codecs: bool = False

@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
+from auricle.audio.headers.mpeg_frames import find_frame, frame_bytes, is_mpeg_frame, stream_key
+from auricle.audio.headers.tags import tags_before
 from auricle.audio.source import Source
 
+__all__ = ["SNIFF_BYTES", "Kind", "Reader", "is_mpeg_frame", "mismatched_extension", "sniff"]
+
 SNIFF_BYTES = 4096
-#: Zeros that may stand between a tag and the audio.
-_MAX_PADDING_BYTES = 1 << 20
+#: Zeros, and for MP3 anything, that may stand before the first byte of a recording.
+_MAX_JUNK_BYTES = 1 << 18
+#: Junk looks like one frame of MP3 now and then, never like so many in turn.
+_FRAMES_BEHIND_JUNK = 4
 
 Reader = Literal["sndfile", "codecs", "none"]
 
@@ -43,6 +49,8 @@ _MAGIC: tuple[tuple[int, bytes, str, str, Reader], ...] = (
     (8, b"AVI ", "avi", "an AVI video", "codecs"),
     (0, b"RIFF", "wav", "a RIFF file", "sndfile"),
     (0, b"riff\x2e\x91\xcf\x11", "w64", "a W64 file", "sndfile"),
+    (8, b"8SVX", "svx", "an IFF 8SVX file", "sndfile"),
+    (8, b"16SV", "svx", "an IFF 16SV file", "sndfile"),
     (8, b"AIFF", "aiff", "an AIFF file", "sndfile"),
     (8, b"AIFC", "aiff", "an AIFF-C file", "sndfile"),
     (0, b"caff", "caf", "a CAF file", "sndfile"),
@@ -82,6 +90,14 @@ _MAGIC: tuple[tuple[int, bytes, str, str, Reader], ...] = (
     (0, b"bplist", "plist", "a property list", "none"),
 )
 
+_RIFF_FORM_AT = 8
+#: What stands before the name of a form: without it the same four letters are a coincidence, or a trap.
+_RIFF = {
+    b"WAVE": frozenset({b"RIFF", b"RIFX", b"RF64", b"BW64"}),
+    b"AVI ": frozenset({b"RIFF"}),
+    **dict.fromkeys((b"AIFF", b"AIFC", b"8SVX", b"16SV"), frozenset({b"FORM"})),
+}
+
 _EXTENSIONS: dict[str, frozenset[str]] = {
     extension: frozenset(kinds.split())
     for extensions, kinds in (
@@ -109,21 +125,43 @@ _HTML = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
 def sniff(source: Source) -> Kind:
-    """Say what a source holds, from its first bytes and, after a leading ID3 tag, the next ones."""
-    head = source.read_at(0, SNIFF_BYTES)
-    start = _id3_bytes(head)
-    if start:
-        rest = source.read_at(start, _MAX_PADDING_BYTES)
-        head = rest.lstrip(b"\0")[:SNIFF_BYTES]
-        if not head or head.startswith(b"TAG"):
-            return Kind("id3", "an ID3 tag without audio", "none", start)
-        start += len(rest) - len(rest.lstrip(b"\0"))
+    """Say what a source holds, from its first bytes and, after a leading tag or zeros, the next ones."""
+    start = tags_before(source)
+    head = source.read_at(start, SNIFF_BYTES)
+    if start and (not head.strip(b"\0") or head.startswith(b"TAG")):
+        return Kind("id3", "an ID3 tag without audio", "none", start)
+    kind = _by_magic(head, start)
+    if kind is None and head[:1] == b"\0":
+        block = source.read_at(start, _MAX_JUNK_BYTES)
+        zeros = len(block) - len(block.lstrip(b"\0"))
+        kind = _by_magic(source.read_at(start + zeros, SNIFF_BYTES), start + zeros)
+    return kind or _mp3_behind_junk(source, start) or _rest(head, start)
+
+
+def _by_magic(head: bytes, start: int) -> Kind | None:
+    """Name content by its first bytes; None if no rule matches."""
     for offset, magic, name, title, reader in _MAGIC:
-        if head[offset : offset + len(magic)] == magic:
+        if head[offset : offset + len(magic)] == magic and (offset != _RIFF_FORM_AT or head[:4] in _RIFF[magic]):
             return Kind(name, title, reader, start)
-    if is_mpeg_frame(head):
-        return Kind("mp3", "an MP3 file", "sndfile", start)
-    return _rest(head, start)
+    return Kind("mp3", "an MP3 file", "sndfile", start) if is_mpeg_frame(head) else None
+
+
+def _mp3_behind_junk(source: Source, start: int) -> Kind | None:
+    """Find the first of several frames of MP3, as players do; None if there are none near the beginning."""
+    block = source.read_at(start, _MAX_JUNK_BYTES)
+    at = find_frame(block, at_end=start + len(block) >= source.size)
+    while at >= 0:
+        following = at
+        for _ in range(_FRAMES_BEHIND_JUNK):
+            head = block[following : following + 4]
+            length = frame_bytes(head)
+            if not length or stream_key(head) != stream_key(block[at : at + 4]):
+                break
+            following += length
+        else:
+            return Kind("mp3", "an MP3 file", "sndfile", start + at)
+        at = find_frame(block, at + 1, at_end=start + len(block) >= source.size)
+    return None
 
 
 def _rest(head: bytes, start: int) -> Kind:
@@ -138,32 +176,12 @@ def _rest(head: bytes, start: int) -> Kind:
     return Kind("unknown", "no format known here", "sndfile", start)
 
 
-def is_mpeg_frame(head: bytes) -> bool:
-    """Tell whether bytes begin with a valid header of an MPEG audio frame, layer I to III."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return False
-    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    bitrate, rate = head[2] >> 4, head[2] >> 2 & 3
-    return version != 1 and layer != 0 and bitrate != 15 and rate != 3
-
-
 def mismatched_extension(path: str, kind: Kind) -> str | None:
     """Return the extension of ``path`` if it promises another known format than the content is."""
     extension = PurePath(path).suffix.lower()
     expected = _EXTENSIONS.get(extension)
     known = any(kind.name in kinds for kinds in _EXTENSIONS.values())
     return extension if expected and known and kind.name not in expected else None
-
-
-def _id3_bytes(head: bytes) -> int:
-    """Return the length of a leading ID3v2 tag, 0 if there is none: ten bytes and a size of four 7-bit digits."""
-    if head[:3] != b"ID3" or len(head) < 10:
-        return 0
-    size = 0
-    for digit in head[6:10]:
-        size = size << 7 | digit & 0x7F
-    has_footer = head[5] & 0x10
-    return 10 + size + (10 if has_footer else 0)
 
 
 def _excerpt(head: bytes) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from auricle.results import Event, Scores
 
-GOLDEN = Path(__file__).with_name("sed_golden.json")
+GOLDEN = Path(__file__).parents[1] / "evaluation" / "sed_golden.json"
 CASES = 100
 LABELS = ("a", "b", "c")
 STEP_S = 0.1

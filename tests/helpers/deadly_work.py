@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What recordings do to workers of a cluster. A module of its own, so that workers can import it."""
+"""What recordings do to workers, here or on a cluster. A module of its own, so that workers can import it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def behave(folder: str, entry: Entry) -> dict:
     name = entry.path.rstrip("0123456789")
     if name == "hang":
         time.sleep(60)
+    if name == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
     if name == "die" or (name == "die once" and not (Path(folder) / entry.path).exists()):
         (Path(folder) / entry.path).touch()
         os.kill(os.getpid(), signal.SIGKILL)

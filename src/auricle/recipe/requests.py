@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be asked of auricle: a class for each command, a field for each option, written nowhere else.
+
+The command line makes its options of these fields, ``auricle.train`` and its like their arguments, the documentation
+its tables. An option with a ``key`` sets that key of the recipe, which keeps it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from auricle.progress import Progress
+from auricle.recipe.options import Argument, Option
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A data set on disk: where it lies, its format (``auto`` recognises it), and the rate of arrays without one."""
+
+    path: Path
+    format: str = "auto"
+    sample_rate: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatOptions:
+    """How a data set is read."""
+
+    data_format: Annotated[
+        str,
+        Option("Read the data as this format (docs/formats.md) instead of finding it out.", metavar="NAME"),
+    ] = "auto"
+    sample_rate: Annotated[
+        int | None, Option("Rate in Hz of .npy waveforms that do not say it themselves.", metavar="HZ", least=1)
+    ] = None
+
+    def source_at(self, path: PathLike) -> DataSource:
+        """Return the data set at a path, read this way."""
+        return DataSource(Path(path), self.data_format, self.sample_rate)
+
+
+@dataclass(frozen=True)
+class DataOptions(FormatOptions):
+    """A labelled data set."""
+
+    data: Annotated[
+        PathLike, Argument("Labelled recordings: class folders, a table, or another format (docs/formats.md).", "DATA")
+    ]
+
+    @property
+    def source(self) -> DataSource:
+        """The data set."""
+        return self.source_at(self.data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutOptions:
+    """What is kept from training."""
+
+    test_fold: Annotated[
+        str | None,
+        Option("Hold fold K out: nothing is trained or selected on it; train scores it once, at the end.", metavar="K"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions:
+    """Changes to a recipe: any key, and short options for some. Short options win."""
+
+    overrides: Annotated[
+        Iterable[str],
+        Option("Change one choice, such as optim.lr=0.001; may be repeated.", flag="--set", metavar="KEY=VALUE"),
+    ] = ()
+    soft: Annotated[
+        PathLike | None,
+        Option(
+            "Soft labels of a teacher for the same files: a CSV, or its folder (as teacher.labels).",
+            metavar="PATH",
+            key="teacher.labels",
+        ),
+    ] = None
+    init: Annotated[
+        str | None,
+        Option(
+            "Begin with this model's weights, or with a checkpoint of EfficientAT (.pt) (as init.model).",
+            metavar="MODEL",
+            key="init.model",
+        ),
+    ] = None
+    new_head: Annotated[
+        bool,
+        Option("With --init: other classes, so the last layer starts anew (as init.new_head).", key="init.new_head"),
+    ] = False
+    epochs: Annotated[
+        int | None, Option("Passes over the data (as optim.epochs).", metavar="N", least=1, key="optim.epochs")
+    ] = None
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, Option("Where to train (as run.device).", key="run.device")
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Keep overrides that come one by one: they are read more than once."""
+        object.__setattr__(self, "overrides", tuple(self.overrides))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeFileOptions(RecipeOptions):
+    """Which recipe is trained."""
+
+    model: Annotated[str, Option("Network to train, by name.", short="-m", metavar="NAME")] = "crnn"
+    recipe: Annotated[PathLike | None, Option("YAML file with the choices of the run.", metavar="FILE")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenerOptions:
+    """Who is told how far it is."""
+
+    progress: Annotated[
+        Progress | None, Option("Listener: is told how far it is; None for nobody.", python_only=True)
+    ] = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeOptions:
+    """What happens to what a folder holds."""
+
+    resume: Annotated[bool, Option("Go on with the run in --out.")] = False
+    overwrite: Annotated[bool, Option("Replace what --out holds.")] = False
+
+
+@dataclass(frozen=True)
+class TrainRequest(ListenerOptions, ResumeOptions, RecipeFileOptions, HeldOutOptions, DataOptions):
+    """``auricle train``: recordings with labels become a model folder."""
+
+    _: KW_ONLY
+    out: Annotated[PathLike, Option("Folder that becomes the model; must be new or empty.", short="-o", metavar="DIR")]
+    fork: Annotated[
+        PathLike | None,
+        Option("Go on with the run in --out in a new folder, whatever has changed.", metavar="NEWDIR"),
+    ] = None
+    seed: Annotated[int | None, Option("Seed of everything random (recipe: 0).", metavar="N", least=0, key="seed")] = (
+        None
+    )
+    exclude_systems: Annotated[
+        Sequence[str] | None,
+        Option(
+            "Leave this spoofing system out of everything; may be repeated.",
+            flag="--exclude-system",
+            metavar="ID",
+            key="data.exclude_systems",
+        ),
+    ] = None
+    engine: Annotated[
+        Literal["local", "ray"], Option("Work on this machine, or on a Ray cluster (docs/cluster.md).")
+    ] = "local"
+    workers: Annotated[
+        int | None, Option("Processes that train together, with --engine ray.", metavar="N", least=1)
+    ] = None
+
+
+@dataclass(frozen=True)
+class CrossvalRequest(ListenerOptions, RecipeFileOptions, DataOptions):
+    """``auricle crossval``: a recipe is measured on all folds of a data set."""
+
+    _: KW_ONLY
+    seeds: Annotated[int, Option("Repeat everything with this many seeds: 0, 1, ...", metavar="N", least=1)] = 1
+    out: Annotated[
+        PathLike | None, Option("Keep the models (fold1/, ...) and results.json here.", short="-o", metavar="DIR")
+    ] = None
+    jobs: Annotated[int, Option("Folds trained at the same time.", short="-j", metavar="N", least=1)] = 1
+
+
+@dataclass(frozen=True)
+class _SweepFile:
+    """The recipe of a sweep, which stands before its data."""
+
+    recipe: Annotated[PathLike, Argument("Recipe whose section sweep says what is searched (docs/sweep.md).", "RECIPE")]
+
+
+@dataclass(frozen=True)
+class SweepRequest(ListenerOptions, RecipeOptions, HeldOutOptions, DataOptions, _SweepFile):
+    """``auricle sweep``: a search over the choices of a recipe."""
+
+    _: KW_ONLY
+    out: Annotated[PathLike, Option("Folder of the sweep; must be new or empty.", short="-o", metavar="DIR")]
+    trials: Annotated[int | None, Option("Trials in all (as sweep.trials).", metavar="N", least=1)] = None
+    resume: Annotated[bool, Option("Go on with the sweep in --out.")] = False
+
+
+@dataclass(frozen=True)
+class TeachRequest(ListenerOptions, ResumeOptions, FormatOptions):
+    """``auricle teach``: a large model labels recordings, and mixtures of them, for a small one."""
+
+    audio: Annotated[PathLike, Argument("Labelled recordings of any format, or with --unlabelled any audio.", "AUDIO")]
+    _: KW_ONLY
+    teacher: Annotated[
+        str,
+        Option(
+            "hf:org/name or a folder of transformers, a .pt checkpoint of EfficientAT, an .onnx tagger with its "
+            ".json, or a model of auricle; several joined with commas are averaged.",
+            short="-T",
+            metavar="T",
+        ),
+    ]
+    out: Annotated[PathLike, Option("Folder to write; must be new or empty.", short="-o", metavar="DIR")]
+    mixtures: Annotated[
+        int, Option("Make N new sounds of the recordings and the pool; label them too.", metavar="N", least=0)
+    ] = 0
+    mixture_s: Annotated[
+        float | None,
+        Option("Length of a mixture in seconds.", flag="--mixture-length", metavar="S", least=0.1, shown="about 5"),
+    ] = None
+    pool: Annotated[PathLike | None, Option("Unlabelled audio to go with it: a folder or a table.", metavar="PATH")] = (
+        None
+    )
+    leave_out: Annotated[
+        Iterable[str], Option("Rows of the pool's table that are not taken.", metavar="COLUMN=VALUE")
+    ] = ()
+    unlabelled: Annotated[bool, Option("Look for no labels: AUDIO is itself a pool.")] = False
+    label_map: Annotated[
+        PathLike | None,
+        Option("Table label,teacher: which of the teacher's classes mean yours.", flag="--map", metavar="FILE"),
+    ] = None
+    fit: Annotated[bool, Option("Write labels of your classes, by a head fitted on the embeddings, for each fold.")] = (
+        False
+    )
+    window_s: Annotated[
+        float,
+        Option("Length of a window; crops are whole numbers of it.", flag="--window", metavar="S", least=0.1),
+    ] = 5.0
+    hop_s: Annotated[
+        float | None, Option("Step between windows.", flag="--hop", metavar="S", least=0.01, shown="--window")
+    ] = None
+    embeddings: Annotated[bool, Option("Keep the teacher's embeddings, for --fit and for matching.")] = True
+    seed: Annotated[int, Option("Seed of the mixtures.", metavar="N", least=0)] = 0
+    bf16: Annotated[bool, Option("Compute in bf16: faster on some machines, and not the same bits.")] = False
+    download: Annotated[bool, Option("Fetch hf:org/name if it is not here.")] = False
+    engine: Annotated[
+        Literal["local", "ray"], Option("Work on this machine, or on a Ray cluster (docs/cluster.md).")
+    ] = "local"
+    jobs: Annotated[int, Option("Teachers at the same time, with --engine ray.", short="-j", metavar="N", least=1)] = 1
+
+    def __post_init__(self) -> None:
+        """Keep what comes one by one: it is read more than once."""
+        object.__setattr__(self, "leave_out", tuple(self.leave_out))
+
+    @property
+    def source(self) -> DataSource:
+        """The recordings."""
+        return self.source_at(self.audio)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of soft labels."""
+        return Path(self.out)
+
+
+@dataclass(frozen=True)
+class BenchRequest(FormatOptions):
+    """``auricle bench train``: the steps of training are timed, recipe beside recipe."""
+
+    data: Annotated[PathLike | None, Argument("Labelled recordings to train on; noise if none is given.", "[DATA]")] = (
+        None
+    )
+    _: KW_ONLY
+    models: Annotated[
+        Iterable[str] | None,
+        Option("A network with its defaults; may be repeated.", flag="--model", short="-m", metavar="NAME"),
+    ] = None
+    recipes: Annotated[
+        Iterable[PathLike] | None, Option("A recipe; may be repeated.", flag="--recipe", metavar="FILE")
+    ] = None
+    overrides: Annotated[
+        Iterable[str],
+        Option("Change one choice, such as optim.lr=0.001; may be repeated.", flag="--set", metavar="KEY=VALUE"),
+    ] = ()
+    batch_sizes: Annotated[
+        Sequence[int] | None,
+        Option(
+            "Crops a step (the recipe's); may be repeated. Slow recipes (5 s a step) take the first only.",
+            flag="--batch-size",
+            metavar="N",
+            least=1,
+        ),
+    ] = None
+    precisions: Annotated[
+        Sequence[str] | None,
+        Option("Arithmetic, as run.precision; may be repeated.", flag="--precision", metavar="NAME"),
+    ] = None
+    clip_s: Annotated[
+        float | None,
+        Option("Length of a crop (as data.clip_s).", flag="--seconds", metavar="S", least=0.01, key="data.clip_s"),
+    ] = None
+    threads: Annotated[int | None, Option("CPU threads (as run.threads).", metavar="N", least=1, key="run.threads")] = (
+        None
+    )
+    steps: Annotated[int, Option("Steps to time.", metavar="N", least=1)] = 10
+    warm_up: Annotated[int, Option("Steps before them.", metavar="N", least=0)] = 3
+    notice: Annotated[Callable[[str], None] | None, Option("Is told what is being measured.", python_only=True)] = (
+        field(default=None, compare=False, repr=False)
+    )
