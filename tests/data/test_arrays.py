@@ -10,8 +10,8 @@ import pytest
 
 from auricle.data import arrays
 from auricle.data.arrays import array_shape, array_spec, load_array, read_features_file
-from auricle.data.formats.draft import ReadOptions
 from auricle.data.problems import Problems
+from auricle.data.read_options import ReadOptions
 from auricle.errors import InputError
 from auricle.results import Flag
 

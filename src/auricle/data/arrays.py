@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from auricle.data.formats.draft import ReadOptions
 from auricle.data.manifest import ArraySpec
 from auricle.data.problems import Problems
+from auricle.data.read_options import ReadOptions
 from auricle.errors import InputError
 from auricle.results import Flag, FloatArray
 

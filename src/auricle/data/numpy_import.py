@@ -22,7 +22,7 @@ import numpy as np
 from auricle.cells import escape_cell
 from auricle.data.arrays import FEATURES_FILE
 from auricle.data.clip_audio import read_clip
-from auricle.data.formats.columns import PATH_COLUMNS
+from auricle.data.columns import PATH_COLUMNS
 from auricle.data.formats.desed_tables import write_labels
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.problems import shorten

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from auricle.data.formats.columns import PATH_COLUMNS, pick_column
+from auricle.data.columns import PATH_COLUMNS, pick_column
 from auricle.data.labels import Task, is_negative
 from auricle.data.manifest import Manifest
 from auricle.data.problems import Problems, shorten

@@ -21,13 +21,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.formats.draft import Draft
 from auricle.data.formats.finder import FileIndex
 from auricle.data.formats.registry import FORMS, Format
 from auricle.data.labels import named_part
 from auricle.data.manifest import NO_SYSTEM, Clip, Manifest
 from auricle.data.paths import Found, regular_size, resolve_listed
 from auricle.data.problems import shorten
+from auricle.data.read_options import ReadOptions
 from auricle.data.tables import read_fields
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS

@@ -17,13 +17,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.formats.draft import Draft
 from auricle.data.formats.finder import FileIndex
 from auricle.data.formats.places import columns_of, part_of_table, table_places
 from auricle.data.formats.registry import FORMS, Format
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import Found, regular_size
 from auricle.data.problems import shorten
+from auricle.data.read_options import ReadOptions
 from auricle.data.tables import read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from auricle.data.arrays import array_spec
-from auricle.data.formats.columns import (
+from auricle.data.columns import (
     LABEL_ALIASES,
     LABEL_COLUMNS,
     OFFSET_ALIASES,
@@ -26,7 +26,7 @@ from auricle.data.formats.columns import (
     parse_seconds,
     pick_column,
 )
-from auricle.data.formats.draft import Draft, ReadOptions, data_folder
+from auricle.data.formats.draft import Draft, data_folder
 from auricle.data.formats.finder import Finder
 from auricle.data.formats.jsonl import JSONL_SUFFIX, read_jsonl
 from auricle.data.formats.places import TABLES, columns_of, part_of_table, tables_in
@@ -35,6 +35,7 @@ from auricle.data.labels import SPLIT_ALIASES
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, search_roots
 from auricle.data.problems import Problems, shorten
+from auricle.data.read_options import ReadOptions
 from auricle.data.tables import Table, read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS

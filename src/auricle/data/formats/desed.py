@@ -19,14 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auricle.data.arrays import array_spec
-from auricle.data.formats.columns import LABEL_COLUMNS, PATH_COLUMNS, parse_seconds, pick_column
-from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.columns import LABEL_COLUMNS, PATH_COLUMNS, parse_seconds, pick_column
+from auricle.data.formats.draft import Draft
 from auricle.data.formats.places import columns_of
 from auricle.data.formats.registry import FORMS, Format
 from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import LABEL_SEPARATOR, SPLIT_ALIASES
 from auricle.data.manifest import Manifest
 from auricle.data.paths import ARRAY_SUFFIX, Found, search_roots
+from auricle.data.read_options import ReadOptions
 from auricle.data.tables import TABLE_SUFFIXES, Table, missing_column, read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS

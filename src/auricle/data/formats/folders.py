@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auricle.data.formats.containers import container_names
-from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.formats.draft import Draft
 from auricle.data.formats.places import tables_in
 from auricle.data.formats.registry import FORMS, Format
 from auricle.data.labels import SPLIT_ALIASES, is_negative
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import Found, regular_size, suffixes_seen
 from auricle.data.problems import shorten
+from auricle.data.read_options import ReadOptions
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
 from auricle.results import Flag

@@ -12,14 +12,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from auricle.data.formats.columns import parse_seconds
-from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.columns import parse_seconds
+from auricle.data.formats.draft import Draft
 from auricle.data.formats.registry import FORMS, Format
 from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import SPLIT_ALIASES
 from auricle.data.manifest import Manifest
 from auricle.data.paths import Found, regular_size
 from auricle.data.problems import Problems
+from auricle.data.read_options import ReadOptions
 from auricle.data.tables import read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS

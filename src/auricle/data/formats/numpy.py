@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from auricle.data.arrays import CONVERT_PT, FEATURES_FILE, array_spec, read_features_file
-from auricle.data.formats.columns import LABEL_COLUMNS, PATH_COLUMNS
-from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.columns import LABEL_COLUMNS, PATH_COLUMNS
+from auricle.data.formats.draft import Draft
 from auricle.data.formats.finder import Finder
 from auricle.data.formats.places import columns_of, tables_in
 from auricle.data.formats.registry import FORMS, Format
@@ -20,6 +20,7 @@ from auricle.data.labels import Task
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, Found, regular_size, search_roots
 from auricle.data.problems import Problems, shorten
+from auricle.data.read_options import ReadOptions
 from auricle.data.soft_labels import SoftLabels, read_soft_labels
 from auricle.data.tables import TABLE_SUFFIXES
 from auricle.errors import DataError

@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from auricle.data.formats.draft import META_FOLDERS, ReadOptions
+from auricle.data.formats.draft import META_FOLDERS
 from auricle.data.formats.jsonl import JSONL_SUFFIX, read_jsonl
 from auricle.data.labels import SPLIT_ALIASES, named_part
+from auricle.data.read_options import ReadOptions
 from auricle.data.tables import TABLE_SUFFIXES, read_columns
 from auricle.errors import DataError
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from auricle.data.formats.draft import MAX_MISSING, ReadOptions
 from auricle.data.formats.hints import known_data_set, nearby_data, nested_data, unknown_data
 from auricle.data.formats.places import TABLES, tables_in
 from auricle.data.manifest import Manifest
+from auricle.data.read_options import MAX_MISSING, ReadOptions
 from auricle.errors import DataError, UsageError
 from auricle.registry import Registry
 
@@ -24,7 +24,7 @@ _WALKING = 60
 #: Modules of this package that are no formats.
 _SHARED = frozenset(
     (
-        *("columns", "containers", "desed_tables", "draft", "finder", "hints", "jsonl", "label_rows", "places"),
+        *("containers", "desed_tables", "draft", "finder", "hints", "jsonl", "label_rows", "places"),
         *("registry", "strong_labels"),
     )
 )

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.formats.draft import Draft
 from auricle.data.formats.registry import FORMS, Format
 from auricle.data.labels import is_negative
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import Found, regular_size
+from auricle.data.read_options import ReadOptions
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
 from auricle.results import Flag
