@@ -25,6 +25,10 @@ ONSET_ALIASES = ("start", "begin", "start_time", "begin_time", "start_s", "onset
 OFFSET_ALIASES = ("end", "stop", "end_time", "stop_time", "end_s", "offset_s", "end_seconds", "end_sec")
 
 
+#: Columns of tables that say when; they are read by other formats.
+_OF_EVENTS = ("event_label", "event_labels", "start_(s)", "begin_time_(s)")
+
+
 def _plain(column: str) -> str:
     return "_".join(column.casefold().split())
 
@@ -41,7 +45,7 @@ def has_labels(columns: Sequence[str] | None) -> bool:
         columns is not None
         and column_called(columns, (*PATH_COLUMNS, *PATH_ALIASES)) is not None
         and column_called(columns, (*LABEL_COLUMNS, *LABEL_ALIASES)) is not None
-        and column_called(columns, ("event_label", "event_labels")) is None
+        and column_called(columns, _OF_EVENTS) is None
     )
 
 

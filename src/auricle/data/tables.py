@@ -13,7 +13,7 @@ import csv
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal, TextIO
@@ -68,6 +68,11 @@ class Table:
             raise DataError(f"{self.path.name} cannot be used", [missing_column(name, self.columns)])
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
+
+    def where(self, name: str) -> Table:
+        """Return the table of the rows whose cell in a column says anything."""
+        keep = [i for i, cell in enumerate(self.column(name)) if cell.strip()]
+        return replace(self, rows=tuple(self.rows[i] for i in keep), lines=tuple(self.lines[i] for i in keep))
 
 
 def missing_column(name: str, columns: Sequence[str]) -> str:

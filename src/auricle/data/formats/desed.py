@@ -35,6 +35,9 @@ from auricle.results import Event
 
 STRONG_COLUMN, WEAK_COLUMN = "event_label", "event_labels"
 TIME_COLUMNS = ("onset", "offset")
+#: Rows with a lower confidence are no events.
+SURE = 0.5
+CONFIDENCE_COLUMN = "confidence"
 FACT_COLUMNS = ("duration", "split", "fold", "group")
 METADATA_FOLDER = "metadata"
 _NOTHING = frozenset({"", "nan"})
@@ -118,6 +121,7 @@ class _Reading:
     whole: bool
     records: dict[str, StrongRecord] = field(default_factory=dict)
     unlabelled: int = 0
+    unsure: int = 0
 
     def record(self, place: str, found: Found, table: Path) -> StrongRecord:
         """Return what is known of a file, to be added to."""
@@ -156,7 +160,7 @@ class _Reading:
             draft.problems.extend(
                 "columns", (f"{table.path.name}: {missing_column(n, table.columns)}" for n in missing)
             )
-            names |= {name: name for name in TIME_COLUMNS}
+            names |= {name: name for name in (*TIME_COLUMNS, CONFIDENCE_COLUMN) if name in table.columns}
         elif kind == "weak":
             names["label"] = WEAK_COLUMN
         names |= {name: name for name in FACT_COLUMNS if name in table.columns}
@@ -168,9 +172,24 @@ class _Reading:
         record = self.record(place, found, table)
         record.strong = True
         self._note_facts(record, place, row)
+        if not self._is_sure(place, row):
+            self.unsure += 1
+            return
         event = self._event(place, row)
         if event is not None:
             record.add_event(event, place)
+
+    def _is_sure(self, place: str, row: Mapping[str, str]) -> bool:
+        """Tell whether the confidence of a row, if it has one, makes it an event; notes what is no confidence."""
+        cell = row.get(CONFIDENCE_COLUMN, "").strip()
+        try:
+            value = float(cell) if cell else 1.0
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= 1:
+            self.draft.problems.add("confidence", f"{place}: confidence {cell!r} is no number from 0 to 1")
+            return False
+        return value >= SURE
 
     def _event(self, place: str, row: Mapping[str, str]) -> Event | None:
         """Return the event of a row; None for a row that says "no event", or that holds a problem."""
@@ -235,6 +254,8 @@ def read_desed_form(path: Path, options: ReadOptions) -> Manifest:
     tables = _choose_tables(path, options)
     for table, kind in tables:
         reading.read(table, kind)
+    if reading.unsure:
+        draft.notes.append(f"{reading.unsure} rows with a confidence below {SURE:g} are no events")
     if reading.unlabelled:
         draft.notes.append(f"{reading.unlabelled} files with facts have no labels and are left out")
     add_records(draft, reading.records.values())
