@@ -7,9 +7,8 @@ import math
 from collections.abc import Sequence
 
 from auricle.data.problems import Problems
-from auricle.data.tables import missing_column
+from auricle.data.tables import PATH_COLUMNS
 
-PATH_COLUMNS = ("path", "filename")
 LABEL_COLUMNS = ("label", "category")
 #: What data sets call these columns, in any case and with spaces for underscores; the first that a table has counts.
 PATH_ALIASES = (
@@ -47,17 +46,6 @@ def has_labels(columns: Sequence[str] | None) -> bool:
         and column_called(columns, (*LABEL_COLUMNS, *LABEL_ALIASES)) is not None
         and column_called(columns, _OF_EVENTS) is None
     )
-
-
-def pick_column(columns: Sequence[str], names: Sequence[str], problems: Problems) -> str | None:
-    """Return which of the alternative ``names`` a table has; none, or more than one, is a problem."""
-    present = [name for name in names if name in columns]
-    if len(present) > 1:
-        problems.add("columns", f"the columns {' and '.join(map(repr, present))} say the same; remove or rename one")
-    elif not present:
-        others = "".join(f" (or {name!r})" for name in names[1:])
-        problems.add("columns", missing_column(names[0], columns).replace("; found", f"{others}; found", 1))
-    return present[0] if present else None
 
 
 def parse_seconds(place: str, name: str, cell: str, problems: Problems) -> float | None:

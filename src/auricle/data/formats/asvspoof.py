@@ -27,11 +27,11 @@ from auricle.data.formats.registry import FORMS, Format
 from auricle.data.labels import named_part
 from auricle.data.manifest import NO_SYSTEM, Clip, Manifest
 from auricle.data.paths import Found, regular_size, resolve_listed
-from auricle.data.problems import shorten
 from auricle.data.read_options import ReadOptions
 from auricle.data.tables import read_fields
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
+from auricle.registry import shorten
 from auricle.results import SPOOF_LABELS
 
 PROTOCOL_FOLDER = "protocols"

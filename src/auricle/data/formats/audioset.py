@@ -23,11 +23,11 @@ from auricle.data.formats.places import columns_of, part_of_table, table_places
 from auricle.data.formats.registry import FORMS, Format
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import Found, regular_size
-from auricle.data.problems import shorten
 from auricle.data.read_options import ReadOptions
 from auricle.data.tables import read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
+from auricle.registry import shorten
 
 _HEADER = re.compile(r"#\s*YTID\s*,\s*start_seconds\s*,\s*end_seconds\s*,\s*positive_labels", re.IGNORECASE)
 _HEAD_LINES = 5

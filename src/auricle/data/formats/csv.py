@@ -20,11 +20,9 @@ from auricle.data.columns import (
     OFFSET_ALIASES,
     ONSET_ALIASES,
     PATH_ALIASES,
-    PATH_COLUMNS,
     column_called,
     has_labels,
     parse_seconds,
-    pick_column,
 )
 from auricle.data.formats.draft import Draft, data_folder
 from auricle.data.formats.finder import Finder
@@ -34,11 +32,12 @@ from auricle.data.formats.registry import FORMS, Format
 from auricle.data.labels import SPLIT_ALIASES
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, search_roots
-from auricle.data.problems import Problems, shorten
+from auricle.data.problems import Problems
 from auricle.data.read_options import ReadOptions
-from auricle.data.tables import Table, read_table
+from auricle.data.tables import PATH_COLUMNS, Table, pick_column, read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
+from auricle.registry import shorten
 from auricle.results import SPOOF_LABELS
 
 SPLIT_COLUMNS = ("subset", "partition", "part", "set")
@@ -224,7 +223,11 @@ def read_csv_form(path: Path, options: ReadOptions) -> Manifest:
         draft.notes.append(SEGMENTS_NOTE)
     holds_arrays = any(clip.is_array for clip in draft.clips)
     draft.flag_unlisted(AUDIO_EXTENSIONS | ({ARRAY_SUFFIX} if holds_arrays else frozenset()))
-    arrays = array_spec(tables[0][0].parent, options, draft.problems) if holds_arrays else None
+    arrays = (
+        array_spec(tables[0][0].parent, draft.problems, sample_rate=options.sample_rate, frontend=options.frontend)
+        if holds_arrays
+        else None
+    )
     return draft.finish(arrays=arrays)
 
 

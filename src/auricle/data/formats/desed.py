@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auricle.data.arrays import array_spec
-from auricle.data.columns import LABEL_COLUMNS, PATH_COLUMNS, parse_seconds, pick_column
+from auricle.data.columns import LABEL_COLUMNS, parse_seconds
 from auricle.data.formats.draft import Draft
 from auricle.data.formats.places import columns_of
 from auricle.data.formats.registry import FORMS, Format
@@ -28,7 +28,7 @@ from auricle.data.labels import LABEL_SEPARATOR, SPLIT_ALIASES
 from auricle.data.manifest import Manifest
 from auricle.data.paths import ARRAY_SUFFIX, Found, search_roots
 from auricle.data.read_options import ReadOptions
-from auricle.data.tables import TABLE_SUFFIXES, Table, missing_column, read_table
+from auricle.data.tables import PATH_COLUMNS, TABLE_SUFFIXES, Table, missing_column, pick_column, read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
 from auricle.results import Event
@@ -261,7 +261,11 @@ def read_desed_form(path: Path, options: ReadOptions) -> Manifest:
     add_records(draft, reading.records.values())
     holds_arrays = any(clip.is_array for clip in draft.clips)
     draft.flag_unlisted(AUDIO_EXTENSIONS | ({ARRAY_SUFFIX} if holds_arrays else frozenset()))
-    arrays = array_spec(tables[0][0].parent, options, draft.problems) if holds_arrays else None
+    arrays = (
+        array_spec(tables[0][0].parent, draft.problems, sample_rate=options.sample_rate, frontend=options.frontend)
+        if holds_arrays
+        else None
+    )
     return draft.finish(task="multi", arrays=arrays)
 
 

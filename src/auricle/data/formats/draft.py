@@ -26,9 +26,9 @@ from auricle.data.labels import (
 )
 from auricle.data.manifest import ArraySpec, Clip, Manifest
 from auricle.data.paths import Found, unlisted
-from auricle.data.problems import Problems, shorten
+from auricle.data.problems import Problems
 from auricle.data.read_options import ReadOptions
-from auricle.registry import nearest
+from auricle.registry import nearest, shorten
 from auricle.results import Flag
 
 #: Folders that hold tables about the recordings beside them.

@@ -17,8 +17,8 @@ from functools import cached_property
 
 from auricle.data.labels import named_part
 from auricle.data.paths import ARRAY_SUFFIX, Found, regular_size, resolve_listed
-from auricle.data.problems import shorten
 from auricle.files import AUDIO_EXTENSIONS
+from auricle.registry import shorten
 from auricle.results import Flag
 
 _SUFFIXES = AUDIO_EXTENSIONS | {ARRAY_SUFFIX}

@@ -15,10 +15,10 @@ from auricle.data.formats.registry import FORMS, Format
 from auricle.data.labels import SPLIT_ALIASES, is_negative
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import Found, regular_size, suffixes_seen
-from auricle.data.problems import shorten
 from auricle.data.read_options import ReadOptions
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
+from auricle.registry import shorten
 from auricle.results import Flag
 
 #: Folders whose recordings hold none of the classes, beside those that are called so everywhere.

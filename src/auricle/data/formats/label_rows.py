@@ -18,12 +18,11 @@ from auricle.data.columns import (
     OFFSET_ALIASES,
     ONSET_ALIASES,
     PATH_ALIASES,
-    PATH_COLUMNS,
     column_called,
     parse_seconds,
 )
 from auricle.data.problems import Problems
-from auricle.data.tables import Table, guess_encoding, read_table, sniff_delimiter
+from auricle.data.tables import PATH_COLUMNS, Table, guess_encoding, read_table, sniff_delimiter
 from auricle.errors import DataError
 from auricle.results import Event
 

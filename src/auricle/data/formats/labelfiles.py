@@ -23,10 +23,10 @@ from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import SPLIT_ALIASES
 from auricle.data.manifest import Manifest
 from auricle.data.paths import Found, regular_size
-from auricle.data.problems import shorten
 from auricle.data.read_options import ReadOptions
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
+from auricle.registry import shorten
 from auricle.results import Flag
 
 _LOOKED_AT = 40

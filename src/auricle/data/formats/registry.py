@@ -17,6 +17,7 @@ from auricle.data.formats.places import TABLES, tables_in
 from auricle.data.manifest import Manifest
 from auricle.data.read_options import MAX_MISSING, ReadOptions
 from auricle.errors import DataError, UsageError
+from auricle.recipe.requests import DataSource
 from auricle.registry import Registry
 
 #: From this order on, recognising a format may walk through all files.
@@ -166,3 +167,10 @@ def read_manifest(
             raise DataError(f"{path} cannot be read", ["no such file or folder"])
         return form.read(path, replace(options, named=True))
     return FORMS.get(recognise_form(path, options)).read(path, options)
+
+
+def read_source(source: DataSource, *, task: str = "auto", labels: Sequence[str] | None = None) -> Manifest:
+    """Read a data set from where a request says it lies; see ``read_manifest``."""
+    return read_manifest(
+        source.path, data_format=source.format, sample_rate=source.sample_rate, task=task, labels=labels
+    )
