@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.badfiles import RATE, tone
+from helpers.badfiles import RATE, flipped, tone
 
 from auricle.audio.decode import read_audio
 from auricle.errors import InputError
@@ -131,3 +131,12 @@ def test_a_copy_that_broke_off_in_its_header_is_not_called_foreign(files, kind):
             assert error.code in {"bad_header", "no_audio", "corrupt", "not_audio"}, (count, error.message)  # noqa: PT017
         else:
             assert {flag.code for flag in audio.flags} & {"truncated", "decode_gap", "length_conflict"}, count
+
+
+@pytest.mark.parametrize("count", [5, 40])
+@pytest.mark.parametrize("kind", [("ac3", "ac3", 48_000), ("adts", "aac", 16_000)], ids=lambda kind: kind[0])
+def test_what_the_decoder_makes_up_is_said_and_nothing_is_written(files, kind, count, capfd):
+    damaged = flipped(files[kind], len(files[kind]) // 3, count)
+    codes = {flag.code for flag in read_audio(io.BytesIO(damaged)).flags}
+    assert codes & {"decode_gap", "truncated"}
+    assert capfd.readouterr().err == ""

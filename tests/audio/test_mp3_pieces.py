@@ -133,6 +133,26 @@ def test_a_xing_frame_that_the_decoder_does_not_take_for_one(at):
     assert len(audio.samples) >= 16_000
 
 
+def test_a_picture_in_a_tag_between_files_is_skipped_by_its_length():
+    """Its bytes may look like frames: here they are some."""
+    picture = MP3[starts(MP3)[2] : starts(MP3)[9]] * 3
+    tag = id3v2(len(picture) + 100)[:110] + picture
+    one, _ = read(MP3)
+    audio, codes = read(MP3 + tag + MP3)
+    assert len(audio.samples) == 2 * len(one.samples)
+    assert codes == set()
+
+
+@pytest.mark.parametrize("junk", [b"\xff", b"\xff\xfb\x90\x00\x00", b"\xff\xf3\x88"])
+def test_much_junk_takes_no_time_and_is_said(junk):
+    import time
+
+    began = time.process_time()
+    _, codes = read(MP3 + junk * (8_000_000 // len(junk)))
+    assert codes & {"trailing_data", "decode_gap", "truncated", "length_conflict"}
+    assert time.process_time() - began < 10
+
+
 def test_noise_is_no_mp3():
     noise = np.random.default_rng(3).bytes(200_000)
     assert sniff(MemorySource(b"\x81" + noise)).name == "unknown"

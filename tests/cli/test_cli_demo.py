@@ -16,7 +16,10 @@ from auricle.data.formats.registry import read_manifest
 from auricle.errors import Interrupted, RunError, UsageError
 from auricle.synth.toy import MAKERS, synthesise
 
-TINY = ("data.clip_s=1", "data.workers=0", "optim.epochs=1", "model.width=0.125", "frontend.n_mels=16", "run.threads=1")
+TINY = (
+    *("data.clip_s=1", "data.workers=0", "optim.epochs=1", "run.threads=1", "frontend.n_mels=16"),
+    *("model.width=0.125", "model.time_stride=4", "model.texture=false"),
+)
 LEFT = {"data", "model", "scene.wav", "scene.csv", "events.csv", "report.html", demo.MARK}
 
 

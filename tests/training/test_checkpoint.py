@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -60,6 +61,20 @@ def test_what_is_read_is_what_was_saved(tmp_path):
         assert torch.equal(loaded.tensors[name], value)
         assert loaded.tensors[name].dtype == value.dtype
     assert replace(loaded, tensors={}) == replace(state, tensors={})
+
+
+def test_clips_that_version_0_1_would_not_read_any_more_are_skipped(tmp_path, monkeypatch):
+    """Its name of that key was another; what it saved is read as it was meant."""
+    now = dataclasses.asdict
+
+    def then(state):
+        return {("quarantine" if key == "skipped_clips" else key): value for key, value in now(state).items()}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "asdict", then)
+        path = save_checkpoint(tmp_path, make_state())
+    assert b'"quarantine": [3, 1]' in path.read_bytes().replace(b"\\", b"")
+    assert load_checkpoint(path).skipped_clips == [3, 1]
 
 
 def test_a_fresh_state_survives_too(tmp_path):

@@ -165,7 +165,7 @@ def test_they_need_a_clip_each(material_of, tmp_path):
     material = material_of("data.batch_size=1")
 
     def refuse(group):
-        with pytest.raises(ConfigError, match="cannot be dealt to 2 processes"):
+        with pytest.raises(ConfigError, match="cannot be divided among 2 processes"):
             make_loop(material, tmp_path / "run", group=group)
 
     crowd(2, refuse)

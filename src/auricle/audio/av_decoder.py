@@ -49,6 +49,7 @@ class AvDecoder:
             self.close()
             raise self._unreadable("no sound track that can be decoded", layout)
         stream = streams[0]
+        stream.codec_context.options = {"err_detect": "crccheck"}
         self.format, self.subtype = str(self._container.format.name), str(stream.codec_context.name)
         self.sample_rate, self.channels = int(stream.codec_context.sample_rate), int(stream.codec_context.channels)
         if not self.sample_rate or not self.channels:  # no whole frame says them
@@ -96,6 +97,8 @@ class AvDecoder:
             for frame in packet.decode():
                 if (frame.sample_rate, len(frame.layout.channels)) != (self.sample_rate, self.channels):
                     raise InputError("rate_change", "sample rate or channels change inside the file; split it")
+                if frame.is_corrupt:  # its checksum is wrong, and the decoder made something up
+                    self.notes.append("corrupt frame")
                 block = _samples(frame)
                 if len(block):
                     yield block

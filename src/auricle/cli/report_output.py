@@ -4,22 +4,49 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+import typer
+
 from auricle.cells import as_text
+from auricle.cli.guard import say
 from auricle.cli.tables import print_table
 from auricle.files import printable
 
+#: Control characters that JSON leaves as they are, and some terminals obey.
+_C1 = re.compile("[\x7f-\x9f]")
+
 if TYPE_CHECKING:
-    from auricle.results import Int8Result, Interval, Report, RunResult
+    from auricle.results import Failure, Int8Result, Interval, Report, RunResult
     from auricle.training.crossval import CrossvalResult
+
+
+class Unreadable:
+    """Names recordings that cannot be read as they come, and counts them at the end."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, key: str, failure: Failure) -> None:
+        """Name one."""
+        self.count += 1
+        say(f"auricle: {printable(key)}: {failure.message} [{failure.code}]")
+
+    def leave(self) -> None:
+        """Say how many there were, and end with 1 if there were any."""
+        if self.count:
+            what = "1 recording" if self.count == 1 else f"{self.count} recordings"
+            say(f"auricle: {what} could not be read; the figures are over the others")
+            raise typer.Exit(1)
 
 
 def print_object(value: Mapping[str, Any], stream: TextIO) -> None:
     """Print one JSON object on one line."""
-    stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False)
+    stream.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
     stream.flush()
 
 
