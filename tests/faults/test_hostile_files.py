@@ -28,6 +28,7 @@ from onnx import TensorProto, helper, load_model_from_string
 
 from auricle.cli.guard import guarded, say
 from auricle.data.arrays import array_shape, load_array
+from auricle.data.fetch import archive
 from auricle.data.fetch.archive import unpack
 from auricle.data.fetch.dataset import RECORD, fetch
 from auricle.errors import BundleError, ConfigError, DataError, InputError, RunError, UsageError
@@ -95,25 +96,26 @@ def test_a_huge_header_of_a_tar_costs_no_memory(tmp_path, ending, kind):
     assert f"a header of {300 * MIB} bytes; at most {MIB} are read" in text
 
 
-def test_a_million_members_of_nothing_cost_little_before_they_are_refused(tmp_path):
-    path = tmp_path / "x.tar.gz"
-    with gzip.open(path, "wb", 1) as file:
-        for i in range(100_000):
-            file.write(header(f"{i}", 0, tarfile.REGTYPE))
-        file.write(bytes(80 * MIB))
-        file.write(header("last", 1, tarfile.REGTYPE))
-    peak, text = peak_mib(UNPACK, path)
-    assert peak < 200
-    assert "more than 50 times" in text
+def test_more_members_than_any_data_set_has_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 1_000)
+    for ending, opener in OPENERS.items():
+        path = tmp_path / f"x{ending}"
+        with opener(path, "wb") as file:
+            for i in range(1_001):
+                file.write(header(random.Random(i).randbytes(45).hex(), 0, tarfile.REGTYPE))
+            file.write(bytes(1024))
+        with pytest.raises(DataError, match="it has more than 1000 members"):
+            unpack(path, tmp_path / "out", nothing)
+    assert not (tmp_path / "out").exists()
 
 
-def test_an_xz_that_wants_gigabytes_to_be_unpacked_is_refused(tmp_path):
+def test_an_xz_that_wants_too_much_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "_XZ_MEMORY_BYTES", 4 * MIB)  # the usual preset asks for 9
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("a"), io.BytesIO())
-    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]
-    (tmp_path / "x.tar.xz").write_bytes(lzma.compress(plain.getvalue(), filters=filters))
-    with pytest.raises(DataError, match="Memory usage limit was exceeded"):
+    (tmp_path / "x.tar.xz").write_bytes(lzma.compress(plain.getvalue()))
+    with pytest.raises(DataError, match="Memory usage limit"):
         unpack(tmp_path / "x.tar.xz", tmp_path / "out", nothing)
 
 
@@ -500,7 +502,7 @@ def test_no_damage_of_the_plan_goes_unseen(folder):
         path.write_bytes(data)
         if data.split() == whole.split():
             continue
-        with pytest.raises((RunError, UsageError), match=r"damaged|format|start anew"):
+        with pytest.raises((RunError, UsageError), match=r"damaged|format|start anew|no valid JSON"):
             open_journal(folder, {"top": 5})
     path.write_bytes(whole.replace(b'"items": 10', b'"items": 5'))
     with pytest.raises(RunError, match=r"plan\.json is damaged or was changed; start anew with --overwrite"):

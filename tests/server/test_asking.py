@@ -7,8 +7,8 @@ import json
 import re
 
 import pytest
+from helpers.serving import error_of, read_reply, running, wait_for
 from pydantic import TypeAdapter
-from serving import error_of, read_reply, running, wait_for
 from websockets.exceptions import InvalidStatus
 
 from auricle.errors import FAILURE_CODES, REQUEST_CODES, UsageError

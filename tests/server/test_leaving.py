@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from serving import read_reply, running, wait_for
+from helpers.serving import read_reply, running, wait_for
 
 HEAD = "POST /v1/{} HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\nContent-Length: {}\r\n\r\n"
 

@@ -17,12 +17,6 @@ Inputs = Annotated[
     list[str],
     typer.Argument(help="Recordings: files, folders (searched through), globs, or - for stdin.", metavar="INPUT"),
 ]
-Data = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DATA", help="Labelled recordings: class folders, a table, or another form (docs/formats.md)."
-    ),
-]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -73,10 +67,6 @@ Device = Annotated[Literal["auto", "cpu"], typer.Option("--device", help="Where 
 Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", help="Which graph of the model to run.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; errors remain.")]
-DataFormat = Annotated[
-    Literal["auto", "asvspoof", "csv", "desed", "labelfiles", "numpy", "folders"],
-    typer.Option("--data-format", help="The form of DATA, where the automatic choice is wrong."),
-]
 TableFormat = Annotated[
     Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Form of the table of trials.")
 ]
@@ -98,17 +88,6 @@ def hertz(least: int) -> Callable[[str], int]:
     return read
 
 
-SampleRate = Annotated[
-    int | None,
-    typer.Option(
-        "--sample-rate",
-        metavar="HZ",
-        parser=hertz(1),
-        help="Rate in Hz of .npy waveforms that do not say it themselves.",
-    ),
-]
-
-
 @dataclass(frozen=True)
 class ScoringOptions:
     """What ``tag``, ``detect`` and ``embed`` have in common."""
@@ -128,11 +107,24 @@ class ScoringOptions:
 
 
 @dataclass(frozen=True)
-class ReportOptions:
+class DebugOptions:
+    """How an error is shown."""
+
+    debug: Debug = False
+
+
+@dataclass(frozen=True)
+class FormOptions:
     """How a report is shown."""
 
     form: ReportFormat = "table"
     debug: Debug = False
+
+
+@dataclass(frozen=True)
+class ReportOptions(FormOptions):
+    """How a report is shown, and whether anything is said on the way to it."""
+
     quiet: Quiet = False
 
 

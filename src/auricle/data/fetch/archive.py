@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import re
@@ -35,6 +36,8 @@ MAX_GROWTH = 50
 _BLOCK_BYTES = 1 << 20
 #: No header of an archive of sound is longer: those of tar are read as one piece.
 MOST_HEADER_BYTES = 1 << 20
+#: No data set of sound has more members; the name of each costs some memory.
+MOST_MEMBERS = 4_000_000
 #: What unpacking xz may take: its largest preset asks for 65 MiB.
 _XZ_MEMORY_BYTES = 128 << 20
 #: What the libraries raise for damaged, encrypted and contradicting archives; the target is ours and was empty.
@@ -236,21 +239,24 @@ def _judge(archive: Path, target: Path) -> tuple[int, int]:
 
     Refuses names that stand twice, an archive that grows too much, and one that does not fit on the disk.
     """
-    seen: set[PurePosixPath] = set()
-    total = cost = left_out = 0
+    seen: set[bytes] = set()
+    count = total = cost = left_out = 0
     size = archive.stat().st_size
     with _members(archive) as members:
         for member in members:
+            count += 1
             cost += member.cost
+            if count > MOST_MEMBERS:
+                raise DataError("the archive is not to be trusted", [f"it has more than {MOST_MEMBERS} members"])
             if member.kind == "other":
                 left_out += 1
             else:
-                path = _safe_path(member.name)
+                path = hashlib.blake2b(str(_safe_path(member.name)).encode(errors="surrogateescape"), digest_size=16)
                 total += member.size
                 if member.kind == "file":
-                    if path in seen:
+                    if path.digest() in seen:
                         raise DataError("the archive is not to be trusted", [f"{member.name!r} stands in it twice"])
-                    seen.add(path)
+                    seen.add(path.digest())
             if max(total, cost) > MAX_GROWTH * size:
                 text = f"{size} bytes that unpack to {max(total, cost)} or more: more than {MAX_GROWTH} times"
                 raise DataError("the archive is not to be trusted", [text])
