@@ -21,6 +21,7 @@ from auricle.progress import Progress
 from auricle.recipe.options import recipe_settings, takes
 from auricle.recipe.requests import (
     BenchRequest,
+    CompressRequest,
     CrossvalRequest,
     ListenerOptions,
     PathLike,
@@ -40,10 +41,12 @@ if TYPE_CHECKING:
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanProgress, ScanResult
     from auricle.training.bench import TrainingBench
+    from auricle.training.compress import CompressResult
     from auricle.training.crossval import CrossvalResult
 
 __all__ = [
     "bench_train",
+    "compress",
     "crossval",
     "evaluate",
     "export_int8",
@@ -101,6 +104,18 @@ def crossval(request: CrossvalRequest) -> CrossvalResult:
         return run_crossval(
             manifest, recipe, seeds=range(request.seeds), out=folder, jobs=request.jobs, progress=listener
         )
+
+
+@takes(CompressRequest)
+def compress(request: CompressRequest) -> CompressResult:
+    """Cut a small student out of a teacher, distil it on unlabelled audio, and write it as a model folder.
+
+    Raises:
+        UsageError: and its kinds, for an unknown teacher, wrong options, no audio, or the folder.
+    """
+    from auricle.training.compress import run_compression
+
+    return run_compression(replace(request, progress=None), _listener(request))
 
 
 @takes(TeachRequest)

@@ -64,9 +64,25 @@ OnStep = Callable[[int, Mapping[str, float]], None]
 
 
 def distil(
-    student: MobileNet, head: nn.Module, store: CropStore, plan: LoopPlan, checkpoint: Path, on_step: OnStep
+    student: MobileNet,
+    head: nn.Module,
+    store: CropStore,
+    plan: LoopPlan,
+    checkpoint: Path,
+    on_step: OnStep,
+    *,
+    new_frames: bool = True,
 ) -> MobileNet:
     """Train ``student`` on a store, going on at ``checkpoint`` if there is one; returns it with averaged weights.
+
+    Args:
+        student: is changed.
+        head: of the teacher, from embeddings to logits.
+        store: crops with what the teacher says of them.
+        plan: what is done.
+        checkpoint: a file.
+        on_step: is told of each step.
+        new_frames: whether the student's frame scores begin at random.
 
     Raises:
         RunError: the checkpoint is that of another plan, or the loss is not finite.
@@ -76,7 +92,8 @@ def distil(
     if checkpoint.is_file():
         run.load(checkpoint)
     else:
-        begin_at_shares(student.frame_head, torch.sigmoid(first.logits).mean(0))
+        if new_frames:
+            begin_at_shares(student.frame_head, torch.sigmoid(first.logits).mean(0))
         recalibrate(student, store, plan)
         run.begin()
     for step in range(run.step, plan.steps):

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from auricle.errors import UsageError
 from auricle.exporting.onnx import trace
 from auricle.files import sha256_file
-from auricle.nn.modules.efficientat import CHECKPOINT_SUFFIXES, EfficientAt, load_checkpoint
-from auricle.nn.modules.mobilenet import MobileNet
+from auricle.nn.models.efficientat import CHECKPOINT_SUFFIXES
+from auricle.nn.modules.efficientat import EfficientAt, load_checkpoint
+from auricle.nn.modules.mobilenet import MobileNet, take_weights
 from auricle.nn.networks import build_network
-from auricle.recipe.schema import make_recipe
+from auricle.recipe.schema import Recipe, make_recipe
 from auricle.runtime.bundle import load_bundle, resolve_model
-from auricle.teachers.efficientat import LABELS_FILE, read_class_names
+from auricle.teachers.efficientat import LABELS_FILE, read_class_ids, read_class_names
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -32,12 +33,14 @@ class StagedTeacher:
     Attributes:
         network: in evaluation mode.
         labels: its classes.
+        label_ids: the identifier of each class, where classes have one.
         identity: hash of its weights.
         name: for people.
     """
 
     network: EfficientAt | MobileNet
     labels: tuple[str, ...]
+    label_ids: dict[str, str]
     identity: str
     name: str
 
@@ -83,6 +86,33 @@ class _DeepMap(nn.Module):
         return torch.as_tensor(self.network.feature_map(features[:, None]).mean(2))
 
 
+def student_of(teacher: StagedTeacher, recipe: Recipe) -> MobileNet:
+    """Return the student that a recipe describes, with the teacher's weights.
+
+    Raises:
+        UsageError: the recipe asks for another width, or keeps a residual that the teacher does not have.
+    """
+    student = build_network(recipe, len(teacher.labels))
+    source = teacher.network
+    if not isinstance(student, MobileNet):
+        raise UsageError(f"network {recipe.model.name} cannot be cut out of a teacher; take mobilenet")
+    if student.width != source.width:
+        raise UsageError(f"model.width {student.width:g} is not the teacher's {source.width:g}: its weights do not fit")
+    if isinstance(source, EfficientAt):
+        take_weights(student, source)
+        return student
+    absent = sorted(set(student.residuals) - set(source.residuals))
+    if absent:
+        raise UsageError(f"the teacher has no residual {absent[0]}; it has {', '.join(map(str, source.residuals))}")
+    if student.spec != source.spec:
+        raise UsageError(
+            f"a student of a mobilenet has its front end: {source.spec}; the recipe asks for {student.spec}"
+        )
+    weights = source.state_dict()
+    student.load_state_dict({name: weights[name] for name in student.state_dict()})
+    return student
+
+
 def open_staged_teacher(name: str) -> StagedTeacher:
     """Open a published checkpoint of EfficientAT, or a model folder of ``efficientat`` or ``mobilenet``.
 
@@ -93,6 +123,7 @@ def open_staged_teacher(name: str) -> StagedTeacher:
         path = Path(name)
         network: nn.Module = load_checkpoint(path)
         labels = read_class_names(path.with_name(LABELS_FILE), int(network.classes))  # type: ignore[arg-type]
+        identifiers = read_class_ids(path.with_name(LABELS_FILE))
         identity = sha256_file(path)
     else:
         bundle = load_bundle(resolve_model(name))
@@ -102,10 +133,11 @@ def open_staged_teacher(name: str) -> StagedTeacher:
         recipe = make_recipe({"model": {"name": bundle.spec.model.name}})
         recipe = make_recipe(dict(bundle.spec.provenance.recipe)) if bundle.spec.provenance.recipe else recipe
         network = build_network(recipe, len(labels))
-        network.load_state_dict(load_tensors(bundle.read(WEIGHTS_FILE)))
+        network.load_state_dict({k: v.float() for k, v in load_tensors(bundle.read(WEIGHTS_FILE)).items()})
+        identifiers = dict(bundle.spec.label_ids)
     if not isinstance(network, EfficientAt | MobileNet):
         raise UsageError(
             f"{name} is a {type(network).__name__}; a student can be cut out of EfficientAT's layers alone: give a "
             "published checkpoint (mn*_as*.pt), or a model of efficientat or mobilenet"
         )
-    return StagedTeacher(network.eval(), labels, identity, Path(name).stem)
+    return StagedTeacher(network.eval(), labels, identifiers, identity, Path(name).stem)

@@ -86,7 +86,7 @@ def relative_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 def losses(student: MobileNet, batch: CropBatch, head: nn.Module, spread: Tensor) -> dict[str, Tensor]:
     """Return the parts of the loss by the names of ``LossWeights``."""
     deep, maps = student.maps(batch.features)
-    output, _ = student.judge(deep, maps)
+    output = student.judge(deep, maps)
     part = -(-len(batch.logits) // FRAMES_OF)
     with torch.no_grad():
         wanted, time = torch.sigmoid(batch.logits), time_targets(batch.deep, deep.shape[2])

@@ -41,15 +41,17 @@ class ScoringGraph(nn.Module):
         self.network = network
         self.task = task
         self.negatives = negatives
-        self.outputs = ["clip", *(["frames"] if network.has_frames else []), "embedding"]
+        frames = ["frames"] if network.has_frames else []
+        self.outputs = ["clip", *frames, "embedding", *(["frame_embedding"] if network.has_frame_embedding else [])]
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
-        """Return clip scores, frame scores (if the head has them), embedding."""
+        """Return clip scores, frame scores (if the head has them), embedding, that of frames (if it is given)."""
         output = self.network(waveform)
         clip = clip_scores(output.clip_logits, self.task, negatives=self.negatives)
         if output.frame_logits is None:
             return clip, output.embedding
-        return clip, torch.sigmoid(output.frame_logits), output.embedding
+        rest = (output.embedding, *(() if output.frame_embedding is None else (output.frame_embedding,)))
+        return clip, torch.sigmoid(output.frame_logits), *rest
 
 
 def export_onnx(graph: ScoringGraph, samples: int) -> bytes:
@@ -57,8 +59,8 @@ def export_onnx(graph: ScoringGraph, samples: int) -> bytes:
     axes = {"waveform": {0: "batch"}, **{name: {0: "batch"} for name in graph.outputs}}
     if graph.network.fixed_length is None:
         axes["waveform"][1] = "sample"
-    if "frames" in graph.outputs:
-        axes["frames"][1] = "frame"
+    for name in {"frames", "frame_embedding"} & set(graph.outputs):
+        axes[name][1] = "frame"
     return trace(graph.eval(), {"waveform": torch.zeros(2, samples)}, axes)
 
 
@@ -109,6 +111,6 @@ def _difference(graph: ScoringGraph, session: onnxruntime.InferenceSession, wave
     found = session.run(None, {"waveform": waveform})
     worst = 0.0
     for name, a, b in zip(graph.outputs, expected, found, strict=True):
-        if name != "embedding":
+        if not name.endswith("embedding"):
             worst = max(worst, float(np.abs(a.numpy() - b).max()))
     return worst

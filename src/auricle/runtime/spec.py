@@ -50,6 +50,7 @@ class ModelPart(_Part):
     head: str | None = None
     causal: bool = False
     time_stride: int = 4
+    residuals: Annotated[tuple[int, ...], Field(strict=False)] | None = None
     width: float = 1.0
     dropout: float = 0.0
     texture: bool = False
@@ -229,6 +230,7 @@ class BundleSpec(_Part):
     name: str = Field(min_length=1, max_length=200)
     task: Literal["single", "multi"]
     labels: Labels
+    label_ids: dict[str, str] = Field(default_factory=dict)
     negatives: bool = False
     model: ModelPart
     frontend: FrontendPart | None = None
@@ -303,6 +305,8 @@ class BundleSpec(_Part):
         if set(self.thresholds) != set(self.labels):
             odd = sorted(set(self.thresholds) ^ set(self.labels))
             problems.append(f"thresholds and labels differ in {', '.join(map(repr, odd[:5]))}")
+        unknown = sorted(set(self.label_ids) - set(self.labels))
+        problems += [f"label_ids names {label!r}, which is no label" for label in unknown[:5]]
         for name in ("medians_s", "off_ratios"):
             unknown = sorted(set(getattr(self.postprocess, name)) - set(self.labels))
             problems += [f"postprocess.{name} names {label!r}, which is no label" for label in unknown[:5]]

@@ -91,7 +91,7 @@ class FrameBranch(nn.Module):
         """Map ``(batch, channel, mel, time)`` of each depth to ``(batch, channel, time)`` of the first one's time."""
         total: Tensor | None = None
         for projection, x in zip(reversed(self.projections), reversed(maps), strict=True):  # type: ignore[call-overload]
-            here = projection(x).squeeze(2)
+            here = projection(x).flatten(2)
             total = here if total is None else here + _twice(total)[:, :, : here.shape[2]]
         if total is None:
             raise ValueError("a branch needs a map")
@@ -167,7 +167,7 @@ class MobileNet(Network):
         self.branch = FrameBranch([*(shapes[step] for step in fine), (self.embedding_size, 1)])
         self.frame_dropout = nn.Dropout(dropout)
         self.frame_head = nn.Linear(BRANCH, labels)
-        self.has_frames = True
+        self.has_frames = self.has_frame_embedding = True
         grid = frame_grid(time)
         hop = frontend.hop_samples * TIME_STRIDE
         reach = 2 * sum(DILATIONS) * hop + 2 * grid.hop_samples
@@ -192,18 +192,18 @@ class MobileNet(Network):
         deep = self.deep(x).mean(2)
         return deep, [*taken, deep[:, :, None]]
 
-    def judge(self, deep: Tensor, maps: Sequence[Tensor]) -> tuple[NetworkOutput, Tensor]:
-        """Return scores, and the states ``(batch, frame, channel)`` of frames that frame scores are made of."""
+    def judge(self, deep: Tensor, maps: Sequence[Tensor]) -> NetworkOutput:
+        """Return scores of what ``maps`` gives."""
         embedding = deep.float().mean(2)
         with torch.autocast(deep.device.type, enabled=False):
             clip_logits = self.head(embedding)
             states = self.branch([m.float() for m in maps]).transpose(1, 2)
             frame_logits = self.frame_head(self.frame_dropout(states))
-        return NetworkOutput(clip_logits, frame_logits, embedding), states
+        return NetworkOutput(clip_logits, frame_logits, embedding, states)
 
     def classify(self, features: Tensor) -> NetworkOutput:
         """Return scores of a log-mel, which training may have masked."""
-        return self.judge(*self.maps(features))[0]
+        return self.judge(*self.maps(features))
 
     def for_export(self) -> MobileNet:
         """Swap the front end for the form that exports; returns self, in evaluation mode."""
@@ -230,18 +230,15 @@ def check_residuals(residuals: Sequence[int]) -> tuple[int, ...]:
     return found
 
 
-def cut_from(teacher: EfficientAt, spec: SineMelSpec, residuals: Sequence[int]) -> MobileNet:
-    """Return a student with the teacher's weights; its branch of frame scores begins at random.
+def take_weights(student: MobileNet, teacher: EfficientAt) -> None:
+    """Copy the teacher's weights into a student of its classes; the branch of frame scores stays as it is.
 
     The statistics of its norms are the teacher's and have to be estimated anew for the other picture.
     """
-    student = MobileNet(spec, teacher.classes, width=teacher.width, residuals=residuals)
-    weights = {k: v for k, v in teacher.state_dict().items() if not k.startswith("frontend.")}
-    own = student.state_dict()
+    weights, own = teacher.state_dict(), student.state_dict()
     own.update({new: weights[old] for new, old in _origins(own, len(RESIDUALS))})
     own["stem.0.weight"] = own["stem.0.weight"] / SCALE
     student.load_state_dict(own)
-    return student
 
 
 def _origins(names: Iterable[str], residuals: int) -> Iterator[tuple[str, str]]:
