@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn a trained model folder into the built-in bundle ``esc10``: name, licence and attribution of its data.
 
-    python -m benchmarks.distillation teach SHARED RUNS mixtures
-    python -m benchmarks.distillation bundle SHARED RUNS layers_mixtures 0
+    python -m experiments.distillation teach SHARED RUNS mixtures
+    python -m experiments.distillation bundle SHARED RUNS layers_mixtures 0
     python scripts/ship_esc10.py RUNS/bundles/layers_mixtures-0 esc10/ATTRIBUTION.md mn04_as_mAP_432.LICENSE.txt
     python scripts/ship_esc10.py --card         only mends the head of the card that is there
 

@@ -100,6 +100,37 @@ def test_a_journal_of_another_format_is_refused(folder):
         open_journal(folder, PLAN)
 
 
+@pytest.mark.parametrize(
+    ("stored", "text"),
+    [
+        ("[1]", "plan.json is damaged; start anew"),
+        ('{"journal": 1, "items": 3}', "plan.json is damaged, or not of the inputs beside it; start anew"),
+        ('{"journal": 1, "plan": {}, "items": "3"}', "plan.json is damaged, or not of the inputs"),
+        ('{"journal": 1, "plan": {}, "items": 999999999999}', "plan.json is damaged, or not of the inputs"),
+        ('{"journal": 1, "plan": {}, "items": -1}', "plan.json is damaged, or not of the inputs"),
+    ],
+)
+def test_a_damaged_plan_is_refused(folder, stored, text):
+    (folder / "plan.json").write_text(stored)
+    with pytest.raises(RunError, match=text):
+        open_journal(folder, PLAN)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        (b'"a"\n{"pa\n"c"\n', "inputs is damaged in line 2; start anew"),
+        (b'"a"\n"\xff"\n"c"\n', "inputs is damaged in line 2"),
+        (b'"a"\n"b"\n', "inputs is damaged: 2 items of 3"),
+        (b'"a"\n"b"\n"c"\n"d"\n', "inputs is damaged: 4 items of 3"),
+    ],
+)
+def test_damaged_inputs_are_refused(folder, inputs, text):
+    (folder / "inputs").write_bytes(inputs)
+    with pytest.raises(RunError, match=text):
+        claimed(folder)
+
+
 def test_a_tail_torn_at_any_byte_costs_the_last_record_only(folder):
     record(folder, (0, "x" * 10), (1, "y"))
     whole = (folder / "records").read_bytes()

@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from auricle.errors import InputError, UsageError
+from auricle.files import require_writable
 from auricle.progress import Progress
+from auricle.recipe.model_requests import EvaluateRequest, Int8Request, ReportRequest, SiteRequest
 from auricle.recipe.options import recipe_settings, takes
 from auricle.recipe.requests import (
     BenchRequest,
+    ClipOptions,
     CompressRequest,
     CrossvalRequest,
     ListenerOptions,
@@ -34,7 +37,9 @@ from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
     from auricle.data.manifest import Manifest
+    from auricle.data.readable import OnFailure
     from auricle.distill.teach import TeachResult
+    from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
     from auricle.runtime.bundle import Bundle
     from auricle.runtime.thresholds import Thresholds
@@ -140,16 +145,11 @@ def _listener(request: ListenerOptions) -> Progress:
     return Progress() if request.progress is None else request.progress
 
 
-def export_int8(
-    model: PathLike, *, data: PathLike | None = None, split: str | None = None, fold: str | None = None
-) -> Int8Result:
+@takes(Int8Request)
+def export_int8(request: Int8Request) -> Int8Result:
     """Write a form of a model in 8 bits beside it, for ``load(model, precision="int8")``.
 
-    Args:
-        model: a folder.
-        data: labelled recordings that both forms are measured on; None makes only the weights small.
-        split: take only this part of ``data``, such as ``dev``.
-        fold: take only this fold of ``data``.
+    Without ``data`` only the weights are made small.
 
     Raises:
         UsageError: no such model, part or fold, or a model that came with auricle.
@@ -158,26 +158,14 @@ def export_int8(
     from auricle.exporting.int8_model import export_int8 as export
     from auricle.runtime.bundle import load_bundle, resolve_model
 
-    bundle = load_bundle(resolve_model(model))
-    return export(bundle, _clips_for(bundle, data, split, fold))
+    bundle = load_bundle(resolve_model(request.model))
+    chosen = _clips_for(bundle, request)
+    return export(bundle, None if chosen is None else chosen.manifest)
 
 
-def report(
-    model: PathLike,
-    *,
-    data: PathLike | None = None,
-    split: str | None = None,
-    fold: str | None = None,
-    out: PathLike | None = None,
-) -> Path:
+@takes(ReportRequest)
+def report(request: ReportRequest) -> Path:
     """Write one self-contained HTML page about a model.
-
-    Args:
-        model: a folder, or the name of a built-in model.
-        data: labelled recordings that it is measured on.
-        split: take only this part of ``data``, such as ``test``.
-        fold: take only this fold of ``data``.
-        out: file to write; None writes ``report.html`` into the folder of the model.
 
     Returns:
         The page.
@@ -189,35 +177,46 @@ def report(
     from auricle.runtime.bundle import load_bundle, resolve_model
     from auricle.runtime.model_names import BUNDLES
 
-    bundle = load_bundle(resolve_model(model))
-    if out is None and bundle.path.resolve().is_relative_to(BUNDLES):
+    bundle = load_bundle(resolve_model(request.model))
+    if request.out is None and bundle.path.resolve().is_relative_to(BUNDLES):
         raise UsageError(
             f"{bundle.spec.name} came with auricle and stays as it is; say where the page goes: --out FILE"
         )
-    page = bundle.path / "report.html" if out is None else Path(out)
-    model_page(page, bundle, _clips_for(bundle, data, split, fold))
+    page = bundle.path / "report.html" if request.out is None else Path(request.out)
+    require_writable(page.parent)
+    model_page(page, bundle, _clips_for(bundle, request))
     return page
 
 
-def _clips_for(bundle: Bundle, data: PathLike | None, split: str | None, fold: str | None) -> Manifest | None:
+def _clips_for(bundle: Bundle, request: Int8Request | ReportRequest) -> Chosen | None:
     """Return the chosen clips of a data set whose classes must be the model's; None without data."""
-    from auricle.data.formats.registry import read_manifest
-    from auricle.evaluation.evaluate import choose_clips
+    from auricle.evaluation.held_out import choose_held_out
+    from auricle.runtime.bundle import trained_clips
 
-    if data is None:
+    if request.data is None:
         return None
-    manifest = read_manifest(Path(data), labels=bundle.spec.labels, task=bundle.spec.task)
-    return choose_clips(manifest, split=split, fold=fold)
+    manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
+    chosen = choose_held_out(manifest, trained_clips(bundle), split=request.split, fold=request.fold)
+    return replace(chosen, manifest=_readable(chosen.manifest, request.on_failure))
 
 
-def export_site(model: PathLike, out: PathLike, *, precision: str = "float32", tarball: PathLike | None = None) -> Site:
+def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
+    """Return the clips that can be read, if somebody is told of the others; else all."""
+    from auricle.data.readable import keep_readable
+
+    return manifest if on_failure is None else keep_readable(manifest, on_failure)
+
+
+def _read(request: ClipOptions, data: PathLike, labels: Sequence[str], task: str) -> Manifest:
+    """Return a data set whose classes must be these."""
+    from auricle.data.formats.registry import read_source
+
+    return read_source(request.source_at(data), labels=labels, task=task)
+
+
+@takes(SiteRequest)
+def export_site(request: SiteRequest) -> Site:
     """Write a static site in which a model runs inside the browser.
-
-    Args:
-        model: a folder, or the name of a built-in model.
-        out: folder of the site; must be new or empty.
-        precision: ``float32``, or ``int8`` where the model has it.
-        tarball: the npm package of ONNX Runtime Web in the pinned version; None fetches it.
 
     Raises:
         UsageError: no such model or form, no network, or another package.
@@ -225,8 +224,10 @@ def export_site(model: PathLike, out: PathLike, *, precision: str = "float32", t
     from auricle.exporting.web import export_site as export
     from auricle.runtime.bundle import load_bundle, resolve_model
 
-    bundle = load_bundle(resolve_model(model))
-    return export(bundle, Path(out), precision=precision, tarball=None if tarball is None else Path(tarball))
+    bundle = load_bundle(resolve_model(request.model))
+    precision = "float32" if request.precision is None else request.precision
+    tarball = None if request.tarball is None else Path(request.tarball)
+    return export(bundle, Path(request.out), precision=precision, tarball=tarball)
 
 
 def scan(
@@ -333,56 +334,46 @@ def sweep(request: SweepRequest) -> SweepResult:
     return run_sweep(search, manifest, Path(request.out), listener, resume=request.resume)
 
 
-def evaluate(
-    data: PathLike,
-    *,
-    model: str | None = None,
-    split: str | None = None,
-    fold: str | None = None,
-    precision: str = "float32",
-    scores: PathLike | None = None,
-    from_scores: PathLike | None = None,
-    against: PathLike | None = None,
-    asv_scores: PathLike | None = None,
-) -> Report:
-    """Score a model on labelled recordings.
+@takes(EvaluateRequest)
+def evaluate(request: EvaluateRequest) -> Report:
+    """Score a model on labelled recordings; its classes must be those of the data.
 
-    The last four are for models that tell bona fide from spoofed speech.
-
-    Args:
-        data: of any form; its classes must be the model's.
-        model: folder or name.
-        split: score only this part, such as ``test``.
-        fold: score only this fold.
-        precision: ``float32`` or ``int8``.
-        scores: write a score file of ASVspoof here.
-        from_scores: report on this score file instead of scoring a model.
-        against: score file of another detector of the same recordings; the report has the differences.
-        asv_scores: score file of a speaker verifier; the report has the t-DCF.
+    ``scores``, ``from_scores``, ``against`` and ``asv_scores`` are for models that tell bona fide from spoofed speech.
 
     Raises:
         UsageError: no such part or fold, or classes that the model does not know.
         DataError: score files that do not fit the recordings.
     """
-    from auricle.data.formats.registry import read_manifest
-    from auricle.evaluation.evaluate import choose_clips, evaluate_clips
+    from auricle.evaluation.evaluate import evaluate_clips
+    from auricle.evaluation.held_out import choose_held_out
     from auricle.evaluation.spoof.evaluate import ScoreFiles, evaluate_spoof
+    from auricle.runtime.bundle import trained_clips
 
-    files = ScoreFiles(*(None if path is None else Path(path) for path in (scores, from_scores, against, asv_scores)))
-    if (model is None) == (from_scores is None):
+    if request.data is None:
+        raise UsageError("no DATA: give labelled recordings, or --false-alarms with recordings of none of the classes")
+    paths = (request.scores, request.from_scores, request.against, request.asv_scores)
+    files = ScoreFiles(*(None if path is None else Path(path) for path in paths))
+    if (request.model is None) == (request.from_scores is None):
         raise UsageError("give --model, or --from-scores with a score file: scores come from one of them")
-    if model is None:
-        return evaluate_spoof(
-            read_manifest(Path(data), labels=SPOOF_LABELS, task="single"), files, split=split, fold=fold
-        )
-    detector = load(model, precision=precision)
-    manifest = read_manifest(Path(data), labels=detector.labels, task=detector.spec.task)
+    if request.model is None:
+        manifest = _read(request, request.data, SPOOF_LABELS, "single")
+        return evaluate_spoof(manifest, files, split=request.split, fold=request.fold)
+    detector = load(request.model, precision=request.precision)
+    manifest = _read(request, request.data, detector.labels, detector.spec.task)
+    chosen = choose_held_out(manifest, trained_clips(detector.bundle), split=request.split, fold=request.fold)
+    count = len(chosen.manifest)
+    chosen = replace(chosen, manifest=_readable(chosen.manifest, request.on_failure))
+    unreadable = count - len(chosen.manifest)
+    note = {**chosen.details(), **({"note": chosen.note} if chosen.note else {})}
+    note |= {"unreadable": unreadable} if unreadable else {}
     if detector.spec.is_spoof:
-        heard = detector.spec.provenance.systems
-        return evaluate_spoof(manifest, files, split=split, fold=fold, detector=detector, heard=heard)
+        systems = detector.spec.provenance.systems
+        report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, heard=systems)
+        return replace(report, details={**report.details, **note})
     if (option := files.first_given()) is not None:
-        raise UsageError(f"{option} is for models with the labels bonafide and spoof; {model} has others")
-    return evaluate_clips(detector, choose_clips(manifest, split=split, fold=fold))
+        raise UsageError(f"{option} is for models with the labels bonafide and spoof; {request.model} has others")
+    report = evaluate_clips(detector, chosen.manifest)
+    return replace(report, details={**report.details, **note})
 
 
 def false_alarms(
@@ -433,6 +424,7 @@ def tune(
     boxes: bool = False,
     split: str | None = None,
     fold: str | None = None,
+    on_failure: OnFailure | None = None,
 ) -> Report:
     """Fit how a model makes events of scores on the dev part of labelled recordings, and store it in the model.
 
@@ -445,6 +437,7 @@ def tune(
         boxes: make boxes from now on.
         split: None or ``dev``; any other part is refused.
         fold: None; a fold is refused.
+        on_failure: as for ``evaluate``.
 
     Returns:
         The report on the dev part, tuned: too good by nature. ``details["tuned"]`` says what was fitted.
@@ -454,8 +447,9 @@ def tune(
     """
     from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import evaluate_clips
+    from auricle.evaluation.held_out import choose_dev, refuse_trained
     from auricle.evaluation.tuning.model import dev_part, tune_detector
-    from auricle.runtime.bundle import add_files, builtin_models
+    from auricle.runtime.bundle import add_files, builtin_models, trained_clips
     from auricle.runtime.spec import PostprocessPart
 
     detector = load(model)
@@ -466,7 +460,15 @@ def tune(
         )
     if spec.is_spoof:
         raise UsageError(f"{model} tells bona fide from spoofed speech: it makes no events to tune")
-    manifest = dev_part(read_manifest(Path(data), labels=detector.labels, task=spec.task), split=split, fold=fold)
+    everything, known = (
+        read_manifest(Path(data), labels=detector.labels, task=spec.task),
+        trained_clips(detector.bundle),
+    )
+    dev = choose_dev(everything, known) if split is None and fold is None else None
+    manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
+    refuse_trained(manifest, known, f"--tune with {data}")
+    require_writable(detector.bundle.path)
+    manifest = _readable(manifest, on_failure)
     post = spec.postprocess
     tuned = tune_detector(
         detector,

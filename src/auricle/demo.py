@@ -23,9 +23,10 @@ from auricle.data.clip_audio import read_clip
 from auricle.data.formats.registry import read_manifest
 from auricle.data.labels import LABEL_SEPARATOR
 from auricle.data.manifest import Clip, Manifest
-from auricle.errors import RunError, UsageError
+from auricle.errors import UsageError
 from auricle.events.formats import dump_csv
 from auricle.files import atomic_write
+from auricle.output_folder import OutputFolder
 from auricle.reports.detection import detection_page
 from auricle.results import DetectResult, Event, FloatArray, Report, Scores
 from auricle.runtime.spec import BundleSpec
@@ -104,10 +105,7 @@ def acquire_folder(out: Path, data: Path | None) -> None:
     """
     if data is not None and out.resolve() in [data.resolve(), *data.resolve().parents]:
         raise UsageError(f"the data {data} lies in the folder of the demo, {out}, which is emptied first; move it out")
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file; --out takes a folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
-        raise RunError(f"{out} holds things that the demo did not make; choose another folder with --out")
+    OutputFolder(out, "a demo").require_own((out / MARK).is_file(), overwrite=True)
     out.mkdir(parents=True, exist_ok=True)
     for name in (MODEL, DATA, SCENE, TRUTH, EVENTS, PAGE):
         path = out / name

@@ -76,7 +76,7 @@ FAILURE_CODES: dict[str, str] = {
 
 
 #: Codes of refusals over HTTP: the request was not carried out, whatever it was about. Beside them, a recording that
-#: cannot be used gives its code of ``FAILURE_CODES``, and wrong use ``usage``.
+#: cannot be used gives its code of ``FAILURE_CODES``; wrong use is ``bad_request``.
 REQUEST_CODES: dict[str, str] = {
     "bad_request": "the request is malformed",
     "unauthorized": "the token is missing or wrong",

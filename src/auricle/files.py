@@ -141,6 +141,22 @@ def require_space(folder: PathLike, needed_bytes: int, what: str) -> None:
         )
 
 
+def require_writable(folder: PathLike) -> None:
+    """Refuse to begin what cannot be written at the end; raises ``RunError`` if no file can be made in ``folder``.
+
+    A folder that is not there yet is judged by the nearest one above it.
+    """
+    wanted = place = Path(os.fsdecode(folder))
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        probe = temporary_beside(place / "x")
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise RunError(f"{wanted}: cannot write there ({error.strerror}); choose another place") from error
+
+
 def write_json(path: PathLike, obj: Any) -> None:
     """Write ``obj`` as indented JSON, keys in the order given, atomically; NaN and infinity are refused."""
     text = json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False)
@@ -151,7 +167,7 @@ def read_json(path: PathLike) -> Any:
     """Return the content of a JSON file; raises ``UsageError`` naming the file and the place of a mistake."""
     try:
         return json.loads(Path(os.fsdecode(path)).read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{os.fsdecode(path)} is no valid JSON: {error}") from error
 
 
@@ -194,8 +210,14 @@ class FolderLock:
         self.path = Path(os.fsdecode(folder)) / "lock"
 
     def __enter__(self) -> FolderLock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self._create():
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            made = self._create()
+        except OSError as error:
+            raise RunError(
+                f"{self.path.parent}: cannot write there ({error.strerror}); choose another folder"
+            ) from error
+        if not made:
             self._remove_stale()
             if not self._create():
                 raise RunError(f"{self.path.parent} was taken by another process just now; choose another folder")

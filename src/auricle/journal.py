@@ -8,7 +8,8 @@
         for index, item, value in journal.results():    # in the order of the items
             ...
 
-The folder holds three files: ``inputs``, a line an item; ``plan.json``, which appears when ``inputs`` is whole; and
+The folder holds three files: ``inputs``, a line an item; ``plan.json``, which appears when ``inputs`` is whole, with
+the SHA-256 of both; and
 ``records``, a line a finished item: CRC-32, then ``[index, value]`` as JSON. A line that was torn by a kill or a power
 cut is found by its checksum and dropped, so its item is done again. Items and values are anything that JSON holds.
 
@@ -30,7 +31,15 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from auricle.errors import AuricleError, RunError
-from auricle.files import atomic_write, json_differences, read_json, sweep_orphans, write_json
+from auricle.files import (
+    atomic_write,
+    json_differences,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    sweep_orphans,
+    write_json,
+)
 
 #: Records are forced to the disk this often: a power cut costs no more work than that, a kill costs none.
 SYNC_EVERY_S = 2.0
@@ -61,7 +70,8 @@ def start_journal(folder: Path, plan: dict[str, Any], items: Iterable[Any]) -> N
 
     atomic_write(folder / _INPUTS, write)
     atomic_write(folder / _RECORDS, b"")
-    write_json(folder / _PLAN, {"journal": _FORMAT, "items": total, "plan": plan})
+    stored = {"journal": _FORMAT, "items": total, "inputs": sha256_file(folder / _INPUTS), "plan": plan}
+    write_json(folder / _PLAN, {**stored, "seal": _seal(stored)})
 
 
 def has_journal(folder: Path) -> bool:
@@ -75,16 +85,43 @@ def open_journal(folder: Path, plan: dict[str, Any]) -> Journal:
     Raises:
         RunError: it was started with another plan (says in what they differ) or by a newer auricle.
     """
-    stored = read_json(folder / _PLAN)
-    if stored.get("journal") != _FORMAT:
-        raise RunError(f"{folder} has format {stored.get('journal')}, this auricle reads {_FORMAT}; start anew")
+    stored = _read_plan(folder)
     differences = list(json_differences(stored["plan"], plan))
     if differences:
         raise RunError(
             f"{folder} cannot go on: it was started differently: {'; '.join(differences)}; "
             "give the same options, or start anew with --overwrite or in another folder"
         )
-    return Journal(folder, int(stored["items"]))
+    journal = Journal(folder, stored["items"])
+    if not (folder / _INPUTS).is_file() or sha256_file(folder / _INPUTS) != stored["inputs"]:
+        with journal:
+            for _ in journal.items():  # says where the damage is, if that can be seen
+                pass
+        advice = "start anew with --overwrite or in another folder"
+        raise RunError(f"{folder / _INPUTS} is damaged or was changed; {advice}")
+    return journal
+
+
+def _read_plan(folder: Path) -> dict[str, Any]:
+    """Return what ``start_journal`` wrote; raises ``RunError`` if it is damaged or of another format."""
+    stored = read_json(folder / _PLAN)
+    if not isinstance(stored, dict):
+        raise RunError(f"{folder / _PLAN} is damaged; start anew")
+    if stored.get("journal") != _FORMAT:
+        raise RunError(f"{folder} has format {stored.get('journal')}, this auricle reads {_FORMAT}; start anew")
+    items = stored.get("items")
+    most = (folder / _INPUTS).stat().st_size if (folder / _INPUTS).is_file() else 0
+    if "plan" not in stored or type(items) is not int or not 0 <= items <= most:  # an item takes a byte or more
+        raise RunError(f"{folder / _PLAN} is damaged, or not of the inputs beside it; start anew")
+    seal = stored.pop("seal", None)
+    if set(stored) != {"journal", "items", "inputs", "plan"} or seal != _seal(stored):
+        raise RunError(f"{folder / _PLAN} is damaged or was changed; start anew with --overwrite or in another folder")
+    return stored
+
+
+def _seal(stored: dict[str, Any]) -> str:
+    """Return the SHA-256 of a plan, however it is laid out."""
+    return sha256_bytes(json.dumps(stored, sort_keys=True).encode())
 
 
 class Journal:
@@ -119,10 +156,19 @@ class Journal:
         os.close(self._file)
 
     def items(self) -> Iterator[Any]:
-        """Yield all items in their order."""
-        with (self._folder / _INPUTS).open("rb") as file:
-            for line in file:
-                yield json.loads(line)
+        """Yield all items in their order; raises ``RunError`` where the file is not what was written."""
+        path = self._folder / _INPUTS
+        count = 0
+        with path.open("rb") as file:
+            for count, line in enumerate(file, 1):
+                try:
+                    item = json.loads(line)
+                except ValueError as error:
+                    raise RunError(f"{path} is damaged in line {count}; start anew") from error
+                if count <= self.total:
+                    yield item
+        if count != self.total:
+            raise RunError(f"{path} is damaged: {count} items of {self.total}; start anew")
 
     def pending(self) -> Iterator[tuple[int, Any]]:
         """Yield index and item of what has no record, each once."""

@@ -25,6 +25,17 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
+def shorten(names: Iterable[str], shown: int = 3) -> str:
+    """Join a few names, and count the rest.
+
+    >>> shorten(["a", "b", "c", "d"], 2)
+    'a, b and 2 more'
+    """
+    names = list(names)
+    rest = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
+
+
 class Registry(Generic[T]):
     """A table from names to objects of one kind.
 

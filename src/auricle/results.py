@@ -8,7 +8,7 @@ seconds as numbers, six significant digits, scores sorted from high to low.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -267,7 +267,18 @@ class Report:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a training run left behind."""
+    """What a training run left behind.
+
+    Attributes:
+        path: the model folder.
+        epochs: that were trained.
+        steps: of the optimiser.
+        dev: figures of the selected weights on dev.
+        test: figures of the test part, scored once; None without one.
+        finished: False where the run was stopped before its end.
+        classes: a row for each class: clips, dev clips, recall and precision on dev, threshold of its events.
+        warnings: what will go wrong in use and what to do about it, a line each.
+    """
 
     path: str
     epochs: int
@@ -275,6 +286,8 @@ class RunResult:
     dev: Mapping[str, float]
     test: Report | None = None
     finished: bool = True
+    classes: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of ``auricle train``."""
@@ -285,6 +298,8 @@ class RunResult:
             "dev": {k: rounded(v) for k, v in self.dev.items()},
             "test": None if self.test is None else self.test.to_dict(),
             "finished": self.finished,
+            "classes": [{k: rounded(v) if isinstance(v, float) else v for k, v in row.items()} for row in self.classes],
+            "warnings": list(self.warnings),
         }
 
 

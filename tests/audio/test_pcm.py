@@ -78,7 +78,7 @@ def test_what_follows_the_audio_of_a_wav_is_no_sound():
     assert len(heard(reader)) == len(SAMPLES)
 
 
-@pytest.mark.parametrize("declared", [0, 0xFFFFFFFF, 0x7FFFFFFF])
+@pytest.mark.parametrize("declared", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFFFF00, 0x7FFFF000])
 def test_a6_a_header_that_was_streamed_leaves_the_length_open(declared):
     data = wav()
     place = data.index(b"data") + 4
@@ -125,6 +125,17 @@ def test_options_that_contradict_the_header_are_refused(options, expected):
         (b"fLaC" + bytes(50), "unsupported_codec", "stdin is FLAC, which cannot be heard as it comes; decode it: ffm"),
         (b"OggS" + bytes(50), "unsupported_codec", "stdin is Ogg, which"),
         (b"ID3\x04" + bytes(50), "unsupported_codec", "stdin is MP3, which"),
+        (2 * b"\xff\xf3\x88\xc4".ljust(288, b"\0"), "unsupported_codec", "stdin is MP3, which"),
+        (2 * b"\xff\xfa\x90\x64".ljust(417, b"\0"), "unsupported_codec", "stdin is MP3, which"),
+        (b"\xff\xe3\x88\xc4".ljust(576, b"\0"), "unsupported_codec", "stdin is MP3, which"),
+        (2 * b"\xff\xf1\x50\x80\x02\x00".ljust(16, b"\0"), "unsupported_codec", "stdin is AAC, which"),
+        (b"\0\0\0\x20ftypM4A " + bytes(50), "unsupported_codec", "stdin is MP4, which"),
+        (b"FORM\0\0\0\x20AIFF", "unsupported_codec", "stdin is AIFF, which"),
+        (b"caff\0\1\0\0", "unsupported_codec", "stdin is CAF, which"),
+        (b".snd\0\0\0\x18", "unsupported_codec", "stdin is AU, which"),
+        (b"riff\x2e\x91\xcf\x11" + bytes(50), "unsupported_codec", "stdin is W64, which"),
+        (b"RF64\xff\xff\xff\xffWAVE", "unsupported_codec", "stdin is a WAV of the RF64 form, which"),
+        (b"\x1aE\xdf\xa3" + bytes(50), "unsupported_codec", "stdin is WebM or Matroska, which"),
         (b"RIFF\x00\x00\x00\x00AVI ", "bad_header", "stdin begins with RIFF and is no WAV; send WAV or plain samples"),
         (wav()[:20], "bad_header", "stdin ends inside a WAV header; send the recording again"),
         (wav()[:30], "bad_header", "stdin ends inside a WAV header"),
@@ -145,3 +156,20 @@ def test_what_cannot_be_heard_is_said(data, code, expected):
     with pytest.raises(InputError, match=expected) as caught:
         PcmReader(Pipe(data))
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("samples", [[-1, 0, 1, 2], [-3_073, -13_176, 7, 9], [-1, -1], [-241, 90, 1]])
+def test_samples_that_begin_as_a_frame_of_mp3_or_aac_are_samples(samples):
+    """A header alone proves nothing: quiet samples look like one."""
+    data = np.array([*samples, *range(1_600)], "<i2").tobytes()
+    assert len(heard(PcmReader(Pipe(data, 7), sample_rate=8_000))) == 1_600 + len(samples)
+
+
+@pytest.mark.parametrize("pad", [b"", b"\0"])
+@pytest.mark.parametrize("name", [b"LIST", b"bext"])
+def test_a_chunk_of_odd_length_with_and_without_its_pad_byte(name, pad):
+    chunk = name + struct.pack("<I", 5) + b"hello" + pad
+    data = wav()
+    for at in (12, 36):
+        reader = PcmReader(Pipe(data[:at] + chunk + data[at:], 5))
+        np.testing.assert_array_equal(heard(reader)[:, 0], SAMPLES)

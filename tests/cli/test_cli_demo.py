@@ -16,7 +16,10 @@ from auricle.data.formats.registry import read_manifest
 from auricle.errors import Interrupted, RunError, UsageError
 from auricle.synth.toy import MAKERS, synthesise
 
-TINY = ("data.clip_s=1", "data.workers=0", "optim.epochs=1", "model.width=0.125", "frontend.n_mels=16", "run.threads=1")
+TINY = (
+    *("data.clip_s=1", "data.workers=0", "optim.epochs=1", "run.threads=1", "frontend.n_mels=16"),
+    *("model.width=0.125", "model.time_stride=4", "model.texture=false"),
+)
 LEFT = {"data", "model", "scene.wav", "scene.csv", "events.csv", "report.html", demo.MARK}
 
 
@@ -128,7 +131,7 @@ def test_a_folder_of_somebody_else_is_left_alone(auricle, tmp_path):
     (out / "thesis.txt").write_text("ten years")
     done = auricle("demo", "--out", out)
     assert done.code == 2
-    assert "holds things that the demo did not make; choose another folder with --out" in done.err
+    assert "holds other things than a demo (thesis.txt); choose another folder" in done.err
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
 
 

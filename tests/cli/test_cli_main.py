@@ -176,3 +176,17 @@ def test_doctor_finds_a_damaged_file(auricle, model, tmp_path):
     done = auricle("doctor", folder)
     assert done.code == 1
     assert "golden.npz is damaged or was changed" in done.out
+
+
+@pytest.mark.parametrize("rate", ["8000.0", "8e3"])
+def test_a_whole_rate_is_one_however_it_is_written(auricle, tmp_path, rate):
+    done = auricle("data", "synth", "--out", tmp_path / "toy", "--clips", 2, "--seconds", 0.5, "--rate", rate)
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("rate", ["44100.5", "inf", "nan", "fast", "0", "-8000"])
+@pytest.mark.parametrize("words", [("data", "check", "."), ("train", ".", "--out", "x")])
+def test_another_rate_is_refused(auricle, rate, words):
+    done = auricle(*words, "--sample-rate", rate)
+    assert done.code == 2
+    assert f"{rate} is no sample rate; expected a whole number of Hz, 1 or more" in " ".join(done.err.split())

@@ -47,7 +47,7 @@ def test_two_processes_print_one_result(torchrun, tmp_path):
     process = torchrun("--epochs", 2)
     _, err = process.communicate(timeout=300)
     assert process.returncode != 0
-    assert err.count("is not empty; --resume goes on with it") == 1
+    assert err.count("holds a model already; --resume goes on with it") == 1
 
 
 def test_sigterm_saves_and_the_run_goes_on(torchrun, tmp_path):

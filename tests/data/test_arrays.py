@@ -10,7 +10,6 @@ import pytest
 
 from auricle.data import arrays
 from auricle.data.arrays import array_shape, array_spec, load_array, read_features_file
-from auricle.data.formats.draft import ReadOptions
 from auricle.data.problems import Problems
 from auricle.errors import InputError
 from auricle.results import Flag
@@ -215,7 +214,7 @@ class TestFeaturesFile:
     def read(self, folder, text, write, **options):
         write(folder / "features.json", text)
         problems = Problems()
-        spec = array_spec(folder, ReadOptions(**options), problems)
+        spec = array_spec(folder, problems, **options)
         return spec, problems.lines()
 
     def test_a_waveform(self, tmp_path, write):

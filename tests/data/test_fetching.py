@@ -271,10 +271,10 @@ def test_a_bomb_is_refused(tmp_path):
 
 
 def test_a_disk_that_is_too_small_is_said_before(tmp_path, monkeypatch):
-    archive = make_zip(tmp_path / "a", ("a.wav", bytes(range(256))))
+    packed = make_zip(tmp_path / "a", ("a.wav", bytes(range(256))))
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: archive.shutil._ntuple_diskusage(1, 1, 100))
     with pytest.raises(UsageError, match="0 MB are free and 0 MB are needed"):
-        unpack(archive, tmp_path / "out", nothing)
+        unpack(packed, tmp_path / "out", nothing)
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
@@ -396,7 +396,7 @@ def test_a_fetch_that_was_stopped_while_it_unpacked_goes_on(server, tmp_path, of
 
 def test_a_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").touch()
-    with pytest.raises(RunError, match="is not empty; choose a new folder"):
+    with pytest.raises(RunError, match=r"is not empty \(it holds thesis.txt\); choose a new folder"):
         fetch("fsdd", tmp_path, nothing, archive=tmp_path / "thesis.txt")
     with pytest.raises(RunError, match="is a file; --out takes a folder"):
         fetch("fsdd", tmp_path / "thesis.txt", nothing, archive=tmp_path / "thesis.txt")

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import pytest
 
-from auricle.data.problems import SHOWN_PER_KIND, Problems, shorten
+from auricle.data.problems import SHOWN_PER_KIND, Problems
 from auricle.errors import DataError
+from auricle.registry import shorten
 
 
 def test_problems_are_grouped_by_kind_in_the_order_of_first_sight():

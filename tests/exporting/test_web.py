@@ -101,7 +101,7 @@ def test_what_comes_from_the_registry_is_checked_too(model, tmp_path, monkeypatc
 def test_a_folder_in_use_and_a_missing_form_are_refused(model, package, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site/index.html").write_text("mine")
-    with pytest.raises(RunError, match=r"site is not empty; --web takes a new or empty folder$"):
+    with pytest.raises(RunError, match=r"site is not empty \(it holds index.html\); choose a new folder$"):
         api.export_site(model, tmp_path / "site", tarball=package)
     with pytest.raises(UsageError, match=r"has no int8 form; make it with --int8, in the same call or before$"):
         api.export_site(model, tmp_path / "other", precision="int8", tarball=package)

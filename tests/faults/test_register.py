@@ -211,7 +211,7 @@ REGISTER: dict[str, tuple[str, ...]] = {
         "training/test_feeding.py::test_r11_a_process_that_was_killed_once_costs_nothing",
         "training/test_feeding.py::test_processes_that_die_of_nothing_stop_the_run",
     ),
-    "R12": ("training/test_feeding.py::test_r12_a_file_that_kills_its_reader_is_quarantined_at_the_second_time",),
+    "R12": ("training/test_feeding.py::test_r12_a_file_that_kills_its_reader_is_skipped_at_the_second_time",),
     "R13": ("training/test_feeding.py::test_r13_a_process_that_hangs_writes_its_stack_and_is_replaced",),
     "R14": (
         "training/test_precision.py::test_auto_without_cuda_is_the_cpu",

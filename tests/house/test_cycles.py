@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No package imports back, and no modules import each other in a circle; imports inside functions count too."""
+"""No package imports back, and no modules import each other in a circle; imports inside functions count too.
+
+What type checkers alone import does not run, and may name a neighbour; the layers hold for it too (``test_layers``).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ Graph = dict[str, set[str]]
 
 def names_in(tree: ast.AST) -> Iterator[str]:
     """Yield what a module imports: ``a.b`` of ``import a.b``, and ``a.b`` and ``a.b.c`` of ``from a.b import c``."""
-    for node in ast.walk(tree):
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield from names_in(node)
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -109,6 +115,8 @@ def test_a_circle_is_seen_inside_functions_too():
     }
     assert circles(module_graph(sources)) == [["a.x", "a.y", "a.z"]]
     assert circles(module_graph({**sources, "a.z": ""})) == []
+    only_typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from a.x import g"
+    assert circles(module_graph({**sources, "a.z": only_typed})) == []
 
 
 def test_a_package_that_imports_back_is_seen_where_no_module_does():

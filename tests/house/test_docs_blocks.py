@@ -118,7 +118,7 @@ def problem_with_python(name: str, words: list[str]) -> str | None:
         return f"no extra {sorted(missing)}" if missing else None
     if not words:
         return "no arguments"
-    if words[0] == "-m" and words[1].partition(".")[0] in ("benchmarks", "scripts"):
+    if words[0] == "-m" and words[1].partition(".")[0] in ("benchmarks", "experiments", "scripts"):
         return None if (ROOT / (words[1].replace(".", "/") + ".py")).is_file() else f"no module {words[1]}"
     return None if words[0] == "-m" or words[0] == "listen.py" or (ROOT / words[0]).is_file() else f"no {words[0]}"
 

@@ -8,7 +8,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SPDX = "# SPDX-License-Identifier: Apache-2.0"
-FILES = sorted(path for folder in ("src", "tests", "scripts", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+FILES = sorted(
+    path
+    for folder in ("src", "tests", "scripts", "benchmarks", "experiments")
+    for path in (ROOT / folder).rglob("*.py")
+)
 
 
 def number_defaults(source: str) -> list[int]:

@@ -8,7 +8,7 @@ import torch
 
 from auricle.nn.networks import NETWORKS, build_network
 from auricle.training.run import make_request_recipe
-from benchmarks.careless import OFTEN, joined, register, table
+from experiments.careless import OFTEN, joined, register, table
 
 SHARES = {"data": 0.01, "forward": 0.3, "backward": 0.6, "optimiser": 0.09}
 LINE = {"parameters": 1_000, "batch_size": 16, "low_s": 0.1, "high_s": 0.4, "gflop": 6.0, "peak_share": 0.5}

@@ -11,7 +11,7 @@ import soundfile
 
 from auricle.evaluation.spoof.intervals import Trials
 from auricle.recipe.schema import load_recipe
-from benchmarks import spoof_search as search
+from experiments import spoof_search as search
 
 TINY = ("model.width=0.125", "optim.steps=1", "data.batch_size=2", "data.clip_s=0.4")
 SYSTEMS = ("S01", "S02", "S03", "S05", "S06", "S07", "S08", "S09")

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from auricle.runtime.calibration import (
+    LEAST_CLIPS,
     apply_calibration,
     apply_logistic,
     apply_temperature,
+    fit_calibration,
     fit_logistic,
     fit_temperature,
     logit,
@@ -119,3 +121,64 @@ def test_targets_are_checked():
         fit_temperature(np.zeros((1, 1)), [[0.5]], "multi")
     with pytest.raises(ValueError, match="need scores and targets of one shape"):
         fit_temperature(np.zeros((0, 1)), np.zeros((0, 1)), "multi")
+
+
+def overconfident(clips: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Scores whose log-odds are three times too large, and outcomes drawn from the true ones."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(0, 1, (clips, labels))
+    true = (rng.random(z.shape) < sigmoid(z)).astype(float)
+    return sigmoid(3 * z).astype(np.float32), true
+
+
+def test_scores_that_are_too_sure_are_taken_back_by_what_made_them_so():
+    scores, true = overconfident(4000, 3)
+    found = fit_calibration(scores, true, "multi")
+    assert found is not None
+    if found.method == "temperature":
+        assert found.temperature == pytest.approx(3, rel=0.1)
+    else:
+        assert found.scale == pytest.approx((1 / 3,) * 3, rel=0.15)
+    assert found.log_loss_after < found.log_loss_before
+
+
+def test_scores_that_are_right_already_are_left_alone():
+    rng = np.random.default_rng(1)
+    p = rng.random((60, 1))
+    scores = np.repeat(p, 1, axis=1).astype(np.float32)
+    true = (rng.random(p.shape) < p).astype(float)
+    found = fit_calibration(scores, true, "multi")
+    # By chance a map may still win on 60 clips; then it must have won on clips that it was not fitted on.
+    assert found is None or found.log_loss_after < found.log_loss_before
+
+
+def test_few_clips_calibrate_nothing():
+    scores, true = overconfident(LEAST_CLIPS - 1, 2)
+    assert fit_calibration(scores, true, "multi") is None
+
+
+def test_a_logistic_map_needs_clips_of_both_kinds_of_each_label():
+    scores, true = overconfident(400, 2)
+    true[:, 1] = 0
+    true[:4, 1] = 1
+    found = fit_calibration(scores, true, "multi")
+    assert found is None or found.method == "temperature"
+
+
+def test_a_group_is_never_fitted_and_judged_at_once():
+    # Two groups of equal scores and opposite truth: what fits one makes the other worse, so no map may be chosen.
+    scores = np.full((40, 1), 0.9, np.float32)
+    true = np.repeat([[1.0], [0.0]], 20, axis=0)
+    assert fit_calibration(scores, true, "multi", groups=["a"] * 20 + ["b"] * 20) is None
+
+
+def test_none_of_the_labels_counts_where_negatives_took_part():
+    rng = np.random.default_rng(2)
+    z = rng.normal(0, 2, (4000, 3))
+    shares = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    drawn = np.array([rng.choice(3, p=row) for row in shares])
+    true = np.eye(3)[drawn][:, :2]  # the third is "none"
+    sharp = np.exp(2 * z) / np.exp(2 * z).sum(1, keepdims=True)
+    found = fit_calibration(sharp[:, :2].astype(np.float32), true, "single", none=True)
+    assert found is not None
+    assert found.temperature == pytest.approx(2, rel=0.15)

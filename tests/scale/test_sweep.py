@@ -190,7 +190,7 @@ def test_no_trial_hears_test_clips(recipe, tmp_path):
 
 def test_another_sweep_or_other_data_are_refused(recipe, clips, whole, tmp_path):
     out = Path(whole[0].path)
-    with pytest.raises(RunError, match=r"out is not empty; --resume goes on with it$"):
+    with pytest.raises(RunError, match=r"out holds a sweep already; --resume goes on with it$"):
         sweep(recipe(), clips, out)
     with pytest.raises(RunError, match=r"was begun with another recipe .*sweep.json"):
         sweep(recipe(), clips, out, "optim.epochs=9", resume=True)
@@ -199,7 +199,7 @@ def test_another_sweep_or_other_data_are_refused(recipe, clips, whole, tmp_path)
         sweep(recipe(), other, out, resume=True)
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "x").touch()
-    with pytest.raises(RunError, match=r"it holds other things than a sweep; choose another folder$"):
+    with pytest.raises(RunError, match=r"foreign holds other things than a sweep \(x\); choose another folder$"):
         sweep(recipe(), clips, tmp_path / "foreign", resume=True)
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="is a file; --out takes a folder"):

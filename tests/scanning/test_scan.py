@@ -123,7 +123,7 @@ def test_a_foreign_folder_is_left_alone(model, auricle, tmp_path):
     for words in ([], ["--overwrite"], ["--resume"]):
         done = auricle("tag", "x.wav", "--model", model, "--out", tmp_path, *words)
         assert done.code == 2
-        assert "holds other things than a scan of auricle's (thesis.txt); choose another folder" in done.err
+        assert "holds other things than a scan (thesis.txt); choose another folder" in done.err
     assert (tmp_path / "thesis.txt").exists()
 
 

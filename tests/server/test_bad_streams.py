@@ -327,4 +327,5 @@ def test_s25_a_worker_that_dies_under_a_stream_is_replaced_unseen(tiny, buzz):
 def test_other_paths_have_no_sockets(tiny):
     with pytest.raises(InvalidStatus) as caught, connect(f"ws://127.0.0.1:{tiny.port}/v1/other", proxy=None):
         pass
-    assert caught.value.response.status_code == 403
+    assert caught.value.response.status_code == 404
+    assert json.loads(caught.value.response.body)["error"]["code"] == "unknown_path"

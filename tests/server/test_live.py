@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import numpy as np
 import pytest
 from helpers.tinybundle import RATE
+from hypothesis import given
+from hypothesis import strategies as st
 
+from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.runtime.onnx_session import open_network
 from auricle.server.live import Close, Hello, Live, parse_hello
@@ -124,3 +128,86 @@ def test_a_hello_may_leave_out_what_has_a_default(bundle):
 
 def test_a_reason_fits_into_a_close_frame():
     assert len(Close(1008, "ä" * 500).reason.encode()) <= 123
+
+
+# What JSON can hold where a hello, or a message after it, has another thing.
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**400), 10**400)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["\ud800", "\x1b[2J", "tiny", "f32le", 48000.0, 10**400, 1e308]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.just("loud"), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+KEYS = st.sampled_from(["model", "sample_rate", "format", "threshold", "scores", "gap_s", "end", "other", "\udc00"])
+
+
+def closed_by(call):
+    """Return what a call gave and how it closed the stream, one of them None."""
+    try:
+        return call(), None
+    except Close as close:
+        return None, close
+
+
+@given(st.dictionaries(KEYS, ANYTHING, max_size=5) | ANYTHING)
+def test_no_first_message_is_anything_but_read_or_refused(bundle, values):
+    hello, close = closed_by(lambda: parse_hello(json.dumps(values), {"tiny": bundle.spec}))
+    if hello is not None:
+        assert (hello.model, type(hello.sample_rate)) == ("tiny", int)
+    else:
+        assert close.code in (1007, 1008)
+        assert 0 < len(close.reason.encode()) <= 123
+        assert close.reason.isprintable()
+
+
+@given(st.dictionaries(KEYS, ANYTHING, max_size=3) | ANYTHING)
+def test_no_later_message_is_anything_but_obeyed_or_refused(bundle, values):
+    live = Live(Hello("tiny", RATE), bundle.spec, open_cached(bundle), Clock())
+    _, close = closed_by(lambda: live.control(json.dumps(values)))
+    assert close is None or (close.code in (1003, 1007, 1008) and close.reason.isprintable())
+
+
+@functools.cache
+def _network(path):
+    return open_network(load_bundle(path))
+
+
+def open_cached(bundle):
+    return _network(bundle.path)
+
+
+@pytest.mark.parametrize(("sent", "rate"), [("44100.0", 44_100), ("1.6e4", 16_000), ("8000", 8_000)])
+def test_a_whole_number_is_one_however_json_writes_it(bundle, make, sent, rate):
+    assert parse_hello(f'{{"sample_rate": {sent}}}', {"tiny": bundle.spec}).sample_rate == rate
+    (gap,) = [message for message in make().control(f'{{"sample_rate": {sent}}}') if "gap" in message]
+    assert gap["gap"]["sample_rate"] == rate
+
+
+@pytest.mark.parametrize("sent", ["44100.5", "1e400", "NaN", "-Infinity", "true", '"48000"', "[48000]", "null"])
+def test_what_is_no_whole_number_is_no_rate(bundle, sent):
+    with pytest.raises(Close, match=r"sample_rate must be a whole number of Hz|a sample rate of") as caught:
+        parse_hello(f'{{"sample_rate": {sent}}}', {"tiny": bundle.spec})
+    assert caught.value.code == 1008
+
+
+@pytest.mark.parametrize(
+    ("hello", "reason"),
+    [
+        ({"sample_rate": 1000, "format": {"s16le": 1}}, "unknown format; known: f32le, s16le"),
+        ({"sample_rate": 1000, "model": ["tiny"]}, "unknown model"),
+        ({"sample_rate": 1000, "scores": [True]}, "scores must be true or false"),
+        ({"sample_rate": 1000, "threshold": ["loud"]}, "threshold must be a number"),
+        ({"sample_rate": 1000, "threshold": {"loud": [1]}}, "threshold must be a number"),
+        ({"sample_rate": 1000, "threshold": 10**400}, "threshold must be a number"),
+    ],
+)
+def test_wrong_types_in_a_first_message_are_refused_by_name(bundle, hello, reason):
+    with pytest.raises(Close) as caught:
+        parse_hello(json.dumps(hello), {"tiny": bundle.spec})
+    assert caught.value.code == 1008
+    assert caught.value.reason.startswith(reason)

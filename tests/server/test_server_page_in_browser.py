@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +202,146 @@ def test_text_can_be_read_in_both_schemes(page, clip, scheme):
     folder = os.environ.get("AURICLE_SCREENSHOTS")
     if folder is not None:
         page.screenshot(path=f"{folder}/page-{scheme}.png")
+
+
+@pytest.fixture
+def guarded(server):
+    """A server of the same model that wants a token; its recordings are not scored, for that takes no part here."""
+    with running(["esc10"], token="a-token-of-many-characters", max_body_bytes=1 << 26) as found:
+        wait_for(lambda: found.service.state is None, 300)
+        yield found
+
+
+def test_the_recording_travels_once_and_nothing_is_said_before_its_results(page, clip):
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    seen = page.evaluate(
+        """() => {
+          window.seen = [];
+          const look = () => window.seen.push([
+            !document.getElementById("result").hidden, !document.getElementById("none").hidden,
+            document.querySelectorAll("#tags li").length, document.getElementById("work-text").textContent]);
+          new MutationObserver(look).observe(document.body, {subtree: true, childList: true, attributes: true});
+          return 0;
+        }"""
+    )
+    assert seen == 0
+    upload(page, clip)
+    states = page.evaluate("window.seen")
+    assert len(sent) == 1
+    assert "/v1/detect?" in sent[0]
+    texts = [text for *_, text in states]
+    assert any(text.startswith("Sending") for text in texts)
+    assert any(text.startswith("Scoring") for text in texts)
+    before = states[: next(i for i, state in enumerate(states) if state[0])]
+    assert before, "the result was hidden first"
+    assert not any(none or tags for _, none, tags, _ in before)
+
+
+def test_what_was_found_in_the_last_recording_goes_when_the_next_comes(page, clip):
+    upload(page, clip)
+    assert page.is_visible("#result")
+    page.set_input_files("#file", {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"<html>404</html>"})
+    page.wait_for_selector("#problem:not([hidden])")
+    assert not page.is_visible("#result")
+
+
+def test_the_token_is_asked_for_once_and_kept(browser, guarded, clip):
+    context = browser.new_context()
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    page.goto(guarded.url)
+    page.wait_for_selector("#token[open]")
+    page.fill("#token input", "wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#token[open]")
+    page.fill("#token input", "a-token-of-many-characters")
+    page.click("#token button")
+    page.wait_for_selector("#model option", state="attached")
+    upload(page, clip)
+    assert page.locator("#events tbody tr").count() > 0
+    page.reload()
+    page.wait_for_selector("#model option", state="attached")
+    assert not page.is_visible("#token")
+    context.close()
+
+
+def test_a_token_in_the_address_is_not_asked_for_and_does_not_stay_there(browser, guarded):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{guarded.url}/#token=a-token-of-many-characters")
+    page.wait_for_selector("#model option", state="attached", timeout=WAIT_MS)
+    assert "token" not in page.url
+    context.close()
+
+
+def test_whoever_the_server_refuses_is_not_asked_for_the_microphone(page, server):
+    asked = page.evaluate(
+        """() => {
+          window.asked = 0;
+          const media = navigator.mediaDevices, get = media.getUserMedia.bind(media);
+          media.getUserMedia = (wanted) => { window.asked += 1; return get(wanted); };
+          return window.asked;
+        }"""
+    )
+    assert asked == 0
+    page.evaluate("document.getElementById('model').replaceChildren(new Option('nothing', 'nothing', true, true))")
+    page.click("#listen")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "unknown model" in page.inner_text("#problem")
+    assert page.evaluate("window.asked") == 0
+    page.evaluate("document.getElementById('model').replaceChildren(new Option('esc10', 'esc10', true, true))")
+    page.click("#listen")
+    page.wait_for_selector("#live:not([hidden])")
+    page.evaluate("document.getElementById('stop').click()")
+    page.wait_for_selector("#live", state="hidden")
+    assert page.evaluate("window.asked") == 1
+
+
+@pytest.fixture
+def proxy(server):
+    """A proxy that hands on what is below /auricle/ and nothing else; ``outside`` holds what else was asked for."""
+    outside = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if not self.path.startswith("/auricle/"):
+                outside.append(self.path)
+                self.send_error(404)
+                return
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            kept = {name: value for name, value in self.headers.items() if name not in ("Host", "Origin")}
+            with server.client() as client:
+                reply = client.request(self.command, self.path.removeprefix("/auricle"), content=body, headers=kept)
+            self.send_response(reply.status_code)
+            for name in ("content-type", "content-security-policy"):
+                if name in reply.headers:
+                    self.send_header(name, reply.headers[name])
+            self.send_header("Content-Length", str(len(reply.content)))
+            self.end_headers()
+            self.wfile.write(reply.content)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            """Be quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running_proxy:
+        thread = threading.Thread(target=running_proxy.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{running_proxy.server_address[1]}/auricle/", outside
+        running_proxy.shutdown()
+        thread.join()
+
+
+def test_the_page_works_below_a_path_of_a_proxy(browser, proxy, clip):
+    address, outside = proxy
+    context = browser.new_context()
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("#model option", state="attached")
+    upload(page, clip)
+    assert page.locator("#events tbody tr").count() > 0
+    assert [path for path in outside if path != "/favicon.ico"] == []
+    context.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import threading
 import time
 
@@ -19,7 +20,7 @@ from auricle.runtime.detector import load
 from auricle.runtime.onnx_session import open_network
 from auricle.runtime.stream import Stream
 from auricle.server.responses import Refusal
-from auricle.server.workers import Job, RemoteNetwork, Source, WorkerDied, WorkerPool
+from auricle.server.workers import _STOP, AbandonedError, Job, RemoteNetwork, Source, WorkerDied, WorkerPool
 
 
 @pytest.fixture(scope="module")
@@ -112,4 +113,57 @@ def test_a_worker_that_is_told_to_leave_finishes_first(pool, wav):
     os.kill(pid, signal.SIGTERM)
     with pytest.raises(WorkerDied):
         pool.run(Job("tag", "tiny", content=wav))
+    assert pool.run(Job("tag", "tiny", content=wav)).error is None
+
+
+def hours_of_silence(path, hours: int):
+    """Write a WAV file of zeros, which takes no room on the disk."""
+    size = hours * 3600 * 8_000 * 2
+    header = struct.pack(
+        "<4sI8sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVEfmt ", 16, 1, 1, 8_000, 16_000, 2, 16, b"data", size
+    )
+    with path.open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + size)
+    return path
+
+
+def test_a_worker_stops_within_a_recording_that_nobody_waits_for(bundle, wav, tmp_path):
+    pool = WorkerPool({"tiny": Source(str(bundle.path))}, 1, limits=Limits(), timeout_s=300)
+    pool.start()
+    try:
+        before, gone = pool.pids, threading.Event()
+        with hours_of_silence(tmp_path / "long.wav", 20).open("rb") as file:
+            threading.Timer(0.5, gone.set).start()
+            with pytest.raises(AbandonedError):
+                pool.run(Job("detect", "tiny"), file, gone)
+        assert pool.pids == before, "it stopped by itself"
+        assert pool.run(Job("tag", "tiny", content=wav)).error is None
+        with pytest.raises(AbandonedError):
+            pool.run(Job("tag", "tiny", content=wav), None, gone)
+    finally:
+        pool.close()
+
+
+def test_a_worker_that_does_not_stop_is_replaced(bundle, wav, monkeypatch):
+    monkeypatch.setattr("auricle.server.workers._STOP_S", 0.3)
+    pool = WorkerPool({"tiny": Source(str(bundle.path))}, 1, limits=Limits(), timeout_s=300)
+    pool.start()
+    try:
+        before, gone = pool.pids, threading.Event()
+        os.kill(before[0], signal.SIGSTOP)
+        threading.Timer(0.2, gone.set).start()
+        with pytest.raises(WorkerDied, match="does not stop"):
+            pool.run(Job("tag", "tiny", content=wav), None, gone)
+        assert pool.pids != before
+        assert pool.run(Job("tag", "tiny", content=wav), None, threading.Event()).error is None
+    finally:
+        pool.close()
+
+
+def test_a_stop_that_comes_too_late_harms_no_later_job(pool, wav):
+    """The answer and the word to stop may cross on their way."""
+    worker = pool._idle.get()
+    worker._connection.send(_STOP)
+    pool._idle.put(worker)
     assert pool.run(Job("tag", "tiny", content=wav)).error is None

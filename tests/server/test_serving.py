@@ -125,13 +125,13 @@ def test_the_page_and_all_it_loads_are_served_and_it_may_load_nothing_else(tiny)
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     names = {item.name for item in (resources.files("auricle.server") / "static").iterdir()}
-    needed = set(re.findall(r'"/static/([\w.]+)"', page.text))
+    needed = set(re.findall(r'"static/([\w.]+)"', page.text))
     for name in names:
         response = tiny.get(f"/static/{name}")
         assert response.status_code == 200
         assert "http://" not in response.text.replace("http://www.w3.org/", "")
         assert "https://" not in response.text
-        needed |= set(re.findall(r'"/static/([\w.]+)"', response.text))
+        needed |= set(re.findall(r'"\./([\w.]+)"', response.text))
     assert needed == names - {"index.html"}
 
 

@@ -13,7 +13,7 @@ from auricle.data.formats.registry import read_manifest
 from auricle.data.soft_labels import read_soft_labels
 from auricle.distill.store import open_store
 from auricle.teachers.heads import fit_head
-from benchmarks.distillation import MEANS
+from experiments.distillation import MEANS
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from auricle.batches.augment.augmentation import Placement
 from auricle.batches.augment.crop import (
     NOISE_BANK_SAMPLES,
     NOISE_COLOURS,
@@ -18,9 +19,8 @@ from auricle.batches.augment.crop import (
     change_speed,
     draw_plan,
     equalise,
-    level_shares,
+    level_weights,
     mask_features,
-    mixing,
     noise_bank,
     take_crop,
 )
@@ -40,7 +40,7 @@ FULL = {
     "noise_snr_db": (10.0, 40.0),
     "noise_share": 1.0,
 }
-STILL = Plan(start=0.0, shift=0.0, speed=1.0, gain=1.0, noise=None, masks=np.zeros((2, 0, 2), np.float32))
+STILL = Plan(Placement(), gain=1.0, noise=None, masks=np.zeros((2, 0, 2), np.float32))
 
 
 def draw(spec: AugmentSection, seed: int = 0) -> Plan:
@@ -56,6 +56,10 @@ def peak_hz(samples: np.ndarray) -> float:
     return float(np.argmax(spectrum)) * RATE / len(samples)
 
 
+def field_of(plan: Plan, name: str):
+    return getattr(plan.place if name in Placement._fields else plan, name)
+
+
 # --- drawing
 
 
@@ -63,10 +67,10 @@ def test_a_draw_can_be_replayed(tone):
     spec = AugmentSection(**FULL)
     first, second = draw(spec, 7), draw(spec, 7)
     clip = tone(1.0)
-    assert np.array_equal(take_crop(clip, 8_000, first), take_crop(clip, 8_000, second))
-    assert np.array_equal(augment_waveform(clip, first), augment_waveform(clip, second))
+    assert np.array_equal(take_crop(clip, 8_000, first.place), take_crop(clip, 8_000, second.place))
+    assert np.array_equal(augment_waveform(clip, 0.3, first), augment_waveform(clip, 0.3, second))
     assert np.array_equal(first.masks, second.masks)
-    assert draw(spec, 8).start != first.start
+    assert draw(spec, 8).place.start != first.place.start
 
 
 @pytest.mark.parametrize(
@@ -92,15 +96,15 @@ def test_a_setting_changes_its_own_part_and_nothing_else(changes):
         before, after = (draw_plan(spec, rng, 1_000, 64) for spec, rng in zip((whole, changed), rngs, strict=True))
         assert rngs[0].bit_generator.state == rngs[1].bit_generator.state
         same = [n for n in ("start", "shift", "speed", "gain", "noise") if n != field]
-        assert [getattr(before, n) for n in same] == [getattr(after, n) for n in same]
+        assert [field_of(before, n) for n in same] == [field_of(after, n) for n in same]
         assert np.array_equal(before.masks, after.masks) == (field != "masks")
-        assert field == "masks" or getattr(before, field) != getattr(after, field)
+        assert field == "masks" or field_of(before, field) != field_of(after, field)
 
 
 def test_ranges_are_kept_and_used():
     plans = draws(AugmentSection(gain_db=6, speed=(0.8, 1.25), noise_snr_db=(10, 30), noise_share=0.25))
     gains_db = np.array([20 * np.log10(p.gain) for p in plans])
-    speeds = np.array([p.speed for p in plans])
+    speeds = np.array([p.place.speed for p in plans])
     snrs_db = np.array([-20 * np.log10(p.noise[2]) for p in plans if p.noise is not None])
     assert -6 <= gains_db.min() < -5 < 5 < gains_db.max() <= 6
     assert 0.8 <= speeds.min() < 0.83 < 1.2 < speeds.max() <= 1.25
@@ -108,14 +112,14 @@ def test_ranges_are_kept_and_used():
     assert 10 <= snrs_db.min() < 12 < 28 < snrs_db.max() <= 30
     assert len(snrs_db) / len(plans) == pytest.approx(0.25, abs=0.08)
     assert {p.noise[0] for p in plans if p.noise is not None} == set(range(len(NOISE_COLOURS)))
-    assert all(0 <= p.start < 1 and 0 <= p.shift < 1 for p in plans)
+    assert all(0 <= p.place.start < 1 and 0 <= p.place.shift < 1 for p in plans)
 
 
 def test_everything_off_leaves_a_crop_alone(tone):
     plan = draw(OFF)
-    assert (plan.shift, plan.speed, plan.gain, plan.noise) == (0.0, 1.0, 1.0, None)
+    assert (plan.place.shift, plan.place.speed, plan.gain, plan.noise) == (0.0, 1.0, 1.0, None)
     clip = tone(1.0)
-    assert np.array_equal(augment_waveform(take_crop(clip, len(clip), plan), plan), clip)
+    assert np.array_equal(augment_waveform(take_crop(clip, len(clip), plan.place), plan.place.shift, plan), clip)
     assert plan.masks[..., 1].max() == 0
 
 
@@ -136,10 +140,10 @@ def test_masks_are_at_most_as_wide_as_asked():
 
 def test_a_crop_starts_anywhere_and_never_runs_out():
     samples = np.arange(100, dtype=np.float32)
-    starts = {int(take_crop(samples, 40, replace(STILL, start=s))[0]) for s in np.linspace(0, 0.9999, 500)}
+    starts = {int(take_crop(samples, 40, Placement(start=s))[0]) for s in np.linspace(0, 0.9999, 500)}
     assert starts == set(range(61))
-    assert take_crop(samples, 200, STILL).tolist() == samples.tolist()
-    assert take_crop(samples, 100, replace(STILL, start=0.99)).tolist() == samples.tolist()
+    assert take_crop(samples, 200, Placement()).tolist() == samples.tolist()
+    assert take_crop(samples, 100, Placement(start=0.99)).tolist() == samples.tolist()
 
 
 @pytest.mark.parametrize("speed", [0.5, 0.8, 1.25, 2.0])
@@ -158,9 +162,9 @@ def test_speed_reads_between_samples():
 def test_a_crop_at_any_speed_fills_the_clip_if_the_recording_is_long_enough(speed):
     samples = np.random.default_rng(0).standard_normal(10_000).astype(np.float32)
     for start in (0.0, 0.5, 0.999999):
-        assert len(take_crop(samples, 8_000, replace(STILL, start=start, speed=speed))) == 8_000
-    assert len(take_crop(samples[:1], 8_000, replace(STILL, speed=speed))) == 1
-    short = take_crop(samples[:4_000], 8_000, replace(STILL, speed=speed))
+        assert len(take_crop(samples, 8_000, Placement(start=start, speed=speed))) == 8_000
+    assert len(take_crop(samples[:1], 8_000, Placement(speed=speed))) == 1
+    short = take_crop(samples[:4_000], 8_000, Placement(speed=speed))
     assert len(short) == pytest.approx(4_000 / speed, abs=2)
 
 
@@ -178,14 +182,14 @@ def test_speed_stays_exact_in_long_recordings():
 
 def test_shift_rolls_the_end_to_the_start():
     clip = np.arange(8, dtype=np.float32)
-    assert augment_waveform(clip, replace(STILL, shift=0.25)).tolist() == [6, 7, 0, 1, 2, 3, 4, 5]
+    assert augment_waveform(clip, 0.25, STILL).tolist() == [6, 7, 0, 1, 2, 3, 4, 5]
 
 
 def test_gain_scales_and_the_input_stays():
     clip = np.ones(4, np.float32)
-    assert augment_waveform(clip, replace(STILL, gain=0.5)).tolist() == [0.5] * 4
+    assert augment_waveform(clip, 0.0, replace(STILL, gain=0.5)).tolist() == [0.5] * 4
     assert clip.tolist() == [1] * 4
-    out = augment_waveform(clip, STILL)
+    out = augment_waveform(clip, 0.0, STILL)
     out[0] = 9
     assert clip[0] == 1
 
@@ -194,19 +198,19 @@ def test_gain_scales_and_the_input_stays():
 @pytest.mark.parametrize("snr_db", [0.0, 20.0])
 def test_noise_has_the_asked_ratio_to_the_signal(tone, colour, snr_db):
     clip = tone(5.0)
-    noisy = augment_waveform(clip, replace(STILL, gain=0.7, noise=(colour, 12_345, 10 ** (-snr_db / 20))))
+    noisy = augment_waveform(clip, 0.0, replace(STILL, gain=0.7, noise=(colour, 12_345, 10 ** (-snr_db / 20))))
     noise = noisy - np.float32(0.7) * clip
     measured = 20 * np.log10(np.std(0.7 * clip) / np.sqrt(np.mean(noise**2)))
     assert measured == pytest.approx(snr_db, abs=1.5)  # a part of the bank is not as loud as the whole
 
 
 def test_silence_gets_no_noise():
-    assert not augment_waveform(np.zeros(100, np.float32), replace(STILL, noise=(0, 0, 1.0))).any()
+    assert not augment_waveform(np.zeros(100, np.float32), 0.0, replace(STILL, noise=(0, 0, 1.0))).any()
 
 
 def test_noise_of_a_clip_longer_than_the_bank():
     clip = np.ones(NOISE_BANK_SAMPLES + 100, np.float32)
-    noisy = augment_waveform(clip, replace(STILL, noise=(0, 5, 0.1)))
+    noisy = augment_waveform(clip, 0.0, replace(STILL, noise=(0, 5, 0.1)))
     assert len(noisy) == len(clip)
     assert np.std(noisy - clip) == pytest.approx(0.1, rel=0.05)
 
@@ -220,7 +224,7 @@ def test_noise_falls_by_its_colour(colour, fall_db):
     assert 10 * np.log10(bands[-1] / bands[0]) / 8 == pytest.approx(fall_db, abs=0.35)
 
 
-# --- frequency responses, masks and mixing
+# --- frequency responses and masks
 
 
 def test_an_equaliser_is_a_straight_line_in_decibels():
@@ -247,10 +251,10 @@ def test_responses_are_drawn_within_their_range_and_change_no_other_draw():
 
 def test_shares_of_loudness_by_hand():
     own, partner = torch.ones(1, 100), torch.full((1, 100), 0.1)
-    first, second = level_shares(own, partner, torch.tensor([0.5]))
+    first, second = level_weights(own, partner, torch.tensor([0.5]))
     assert first.item() == pytest.approx(0.1 * second.item())  # both are as loud as the other in the mix
     assert first.item() ** 2 + second.item() ** 2 == pytest.approx(1)
-    first, second = level_shares(own, partner, torch.tensor([1.0]))
+    first, second = level_weights(own, partner, torch.tensor([1.0]))
     assert (first.item(), second.item()) == (1.0, 0.0)
 
 
@@ -258,7 +262,7 @@ def test_in_a_mix_the_loudness_of_both_is_as_their_shares():
     generator = torch.Generator().manual_seed(0)
     own, partner = (torch.randn(8, 5_000, generator=generator) * torch.rand(8, 1, generator=generator) for _ in "ab")
     share = torch.rand(8, generator=generator)
-    first, second = level_shares(own, partner, share)
+    first, second = level_weights(own, partner, share)
     loud = [w.square().unflatten(1, (50, 100)).mean(2).amax(1).sqrt() for w in (first * own, second * partner)]
     torch.testing.assert_close(loud[0] / loud[1], share / (1 - share))
 
@@ -267,9 +271,9 @@ def test_a_short_bark_is_as_loud_as_a_long_one_and_silence_is_no_error():
     long = torch.ones(1, 1_000)
     short = torch.zeros(1, 1_000)
     short[:, 500:520] = 1
-    first, second = level_shares(long, short, torch.tensor([0.5]))
+    first, second = level_weights(long, short, torch.tensor([0.5]))
     assert first.item() == pytest.approx(second.item())
-    shares = level_shares(torch.zeros(1, 1_000), torch.zeros(1, 1_000), torch.tensor([0.7]))
+    shares = level_weights(torch.zeros(1, 1_000), torch.zeros(1, 1_000), torch.tensor([0.7]))
     assert all(torch.isfinite(s).all() for s in shares)
 
 
@@ -296,17 +300,3 @@ def test_each_clip_has_its_own_masks():
 def test_no_mask_and_masks_of_no_width_change_nothing(masks):
     features = torch.rand(1, 4, 10)
     assert torch.equal(mask_features(features, masks), features)
-
-
-def test_mixing_shares_are_at_least_a_half():
-    partner, share = mixing(0.3, 400, np.random.default_rng(0))
-    assert sorted(partner.tolist()) == list(range(400))
-    assert (share.dtype, share.shape) == (np.float32, (400,))
-    assert 0.5 <= share.min() < 0.6
-    assert 0.99 < share.max() <= 1
-
-
-def test_mixing_is_a_function_of_its_generator_and_0_is_off():
-    first, second = (mixing(0.3, 8, np.random.default_rng(4)) for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-    assert mixing(0.0, 8, np.random.default_rng(4))[1].tolist() == [1.0] * 8

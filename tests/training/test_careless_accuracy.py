@@ -13,7 +13,7 @@ import soundfile
 from helpers.crowd import crowd
 
 from auricle.nn.networks import NETWORKS
-from benchmarks import careless_accuracy as accuracy
+from experiments import careless_accuracy as accuracy
 
 TINY = ("model.width=0.125", "data.clip_s=0.4", "optim.steps=1", "data.batch_size=4", "optim.warmup_steps=0")
 

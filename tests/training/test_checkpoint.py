@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -60,6 +61,20 @@ def test_what_is_read_is_what_was_saved(tmp_path):
         assert torch.equal(loaded.tensors[name], value)
         assert loaded.tensors[name].dtype == value.dtype
     assert replace(loaded, tensors={}) == replace(state, tensors={})
+
+
+def test_clips_that_version_0_1_would_not_read_any_more_are_skipped(tmp_path, monkeypatch):
+    """Its name of that key was another; what it saved is read as it was meant."""
+    now = dataclasses.asdict
+
+    def then(state):
+        return {("quarantine" if key == "skipped_clips" else key): value for key, value in now(state).items()}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "asdict", then)
+        path = save_checkpoint(tmp_path, make_state())
+    assert b'"quarantine": [3, 1]' in path.read_bytes().replace(b"\\", b"")
+    assert load_checkpoint(path).skipped_clips == [3, 1]
 
 
 def test_a_fresh_state_survives_too(tmp_path):
@@ -207,6 +222,7 @@ def test_c8_c9_later_formats_name_both_versions_and_earlier_ones_are_read(tmp_pa
         return named(tmp_path, save({"model.w": torch.zeros(1)}, {"auricle": json.dumps({"step": 3, **header})}))
 
     assert load_checkpoint(file()).step == 3
+    assert load_checkpoint(file(quarantine=[7], auricle="0.1.0")).skipped_clips == [7]  # the name of then
     for header in ({"format": 2, "auricle": "7.1"}, {"format": 1, "auricle": "7.1", "moon": "full"}):
         with pytest.raises(
             RunError, match=r"was made by auricle 7.1 \(format \d\), this is auricle [\d.]+ \(format 1\)"

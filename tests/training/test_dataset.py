@@ -12,20 +12,19 @@ import soundfile
 import torch
 from helpers.toydata import RATE, sound, tiny, write_folders
 
+from auricle.batches.augment.crop import pad_features
 from auricle.batches.cache import WaveformCache
 from auricle.batches.crops import (
+    BatchDataset,
     ClipReader,
-    Collate,
-    CropDataset,
-    _begin_worker,
     crop_length,
     frame_samples,
-    make_loader,
-    pad_features,
+    make_augmentation,
     scoring_hop_samples,
     scoring_windows,
 )
-from auricle.batches.sampling import BatchPlan, Share
+from auricle.batches.loader import _begin_worker, make_loader
+from auricle.batches.sampling import BatchPlan, BatchShard
 from auricle.batches.targets import ClipTargets, ClipTask
 from auricle.data.manifest import ArraySpec, Clip
 from auricle.errors import InputError
@@ -127,21 +126,29 @@ def test_log_mels_are_cut_by_frames_and_must_have_the_right_mels(logmel_clip):
 # --- crops
 
 
+def dataset_of(clips, reader, recipe: Recipe, targets: np.ndarray | None = None, weights=None) -> BatchDataset:
+    count = len(clips)
+    labels = np.eye(count, dtype=np.float32) if targets is None else targets
+    source = ClipTargets(labels, ClipTask("single", negatives=False))
+    weights = np.ones(count, np.float32) if weights is None else weights
+    return BatchDataset(clips, reader, make_augmentation(recipe, is_logmel=reader.is_logmel), weights, [source])
+
+
 def first_crop(reader, clip, recipe: Recipe):
-    return CropDataset([clip], reader, recipe)[(0, 0)].inputs
+    return dataset_of([clip], reader, recipe)[[(0, 0)]].inputs[0].numpy()
 
 
 def test_a_crop_is_a_function_of_seed_epoch_and_clip(reader, clips):
-    dataset, again = (CropDataset(clips, reader, tiny()) for _ in range(2))
-    other_seed = CropDataset(clips, reader, tiny("seed=1"))
-    crop = dataset[(3, 2)]
-    assert (crop.inputs.shape, crop.inputs.dtype, crop.crop.clip) == ((4_000,), np.float32, 2)
-    dataset[(0, 0)]
-    for same in (dataset[(3, 2)], again[(3, 2)]):
-        assert np.array_equal(same.inputs, crop.inputs)
-        assert np.array_equal(same.crop.plan.masks, crop.crop.plan.masks)
-    for other in (dataset[(4, 2)], dataset[(3, 3)], other_seed[(3, 2)]):
-        assert not np.array_equal(other.inputs, crop.inputs)
+    dataset, again = (dataset_of(clips, reader, tiny()) for _ in range(2))
+    other_seed = dataset_of(clips, reader, tiny("seed=1"))
+    crop = dataset[[(3, 2)]]
+    assert (crop.inputs.shape, crop.inputs.dtype, crop.clips.tolist()) == ((1, 4_000), torch.float32, [2])
+    beside_others = dataset[[(0, 0), (3, 2), (7, 2)]]
+    for same in (dataset[[(3, 2)]], again[[(3, 2)]], beside_others.part(1, 2)):
+        assert torch.equal(same.inputs, crop.inputs)
+        assert torch.equal(same.masks, crop.masks)
+    for other in (dataset[[(4, 2)]], dataset[[(3, 3)]], other_seed[[(3, 2)]]):
+        assert not torch.equal(other.inputs, crop.inputs)
     assert len(dataset) == 8
 
 
@@ -166,7 +173,8 @@ def test_a_crop_of_a_log_mel_is_a_part_of_it_and_gain_is_added(logmel_clip):
     assert crop.shape == (16, 50)
     assert any(np.array_equal(crop, values[:, s : s + 50]) for s in range(31))
     louder = first_crop(reader, clip, tiny(*OFF[:2], *OFF[3:], "augment.gain_db=6"))
-    plan = CropDataset([clip], reader, tiny(*OFF[:2], *OFF[3:], "augment.gain_db=6")).plan(0, 0)
+    recipe = tiny(*OFF[:2], *OFF[3:], "augment.gain_db=6")
+    (plan,) = make_augmentation(recipe, is_logmel=True).draw(np.array([0]), np.array([0])).changes
     assert plan.gain != 1
     np.testing.assert_allclose(louder - crop, np.full((16, 50), 2 * np.log(plan.gain)), atol=1e-3)
 
@@ -218,18 +226,12 @@ def test_windows_of_log_mels_reach_the_end(logmel_clip):
 # --- batches
 
 
-def collate(targets: np.ndarray, weights: np.ndarray) -> Collate:
-    return Collate(weights, [ClipTargets(targets, ClipTask("single", negatives=False))])
-
-
 @pytest.mark.parametrize("workers", [0, 1])
 def test_batches_carry_targets_and_weights_of_their_clips(reader, clips, workers):
     targets = np.eye(8, dtype=np.float32)
     weights = np.arange(8, dtype=np.float32)
-    dataset, plan = CropDataset(clips, reader, tiny()), BatchPlan(8, 4, seed=0)
-    batches = list(
-        make_loader(dataset, Share(plan), collate(targets, weights), first_step=1, last_step=4, workers=workers)
-    )
+    dataset, plan = dataset_of(clips, reader, tiny(), targets, weights), BatchPlan(8, 4, seed=0)
+    batches = list(make_loader(dataset, BatchShard(plan), first_step=1, last_step=4, workers=workers))
     assert len(batches) == 3
     for batch, pairs in zip(batches, plan.walk(1, 4), strict=True):
         assert [int(c) for c in batch.clips] == [clip for _, clip in pairs]
@@ -237,16 +239,15 @@ def test_batches_carry_targets_and_weights_of_their_clips(reader, clips, workers
         assert batch.weights.tolist() == [float(clip) for _, clip in pairs]
         assert batch.masks.shape == (4, 2, tiny().augment.masks, 2)
         for inputs, pair in zip(batch.inputs, pairs, strict=True):
-            assert np.array_equal(inputs.numpy(), dataset[pair].inputs)
+            assert torch.equal(inputs, dataset[[pair]].inputs[0])
 
 
 def test_loader_processes_may_be_sent_everything(reader, clips):
     """On macOS, and from Python 3.14 on, they are not forks."""
-    dataset = CropDataset(clips, reader, tiny())
-    sent_by = collate(np.eye(8, dtype=np.float32), np.ones(8, np.float32))
-    sent, sent_collate = pickle.loads(pickle.dumps((dataset, sent_by)))
-    assert np.array_equal(sent[(0, 1)].inputs, dataset[(0, 1)].inputs)
-    assert torch.equal(sent_collate([sent[(0, 1)]]).targets["clip"].labels, torch.eye(8)[1:2])
+    dataset = dataset_of(clips, reader, tiny())
+    sent = pickle.loads(pickle.dumps(dataset))[[(0, 1)]]
+    assert torch.equal(sent.inputs, dataset[[(0, 1)]].inputs)
+    assert torch.equal(sent.targets["clip"].labels, torch.eye(8)[1:2])
 
 
 def test_waveform_arrays_give_the_same_batches_as_the_audio(reader, clips, tmp_path):
@@ -256,9 +257,9 @@ def test_waveform_arrays_give_the_same_batches_as_the_audio(reader, clips, tmp_p
         np.save(tmp_path / f"{i}.npy", values)
         arrays.append(Clip(f"{i}.npy", str(tmp_path / f"{i}.npy"), clip.label))
     stored = ClipReader(reader.cache, ArraySpec("waveform", RATE), RATE, RATE)
-    targets, weights, share = np.eye(8, dtype=np.float32), np.ones(8, np.float32), Share(BatchPlan(8, 4, seed=0))
+    share = BatchShard(BatchPlan(8, 4, seed=0))
     both = [
-        make_loader(CropDataset(c, r, tiny()), share, collate(targets, weights), first_step=0, last_step=4, workers=0)
+        make_loader(dataset_of(c, r, tiny()), share, first_step=0, last_step=4, workers=0)
         for c, r in ((clips, reader), (arrays, stored))
     ]
     for from_audio, from_arrays in zip(*both, strict=True):

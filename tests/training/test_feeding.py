@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loader processes that die, hang or fail: batches keep coming, the file at fault is named and put into quarantine."""
+"""Loader processes that die, hang or fail: batches keep coming, the file at fault is named and skipped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.toydata import Listener, make_loop
+from helpers.toydata import Listener, make_loop, tiny_of
 from torch.utils.data import get_worker_info
 
 from auricle.batches import crops
@@ -24,7 +24,10 @@ from auricle.batches.crops import ClipReader
 from auricle.batches.loader import FeedingError
 from auricle.batches.worker_status import UnreadableClip, WorkerStatus
 from auricle.errors import InputError
+from auricle.progress import Progress
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
+from auricle.training.preparation import prepare, read_training_data
+from auricle.training.run import make_request_recipe
 
 BAD = "low/3.wav"
 
@@ -57,6 +60,14 @@ def crash(number: int) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number) if get_worker_info() is not None else None
 
 
+@pytest.fixture(scope="module")
+def raw_material(clips):
+    """The clips for a network of waveforms."""
+    settings = [*tiny_of("rawnet"), "data.balance=none", "data.workers=2"]
+    recipe = make_request_recipe("rawnet", None, settings, None)
+    return prepare(read_training_data(clips, recipe), recipe, Progress())
+
+
 def number_of(material, key: str) -> int:
     return [clip.key for clip in material.manifest.clips].index(key)
 
@@ -77,7 +88,7 @@ def assert_same(found: State, expected: State) -> None:
 # --- one file is to blame
 
 
-def test_r12_a_file_that_kills_its_reader_is_quarantined_at_the_second_time(material_of, without, tmp_path):
+def test_r12_a_file_that_kills_its_reader_is_skipped_at_the_second_time(material_of, without, tmp_path):
     material, listener = material_of("data.workers=2"), Listener()
     reader = trapped(material, crash(signal.SIGUSR2))
     state = make_loop(material, tmp_path / "run", reader=reader, progress=listener).fit()
@@ -87,8 +98,18 @@ def test_r12_a_file_that_kills_its_reader_is_quarantined_at_the_second_time(mate
     assert " ended by SIGUSR2 (the largest so far took " in first
     assert first.endswith(" MB); trying again")
     assert second.startswith(f"{BAD} was being read when ")
-    assert second.endswith(" again; quarantined, another clip takes its place")
-    assert json.loads((tmp_path / "run" / "quarantine.json").read_text()) == {"step": 8, "clips": [BAD]}
+    assert second.endswith(" again; skipped from now on, another clip takes its place")
+    assert json.loads((tmp_path / "run" / "skipped_clips.json").read_text()) == {"step": 8, "clips": [BAD]}
+
+
+def test_networks_of_waveforms_skip_such_a_file_too(raw_material, tmp_path):
+    material, listener = raw_material, Listener()
+    reader = trapped(material, crash(signal.SIGUSR2))
+    state = make_loop(material, tmp_path / "run", reader=reader, progress=listener).fit()
+    never_read = State(skipped_clips=[number_of(material, BAD)])
+    assert_same(state, make_loop(material, tmp_path / "without", state=never_read).fit())
+    assert [said.split(" ended by ")[0].split(" when")[0] for said in listener.notices] == [f"{BAD} was being read"] * 2
+    assert listener.notices[1].endswith(" again; skipped from now on, another clip takes its place")
 
 
 def test_r11_a_process_that_was_killed_once_costs_nothing(material_of, whole, tmp_path):
@@ -104,7 +125,7 @@ def test_r11_a_process_that_was_killed_once_costs_nothing(material_of, whole, tm
     assert_same(state, whole)
     (said,) = listener.notices
     assert " ended by SIGKILL, out of memory? (the largest so far took " in said
-    assert not (tmp_path / "run" / "quarantine.json").exists()
+    assert not (tmp_path / "run" / "skipped_clips.json").exists()
 
 
 def test_r13_a_process_that_hangs_writes_its_stack_and_is_replaced(material_of, without, tmp_path):
@@ -122,7 +143,7 @@ def test_r13_a_process_that_hangs_writes_its_stack_and_is_replaced(material_of, 
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_file_that_can_be_read_no_more_is_quarantined(material_of, without, tmp_path, workers):
+def test_a_file_that_can_be_read_no_more_is_skipped(material_of, without, tmp_path, workers):
     def vanish() -> None:
         raise InputError("vanished", "the file is gone")
 
@@ -135,7 +156,7 @@ def test_a_file_that_can_be_read_no_more_is_quarantined(material_of, without, tm
     assert "the file is gone" in listener.notices[0]
 
 
-def test_a_resumed_run_keeps_its_quarantine(material_of, without, tmp_path):
+def test_a_resumed_run_skips_the_same_clips(material_of, without, tmp_path):
     material, folder = material_of("data.workers=2", "run.checkpoint_every_steps=1"), tmp_path / "run"
     reader = trapped(material, crash(signal.SIGUSR2))
 
@@ -168,7 +189,7 @@ def test_too_many_bad_files_stop_the_run_which_loses_nothing(material_of, tmp_pa
     listener = Listener()
     with pytest.raises(FeedingError) as caught:
         make_loop(material, folder, reader=reader, progress=listener).fit()
-    assert "2 of 16 clips are quarantined, the last is high/" in str(caught.value)
+    assert "2 of 16 clips are skipped, the last is high/" in str(caught.value)
     assert str(caught.value).endswith(
         "at most 10% may be: if memory was short, lower data.workers or data.batch_size, else check the disk, "
         "then go on with --resume"
@@ -177,13 +198,13 @@ def test_too_many_bad_files_stop_the_run_which_loses_nothing(material_of, tmp_pa
 
 
 def test_processes_that_die_of_nothing_stop_the_run(material_of, tmp_path, monkeypatch):
-    def die(self, crops):
+    def die(sources, crops):
         if get_worker_info() is not None:
             os.kill(os.getpid(), signal.SIGKILL)
-        return collate(self, crops)
+        return collate(sources, crops)
 
-    collate = crops.Collate.__call__
-    monkeypatch.setattr(crops.Collate, "__call__", die)
+    collate = crops.collate_targets
+    monkeypatch.setattr(crops, "collate_targets", die)
     with pytest.raises(FeedingError) as caught:
         make_loop(material_of("data.workers=1"), tmp_path / "run").fit()
     assert str(caught.value).startswith("loader processes keep failing while they read nothing (loader process ")

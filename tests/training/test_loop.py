@@ -249,7 +249,7 @@ def poison(monkeypatch):
     """Let the loss of one step be ``value`` times what it is."""
 
     def at(loop, step: int, value: float) -> None:
-        from auricle.training import targets
+        from auricle.batches import targets
 
         def poisoned(*args, clip_losses=targets.clip_losses, **kwargs):
             parts = clip_losses(*args, **kwargs)
@@ -304,7 +304,7 @@ def out_of_memory(monkeypatch):
     """
 
     def at(fails: Callable[[int], bool]) -> list[int]:
-        from auricle.training import targets
+        from auricle.batches import targets
 
         sizes, clip_losses = [], targets.clip_losses
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from helpers.toydata import tiny
 
-from auricle.batches.augment.crop import level_shares
-from auricle.batches.sampling import Mixture
+from auricle.batches.augment.crop import level_weights
+from auricle.batches.sampling import Mixup
 from auricle.batches.targets import Batch, ClipBatch, ClipTargets, ClipTask
 from auricle.nn.losses import clip_losses, total_loss
 from auricle.nn.networks import build_network
@@ -41,7 +41,7 @@ def make_batch(inputs: torch.Tensor, masks: torch.Tensor | None = None) -> Batch
     )
 
 
-def mix(batch: Batch, mixture: Mixture, **options) -> Batch:
+def mix(batch: Batch, mixture: Mixup, **options) -> Batch:
     return mix_sources(batch, mixture, [LABELS], **options)
 
 
@@ -53,8 +53,8 @@ def labels_of(batch: Batch) -> torch.Tensor:
     return batch.targets["clip"].labels
 
 
-def mixture(partner: list[int], share: list[float]) -> Mixture:
-    return Mixture(np.arange(1 + max(partner)), np.array(partner), np.array(share, np.float32))
+def mixture(partner: list[int], share: list[float]) -> Mixup:
+    return Mixup(np.arange(1 + max(partner)), np.array(partner), np.array(share, np.float32))
 
 
 def loss_of(network, features, targets) -> torch.Tensor:
@@ -94,7 +94,7 @@ def test_waveforms_are_mixed_by_loudness_and_log_mels_as_they_are(network):
     batch = make_batch(noise() * torch.tensor([[1.0], [0.01]]))
     half = mixture([1, 0], [0.5, 0.5])
     mixed = mix(batch, half, by_level=True)
-    first, second = level_shares(batch.inputs, batch.inputs.flip(0), torch.tensor([0.5, 0.5]))
+    first, second = level_weights(batch.inputs, batch.inputs.flip(0), torch.tensor([0.5, 0.5]))
     torch.testing.assert_close(mixed.inputs, first * batch.inputs + second * batch.inputs.flip(0))
     assert labels_of(mixed).tolist() == [[0.5, 0.5], [0.5, 0.5]]
     features = make_batch(network.features(batch.inputs))

@@ -99,9 +99,8 @@ def material(tmp_path):
 def test_batches_hold_what_is_known_of_when(material, tmp_path):
     loop = make_loop(material, tmp_path / "run")
     batch = next(loop._loader(0, 1, 0))
-    assert loop.timetable is not None
-    frames = loop.timetable.axis.frames
-    assert batch.timed.frames.shape == (len(batch.clips), frames, 2)
+    (source,) = (source for source in loop.sources if source.name == "frames")
+    assert batch.targets["frames"].frames.shape == (len(batch.clips), source.axis.frames, 2)
     for item, clip in enumerate(batch.clips.tolist()):
         known, target = batch.targets["frames"].known[item], batch.targets["clip"].labels[item]
         if material.manifest.clips[clip].strong:
@@ -140,8 +139,14 @@ def test_a_network_without_frames_learns_from_what_is_in_the_crop(material, tmp_
 
     recipe["model"]["head"] = "concat_mlp"
     loop = make_loop(replace(material, recipe=make_recipe(recipe)), tmp_path / "run")
-    assert loop.timetable is None
-    assert next(loop._loader(0, 1, 0)).timed.frames.shape[1] == 0
+    (source,) = (source for source in loop.sources if source.name == "frames")
+    assert source.axis.hop == pytest.approx(0.02 * RATE)  # short frames, to look into the crop only
+    batch = next(loop._loader(0, 1, 0))
+    strong = torch.tensor([material.manifest.clips[clip].strong for clip in batch.clips.tolist()])
+    assert strong.any()
+    labels, frames = batch.targets["clip"].labels, batch.targets["frames"].frames
+    assert labels[strong].tolist() == frames[strong].amax(1).tolist()
+    assert not {"frames", "absent"} & set(loop.objective(loop._mixed(batch, 0)))
 
 
 def test_dev_figures_by_hand(material):

@@ -170,7 +170,9 @@ def test_a_finished_run_is_not_done_again(place, tmp_path):
 
 def test_folders_are_not_mixed(place, tmp_path):
     teach(place, tmp_path / "soft")
-    with pytest.raises(RunError, match=r"soft is not empty; --resume goes on with it, --overwrite replaces it"):
+    with pytest.raises(
+        RunError, match=r"soft holds soft labels already; --resume goes on with it, --overwrite replaces it"
+    ):
         teach(place, tmp_path / "soft")
     with pytest.raises(RunError, match=r"cannot go on: it was started with another hop_s; give"):
         teach(place, tmp_path / "soft", hop_s=0.25, resume=True)
@@ -180,7 +182,7 @@ def test_folders_are_not_mixed(place, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(
-        RunError, match=r"mine is not empty and holds no soft labels of auricle's; choose another folder"
+        RunError, match=r"mine holds other things than soft labels \(thesis.txt\); choose another folder"
     ):
         teach(place, tmp_path / "mine", overwrite=True)
 

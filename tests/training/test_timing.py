@@ -8,7 +8,9 @@ import pytest
 import torch
 from helpers.toydata import RATE, tiny
 
-from auricle.batches.augment.crop import Plan, augment_waveform, draw_plan, take_crop
+from auricle.batches.augment.augmentation import CutRule, Placement
+from auricle.batches.augment.batch import WaveAugmentation
+from auricle.batches.augment.crop import CropAugmentation
 from auricle.batches.frame_targets import (
     FrameAxis,
     FrameBatch,
@@ -36,9 +38,8 @@ def events(*spans: tuple[str, float, float]) -> tuple[Event, ...]:
     return tuple(Event(label, onset, offset, 1.0) for label, onset, offset in spans)
 
 
-def still(**changes) -> Plan:
-    fields = {"start": 0.0, "shift": 0.0, "speed": 1.0, "gain": 1.0, "noise": None, "masks": np.zeros((2, 0, 2))}
-    return Plan(**{**fields, **changes})
+def rule(pad: str = "zero", **changes) -> CutRule:
+    return CutRule(1_000, pad, **changes)
 
 
 def shares_of(spans, frames: int = 10) -> np.ndarray:
@@ -67,24 +68,25 @@ def test_truth_is_half_a_frame():
     np.testing.assert_array_equal(truth, [[1, 0], [0, 0], [0, 0]])  # 50 of 100, then 49
 
 
-@pytest.mark.parametrize("rule", ["zero", "repeat"])
+@pytest.mark.parametrize("kind", [CropAugmentation, WaveAugmentation])
+@pytest.mark.parametrize("pad", ["zero", "repeat"])
 @pytest.mark.parametrize("available", [250, 700, 2_600])
 @pytest.mark.parametrize("speed", [(1.0, 1.0), (0.8, 1.25)])
-def test_targets_move_as_the_sound_does(rule, available, speed):
-    """The slow reference: the events as a wave of ones, sent through the crop itself and averaged over each frame."""
-    from auricle.timeline import pad_window
-
-    rng = np.random.default_rng(available)
-    recipe = tiny(f"augment.speed=[{speed[0]},{speed[1]}]", "augment.gain_db=0", "augment.noise_snr_db=null")
+def test_targets_move_as_the_sound_does(kind, pad, available, speed):
+    """The slow reference: the events as a wave of ones, sent through the augmentation and averaged over each frame."""
+    off = ("augment.gain_db=0", "augment.noise_snr_db=null", "augment.filter_share=0", "augment.impulse_share=0")
+    recipe = tiny(f"augment.speed=[{speed[0]},{speed[1]}]", "data.clip_s=0.125", f"seed={available}", *off)
     spans = merged_spans(events(("a", 0.1, 0.22), ("a", 0.4, 0.65), ("a", 1.0, 1.7), ("a", 2.4, 9.0)), LABELS, 1_000)
     wave = np.zeros(available, np.float32)
     for _, begin, end in spans:
         wave[round(begin) : round(end)] = 1
-    for _ in range(30):
-        plan = draw_plan(recipe.augment, rng, 1_000, 16)
-        moved = augment_waveform(pad_window(take_crop(wave, 1_000, plan), 1_000, rule), plan)
-        reference = moved.reshape(10, HOP).mean(axis=1)
-        found = shares_of(crop_spans(spans, available, 1_000, plan, rule))[:, 0]
+    augmentation = kind(recipe, rule(pad))
+    draw = augmentation.draw(np.zeros(30, np.int64), np.arange(30))
+    assert len({place.shift for place in draw.places}) == 30
+    parts = np.stack([augmentation.cut(wave, place) for place in draw.places])
+    moved = augmentation.apply(parts, draw.places, draw.changes).reshape(30, 10, HOP).mean(axis=2)
+    for place, reference in zip(draw.places, moved, strict=True):
+        found = shares_of(crop_spans(spans, available, place, augmentation.rule))[:, 0]
         np.testing.assert_allclose(found, reference, atol=0.035)  # edges between two samples, of up to five repeats
 
 
@@ -92,29 +94,30 @@ def test_targets_of_a_crop_are_the_crop_of_the_targets():
     spans = merged_spans(events(("a", 0.13, 0.77), ("b", 1.0, 1.01), ("a", 2.5, 2.93)), LABELS, 1_000)
     whole = shares_of(spans, 30)
     for first in range(20):
-        crop = crop_spans(spans, 3_000, 1_000, still(start=first * HOP / 2_001 + 1e-9), "zero")
+        crop = crop_spans(spans, 3_000, Placement(first * HOP / 2_001 + 1e-9), rule())
         np.testing.assert_allclose(shares_of(crop), whole[first : first + 10], atol=1e-6)
-        later = crop_spans(spans, 3_000 - first * HOP, 1_000, still(), "zero", first=first * HOP)
-        np.testing.assert_allclose(shares_of(later), whole[first : first + 10], atol=1e-6)
+        for filled in (None, 1_000):
+            later = crop_spans(spans, 3_000 - first * HOP, Placement(), rule(filled=filled), first=first * HOP)
+            np.testing.assert_allclose(shares_of(later), whole[first : first + 10], atol=1e-6)
 
 
 def test_targets_of_a_roll_are_the_roll_of_the_targets():
     spans = merged_spans(events(("a", 0.13, 0.77), ("b", 0.9, 1.0)), LABELS, 1_000)
     whole = shares_of(spans)
     for shift in range(10):
-        rolled = crop_spans(spans, 1_000, 1_000, still(shift=shift / 10 + 1e-9), "zero")
+        rolled = crop_spans(spans, 1_000, Placement(shift=shift / 10 + 1e-9), rule())
         np.testing.assert_allclose(shares_of(rolled), np.roll(whole, shift, axis=0), atol=1e-6)
 
 
 def test_speed_does_not_move_logmels():
     spans = merged_spans(events(("a", 0.2, 0.4)), LABELS, 1_000)
-    moved = crop_spans(spans, 1_000, 1_000, still(speed=2.0), "zero", speeds=False)
+    moved = crop_spans(spans, 1_000, Placement(speed=2.0), rule(speeds=False))
     np.testing.assert_array_equal(moved, spans)
 
 
 def frame_targets(clips: list[Clip], **settings) -> FrameTargets:
     axis = FrameAxis(0, HOP, 10)
-    return make_frame_targets(clips, LABELS, axis, 1_000, length=1_000, rule="zero", speeds=True, **settings)
+    return make_frame_targets(clips, LABELS, axis, 1_000, rule(), **settings)
 
 
 WEAK = Clip("w", "w", ("a",))
@@ -122,8 +125,8 @@ SILENT = Clip("s", "s", (), negative=True, events=())
 STRONG = Clip("t", "t", ("a", "b"), events=events(("a", 0.1, 0.45), ("b", 1.5, 1.6)))
 
 
-def crop_of(clip: int, **changes) -> Crop:
-    return Crop(clip, 0, 2_000, still(**changes))
+def crop_of(clip: int) -> Crop:
+    return Crop(clip, 0, 2_000, Placement())
 
 
 def test_a_weak_clip_and_a_mixture_have_no_targets():

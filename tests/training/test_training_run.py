@@ -70,7 +70,7 @@ def test_the_folder_is_a_model(result):
     assert (spec.sample_rate, spec.window_s, spec.hop_s, spec.pad, spec.aggregate) == (RATE, 0.5, 0.28, "zero", "mean")
     assert (spec.model.name, spec.model.head, spec.frontend.n_mels) == ("crnn", "attention", 16)
     assert (spec.frames.hop_samples, spec.min_samples, spec.fixed_length) == (320, 320, False)
-    assert set(spec.sha256) == {"model.onnx", "model.safetensors", "golden.npz"}
+    assert set(spec.sha256) == {"model.onnx", "model.safetensors", "golden.npz", "clips.json"}
     assert set(spec.thresholds) == {"high", "low"}
     assert spec.provenance.data_form == "folders"
     assert spec.provenance.data_name == "clips"
@@ -241,6 +241,13 @@ def test_r7_a_run_is_forked_with_other_settings(clips, stopped, tmp_path):
     assert {p.name: p.read_bytes() for p in (stopped / "run" / "checkpoints").iterdir()} == kept
 
 
+def test_keys_of_other_networks_that_an_earlier_version_noted_are_no_difference():
+    now = {"recipe": {"model": {"name": "crnn", "width": 1.0}}}
+    assert differences({"recipe": {"model": {"name": "crnn", "width": 1.0, "causal": False}}}, now) == []
+    (line,) = differences({"recipe": {"model": {"name": "crnn", "width": 1.0, "causal": True}}}, now)
+    assert line.startswith("model.causal was True")
+
+
 def test_a_fork_without_a_difference_ends_in_the_same_model(clips, result, stopped, tmp_path):
     train(clips, stopped, "optim.epochs=3", fork=tmp_path / "fork")
     assert weights_of(tmp_path / "fork") == weights_of(Path(result.path))
@@ -280,7 +287,7 @@ def test_a_fork_needs_a_run_and_a_new_folder(clips, stopped, model, tmp_path):
         RunError, match=r"none holds no run; --fork takes the folder of a new one, --out that of the old"
     ):
         train(clips, tmp_path / "none", fork=tmp_path / "fork")
-    with pytest.raises(RunError, match=r"toy is not empty"):
+    with pytest.raises(RunError, match=r"toy holds a model already"):
         train(clips, stopped, fork=model)
     shutil.rmtree(stopped / "run" / "checkpoints")
     with pytest.raises(RunError, match=r"stopped has no checkpoint to fork from; train into the new folder without"):
@@ -328,16 +335,14 @@ def test_r9_a_network_that_does_not_listen_is_said(clips, tmp_path, monkeypatch)
 def test_a_model_is_not_replaced_by_accident(clips, model):
     with pytest.raises(RunError) as caught:
         train(clips, model)
-    assert str(caught.value) == f"{model} is not empty; --resume goes on with it, --overwrite replaces it"
+    assert str(caught.value) == f"{model} holds a model already; --resume goes on with it, --overwrite replaces it"
 
 
 def test_a_folder_of_other_things_is_refused_always(clips, tmp_path):
     (tmp_path / "m" / "run").mkdir(parents=True)
     (tmp_path / "m" / "run" / "thesis.tex").write_text("")
-    with pytest.raises(RunError, match=r"m is not empty; choose another folder$"):
-        train(clips, tmp_path / "m")
-    for settings in ({"overwrite": True}, {"resume": True}):
-        with pytest.raises(RunError, match=r"m holds other things than a model of auricle's; choose another folder$"):
+    for settings in ({}, {"overwrite": True}, {"resume": True}):
+        with pytest.raises(RunError, match=r"m holds other things than a model \(run\); choose another folder$"):
             train(clips, tmp_path / "m", **settings)
     assert (tmp_path / "m" / "run" / "thesis.tex").exists()
 

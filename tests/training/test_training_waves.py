@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches out of one packed file: the same crops as one by one, and the same bits however a run is cut."""
+"""Networks of waveforms: their batches, copies in a packed file, and the same bits however a run is cut."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import signal
 
 import numpy as np
 import pytest
+import soundfile
 import torch
-from helpers.toydata import make_loop, signal_at, tiny_of, write_folders
+from helpers.toydata import RATE, make_loop, signal_at, sound, tiny_of, write_folders
 
-from auricle.batches.packed import WaveDataset, WavePack
-from auricle.errors import Interrupted
+from auricle.batches.augment.augmentation import CutRule, Placement
+from auricle.batches.augment.batch import WaveAugmentation
+from auricle.batches.crops import BatchDataset, make_augmentation
+from auricle.batches.packed import PackedCopies, PackedWaves
+from auricle.errors import InputError, Interrupted
 from auricle.progress import Progress
-from auricle.recipe.schema import make_recipe
-from auricle.timeline import pad_window
+from auricle.recipe.schema import AugmentSection, make_recipe
+from auricle.synth.mixtures import Mixture
 from auricle.training.checkpoint import find_checkpoints, load_checkpoint
 from auricle.training.preparation import prepare, read_training_data, training_set
 from auricle.training.run import make_request_recipe
 
+OFF = AugmentSection(speed=(1, 1))
 RAW = (
     "model.raw.kernel=32",
     "model.raw.stride=16",
@@ -36,22 +41,33 @@ def material(tmp_path_factory):
     return prepare(read_training_data(clips, recipe), recipe, Progress())
 
 
-def dataset_of(material, **changes) -> WaveDataset:
-    data = training_set(material, np.arange(len(material.manifest)))
-    values = {"clips": data.clips, "reader": material.reader, "recipe": material.recipe}
-    return WaveDataset(**{**values, "targets": data.targets, "weights": data.weights, **changes})
+def dataset_of(material, recipe=None) -> BatchDataset:
+    recipe = material.recipe if recipe is None else recipe
+    data, reader = training_set(material, np.arange(len(material.manifest))), material.reader
+    copies = PackedCopies(data.clips, reader.read, recipe, reader.cache.folder) if recipe.augment.copies else None
+    augmentation = make_augmentation(recipe, is_logmel=False)
+    return BatchDataset(
+        data.clips, reader, augmentation, data.weights, data.sources(material.target, None), copies=copies
+    )
 
 
-@pytest.mark.parametrize("rule", ["zero", "repeat"])
-def test_a_pack_cuts_what_single_clips_would_give(tmp_path, rule):
-    waves = [np.arange(n, dtype=np.float32) + 100 * n for n in (3, 10, 7)]
-    pack = WavePack([lambda w=w: w for w in waves], 5, rule, tmp_path)
-    assert pack.lengths.tolist() == [5, 10, 7]
-    items, start = np.array([0, 1, 1, 2]), np.array([0.9, 0.0, 0.999, 0.5])
-    found = pack.cut(items, start, 5)
-    expected = [pad_window(waves[0], 5, rule), waves[1][:5], waves[1][5:], waves[2][1:6]]
-    assert np.array_equal(found, np.stack(expected))
-    assert list(tmp_path.iterdir()) == []  # the file has no name any more
+def test_a_pack_holds_waves_end_to_end_in_a_file_without_a_name(tmp_path):
+    waves = [np.arange(n, dtype=np.float32) + 100 * n for n in (3, 0, 10, 7)]
+    pack = PackedWaves(waves, tmp_path)
+    assert len(pack) == 4
+    assert all(np.array_equal(pack[i], wave) for i, wave in enumerate(waves))
+    assert list(tmp_path.iterdir()) == []
+    assert len(PackedWaves([np.zeros(0, np.float32)], tmp_path)[0]) == 0
+
+
+@pytest.mark.parametrize("pad", ["zero", "repeat"])
+def test_short_recordings_are_filled_up_before_they_are_cut(material, pad):
+    """By hand: 3 samples where 5 are needed, and 10 samples cut at the share of what may be skipped."""
+    augmentation = WaveAugmentation(material.recipe.model_copy(update={"augment": OFF}), CutRule(5, pad))
+    short, long = np.arange(1, 4, dtype=np.float32), np.arange(10, dtype=np.float32)
+    filled = [1, 2, 3, 1, 2] if pad == "repeat" else [1, 2, 3, 0, 0]
+    assert augmentation.cut(short, Placement(0.9)).tolist() == filled
+    assert [augmentation.cut(long, Placement(start)).tolist()[0] for start in (0.0, 0.5, 0.999)] == [0, 3, 5]
 
 
 def test_a_crop_does_not_depend_on_its_batch(material):
@@ -93,3 +109,42 @@ def test_copies_are_heard_as_often_as_the_recording(material):
     assert 0.35 < same.float().mean() < 0.65
     copied = dataset[positions].inputs[~same].numpy()
     assert np.abs(np.fft.rfft(copied)[:, -100:]).max() < 0.1 * np.abs(np.fft.rfft(copied)).max()
+
+
+def test_what_cannot_be_copied_and_mixtures_have_no_copies(material, tmp_path):
+    values = material.recipe.model_dump()
+    values["augment"].update(copies=2, codec_share=1.0, codecs=("mulaw",))
+    clips = training_set(material, np.arange(3)).clips
+
+    def read(clip):
+        if clip is clips[1]:
+            raise InputError("vanished", "the file is gone")
+        return material.reader.read(clip)
+
+    mixture = Mixture(0, (), 0.0)
+    copies = PackedCopies([*clips, mixture], read, make_recipe(values), tmp_path)
+    assert [copies.read(number, 0.0) for number in range(4)] == [None] * 4  # the recording itself
+    assert [copies.read(number, 0.5) is None for number in range(4)] == [False, True, False, True]
+    assert len(copies.read(2, 0.99)) == len(material.reader.read(clips[2]))
+
+
+def test_strong_labels_of_a_crop_are_those_that_it_holds(tmp_path):
+    """Also where the network has no frames: an event outside the crop is no label of it."""
+    for number in range(4):
+        soundfile.write(tmp_path / f"{number}.wav", sound("low", number, 2.0), RATE, subtype="FLOAT")
+    times = [(0.0, "low"), (0.6, "high"), (1.2, "low"), (1.7, "high")]
+    rows = [f"{number}.wav\t{onset}\t{onset + 0.2}\t{label}" for number, (onset, label) in enumerate(times)]
+    (tmp_path / "events.tsv").write_text("filename\tonset\toffset\tevent_label\n" + "\n".join(rows) + "\n")
+    recipe = make_request_recipe(
+        "rawnet", None, [*tiny_of("rawnet"), *RAW, "data.balance=none", "augment.masks=0"], None
+    )
+    material = prepare(read_training_data(tmp_path, recipe), recipe, Progress())
+    loop = make_loop(material, tmp_path / "run")
+    dataset = BatchDataset(loop.data.clips, loop.reader, loop.augmentation, loop.data.weights, loop.sources)
+    batch = dataset[[(epoch, clip) for epoch in range(20) for clip in range(4)]]
+    assert batch.targets["clip"].labels.tolist() == batch.targets["frames"].frames.amax(1).tolist()
+    held = batch.targets["clip"].labels.amax(1)
+    assert 10 < int((held == 0).sum()) < 70  # crops of 0.5 s of 2 s
+    assert int((held == 1).sum()) > 5
+    state = loop.fit()
+    assert all(np.isfinite(row["loss"]) for row in state.history)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 
 from auricle.audio.view import View
@@ -31,6 +30,8 @@ class AvDecoder:
     """Decodes the first sound track of a source."""
 
     def __init__(self, source: Source, format_name: str, layout: Layout, what: str) -> None:
+        import av  # noqa: PLC0415 - optional, and slow to import
+
         self._errors: tuple[type[Exception], ...] = (av.error.FFmpegError, ValueError, OverflowError, EOFError)
         self._what = what
         self._view = View(source)
@@ -41,14 +42,19 @@ class AvDecoder:
                 self._view, mode="r", format=format_name, container_options=_NOTHING_ELSE, metadata_errors="replace"
             )
         except self._errors as error:
-            raise self._view.error or self._unreadable(str(error), layout) from error
+            damaged = isinstance(error, (av.error.InvalidDataError, av.error.EOFError, EOFError))
+            raise self._view.error or self._unreadable(str(error), layout, damaged=damaged) from error
         streams = self._container.streams.audio
         if not streams or streams[0].codec_context is None:
             self.close()
             raise self._unreadable("no sound track that can be decoded", layout)
         stream = streams[0]
+        stream.codec_context.options = {"err_detect": "crccheck"}
         self.format, self.subtype = str(self._container.format.name), str(stream.codec_context.name)
         self.sample_rate, self.channels = int(stream.codec_context.sample_rate), int(stream.codec_context.channels)
+        if not self.sample_rate or not self.channels:  # no whole frame says them
+            self.close()
+            raise self._unreadable("no whole frame", layout, damaged=True)
         self.frames: int | None = None
         self.length_certain = False
         self._declared_s = self._duration(stream) if format_name in _DECLARED else 0.0
@@ -91,13 +97,15 @@ class AvDecoder:
             for frame in packet.decode():
                 if (frame.sample_rate, len(frame.layout.channels)) != (self.sample_rate, self.channels):
                     raise InputError("rate_change", "sample rate or channels change inside the file; split it")
+                if frame.is_corrupt:  # its checksum is wrong, and the decoder made something up
+                    self.notes.append("corrupt frame")
                 block = _samples(frame)
                 if len(block):
                     yield block
 
-    def _unreadable(self, reason: str, layout: Layout) -> InputError:
-        if any(flag.code == "truncated" for flag in layout.flags):
-            return InputError("corrupt", f"{self._what}, cut before its sound can be found; get the file again")
+    def _unreadable(self, reason: str, layout: Layout, *, damaged: bool = False) -> InputError:
+        if damaged or any(flag.code == "truncated" for flag in layout.flags):
+            return InputError("corrupt", f"{self._what}, cut or damaged before its sound begins; get the file again")
         return InputError(
             "unsupported_codec", f"{self._what} that cannot be decoded: {reason}; convert it to FLAC or WAV"
         )

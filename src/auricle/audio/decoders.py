@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from auricle.audio.av_decoder import AvDecoder
 from auricle.audio.decoder_notes import caught_notes
 from auricle.audio.headers.layout import Layout
 from auricle.audio.headers.sniff import Kind
@@ -90,8 +91,6 @@ def open_decoder(source: Source, kind: Kind, layout: Layout) -> Decoder:
     elif not has_codecs:
         hint = f"auricle reads it after: {INSTALL_CODECS}"
         raise InputError("unsupported_codec", f"{what}, which libsndfile does not read; {hint}")
-    from auricle.audio.av_decoder import AvDecoder  # noqa: PLC0415 - optional, and slow to import
-
     return AvDecoder(source, _AV_FORMATS[kind.name], layout, what)
 
 

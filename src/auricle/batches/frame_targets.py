@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from auricle.batches.augment.crop import Plan
+from auricle.batches.augment.augmentation import CutRule, Placement
 from auricle.batches.targets import (
     Batch,
     ClipBatch,
@@ -88,35 +88,39 @@ def frame_shares(spans: Spans, axis: FrameAxis, labels: int) -> FloatArray:
     return np.minimum(shares / axis.hop, 1).astype(np.float32)
 
 
-def crop_spans(
-    spans: Spans, available: int, length: int, plan: Plan, rule: str, *, first: int = 0, speeds: bool = True
-) -> Spans:
-    """Move spans as ``dataset`` moves the sound: crop, speed, padding, roll.
+def crop_spans(spans: Spans, available: int, place: Placement, rule: CutRule, *, first: int = 0) -> Spans:
+    """Return the spans in a crop, which is cut, sped up, padded and rolled as ``Augmentation.cut`` and ``apply`` do.
 
     Args:
         spans: of the whole clip.
-        available: entries of the clip after ``first``.
-        length: of the crop.
-        plan: of the crop.
-        rule: of ``timeline.pad_window``.
-        first: entries before the place where the plan begins.
-        speeds: whether the plan's speed is applied (it is not to log-mels).
+        available: entries of the clip from ``first`` on.
+        place: of the crop in them.
+        rule: how it is cut.
+        first: entries before the place.
     """
-    speed = plan.speed if speeds else 1.0
+    length, speed = rule.length, place.speed if rule.speeds else 1.0
     needed = length if speed == 1.0 else int(length * speed) + 2
-    start = int(plan.start * max(0, available - needed + 1))
+    if rule.filled is not None:
+        spans = fill_spans(cut_spans(_shifted(spans, -first), 0, available), available, rule.filled, rule.pad)
+        first, needed, available = 0, rule.filled, max(available, rule.filled)
+    start = int(place.start * max(0, available - needed + 1))
     taken = min(needed, available - start)
-    heard = taken if speed == 1.0 or taken < 2 else min(length, int((taken - 1) / speed))
+    held = taken if speed == 1.0 or taken < 2 else min(length, int((taken - 1) / speed))
     moved = spans.copy()
     moved[:, 1:] = (moved[:, 1:] - first - start) / speed
-    moved = cut_spans(moved, 0, min(heard, length))
-    if rule == "repeat" and 0 < heard < length:
-        moved = cut_spans(np.concatenate([_shifted(moved, at) for at in range(0, length, heard)]), 0, length)
-    roll = int(plan.shift * length)
+    moved = fill_spans(cut_spans(moved, 0, min(held, length)), held, length, rule.pad)
+    roll = int(place.shift * length)
     if roll == 0:
         return moved
     moved = _shifted(moved, roll)
     return np.concatenate([cut_spans(moved, 0, length), cut_spans(_shifted(moved, -length), 0, length)])
+
+
+def fill_spans(spans: Spans, held: int, length: int, rule: str) -> Spans:
+    """Return the spans of something ``held`` entries long after ``timeline.pad_window`` has made it ``length`` long."""
+    if rule != "repeat" or not 0 < held < length:
+        return spans
+    return cut_spans(np.concatenate([_shifted(spans, at) for at in range(0, length, held)]), 0, length)
 
 
 def _shifted(spans: Spans, by: float) -> Spans:
@@ -145,9 +149,7 @@ class FrameTargets(TargetSource[FrameBatch]):
         spans: of each clip; None where nobody said when.
         labels: number of classes.
         refines: for each clip, whether its clip target is what the crop holds: only hard labels are cut with it.
-        length: entries of a crop.
-        rule: of ``timeline.pad_window``.
-        speeds: whether the plan's speed is applied (it is not to log-mels).
+        rule: how crops are cut.
         weight: of this part of the loss.
     """
 
@@ -155,9 +157,7 @@ class FrameTargets(TargetSource[FrameBatch]):
     spans: tuple[Spans | None, ...]
     labels: int
     refines: tuple[bool, ...]
-    length: int
-    rule: str
-    speeds: bool
+    rule: CutRule
     weight: float = 1.0
     name = "frames"
 
@@ -166,9 +166,7 @@ class FrameTargets(TargetSource[FrameBatch]):
         spans = self.spans[crop.clip]
         if spans is None:
             return None
-        moved = crop_spans(
-            spans, crop.available, self.length, crop.plan, self.rule, first=crop.first, speeds=self.speeds
-        )
+        moved = crop_spans(spans, crop.available, crop.place, self.rule, first=crop.first)
         return frame_shares(moved, self.axis, self.labels)
 
     def collate(self, crops: Sequence[Crop], found: TargetsByName) -> dict[str, Any]:
@@ -186,7 +184,7 @@ class FrameTargets(TargetSource[FrameBatch]):
         return {ClipTargets.name: refined, self.name: FrameBatch(torch.from_numpy(frames), torch.from_numpy(known))}
 
     def mix(self, targets: FrameBatch, partner: Tensor, weight: Tensor) -> FrameBatch:
-        """Mix frames as the sound is mixed; of a mix is known what is known of both, where both are heard."""
+        """Mix frames as the sound is mixed; of a mix is known what is known of both."""
         return FrameBatch(blend(targets.frames, partner, weight), known_of_both(targets.known, partner, weight))
 
     def loss(self, embedding_size: int) -> FrameLoss:
@@ -216,17 +214,15 @@ def make_frame_targets(
     labels: Sequence[str],
     axis: FrameAxis,
     entries_per_s: float,
+    rule: CutRule,
     *,
-    length: int,
-    rule: str,
-    speeds: bool,
     weight: float = 1.0,
 ) -> FrameTargets:
     """Return the frame targets of clips; a mixture has no events that anybody named."""
     events = [clip.events if isinstance(clip, Clip) else None for clip in clips]
     spans = tuple(None if e is None else merged_spans(e, labels, entries_per_s) for e in events)
     refines = tuple(isinstance(clip, Clip) and clip.strong and clip.kind == "hard" for clip in clips)
-    return FrameTargets(axis, spans, len(labels), refines, length, rule, speeds, weight)
+    return FrameTargets(axis, spans, len(labels), refines, rule, weight)
 
 
 def frame_truth(clip: Clip, labels: Sequence[str], grid: FrameGrid, frames: int, sample_rate: int) -> FloatArray:

@@ -3,11 +3,12 @@
 
 A batch is a function of its step, so a loader that broke is thrown away and another one starts at the step that is
 due: what is computed stays the same. The clip that a process was at is remembered; at the second time it is
-quarantined, and another clip takes its place from then on.
+skipped, and another clip takes its place from then on.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import signal
@@ -16,23 +17,84 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+from torch.utils.data import DataLoader, get_worker_info
+
+from auricle.batches.crops import BatchDataset
+from auricle.batches.sampling import BatchShard
 from auricle.batches.targets import Batch
 from auricle.batches.worker_status import WorkerStatus
 from auricle.errors import TrainingError
 from auricle.progress import Progress
 from auricle.signals import LeftAtOnce, StopRequest
 
-#: How often a clip may break a loader before it is quarantined.
+#: How often a clip may break a loader before it is skipped.
 TRIES = 2
 #: A run stops when more than this share of its clips cannot be used.
 MAX_FAILED = 0.1
 #: A run stops when this many processes in a row died while they read nothing: no clip is to blame then.
 MAX_UNEXPLAINED = 3
 _DUMP_WAIT_S = 1.0
+
+
+def make_loader(
+    dataset: BatchDataset,
+    shard: BatchShard,
+    *,
+    first_step: int,
+    last_step: int,
+    workers: int,
+    timeout_s: float = 0.0,
+) -> Iterator[Batch]:
+    """Return this process's part of the batches from one step to another, read ahead by ``workers`` processes.
+
+    A batch that takes those longer than ``timeout_s`` is an error; 0 waits for ever.
+
+    One loader serves all epochs, so that nothing stops at their borders.
+    """
+    loader: DataLoader[Batch] = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=_Walk(shard, first_step, last_step),
+        num_workers=workers,
+        worker_init_fn=partial(_begin_worker, os.getpid()),
+        timeout=timeout_s if workers else 0,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)
+
+
+def _begin_worker(trainer: int, worker: int) -> None:
+    """Leave Ctrl-C to the process that trains; end without an error at a SIGTERM, which it got too or has sent.
+
+    From its next line on torch watches whether the worker's parent is still the same. Where the trainer was killed
+    before, that would be another one, for ever: so a worker that begins as an orphan ends.
+    """
+    if multiprocessing.get_start_method() != "forkserver" and os.getppid() != trainer:
+        os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    dataset = getattr(get_worker_info(), "dataset", None)
+    if isinstance(dataset, BatchDataset) and dataset.status is not None:
+        dataset.status.begin()
+
+
+class _Walk:
+    """The crops of each batch of a range of steps."""
+
+    def __init__(self, shard: BatchShard, first_step: int, last_step: int) -> None:
+        self.shard, self.first_step, self.last_step = shard, first_step, last_step
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return self.shard.walk(self.first_step, self.last_step)
+
+    def __len__(self) -> int:
+        return self.last_step - self.first_step
 
 
 class FeedingError(TrainingError):
@@ -43,12 +105,12 @@ class Feeder:
     """The batches of steps ``first`` to ``last - 1``, once.
 
     Args:
-        start: returns the batches from a step on, and the board of their processes.
+        start: returns the batches from a step on, and the status of their processes.
         first: step to begin with.
         last: step to end before.
         names: of the clips, for messages.
         skipped_clips: numbers of clips; added to in place.
-        progress: hears what happened.
+        progress: is told what happened.
         stop: ends the batches at once.
         timeout_s: how long the loader waits for a batch. Who has been at one clip for half of that is at fault.
     """
@@ -66,7 +128,7 @@ class Feeder:
         timeout_s: float,
     ) -> None:
         self._start, self._step, self._last = start, first, last
-        self._names, self._skip_clip = names, skipped_clips
+        self._names, self._skipped = names, skipped_clips
         self._progress, self._stop, self._timeout_s = progress, stop, timeout_s
         self._failures: Counter[int] = Counter()
         self._unexplained = 0
@@ -81,7 +143,7 @@ class Feeder:
         """
         while self._step < self._last:
             with _child_signals_kept(), self._own_processes():
-                batches, watch = self._started()
+                batches, status = self._started()
                 try:
                     while self._step < self._last:
                         batch = self._wait_for(batches)
@@ -90,17 +152,17 @@ class Feeder:
                 except LeftAtOnce:
                     yield None
                     return
-                except Exception as error:  # noqa: BLE001 - whatever it is, the board says who did it, or it goes on
-                    self._blame(watch, error)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the status says who did it, or it goes on
+                    self._blame(status, error)
 
     def _started(self) -> tuple[Iterator[Batch], WorkerStatus]:
         before = set(active_children())
-        batches, watch = self._start(self._step)
+        batches, status = self._start(self._step)
         self._processes = [child for child in active_children() if child not in before]
         if threading.current_thread() is threading.main_thread():
             # Torch's own handler raises anywhere, also between a step and its being counted; ours while waiting only.
             signal.signal(signal.SIGCHLD, self._child_ended)
-        return batches, watch
+        return batches, status
 
     def _wait_for(self, batches: Iterator[Batch]) -> Batch:
         with self._stop.at_once():
@@ -131,13 +193,13 @@ class Feeder:
         if not all(process.is_alive() for process in self._processes):
             raise RuntimeError("a loader process ended")
 
-    def _blame(self, watch: WorkerStatus, error: Exception) -> None:
+    def _blame(self, status: WorkerStatus, error: Exception) -> None:
         """Find out which clips broke the loader; raises what cannot be helped."""
-        seen = watch.look()
+        seen = status.look()
         exits = {process.pid: process.exitcode for process in self._processes if not process.is_alive()}
         hung = [s for s in seen if s.reading is not None and s.pid not in exits and s.for_s >= self._timeout_s / 2]
         if hung:
-            self._dump_stacks([s.pid for s in hung], watch)
+            self._dump_stacks([s.pid for s in hung], status)
         guilty = {s.failed: f"could not be read ({_last_line(error)})" for s in seen if s.failed is not None}
         guilty |= {s.reading: f"was being read for {s.for_s:.0f} s" for s in hung if s.reading is not None}
         dead = [s for s in seen if exits.get(s.pid, 0) != 0]  # 0: it was asked to end
@@ -159,31 +221,31 @@ class Feeder:
             ) from error
 
     def _count_failure(self, clip: int, what: str) -> None:
-        """Count a clip's tries; at the last one it is quarantined."""
+        """Count a clip's tries; at the last one it is skipped from then on."""
         self._failures[clip] += 1
         name = self._names[clip]
         if self._failures[clip] < TRIES:
             self._progress.notice(f"{name} {what}; trying again")
             return
-        if clip not in self._skip_clip:
-            self._skip_clip.append(clip)
-        self._progress.notice(f"{name} {what} again; quarantined, another clip takes its place")
-        if len(self._skip_clip) > MAX_FAILED * len(self._names):
+        if clip not in self._skipped:
+            self._skipped.append(clip)
+        self._progress.notice(f"{name} {what} again; skipped from now on, another clip takes its place")
+        if len(self._skipped) > MAX_FAILED * len(self._names):
             raise FeedingError(
-                f"{len(self._skip_clip)} of {len(self._names)} clips are quarantined, the last is {name}, which "
+                f"{len(self._skipped)} of {len(self._names)} clips are skipped, the last is {name}, which "
                 f"{what}; at most {MAX_FAILED:.0%} may be: if memory was short, lower data.workers or "
                 "data.batch_size, else check the disk, then go on with --resume"
             )
 
-    def _dump_stacks(self, pids: Sequence[int], watch: WorkerStatus) -> None:
+    def _dump_stacks(self, pids: Sequence[int], status: WorkerStatus) -> None:
         """Let processes that hang write down where."""
-        size = watch.dump.stat().st_size if watch.dump.exists() else 0
+        size = status.dump.stat().st_size if status.dump.exists() else 0
         for pid in pids:
             os.kill(pid, signal.SIGUSR1)
         deadline = time.monotonic() + _DUMP_WAIT_S
-        while time.monotonic() < deadline and watch.dump.exists() and watch.dump.stat().st_size == size:
+        while time.monotonic() < deadline and status.dump.exists() and status.dump.stat().st_size == size:
             time.sleep(0.01)
-        self._progress.notice(f"loader processes {', '.join(map(str, pids))} hang; where, is in {watch.dump}")
+        self._progress.notice(f"loader processes {', '.join(map(str, pids))} hang; where, is in {status.dump}")
 
 
 def _describe_exit(pid: int | None, code: int | None) -> str:

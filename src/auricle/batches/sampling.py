@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from auricle.batches.augment.crop import mixing
 from auricle.errors import ConfigError
 from auricle.results import FloatArray
 
@@ -57,8 +56,8 @@ class BatchPlan:
         rng = generator(self.seed, ORDER, epoch)
         if self.weights is None:
             return rng.permutation(self.size)
-        share = self.weights / self.weights.sum()
-        return rng.choice(self.size, size=self.size, replace=True, p=np.asarray(share, np.float64))
+        chance = self.weights / self.weights.sum()
+        return rng.choice(self.size, size=self.size, replace=True, p=np.asarray(chance, np.float64))
 
     def batch(self, epoch: int, number: int) -> npt.NDArray[np.int64]:
         """Return the clips of one batch."""
@@ -80,27 +79,41 @@ class BatchPlan:
 IntArray = npt.NDArray[np.int64]
 
 
-class Mixture(NamedTuple):
+def draw_mixup(alpha: float, batch: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Draw mixup (Zhang et al. 2018): each item's partner and its own weight, at least one half.
+
+    Returns:
+        partner: ``(batch,)`` indices; weight: ``(batch,)`` in [0.5, 1]. Where ``alpha`` is 0, each item is its own
+        partner.
+    """
+    if alpha == 0:
+        return np.arange(batch), np.ones(batch, dtype=np.float32)
+    partner = rng.permutation(batch)
+    weight = rng.beta(alpha, alpha, size=batch)
+    return partner, np.maximum(weight, 1 - weight).astype(np.float32)
+
+
+class Mixup(NamedTuple):
     """What one process reads of a batch, and how it mixes it.
 
     Attributes:
         places: in the whole batch, of what is read: first the process's own items, then partners from elsewhere.
         partner: ``(own,)``, for each own item the index of its partner among what is read.
-        share: ``(own,)`` in [0.5, 1], of the item itself in the mix.
+        weight: ``(own,)`` in [0.5, 1], of the item itself in the mix.
     """
 
     places: IntArray
     partner: IntArray
-    share: FloatArray
+    weight: FloatArray
 
 
 @dataclass(frozen=True)
-class Share:
+class BatchShard:
     """The part of every step that one process computes.
 
     Attributes:
         plan: which clips make up which step.
-        alpha: of mixing, see ``augment.mixing``.
+        alpha: of mixup, see ``draw_mixup``.
         rank: number of this process.
         size: number of processes.
     """
@@ -113,8 +126,8 @@ class Share:
     def __post_init__(self) -> None:
         if self.plan.count < self.size:
             raise ConfigError(
-                f"a batch of {self.plan.count} clips cannot be dealt to {self.size} processes: raise data.batch_size "
-                "(clips of all processes together), take more clips, or start fewer processes"
+                f"a batch of {self.plan.count} clips cannot be divided among {self.size} processes: raise "
+                "data.batch_size (clips of all processes together), take more clips, or start fewer processes"
             )
 
     @property
@@ -129,17 +142,17 @@ class Share:
         low, high = self.own
         return (high - low) / self.plan.count
 
-    def mixture(self, step: int) -> Mixture:
+    def mixup(self, step: int) -> Mixup:
         """Return what this process reads and mixes in a step."""
-        partner, share = mixing(self.alpha, self.plan.count, generator(self.plan.seed, MIX, step))
+        partner, weight = draw_mixup(self.alpha, self.plan.count, generator(self.plan.seed, MIX, step))
         low, high = self.own
         wanted = partner[low:high]
         elsewhere = wanted[(wanted < low) | (wanted >= high)]
         places = np.concatenate([np.arange(low, high), elsewhere])
         index = {int(place): number for number, place in enumerate(places)}
-        return Mixture(places, np.array([index[int(p)] for p in wanted], np.int64), share[low:high])
+        return Mixup(places, np.array([index[int(p)] for p in wanted], np.int64), weight[low:high])
 
     def walk(self, first_step: int, last_step: int) -> Iterator[list[tuple[int, int]]]:
         """Yield what to read in steps ``first_step`` to ``last_step - 1``, as ``(epoch, clip)`` pairs."""
         for step, batch in enumerate(self.plan.walk(first_step, last_step), first_step):
-            yield [batch[place] for place in self.mixture(step).places]
+            yield [batch[place] for place in self.mixup(step).places]

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from auricle.batches.augment.crop import Plan
+from auricle.batches.augment.augmentation import Placement
 from auricle.nn.losses import clip_losses
 from auricle.nn.network import NetworkOutput
 from auricle.results import FloatArray
@@ -38,15 +38,15 @@ class Crop(NamedTuple):
 
     Attributes:
         clip: number of the clip.
-        first: entries of the recording before the part that the plan speaks of.
+        first: entries of the recording before the part that the place speaks of.
         available: entries of that part.
-        plan: what is done to it.
+        place: where in it the crop lies.
     """
 
     clip: int
     first: int
     available: int
-    plan: Plan
+    place: Placement
 
 
 class Batch(NamedTuple):
@@ -82,10 +82,10 @@ class TargetSource(ABC, Generic[T]):
 
     name: str
 
-    def place(self, clip: int, plan: Plan) -> tuple[int, Plan]:
-        """Return how many entries of the recording are left out before the crop, and the plan for the rest."""
+    def place(self, clip: int, place: Placement) -> tuple[int, Placement]:
+        """Return how many entries of the recording are left out before the crop, and its place in the rest."""
         del clip
-        return 0, plan
+        return 0, place
 
     @abstractmethod
     def collate(self, crops: Sequence[Crop], found: TargetsByName) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Seen:
 
 
 class WorkerStatus:
-    """The board on which loader processes note what they do; without any, the training process has its one place.
+    """What loader processes do, noted by themselves; without any, the training process has the one place.
 
     Args:
         workers: loader processes.
@@ -71,17 +71,17 @@ class WorkerStatus:
         Raises:
             UnreadableClip: it failed for such a reason.
         """
-        board, place = self._shared, _place()
-        board[place + _SINCE_NS] = time.monotonic_ns()
-        board[place + _READING] = clip
+        shared, place = self._shared, _place()
+        shared[place + _SINCE_NS] = time.monotonic_ns()
+        shared[place + _READING] = clip
         try:
             yield
         except (InputError, OSError, MemoryError) as error:
-            board[place + _FAILED] = clip
+            shared[place + _FAILED] = clip
             text = str(error)
             raise UnreadableClip(text if text else type(error).__name__) from error
         finally:
-            board[place + _READING] = _NONE
+            shared[place + _READING] = _NONE
 
     def look(self) -> list[Seen]:
         """Return what is known of all processes."""
@@ -99,6 +99,6 @@ class WorkerStatus:
 
 
 def _place() -> int:
-    """Return where on the board this process writes."""
+    """Return where in the shared memory this process writes."""
     info = get_worker_info()
     return 0 if info is None else _FIELDS * info.id

@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from auricle.cli.guard import guarded, say
-from auricle.cli.options import Data, DataFormat, Debug, NewFolder, Quiet, ReportFormat, SampleRate
+from auricle.cli.option_groups import grouped
+from auricle.cli.options import Debug, NewFolder, Quiet, ReportFormat, ReportOptions, hertz
+from auricle.recipe.requests import DataOptions, FormatOptions
 
 app = typer.Typer(
     help="Check a data set before training on it, import, fetch or synthesise one.",
@@ -21,20 +23,17 @@ app = typer.Typer(
 
 @app.command(short_help="Say what a data set holds and what is wrong with it.")
 @guarded
+@grouped
 def check(
-    data: Data,
+    request: DataOptions,
     *,
     deep: Annotated[
         bool, typer.Option("--deep", help="Decode every recording: finds damage, silence, clipping, equal audio.")
     ] = False,
-    data_format: DataFormat = "auto",
-    sample_rate: SampleRate = None,
     encoding: Annotated[
         str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of the tables, if it is not UTF-8.")
     ] = None,
-    form: ReportFormat = "table",
-    debug: Debug = False,
-    quiet: Quiet = False,
+    screen: ReportOptions,
 ) -> None:
     """Say how a data set is understood, what it holds, and everything that is wrong with it.
 
@@ -48,16 +47,12 @@ def check(
     from auricle.data.check.dataset import check as check_data
     from auricle.files import printable
 
-    with Meter("check", quiet=quiet) as meter:
-        report = check_data(
-            data,
-            deep=deep,
-            progress=meter.update,
-            data_format=data_format,
-            sample_rate=sample_rate,
-            encoding=encoding,
-        )
-    if form == "json":
+    with Meter("check", quiet=screen.quiet) as meter:
+        source = request.source
+        reading: dict[str, object] = {"encoding": encoding}
+        reading |= {"data_format": source.format, "sample_rate": source.sample_rate}
+        report = check_data(source.path, deep=deep, progress=meter.update, **reading)
+    if screen.form == "json":
         print_object(report.to_dict(), sys.stdout)
     else:
         print("\n".join(printable(line) for line in report.lines()))
@@ -67,16 +62,15 @@ def check(
 
 @app.command("import", short_help="Write a data set as NumPy arrays with a table of labels.")
 @guarded
+@grouped
 def import_(
-    data: Data,
+    request: DataOptions,
     *,
     out: NewFolder,
-    rate: Annotated[int, typer.Option("--rate", metavar="HZ", min=1_000, help="Sample rate of the arrays.")] = 16_000,
-    data_format: DataFormat = "auto",
-    sample_rate: SampleRate = None,
-    form: ReportFormat = "table",
-    debug: Debug = False,
-    quiet: Quiet = False,
+    rate: Annotated[
+        int, typer.Option("--rate", metavar="HZ", parser=hertz(1_000), help="Sample rate of the arrays.")
+    ] = 16_000,
+    screen: ReportOptions,
 ) -> None:
     """Write a data set as NumPy waveforms, with labels.csv and features.json, in a form that trains as it is.
 
@@ -85,14 +79,14 @@ def import_(
     """
     from auricle.cli.progress import Meter
     from auricle.cli.report_output import print_object
-    from auricle.data.formats.registry import read_manifest
+    from auricle.data.formats.registry import read_source
     from auricle.data.numpy_import import import_dataset
     from auricle.files import printable
 
-    manifest = read_manifest(data, data_format=data_format, sample_rate=sample_rate)
-    with Meter("import", quiet=quiet) as meter:
+    manifest = read_source(request.source)
+    with Meter("import", quiet=screen.quiet) as meter:
         report = import_dataset(manifest, out, sample_rate=rate, progress=meter.update)
-    if form == "json":
+    if screen.form == "json":
         print_object(report.to_dict(), sys.stdout)
     else:
         print(f"{report.clips} clips in {report.path}")
@@ -104,6 +98,7 @@ def import_(
 
 @app.command(short_help="Synthesise labelled data: scenes out of clips, or a small set to try things on.")
 @guarded
+@grouped
 def synth(
     clips_data: Annotated[
         Path | None,
@@ -136,13 +131,13 @@ def synth(
         float | None,
         typer.Option("--seconds", metavar="S", min=0.1, help="Length of each.", show_default="10 a scene, 2 a clip"),
     ] = None,
-    rate: Annotated[int, typer.Option("--rate", metavar="HZ", min=8_000, help="Sample rate to write.")] = 16_000,
+    rate: Annotated[
+        int, typer.Option("--rate", metavar="HZ", parser=hertz(8_000), help="Sample rate to write.")
+    ] = 16_000,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Processes that make scenes.")] = 1,
-    data_format: DataFormat = "auto",
-    form: ReportFormat = "table",
-    debug: Debug = False,
-    quiet: Quiet = False,
+    read: FormatOptions,
+    screen: ReportOptions,
 ) -> None:
     """Synthesise a data set whose truth is known.
 
@@ -178,8 +173,8 @@ def synth(
         seed=seed,
     )
     make_scenes(
-        clips_data, out, rules, parts=part or (), scenes=scenes, events=events, snr=snr,
-        jobs=jobs, data_format=data_format, form=form, quiet=quiet,
+        read.source_at(clips_data), out, rules, parts=part or (), scenes=scenes, events=events, snr=snr,
+        jobs=jobs, form=screen.form, quiet=screen.quiet,
     )  # fmt: skip
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import typer
 
 from auricle.cli.guard import say
-from auricle.data.formats.registry import read_manifest
+from auricle.data.formats.registry import read_source
 from auricle.errors import UsageError
 from auricle.files import printable
+from auricle.recipe.requests import DataSource
 from auricle.synth.dataset import ScenePart, make_soundscapes, parse_part
 from auricle.synth.scenes import SceneRules
 
@@ -22,7 +23,7 @@ _SNR_LIMIT_DB = 100.0
 
 
 def make_scenes(
-    data: Path,
+    source: DataSource,
     out: Path,
     rules: SceneRules,
     *,
@@ -31,7 +32,6 @@ def make_scenes(
     events: str,
     snr: str,
     jobs: int,
-    data_format: str,
     form: str,
     quiet: bool,
 ) -> None:
@@ -41,7 +41,7 @@ def make_scenes(
 
     rules = replace(rules, events=parse_counts(events), snr_db=parse_range(snr))
     wanted = [parse_part(text) for text in parts] or [ScenePart("scene", (), scenes)]
-    manifest = read_manifest(data, data_format=data_format)
+    manifest = read_source(source)
     with Meter("scenes", quiet=quiet) as meter:
         report = make_soundscapes(manifest, out, wanted, rules, jobs=jobs, progress=meter.update)
     if form == "json":

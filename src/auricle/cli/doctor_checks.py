@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import io
 import os
 import platform
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from auricle.cli.extras import EXTRAS
 from auricle.errors import BundleError
 from auricle.results import FloatArray
-from auricle.runtime.bundle import GOLDEN, Bundle, load_bundle, resolve_model
+from auricle.runtime.bundle import GOLDEN, Bundle, load_bundle, read_golden, resolve_model
 from auricle.runtime.onnx_session import CLIP, FRAMES, open_network, open_running
 from auricle.runtime.spec import ONNX_FILES, STREAM_FILES
 
@@ -91,8 +90,10 @@ def _golden_check(bundle: Bundle, precision: str, limit: float) -> Check:
     name = "golden scores" if precision == "float32" else f"golden scores, {precision}"
     if GOLDEN not in bundle:
         return Check(name, False, f"the model has no {GOLDEN}, so its scores cannot be compared")
-    with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
-        stored = {key: np.asarray(golden[key]) for key in golden.files}
+    try:
+        stored = read_golden(bundle)
+    except BundleError as error:
+        return Check(name, False, error.message)
     wanted = frozenset({FRAMES} & set(stored))
     found = open_network(bundle, precision=precision).run(np.atleast_2d(stored["waveform"]), wanted)
     worst = _difference(found.clip, stored[CLIP])
@@ -106,8 +107,11 @@ def _stream_check(bundle: Bundle) -> Check:
     name = "golden scores, stream"
     if GOLDEN not in bundle:
         return Check(name, False, f"the model has no {GOLDEN}, so its scores cannot be compared")
-    with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
-        waveform, stored = np.asarray(golden["waveform"]), np.asarray(golden[FRAMES])
+    try:
+        golden = read_golden(bundle, FRAMES)
+    except BundleError as error:
+        return Check(name, False, error.message)
+    waveform, stored = golden["waveform"], golden[FRAMES]
     running = open_running(bundle)
     if running is None:
         return Check(name, False, f"the model has no {STREAM_FILES['float32']}")

@@ -4,51 +4,22 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from auricle.cli.guard import guarded
-from auricle.cli.options import Debug, Precision, ReportFormat
+from auricle.cli.option_groups import grouped
+from auricle.cli.options import FormOptions
+from auricle.recipe.model_requests import EvaluateRequest
 
 
 @guarded
+@grouped
 def evaluate(
-    data: Annotated[
-        Path | None,
-        typer.Argument(metavar="[DATA]", help="Labelled recordings, as for train; not with --false-alarms."),
-    ] = None,
+    request: EvaluateRequest,
     *,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="MODEL", help="A folder or the name of a built-in model.")
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option("--split", metavar="NAME", help="Score only this split, such as test; default: everything."),
-    ] = None,
-    fold: Annotated[str | None, typer.Option("--fold", metavar="K", help="Score only fold K.")] = None,
-    precision: Precision = "float32",
-    scores: Annotated[
-        Path | None,
-        typer.Option(
-            "--scores", metavar="FILE", help="Spoofing models: write the scores as ASVspoof 2019 does (5, if .tsv)."
-        ),
-    ] = None,
-    from_scores: Annotated[
-        Path | None,
-        typer.Option("--from-scores", metavar="FILE", help="Report on an ASVspoof score file instead of a model."),
-    ] = None,
-    against: Annotated[
-        Path | None,
-        typer.Option("--against", metavar="FILE", help="Score file of another detector: report the differences too."),
-    ] = None,
-    asv_scores: Annotated[
-        Path | None,
-        typer.Option(
-            "--asv-scores", metavar="FILE", help="Scores of a speaker verifier: report the t-DCF of 2019 too."
-        ),
-    ] = None,
     tune: Annotated[
         bool,
         typer.Option("--tune", help="Fit filters and thresholds on the part dev of DATA and store them in the model."),
@@ -64,8 +35,7 @@ def evaluate(
             help="Count events in recordings with none of the classes: file or folder, repeatable.",
         ),
     ] = None,
-    form: ReportFormat = "table",
-    debug: Debug = False,
+    screen: FormOptions,
 ) -> None:
     """Score a model on labelled recordings: figures with 95 % intervals, and a row for each class.
 
@@ -81,32 +51,24 @@ def evaluate(
       auricle evaluate --model models/yard --false-alarms quiet.wav
     """
     from auricle import api
-    from auricle.cli.report_output import print_report
+    from auricle.cli.report_output import Unreadable, print_report
     from auricle.errors import UsageError
 
+    model, form = request.model, screen.form
     if false_alarms:
-        if data is not None or tune or model is None:
+        if request.data is not None or tune or model is None:
             raise UsageError("--false-alarms takes --model and recordings without any class, and no labelled DATA")
-        print_report(api.false_alarms(false_alarms, model=model, precision=precision), form, sys.stdout)
+        print_report(api.false_alarms(false_alarms, model=model, precision=request.precision), form, sys.stdout)
         return
-    if data is None:
-        raise UsageError("no DATA: give labelled recordings, or --false-alarms with recordings of none of the classes")
     if boxes and not tune:
         raise UsageError("--boxes says what --tune fits; give both")
-    if tune:
-        if model is None or any((scores, from_scores, against, asv_scores)):
+    unreadable = Unreadable()
+    if tune and request.data is not None:
+        if model is None or any((request.scores, request.from_scores, request.against, request.asv_scores)):
             raise UsageError("--tune takes --model, a folder, and no score files")
-        print_report(api.tune(data, model=model, boxes=boxes, split=split, fold=fold), form, sys.stdout)
-        return
-    report = api.evaluate(
-        data,
-        model=model,
-        split=split,
-        fold=fold,
-        precision=precision,
-        scores=scores,
-        from_scores=from_scores,
-        against=against,
-        asv_scores=asv_scores,
-    )
+        split, fold = request.split, request.fold
+        report = api.tune(request.data, model=model, boxes=boxes, split=split, fold=fold, on_failure=unreadable)
+    else:
+        report = api.evaluate(replace(request, on_failure=unreadable))
     print_report(report, form, sys.stdout)
+    unreadable.leave()

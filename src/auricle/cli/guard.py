@@ -10,11 +10,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import inspect
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn, ParamSpec, TypeVar
@@ -22,14 +26,27 @@ from typing import NoReturn, ParamSpec, TypeVar
 import typer
 
 from auricle.errors import AuricleError, InputError
+from auricle.files import printable
+
+_ACCESS = "it cannot be read or written by this user; choose another place, or change its permissions"
+_PLACE = "there is no such place; check the path, or choose another"
+#: Errors that say something of a path the user gave, and nothing of auricle.
+_OF_THE_PATH = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _ACCESS),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY), _PLACE),
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENODEV), _PLACE),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space, or choose another place"),
+}
+#: A command that has not ended so long after Ctrl-C or SIGTERM is in a computation that does not return.
+GRACE_S = 5.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def say(text: str) -> None:
-    """Write one line for people to stderr; stdout belongs to results."""
-    print(text, file=sys.stderr, flush=True)
+    """Write for people to stderr, as stdout belongs to results; what steers a terminal is escaped, but line ends."""
+    print("\n".join(printable(line) for line in text.split("\n")), file=sys.stderr, flush=True)
 
 
 def speaks() -> bool:
@@ -76,6 +93,10 @@ def leave(error: Exception) -> NoReturn:
     if isinstance(error, ModuleNotFoundError) and (extra := _extra_of(error.name)) is not None:
         say(f'auricle: this needs {error.name}, which is not installed; do: pip install "auricle[{extra}]"')
         raise typer.Exit(2) from None
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _OF_THE_PATH:
+        path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
+        say(f"auricle: {path}: {error.strerror}; {_OF_THE_PATH[error.errno]}")
+        raise typer.Exit(2) from None
     text = " ".join(str(error).split())
     say(f"auricle: unexpected {type(error).__name__}: {text} (run again with --debug to see where)")
     raise typer.Exit(1) from None
@@ -99,10 +120,31 @@ def forget_stdout() -> None:
 def terminate_cleanly() -> None:
     """Let SIGTERM unwind the stack, so that open result files are finished, and exit 143.
 
-    ``SystemExit`` and no error of ours: no handler of one recording's errors may swallow it.
+    A computation in C may never return to Python, whose handlers wait for it: then a thread ends the process.
     """
+    signal.signal(signal.SIGTERM, _stop)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # is told of a signal at once, whatever Python is at
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_signals)  # those of a child are not ours
+    threading.Thread(target=_end_what_does_not_unwind, args=(reader,), name="auricle-signals", daemon=True).start()
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise SystemExit(143)
 
-    signal.signal(signal.SIGTERM, stop)
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """Raise ``SystemExit`` and no error of ours: no handler of one recording's errors may swallow it."""
+    raise SystemExit(143)
+
+
+def _forget_signals() -> None:
+    with contextlib.suppress(ValueError):
+        signal.set_wakeup_fd(-1)
+
+
+def _end_what_does_not_unwind(reader: int) -> None:
+    """End the process where a signal ought to have ended it; training and serving have handlers of their own."""
+    while told := os.read(reader, 1):
+        if signal.getsignal(told[0]) in (_stop, signal.default_int_handler):
+            time.sleep(GRACE_S)
+            os.write(2, b"auricle: ended by a signal in the middle of a computation that does not return\n")
+            os._exit(128 + told[0])

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from auricle.cli.guard import guarded
-from auricle.cli.options import Debug, Model, Precision, Quiet, Threshold
+from auricle.cli.options import Debug, Model, Precision, Quiet, Threshold, hertz
 
 
 @guarded
@@ -51,7 +51,9 @@ def listen(
     ] = "table",
     rate: Annotated[
         int | None,
-        typer.Option("--rate", metavar="HZ", min=1, help="Sample rate of plain samples, or of the microphone."),
+        typer.Option(
+            "--rate", metavar="HZ", parser=hertz(1), help="Sample rate of plain samples, or of the microphone."
+        ),
     ] = None,
     sample_format: Annotated[
         Literal["s16le", "s32le", "f32le"] | None,

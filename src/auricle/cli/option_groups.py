@@ -22,6 +22,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
 
+from auricle.cli.options import hertz
 from auricle.recipe.options import Argument, Option, RequestField, request_fields
 
 
@@ -92,7 +93,10 @@ def _written(field: RequestField) -> Any:
         flag += f"/--no-{flag.removeprefix('--')}"
     names = [flag] if option.short is None else [flag, option.short]
     shown = True if option.shown is None else option.shown
-    return typer.Option(*names, metavar=option.metavar, min=option.least, help=option.help, show_default=shown)
+    limits: dict[str, Any] = {"min": option.least}
+    if option.hertz:
+        limits = {"parser": hertz(1 if option.least is None else int(option.least))}
+    return typer.Option(*names, metavar=option.metavar, help=option.help, show_default=shown, **limits)
 
 
 def _typed(kind: Any) -> Any:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,12 +16,6 @@ from auricle.runtime.model_names import DEFAULT_MODEL
 Inputs = Annotated[
     list[str],
     typer.Argument(help="Recordings: files, folders (searched through), globs, or - for stdin.", metavar="INPUT"),
-]
-Data = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DATA", help="Labelled recordings: class folders, a table, or another form (docs/formats.md)."
-    ),
 ]
 Model = Annotated[
     str | None,
@@ -71,20 +67,25 @@ Device = Annotated[Literal["auto", "cpu"], typer.Option("--device", help="Where 
 Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", help="Which graph of the model to run.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; errors remain.")]
-DataFormat = Annotated[
-    Literal["auto", "asvspoof", "csv", "desed", "labelfiles", "numpy", "folders"],
-    typer.Option("--data-format", help="The form of DATA, where the automatic choice is wrong."),
-]
 TableFormat = Annotated[
     Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Form of the table of trials.")
 ]
 ReportFormat = Annotated[Literal["table", "json"], typer.Option("--format", "-f", help="Form of the report.")]
-SampleRate = Annotated[
-    int | None,
-    typer.Option(
-        "--sample-rate", metavar="HZ", min=1, help="Rate in Hz of .npy waveforms that do not say it themselves."
-    ),
-]
+
+
+def hertz(least: int) -> Callable[[str], int]:
+    """Return what reads a sample rate: a whole number, however it is written (``48000.0`` is what PortAudio says)."""
+
+    def read(text: str) -> int:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value < math.inf or value != int(value):
+            raise typer.BadParameter(f"{text} is no sample rate; expected a whole number of Hz, {least} or more")
+        return int(value)
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,24 @@ class ScoringOptions:
 
 
 @dataclass(frozen=True)
-class ReportOptions:
+class DebugOptions:
+    """How an error is shown."""
+
+    debug: Debug = False
+
+
+@dataclass(frozen=True)
+class FormOptions:
     """How a report is shown."""
 
     form: ReportFormat = "table"
     debug: Debug = False
+
+
+@dataclass(frozen=True)
+class ReportOptions(FormOptions):
+    """How a report is shown, and whether anything is said on the way to it."""
+
     quiet: Quiet = False
 
 

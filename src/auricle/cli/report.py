@@ -3,37 +3,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
+from dataclasses import replace
 
 from auricle.cli.guard import guarded
-from auricle.cli.options import Debug
+from auricle.cli.option_groups import grouped
+from auricle.cli.options import DebugOptions
+from auricle.recipe.model_requests import ReportRequest
 
 
 @guarded
-def report(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder or the name of a built-in model.")],
-    *,
-    data: Annotated[
-        Path | None, typer.Option("--data", metavar="DATA", help="Labelled recordings that the model is measured on.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", metavar="NAME", help="Take only this split of DATA, such as test.")
-    ] = None,
-    fold: Annotated[str | None, typer.Option("--fold", metavar="K", help="Take only fold K of DATA.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Page to write.", show_default="report.html in MODEL"),
-    ] = None,
-    debug: Debug = False,
-) -> None:
+@grouped
+def report(request: ReportRequest, *, screen: DebugOptions) -> None:
     """Write a page about a model: learning curves, figures by class, worst mistakes to hear, cost, provenance.
 
     Example:
       auricle report models/esc10 --data esc10/ --fold 1
     """
     from auricle import api
+    from auricle.cli.report_output import Unreadable
 
-    print(api.report(model, data=data, split=split, fold=fold, out=out))
+    unreadable = Unreadable()
+    print(api.report(replace(request, on_failure=unreadable)))
+    unreadable.leave()

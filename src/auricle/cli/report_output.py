@@ -4,16 +4,39 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+import typer
+
 from auricle.cells import as_text
+from auricle.cli.guard import say
 from auricle.cli.tables import print_table
 from auricle.files import printable
 
 if TYPE_CHECKING:
-    from auricle.results import Int8Result, Interval, Report, RunResult
+    from auricle.results import Failure, Int8Result, Interval, Report, RunResult
     from auricle.training.crossval import CrossvalResult
+
+
+class Unreadable:
+    """Names recordings that cannot be read as they come, and counts them at the end."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, key: str, failure: Failure) -> None:
+        """Name one."""
+        self.count += 1
+        say(f"auricle: {printable(key)}: {failure.message} [{failure.code}]")
+
+    def leave(self) -> None:
+        """Say how many there were, and end with 1 if there were any."""
+        if self.count:
+            what = "1 recording" if self.count == 1 else f"{self.count} recordings"
+            say(f"auricle: {what} could not be read; the figures are over the others")
+            raise typer.Exit(1)
 
 
 def print_object(value: Mapping[str, Any], stream: TextIO) -> None:
@@ -48,10 +71,15 @@ def print_report(report: Report, form: str, stream: TextIO) -> None:
     if form == "json":
         print_object(report.to_dict(), stream)
         return
+    note = report.details.get("note")
+    if note and report.details.get("trained_on"):
+        stream.write(f"{note}\n\n")
     if "per_system" in report.details:
         print_spoof(report, stream)
         return
     print_metrics(report.metrics, stream)
+    if note and not report.details.get("trained_on"):
+        stream.write(f"\n{note}\n")
     if report.per_class:
         names = list(dict.fromkeys(name for row in report.per_class.values() for name in row))
         rows = [(label, *(row.get(name) for name in names)) for label, row in report.per_class.items()]
@@ -108,10 +136,23 @@ def print_run(result: RunResult, form: str, stream: TextIO) -> None:
     stream.write(f"model    {result.path}\nepochs   {result.epochs} ({result.steps} steps)\n")
     if result.dev:
         stream.write("dev      " + ", ".join(f"{name} {value:.4g}" for name, value in result.dev.items()) + "\n")
+    if result.classes:
+        names = ("label", "clips", "dev_clips", "recall", "precision", "threshold")
+        rows = [tuple("-" if row[name] is None else row[name] for name in names) for row in result.classes]
+        stream.write("\n")
+        print_table(("class", "clips", "dev clips", "recall", "precision", "threshold"), rows, stream)
+    for warning in result.warnings:
+        stream.write(f"\nwarning: {warning}\n")
     if result.test is not None:
         stream.write("\ntest, scored once:\n")
         print_report(result.test, form, stream)
+    stream.write(f"\nnext: auricle tag RECORDING --model {shlex.quote(as_model(result.path))}\n")
     stream.flush()
+
+
+def as_model(path: str) -> str:
+    """Return a folder as ``--model`` takes it: with a slash, so that it cannot be a built-in model's name."""
+    return path if "/" in path else f"./{path}"
 
 
 def print_crossval(result: CrossvalResult, form: str, stream: TextIO) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from auricle.data.formats.draft import ReadOptions
 from auricle.data.manifest import ArraySpec
 from auricle.data.problems import Problems
 from auricle.errors import InputError
@@ -33,6 +33,11 @@ MAX_VALUES = 24 * 3600 * 48_000
 MAX_PEAK = 100.0
 #: Share of NaN and infinite samples that is replaced by zero; more refuses the file.
 MAX_NONFINITE = 0.01
+#: What NumPy lets through from Python's own parser, by which it reads a header as a literal.
+_BAD_HEADER: tuple[type[Exception], ...] = (
+    *(ValueError, TypeError, EOFError, SyntaxError, LookupError, ArithmeticError, AttributeError),
+    *(tokenize.TokenError, RecursionError, MemoryError, AssertionError),
+)
 CONVERT_PT = (
     'python -c "import sys, numpy, torch; '
     'numpy.save(sys.argv[2], torch.load(sys.argv[1], weights_only=True).numpy())" IN.pt OUT.npy'
@@ -80,31 +85,33 @@ def frontend_differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -
     ]
 
 
-def array_spec(folder: Path, options: ReadOptions, problems: Problems) -> ArraySpec | None:
+def array_spec(
+    folder: Path, problems: Problems, *, sample_rate: int | None = None, frontend: Mapping[str, Any] | None = None
+) -> ArraySpec | None:
     """Return what the arrays of ``folder`` hold; notes what is missing to know it."""
     before = len(problems)
     features = read_features_file(folder, problems)
     if features is None:
         if len(problems) > before:
             return None
-        if options.sample_rate is None:
+        if sample_rate is None:
             text = f"no {FEATURES_FILE} says what the arrays hold; for waveforms say their --sample-rate"
             problems.add("features", f"{text}, log-mels need the file")
             return None
-        return ArraySpec("waveform", options.sample_rate)
-    if options.sample_rate not in (None, features.sample_rate):
-        text = f"{FEATURES_FILE} says {features.sample_rate} Hz, and {options.sample_rate} Hz was asked for; drop one"
+        return ArraySpec("waveform", sample_rate)
+    if sample_rate not in (None, features.sample_rate):
+        text = f"{FEATURES_FILE} says {features.sample_rate} Hz, and {sample_rate} Hz was asked for; drop one"
         problems.add("features", text)
     if features.kind == "logmel":
-        _check_frontend(features, options, problems)
+        _check_frontend(features, frontend, problems)
     return ArraySpec(features.kind, features.sample_rate, features.frontend, features.scale)
 
 
-def _check_frontend(features: FeaturesFile, options: ReadOptions, problems: Problems) -> None:
+def _check_frontend(features: FeaturesFile, frontend: Mapping[str, Any] | None, problems: Problems) -> None:
     if features.frontend is None:
         problems.add("features", f"{FEATURES_FILE}: log-mels need their 'frontend' settings; import the audio instead")
-    elif options.frontend is not None:
-        for text in frontend_differences(features.frontend, options.frontend):
+    elif frontend is not None:
+        for text in frontend_differences(features.frontend, frontend):
             problems.add("frontend", f"the log-mels were made by another front end: {text}")
 
 
@@ -135,8 +142,8 @@ def _refuse_foreign(path: str, head: bytes) -> None:
     raise InputError("bad_array", f"{name} is no NumPy file; save the array with numpy.save")
 
 
-def _open_mapped(path: str) -> npt.NDArray[Any]:
-    """Map a ``.npy`` file into memory after comparing what it declares with its size."""
+def _read_header(path: str) -> tuple[tuple[int, ...], np.dtype[Any], int, int]:
+    """Return shape, type, bytes of the header and bytes of the file of a ``.npy`` file; raises ``InputError``."""
     name = os.path.basename(path)  # noqa: PTH119
     try:
         info = os.stat(path)  # noqa: PTH116
@@ -152,24 +159,41 @@ def _open_mapped(path: str) -> npt.NDArray[Any]:
                 np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             )
             shape, _, dtype = read_header(handle)
-            header_bytes = handle.tell()
-    except FileNotFoundError as error:
-        raise InputError("not_found", f"{name}: no such file") from error
-    except PermissionError as error:
-        raise InputError("permission", f"{name} is not readable for this user") from error
+            if any(n < 0 for n in shape):
+                raise ValueError(f"shape {shape}")
+            return shape, dtype, handle.tell(), info.st_size
     except OSError as error:
-        raise InputError("io_error", f"{name}: {error.strerror}") from error
-    except (ValueError, TypeError, EOFError) as error:
+        raise _file_failure(name, error) from error
+    except _BAD_HEADER as error:
         raise InputError("bad_array", f"{name}: damaged NumPy header ({' '.join(str(error).split())[:120]})") from error
+
+
+def _file_failure(name: str, error: OSError) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError("not_found", f"{name}: no such file")
+    if isinstance(error, PermissionError):
+        return InputError("permission", f"{name} is not readable for this user")
+    return InputError("io_error", f"{name}: {error.strerror}")
+
+
+def _open_mapped(path: str) -> npt.NDArray[Any]:
+    """Map a ``.npy`` file into memory after comparing what it declares with its size."""
+    name = os.path.basename(path)  # noqa: PTH119
+    shape, dtype, header_bytes, file_bytes = _read_header(path)
     if dtype.hasobject:
         raise InputError("unsafe_pickle", f"{name} holds Python objects, which could run code; save numbers only")
     declared = header_bytes + dtype.itemsize * int(np.prod([int(n) for n in shape], dtype=object))
-    if declared != info.st_size:
-        kind = "truncated" if declared > info.st_size else "longer than declared"
-        raise InputError("bad_array", f"{name} is {kind}: {info.st_size} of {declared} bytes")
+    if declared != file_bytes:
+        kind = "truncated" if declared > file_bytes else "longer than declared"
+        raise InputError("bad_array", f"{name} is {kind}: {file_bytes} of {declared} bytes")
     if declared == header_bytes:
         raise InputError("no_audio", f"{name}: shape {shape} holds no values")
-    return np.lib.format.open_memmap(path, mode="r")
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        raise _file_failure(name, error) from error
+    except _BAD_HEADER as error:
+        raise InputError("bad_array", f"{name} cannot be mapped ({' '.join(str(error).split())[:120]})") from error
 
 
 def array_shape(path: str | Path) -> tuple[int, ...]:

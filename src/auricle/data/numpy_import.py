@@ -22,13 +22,14 @@ import numpy as np
 from auricle.cells import escape_cell
 from auricle.data.arrays import FEATURES_FILE
 from auricle.data.clip_audio import read_clip
-from auricle.data.formats.csv import PATH_COLUMNS
 from auricle.data.formats.desed_tables import write_labels
 from auricle.data.manifest import Clip, Manifest
-from auricle.data.problems import shorten
 from auricle.data.soft_labels import EXTRA_COLUMNS
-from auricle.errors import DataError, InputError, RunError
+from auricle.data.tables import PATH_COLUMNS
+from auricle.errors import DataError, InputError
 from auricle.files import atomic_write, write_json
+from auricle.output_folder import OutputFolder
+from auricle.registry import shorten
 from auricle.results import Failure, FloatArray, rounded
 
 LABELS_FILE = "labels.csv"
@@ -85,9 +86,7 @@ def import_dataset(
         raise ValueError("features and frontend belong together: give both, or none for waveforms")
     _check_names(manifest)
     out = Path(out_dir)
-    if out.exists() and any(out.iterdir()):
-        seen = shorten(sorted(p.name for p in out.iterdir()))
-        raise RunError(f"{out} is not empty (it holds {seen}); choose a new folder")
+    OutputFolder(out).require_new()
     out.mkdir(parents=True, exist_ok=True)
     names = _file_names(manifest.clips)
     failures: dict[str, Failure] = {}

@@ -57,14 +57,3 @@ class Problems:
         """Raise ``DataError`` if anything was noted."""
         if self:
             self.stop(summary)
-
-
-def shorten(names: Iterable[str], shown: int = 3) -> str:
-    """Join a few names, and count the rest.
-
-    >>> shorten(["a", "b", "c", "d"], 2)
-    'a, b and 2 more'
-    """
-    names = list(names)
-    rest = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")

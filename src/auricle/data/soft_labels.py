@@ -14,13 +14,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from auricle.data.formats.csv import PATH_COLUMNS, pick_column
 from auricle.data.labels import Task, is_negative
 from auricle.data.manifest import Manifest
-from auricle.data.problems import Problems, shorten
-from auricle.data.tables import Table, read_table
+from auricle.data.problems import Problems
+from auricle.data.tables import PATH_COLUMNS, Table, pick_column, read_table
 from auricle.errors import DataError
-from auricle.registry import nearest
+from auricle.registry import nearest, shorten
 from auricle.results import FloatArray
 
 #: How far the sum of a row may be from 1 where one class a clip is meant.

@@ -15,10 +15,10 @@ import numpy as np
 
 from auricle.data.labels import natural_key
 from auricle.data.manifest import NO_SYSTEM, Manifest
-from auricle.data.problems import Problems, shorten
+from auricle.data.problems import Problems
 from auricle.data.stratify import DoubleArray, IntArray, group_counts, split_groups
 from auricle.errors import DataError, UsageError
-from auricle.registry import nearest
+from auricle.registry import nearest, shorten
 from auricle.results import Flag
 
 PARTS = ("train", "dev", "test")

@@ -27,6 +27,8 @@ MAX_LINE_CHARS = 100_000
 MAX_TABLE_BYTES = 1 << 30
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon"}
+#: Columns that name the file of a row.
+PATH_COLUMNS = ("path", "filename")
 
 _HEAD_BYTES = 65_536
 _BYTE_ORDER_MARKS = (
@@ -68,6 +70,17 @@ class Table:
 def missing_column(name: str, columns: Sequence[str]) -> str:
     """Return the line that says a column is missing, which there are, and which is nearest."""
     return f"no column {name!r}{nearest(name, columns)}; found: {', '.join(map(repr, columns))}"
+
+
+def pick_column(columns: Sequence[str], names: Sequence[str], problems: Problems) -> str | None:
+    """Return which of the alternative ``names`` a table has; none, or more than one, is a problem."""
+    present = [name for name in names if name in columns]
+    if len(present) > 1:
+        problems.add("columns", f"the columns {' and '.join(map(repr, present))} say the same; remove or rename one")
+    elif not present:
+        others = "".join(f" (or {name!r})" for name in names[1:])
+        problems.add("columns", missing_column(names[0], columns).replace("; found", f"{others}; found", 1))
+    return present[0] if present else None
 
 
 def guess_encoding(head: bytes) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a student learns from a teacher beside the labels: its classes, its embedding, and what it hears when.
+"""Losses between a student and a teacher, beside the labels: classes, embeddings, and scores of single windows.
 
 The layers here hang on the student's embedding while it trains. They are no part of the network, so nothing of them is
 averaged, exported or shipped.
@@ -66,19 +66,19 @@ class DistillationLoss(nn.Module):
 
     def forward(self, output: NetworkOutput, batch: Batch) -> dict[str, Tensor]:
         """Return the parts of the loss, each a mean over the batch, zero for what the teacher has not labelled."""
-        taught: TeacherBatch = batch.targets[TEACHER]
+        teacher: TeacherBatch = batch.targets[TEACHER]
         parts: dict[str, Tensor] = {}
         if self.classes is not None:
             logits = self.classes(output.embedding)
-            loss = nn.functional.binary_cross_entropy_with_logits(logits, taught.scores, reduction="none").sum(-1)
-            parts["teacher_classes"] = self.weights.classes_weight * (loss * taught.known).mean()
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, teacher.scores, reduction="none").sum(-1)
+            parts["teacher_classes"] = self.weights.classes_weight * (loss * teacher.known).mean()
         if self.embedding is not None:
-            wanted = (taught.embedding - self.mean) / self.scale
+            wanted = (teacher.embedding - self.mean) / self.scale
             loss = (self.embedding(output.embedding) - wanted).square().mean(-1)
-            parts["teacher_embedding"] = self.weights.embedding_weight * (loss * taught.known).mean()
-        if taught.windows.shape[1] and output.frame_logits is not None:
-            loss = window_loss(output.frame_logits, taught.windows)
-            parts["teacher_windows"] = self.weights.window_weight * (loss * taught.known).mean()
+            parts["teacher_embedding"] = self.weights.embedding_weight * (loss * teacher.known).mean()
+        if teacher.windows.shape[1] and output.frame_logits is not None:
+            loss = window_loss(output.frame_logits, teacher.windows)
+            parts["teacher_windows"] = self.weights.window_weight * (loss * teacher.known).mean()
         return parts
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recordings that a teacher hears: a data set or plain audio, and a pool of unlabelled sound behind it."""
+"""The recordings that a teacher labels: a data set or plain audio, and a pool of unlabelled sound behind it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auricle.audio.listing import Listing
-from auricle.data.formats.registry import read_manifest
+from auricle.data.formats.registry import read_source
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import regular_size, resolve_listed, search_roots
 from auricle.data.tables import TABLE_SUFFIXES, read_table
@@ -21,7 +21,7 @@ POOL_COLUMNS = ("filename", "path")
 
 @dataclass(frozen=True)
 class Sources:
-    """What there is to hear.
+    """What there is to label.
 
     Attributes:
         clips: the recordings of the data, then those of the pool.
@@ -67,7 +67,7 @@ def read_sources(
         return Sources(found, len(found), None, audio.path)
     if leave_out and pool is None:
         raise UsageError(f"--leave-out {leave_out[0]} needs a --pool whose table has that column")
-    manifest = read_manifest(audio.path, data_format=audio.format, sample_rate=audio.sample_rate)
+    manifest = read_source(audio)
     return Sources((*manifest.clips, *pooled), len(pooled), manifest, pool)
 
 

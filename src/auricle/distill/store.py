@@ -54,7 +54,7 @@ class StoreIndex:
         pool_root: where the pool lay.
         mixtures: how the mixtures were made; None if there are none.
         parts: the part (fold) of each labelled recording, within which mixtures were made.
-        map: the user's classes, each with the teacher's classes that mean it; None if they speak the same.
+        map: the user's classes, each with the teacher's classes that mean it; None if those are the same.
         shards: file names to SHA-256.
     """
 
@@ -230,7 +230,7 @@ class Shard:
     Attributes:
         windows: of each item, how many.
         seconds: of each item.
-        errors: of each item; empty where it was heard.
+        errors: of each item; empty where it was labelled.
         scores: ``(window, class)``.
         embedding: ``(window, dimension)``, or None.
     """

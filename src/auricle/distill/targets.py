@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a folder of soft labels to what a run learns: which recordings and mixtures, and what the teacher says of each.
 
-Nothing of a clip outside the training part is heard: a mixture takes part only if all its labelled sources are
-training clips, and the head that speaks the user's classes is fitted on the training clips of this very run.
+Nothing of a clip outside the training part is used: a mixture takes part only if all its labelled sources are
+training clips, and the head for the user's classes is fitted on the training clips of this very run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from auricle.batches.augment.crop import Plan
+from auricle.batches.augment.augmentation import Placement
 from auricle.batches.crops import crop_length
 from auricle.batches.targets import ClipBatch, ClipTargets, Crop, TargetsByName, TargetSource, blend, known_of_both
 from auricle.data.manifest import Clip, Manifest
@@ -68,20 +68,19 @@ class TeacherTargets(TargetSource[TeacherBatch]):
     settings: TeacherSection
     name = TEACHER
 
-    def place(self, clip: int, plan: Plan) -> tuple[int, Plan]:
+    def place(self, clip: int, place: Placement) -> tuple[int, Placement]:
         """Move the crop to the beginning of a window, and its roll to a whole number of windows."""
         if self.first[clip] < 0:
-            return 0, plan
+            return 0, place
         windows = max(1, int(self.count[clip]) - self.per_crop + 1)
-        if self.per_crop > 1:
-            plan = replace(plan, shift=int(plan.shift * self.per_crop) / self.per_crop)
-        return round(int(plan.start * windows) * self.hop), replace(plan, start=0.0)
+        shift = place.shift if self.per_crop == 1 else int(place.shift * self.per_crop) / self.per_crop
+        return round(int(place.start * windows) * self.hop), place._replace(start=0.0, shift=shift)
 
     def _windows(self, crop: Crop) -> IntArray:
         """Return the windows of a placed crop in the order in which they sound; the last stands for missing ones."""
         inside = round(crop.first / self.hop) + np.arange(self.per_crop)
         rows = self.first[crop.clip] + np.minimum(inside, self.count[crop.clip] - 1)
-        return np.roll(rows, round(crop.plan.shift * self.per_crop))
+        return np.roll(rows, round(crop.place.shift * self.per_crop))
 
     def collate(self, crops: Sequence[Crop], found: TargetsByName) -> dict[str, Any]:
         """Return what the teacher says of the crops; the labels of clips become a weighted mean with the teacher's."""
@@ -172,10 +171,10 @@ def read_soft_label_dataset(folder: Path, manifest: Manifest, pool: str | None) 
     Args:
         folder: that ``auricle teach`` wrote.
         manifest: the data.
-        pool: where the pool lies now; None takes the place where the teacher heard it.
+        pool: where the pool lies now; None takes the place where it lay when the teacher labelled it.
 
     Raises:
-        DataError: no clip of the data was heard by the teacher.
+        DataError: the teacher has labelled no clip of the data.
     """
     store = open_store(folder)
     own = {item_key(clip): clip for clip in manifest.clips}
@@ -185,7 +184,7 @@ def read_soft_label_dataset(folder: Path, manifest: Manifest, pool: str | None) 
     pooled = _pool_clips(store, pool, labelled)
     joined = [own.get(row.key) for row in store.rows[:labelled]]
     if not any(clip is not None for clip in joined):
-        text = f"no file of the data was heard by {store.index.teacher}; heard: {store.rows[0].key}, ..."
+        text = f"{store.index.teacher} has labelled no file of the data; labelled: {store.rows[0].key}, ..."
         raise DataError(f"{folder} does not fit the data", [f"{text}; data: {manifest.clips[0].key}, ..."])
     return SoftLabelDataset(store, manifest, (*joined, *pooled))
 
@@ -283,13 +282,13 @@ def make_training_items(
         recipe.teacher,
     )
     weights = np.array(
-        [_weight(soft_labels, item, recipe, spoken=class_scores is not None) for item in items], np.float32
+        [_weight(soft_labels, item, recipe, has_scores=class_scores is not None) for item in items], np.float32
     )
     return TrainingItems(items, clip, weights, teacher_targets)
 
 
 def _span(store: SoftStore, row: int) -> tuple[int, int]:
-    """Return the first window of a row and how many it has; (-1, 0) if the teacher did not hear it."""
+    """Return the first window of a row and how many it has; (-1, 0) if the teacher has not labelled it."""
     if row < 0 or store.rows[row].windows == 0:
         return -1, 0
     return store.rows[row].first_window, store.rows[row].windows
@@ -344,7 +343,7 @@ def _as_task(scores: FloatArray, task: str) -> FloatArray:
     return np.asarray(scores / np.maximum(scores.sum(-1, keepdims=True), 1e-6), np.float32)
 
 
-def _weight(soft_labels: SoftLabelDataset, item: Clip | Mixture, recipe: Recipe, *, spoken: bool) -> float:
+def _weight(soft_labels: SoftLabelDataset, item: Clip | Mixture, recipe: Recipe, *, has_scores: bool) -> float:
     """Return the weight of an item's class loss: less for sound of the pool alone, none where nothing is known."""
     if not soft_labels.has_labels:
         return 1.0
@@ -355,6 +354,6 @@ def _weight(soft_labels: SoftLabelDataset, item: Clip | Mixture, recipe: Recipe,
         of_pool = item.kind == "soft" and item.targets is None
         if not of_pool:
             return 1.0
-    if not spoken:
+    if not has_scores:
         return 0.0
     return recipe.teacher.pool_weight if of_pool else 1.0

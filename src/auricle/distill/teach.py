@@ -36,6 +36,7 @@ from auricle.distill.store import (
 )
 from auricle.errors import DataError, InputError, RunError, UsageError
 from auricle.files import FolderLock, read_json, sha256_bytes, write_json
+from auricle.output_folder import OutputFolder
 from auricle.progress import Progress
 from auricle.recipe.requests import TeachRequest
 from auricle.results import FloatArray, rounded
@@ -63,10 +64,10 @@ class TeachResult:
 
     Attributes:
         path: the folder.
-        recordings: how many were heard.
-        mixtures: how many were made and heard.
+        recordings: how many were labelled.
+        mixtures: how many were made and labelled.
         labels: how many classes the labels have.
-        failures: key of each recording that could not be heard, with the reason.
+        failures: key of each recording that could not be read, with the reason.
     """
 
     path: str
@@ -116,8 +117,8 @@ def run_teaching(request: TeachRequest, progress: Progress, spread: Spread | Non
             progress.notice(f"{request.folder} is finished; nothing to do")
             store = open_store(request.folder)
         else:
-            hearing = LabellingJob(request, teacher, sources, index)
-            store = _label_all(hearing, progress, spread)
+            job = LabellingJob(request, teacher, sources, index)
+            store = _label_all(job, progress, spread)
             _write_tables(request, store, sources, progress)
     failures = {row.key: row.error for row in store.rows if row.error}
     classes = len(store.index.labels) if store.index.map is None else len(store.index.map)
@@ -126,7 +127,7 @@ def run_teaching(request: TeachRequest, progress: Progress, spread: Spread | Non
 
 
 def _sources(request: TeachRequest) -> Sources:
-    """Return what there is to be heard."""
+    """Return what there is to be labelled."""
     pool = None if request.pool is None else Path(request.pool)
     return read_sources(request.source, pool, unlabelled=request.unlabelled, leave_out=tuple(request.leave_out))
 
@@ -144,7 +145,7 @@ def _make_index(request: TeachRequest, teacher: Teacher, sources: Sources) -> St
     """Return what the store will say of itself, without its shards."""
     if request.window_s > teacher.window_s:
         raise UsageError(
-            f"--window {request.window_s:g}: teacher {teacher.name} hears at most {teacher.window_s:g} s at once"
+            f"--window {request.window_s:g}: teacher {teacher.name} takes at most {teacher.window_s:g} s at once"
         )
     hop_s = request.window_s if request.hop_s is None else request.hop_s
     if not 0 < hop_s <= request.window_s:
@@ -204,16 +205,11 @@ def _plan(index: StoreIndex, sources: Sources) -> dict[str, Any]:
 def _acquire_output(request: TeachRequest, plan: dict[str, Any]) -> None:
     """Take the output folder, or say why not."""
     out, path = request.folder, request.folder / PLAN_FILE
-    others = [p for p in out.iterdir() if p.name != "lock"]
-    if request.resume and request.overwrite:
-        raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
-    if others and not path.is_file():
-        raise RunError(f"{out} is not empty and holds no soft labels of auricle's; choose another folder")
-    if others and request.overwrite:
-        for found in others:
+    folder = OutputFolder(out, "soft labels")
+    folder.require_own(path.is_file(), resume=request.resume, overwrite=request.overwrite)
+    if request.overwrite:
+        for found in (out / name for name in folder.names()):
             shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
-    elif others and not request.resume:
-        raise RunError(f"{out} is not empty; --resume goes on with it, --overwrite replaces it")
     if path.is_file():
         stored = read_json(path)
         changed = sorted(key for key in {*plan, *stored} if plan.get(key) != stored.get(key))
@@ -233,7 +229,7 @@ class LabellingJob:
     Attributes:
         request: what was asked.
         teacher: scores.
-        sources: what is there to be heard.
+        sources: what is there to be labelled.
         index: of the store.
     """
 
@@ -278,7 +274,7 @@ class LabellingJob:
         return write_shard(self.request.folder, number, shard)
 
     def _mixtures(self) -> MixtureSources:
-        """Return what mixtures are made of: the recordings that could be heard, by the shards that are on the disk."""
+        """Return what mixtures are made of: the recordings that could be read, by the shards that are on the disk."""
         rules = self.index.mixtures
         if self._mixed is None and rules is not None:
             facts = [_facts(self.request.folder, number) for number in self.of_recordings]
@@ -293,7 +289,7 @@ def open_labelling_job(request: TeachRequest, index: StoreIndex) -> Callable[[in
     """Open teacher and sources once more, in another process, and return what makes shards there.
 
     Raises:
-        RunError: if this machine hears something else.
+        RunError: if this machine finds something else.
     """
     sources = _sources(request)
     teacher = open_teacher(request.teacher, bf16=request.bf16)
@@ -312,33 +308,33 @@ def _facts(out: Path, number: int) -> dict[str, Any]:
     return found
 
 
-def _label_all(hearing: LabellingJob, progress: Progress, spread: Spread | None) -> SoftStore:
+def _label_all(job: LabellingJob, progress: Progress, spread: Spread | None) -> SoftStore:
     """Make every shard that is not there yet, recordings first, and write the index."""
-    request, index = hearing.request, hearing.index
+    request, index = job.request, job.index
     progress.preparing(index.items)
-    heard = _shards(hearing, hearing.of_recordings, progress, spread)
-    if not any(count for f in heard for count in f["windows"]):
-        first = next(e for f in heard for e in f["errors"])
-        raise DataError(f"not one recording of {request.audio} can be heard", [first])
-    mixed = _shards(hearing, hearing.of_mixtures, progress, spread)
-    return write_index(request.folder, index, [item_key(clip) for clip in hearing.sources.clips], [*heard, *mixed])
+    labelled = _shards(job, job.of_recordings, progress, spread)
+    if not any(count for f in labelled for count in f["windows"]):
+        first = next(e for f in labelled for e in f["errors"])
+        raise DataError(f"not one recording of {request.audio} can be read", [first])
+    mixed = _shards(job, job.of_mixtures, progress, spread)
+    return write_index(request.folder, index, [item_key(clip) for clip in job.sources.clips], [*labelled, *mixed])
 
 
-def _shards(hearing: LabellingJob, numbers: range, progress: Progress, spread: Spread | None) -> list[dict[str, Any]]:
+def _shards(job: LabellingJob, numbers: range, progress: Progress, spread: Spread | None) -> list[dict[str, Any]]:
     """Return the facts of some shards, in order, after making those that are missing."""
-    there = {number: read_shard_facts(hearing.request.folder, number) for number in numbers}
+    there = {number: read_shard_facts(job.request.folder, number) for number in numbers}
     facts = {number: found for number, found in there.items() if found is not None}
     missing = [number for number in numbers if number not in facts]
 
     def prepared(number: int) -> None:
-        for _ in hearing.items(number):
+        for _ in job.items(number):
             progress.file_prepared()
 
     for number in facts:
         prepared(number)
-    made: Iterator[tuple[int, dict[str, Any]]] = ((number, hearing.make(number)) for number in missing)
+    made: Iterator[tuple[int, dict[str, Any]]] = ((number, job.make(number)) for number in missing)
     if spread is not None and missing:
-        made = spread(partial(open_labelling_job, hearing.request, hearing.index), ((n, n) for n in missing))
+        made = spread(partial(open_labelling_job, job.request, job.index), ((n, n) for n in missing))
     for number, found in made:
         facts[number] = found
         prepared(number)
@@ -376,8 +372,8 @@ def _score(
     index: StoreIndex,
 ) -> Shard:
     """Score the windows of some items, a few at once."""
-    heard = [w for w in windows if len(w)]
-    stacked = np.concatenate(heard) if heard else np.zeros((0, 0), np.float32)
+    labelled = [w for w in windows if len(w)]
+    stacked = np.concatenate(labelled) if labelled else np.zeros((0, 0), np.float32)
     answers: list[Answer] = [
         teacher.score(stacked[start : start + WINDOWS_AT_ONCE]) for start in range(0, len(stacked), WINDOWS_AT_ONCE)
     ]
@@ -392,7 +388,7 @@ def _score(
 
 
 def _mixture_sources(sources: Sources, usable: Sequence[int], rules: MixRules) -> MixtureSources:
-    """Return what mixtures are made of: the recordings that could be heard."""
+    """Return what mixtures are made of: the recordings that could be read."""
     labelled = len(sources.clips) - sources.pool
     parts = tuple(sources.parts[i] for i in usable if i < labelled)
     return MixtureSources(rules, tuple(sources.clips[i] for i in usable), parts)
@@ -418,10 +414,10 @@ def _write_tables(request: TeachRequest, store: SoftStore, sources: Sources, pro
         vectors = np.stack([clip_mean(store.embeddings, row.first_window, row.windows) for row in rows])
         targets = chosen.targets()
         for fold in [None, *sorted({c.fold for c in chosen.clips if c.fold is not None}, key=natural_key)]:
-            heard = np.array([c.fold != fold or fold is None for c in chosen.clips])
+            labelled = np.array([c.fold != fold or fold is None for c in chosen.clips])
             if fold is None and chosen.folds:
                 continue
-            head = fit_head(vectors[heard], targets[heard], manifest.task)
+            head = fit_head(vectors[labelled], targets[labelled], manifest.task)
             name = LABELS_FILE if fold is None else f"labels-without-fold-{fold}.csv"
             write_soft_csv(request.folder / name, keys, manifest.labels, head(vectors))
         return

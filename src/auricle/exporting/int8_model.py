@@ -9,7 +9,6 @@ weights alone have 8 bits.
 
 from __future__ import annotations
 
-import io
 import statistics
 import time
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from auricle.evaluation.report import selection_figures
 from auricle.exporting.int8 import quantise
 from auricle.recipe.schema import ExportSection, make_recipe
 from auricle.results import FloatArray, Int8Result
-from auricle.runtime.bundle import GOLDEN, Bundle, add_files
+from auricle.runtime.bundle import GOLDEN, Bundle, add_files, read_golden
 from auricle.runtime.detector import Detector
 from auricle.runtime.model_names import BUNDLES
 from auricle.runtime.onnx_session import FRAMES, Network, make_network
@@ -168,8 +167,7 @@ def _test_windows(bundle: Bundle) -> list[FloatArray]:
     rng = np.random.default_rng(0)
     windows = [(0.1 * rng.standard_normal((1, bundle.spec.window_samples))).astype(np.float32)]
     if GOLDEN in bundle:
-        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
-            windows.append(np.atleast_2d(np.asarray(golden["waveform"], np.float32)))
+        windows.append(np.atleast_2d(np.asarray(read_golden(bundle)["waveform"], np.float32)))
     return windows
 
 

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auricle import __version__
-from auricle.errors import RunError, UsageError
+from auricle.errors import UsageError
 from auricle.files import atomic_write
+from auricle.output_folder import OutputFolder
 from auricle.runtime.atomic_folder import find_file
 from auricle.runtime.bundle import SPEC_FILE, Bundle
 from auricle.runtime.spec import ONNX_FILES
@@ -75,8 +76,7 @@ def export_site(bundle: Bundle, folder: Path, *, precision: str = "float32", tar
             f"{bundle.path} makes events from change points (postprocess.boxes), which the page cannot; it can do "
             "thresholds: tune the model to those with `auricle evaluate --tune`"
         )
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise RunError(f"{folder} is not empty; --web takes a new or empty folder")
+    OutputFolder(folder, option="--web").require_new()
     engine = read_engine(*((_fetch(RUNTIME_URL), RUNTIME_URL) if tarball is None else (_read(tarball), str(tarball))))
     site = {"network": network, "precision": precision, "runtime": RUNTIME_VERSION, "auricle": __version__}
     files = {

@@ -29,6 +29,7 @@ class Option:
         short: one letter for it, such as ``-o``.
         metavar: what stands for its value in help.
         least: smallest value allowed.
+        hertz: a sample rate: a whole number of Hz, however it is written.
         key: key of the recipe that it sets, such as ``optim.epochs``; the recipe keeps it.
         shown: what help calls the default, where its value says little.
         python_only: no option of the command line.
@@ -39,6 +40,7 @@ class Option:
     short: str | None = None
     metavar: str | None = None
     least: float | None = None
+    hertz: bool = False
     key: str | None = None
     shown: str | None = None
     python_only: bool = False

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from auricle.progress import Progress
 from auricle.recipe.options import Argument, Option
@@ -37,7 +37,8 @@ class FormatOptions:
         Option("Read the data as this format (docs/formats.md) instead of finding it out.", metavar="NAME"),
     ] = "auto"
     sample_rate: Annotated[
-        int | None, Option("Rate in Hz of .npy waveforms that do not say it themselves.", metavar="HZ", least=1)
+        int | None,
+        Option("Rate in Hz of .npy waveforms that do not say it themselves.", metavar="HZ", least=1, hertz=True),
     ] = None
 
     def source_at(self, path: PathLike) -> DataSource:
@@ -57,6 +58,26 @@ class DataOptions(FormatOptions):
     def source(self) -> DataSource:
         """The data set."""
         return self.source_at(self.data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions(FormatOptions):
+    """Which clips of a labelled data set are taken."""
+
+    split: Annotated[
+        str | None,
+        Option(
+            "Take only this split of the data, such as test, or all; default: what was not trained on.", metavar="NAME"
+        ),
+    ] = None
+    fold: Annotated[str | None, Option("Take only fold K of the data.", metavar="K")] = None
+    on_failure: Annotated[
+        Callable[[str, Any], object] | None,
+        Option(
+            "Is told of recordings that cannot be read; the others are measured. None raises InputError.",
+            python_only=True,
+        ),
+    ] = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

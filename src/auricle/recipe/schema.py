@@ -26,6 +26,8 @@ from auricle.recipe.section import Fraction, Positive, Section
 from auricle.registry import nearest
 
 MAX_YAML_BYTES = 1_000_000
+#: What PyYAML lets through from its makers of dates, numbers and keys: 31 February, 5,000 digits, a list as a key.
+_NO_VALUE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError)
 
 
 class FrontendSection(Section):
@@ -322,7 +324,11 @@ class _StrictLoader(yaml.SafeLoader):
         """Refuse duplicate keys, which plain YAML lets the last one win."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, (str, int, float, bool, type(None))):
+                raise ConfigError(
+                    "the recipe cannot be read", [f"line {key_node.start_mark.line + 1}: a key that is no plain text"]
+                )
             if key in seen:
                 raise ConfigError(
                     "the recipe cannot be read", [f"line {key_node.start_mark.line + 1}: key {key!r} stands twice"]
@@ -348,6 +354,12 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where} is not valid YAML", [" ".join(str(error).split())]) from error
     except RecursionError as error:
         raise ConfigError(f"{where} cannot be read", ["it is nested too deeply"]) from error
+    except ConfigError:
+        raise
+    except _NO_VALUE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        text = f"a value that YAML cannot make ({reason}): put quotes around what is text"
+        raise ConfigError(f"{where} cannot be read", [text]) from error
 
 
 def _known_keys(path: tuple[str | int, ...], network: type[NetworkOptions]) -> list[str]:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from auricle import __version__
-from auricle.data.manifest import Manifest
 from auricle.evaluation.evaluate import score_manifest
+from auricle.evaluation.held_out import Chosen
 from auricle.evaluation.report import make_report
 from auricle.reports.figures import (
     Scored,
@@ -38,13 +38,13 @@ from auricle.runtime.spec import ONNX_FILES
 _TIMED_RUNS = 9
 
 
-def model_page(path: Path, bundle: Bundle, manifest: Manifest | None = None) -> None:
+def model_page(path: Path, bundle: Bundle, chosen: Chosen | None = None) -> None:
     """Write the self-contained HTML page of a model.
 
     Args:
         path: file to write.
         bundle: the model; its ``run/`` is looked at for how it learnt.
-        manifest: labelled clips that it is measured on; without any, the page tells what the folder knows.
+        chosen: labelled clips that it is measured on; without any, the page shows what the folder knows.
 
     Raises:
         UsageError: jinja2 is not installed.
@@ -61,15 +61,16 @@ def model_page(path: Path, bundle: Bundle, manifest: Manifest | None = None) -> 
         spec=spec,
         learning=learning_charts(log.read_text(encoding="utf-8")) if log.is_file() else [],
         stored=_stored_result(bundle),
-        measured=None if manifest is None else _measure(bundle, manifest),
+        measured=None if chosen is None else _measure(bundle, chosen),
         cost=_cost(bundle),
         provenance=_provenance(bundle),
         recipe=json.dumps(spec.provenance.recipe, indent=2),
     )
 
 
-def _measure(bundle: Bundle, manifest: Manifest) -> dict[str, Any]:
+def _measure(bundle: Bundle, chosen: Chosen) -> dict[str, Any]:
     """Score the data and return all that the page shows of it."""
+    manifest = chosen.manifest
     detector = Detector(bundle, open_network(bundle))
     scored = Scored(manifest, score_manifest(detector, manifest), manifest.targets())
     mistakes, wrong = worst_mistakes(scored)
@@ -85,6 +86,8 @@ def _measure(bundle: Bundle, manifest: Manifest) -> dict[str, Any]:
         "mistakes": mistakes,
         "wrong": wrong,
         "n": len(manifest),
+        "note": chosen.note,
+        "trained_on": chosen.trained_on,
         "data": manifest.name,
         "data_hash": manifest.data_hash,
     }

@@ -5,6 +5,7 @@ auricle.json        the specification (``runtime.spec``), with the SHA-256 of th
 model.onnx          the network; model.int8.onnx beside it
 stream.onnx         of causal models: the network with its memory as input and output; stream.int8.onnx beside it
 model.safetensors   weights for further training
+clips.json          which recordings trained the model, selected it, or were held out, by hashes of their content
 README.md, run/     for people and for training: neither hashed nor read here
 """
 
@@ -16,11 +17,16 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
+
+from auricle.data.trained_clips import CLIPS_FILE, parse_clips
 from auricle.errors import BundleError
 from auricle.files import sha256_bytes, sha256_file
 from auricle.runtime.atomic_folder import find_file, replace_files
 from auricle.runtime.model_names import DEFAULT_MODEL, builtin_models, resolve_model
+from auricle.runtime.npz import NpzError, read_npz
 from auricle.runtime.onnx_safety import check_onnx
 from auricle.runtime.spec import ONNX_FILES, SCHEMA_VERSION, BundleSpec, is_file_name, parse_spec, seal_spec
 
@@ -35,13 +41,17 @@ __all__ = [
     "add_files",
     "builtin_models",
     "load_bundle",
+    "read_golden",
     "resolve_model",
+    "trained_clips",
     "write_bundle",
 ]
 
 SPEC_FILE = "auricle.json"
 #: One input and its scores, by which ``auricle doctor`` checks a model.
 GOLDEN = "golden.npz"
+#: One input and its scores are small.
+_MOST_GOLDEN_BYTES = 64_000_000
 #: Files that are not hashed, and never read by the runtime.
 UNHASHED = frozenset({SPEC_FILE, "README.md"})
 
@@ -88,6 +98,24 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
             file = _require_file(folder, name)
             _require_hash(folder, name, sha256_file(file), expected, file.stat().st_size)
     return bundle
+
+
+def trained_clips(bundle: Bundle) -> dict[str, str] | None:
+    """Return each recording's part when the model was trained, by its content; None where the folder has no list."""
+    return parse_clips(bundle.read(CLIPS_FILE), str(bundle.path)) if CLIPS_FILE in bundle else None
+
+
+def read_golden(bundle: Bundle, *needed: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the stored input and its scores, by name; raises ``BundleError`` if they are damaged or incomplete."""
+    try:
+        found = read_npz(bundle.read(GOLDEN), _MOST_GOLDEN_BYTES)
+    except NpzError as error:
+        raise BundleError(f"{bundle.path / GOLDEN} cannot be used: {error}; get the model folder again") from error
+    missing = [name for name in ("waveform", "clip", *needed) if name not in found]
+    odd = [name for name, values in found.items() if values.dtype.kind != "f" or not values.size]
+    if missing or odd:
+        raise BundleError(f"{bundle.path / GOLDEN} has no floats {', '.join([*missing, *odd])}; get the folder again")
+    return found
 
 
 def write_bundle(

@@ -9,6 +9,8 @@ Platt, "Probabilistic Outputs for Support Vector Machines", 1999. Both are fitte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,11 @@ from auricle.runtime.spec import CalibrationPart
 
 Array = npt.NDArray[np.float64]
 
+#: Fewer held-out recordings say nothing about probabilities.
+LEAST_CLIPS = 20
+#: A logistic map per label needs so many clips with the label, and without it.
+LEAST_OF_A_KIND = 5
+_FOLDS = 5
 _SMALLEST = 1e-7
 _STEPS = 100
 _TOLERANCE = 1e-10
@@ -121,6 +128,67 @@ def fit_logistic(scores: FloatArray, targets: npt.ArrayLike) -> tuple[Array, Arr
     y = _check_targets(scores, targets)
     pairs = [_fit_platt(z, t) for z, t in zip(logit(scores).T, y.T, strict=True)]
     return np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
+
+
+def fit_calibration(
+    scores: FloatArray, targets: npt.ArrayLike, task: str, *, none: bool = False, groups: Sequence[str] | None = None
+) -> CalibrationPart | None:
+    """Return the calibration with the least log loss on held-out recordings; None where none is better than the scores.
+
+    Candidates are a temperature and, for ``multi`` with enough clips of each kind, a logistic map per label. They are
+    compared by cross-fitting, so that a map is judged on recordings that it was not fitted on; the best is then fitted
+    on all.
+
+    Args:
+        scores: clip scores of recordings that the weights did not learn from, shape ``(clip, label)``.
+        targets: 0 or 1, same shape.
+        task: ``single`` or ``multi``.
+        none: see ``apply_calibration``.
+        groups: of the recordings; a group is never on both sides. Each recording is one if None.
+    """
+    y = _check_targets(scores, targets)
+    if len(y) < LEAST_CLIPS:
+        return None
+    names = [str(i) for i in range(len(y))] if groups is None else list(groups)
+    order = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    fold = np.array([order[name] % _FOLDS for name in names])
+    methods = ["temperature"]
+    if task == "multi" and min(y.sum(0).min(), (1 - y).sum(0).min()) >= LEAST_OF_A_KIND:
+        methods.append("logistic")
+    before = _log_loss(np.asarray(scores, np.float64), y, task, none=none)
+    after = dict.fromkeys(methods, before)
+    for method in methods:
+        fitted = np.array(scores, np.float64)
+        for part in range(_FOLDS):
+            held = fold == part
+            if held.any() and not held.all():
+                found = _fit(method, scores[~held], y[~held], task, none=none)
+                fitted[held] = apply_calibration(scores[held], found, task, none=none)
+        after[method] = _log_loss(fitted, y, task, none=none)
+    best = min(methods, key=after.__getitem__)
+    if after[best] >= before:
+        return None
+    found = _fit(best, scores, y, task, none=none)
+    return found.model_copy(update={"log_loss_before": before, "log_loss_after": after[best]})
+
+
+def _fit(method: str, scores: FloatArray, y: Array, task: str, *, none: bool) -> CalibrationPart:
+    if method == "temperature":
+        return CalibrationPart(method="temperature", temperature=fit_temperature(scores, y, task, none=none))
+    scale, bias = fit_logistic(scores, y)
+    return CalibrationPart(method="logistic", scale=tuple(map(float, scale)), bias=tuple(map(float, bias)))
+
+
+def _log_loss(scores: Array, y: Array, task: str, *, none: bool) -> float:
+    """Return the mean log loss of a clip; where ``none`` stands, of "none of the labels" too."""
+    p = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
+    if task == "multi":
+        return float(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean())
+    loss = (y * np.log(p)).sum(axis=1)
+    if none:
+        rest = np.clip(1 - np.asarray(scores, np.float64).sum(axis=1), _SMALLEST, 1)
+        loss = loss + (1 - y.sum(axis=1)) * np.log(rest)
+    return float(-loss.mean())
 
 
 def _fit_platt(z: Array, y: Array) -> tuple[float, float]:

@@ -111,8 +111,14 @@ class ArrayReader:
         self.flags = check.finish()
 
 
-def check_rate(sample_rate: int) -> int:
-    """Return the rate; raises ``InputError`` ``rate_out_of_range``."""
+def check_rate(sample_rate: float) -> int:
+    """Return the rate; raises ``InputError`` ``rate_out_of_range``, ``UsageError`` for what is no number.
+
+    >>> check_rate(48000.0)
+    48000
+    """
+    if isinstance(sample_rate, bool) or not isinstance(sample_rate, (int, float, np.number)):
+        raise UsageError(f"the sample rate is a {type(sample_rate).__name__}; expected a number of Hz, such as 48000")
     low, high = RATES_HZ
     if not low <= sample_rate <= high or sample_rate != int(sample_rate):
         raise InputError(

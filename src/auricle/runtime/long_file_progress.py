@@ -16,7 +16,6 @@ import io
 import json
 import os
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +30,7 @@ from auricle.events.segments import Segment, SegmentRule, SegmentState
 from auricle.events.smoothing import MedianBank, MedianStream
 from auricle.files import atomic_write, sha256_bytes
 from auricle.results import Event
+from auricle.runtime.npz import read_npz
 from auricle.runtime.scoring import FrameOverlap
 from auricle.runtime.tracker import ThresholdStage
 from auricle.runtime.windows import MarginCutter, WindowCutter
@@ -58,6 +58,8 @@ _CLASSES = {
     )
 }
 _TEXT = "text"
+#: A place is small; what unpacks to more is none.
+_MOST_BYTES = 256_000_000
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,9 @@ class Bookmark:
         """Return the place that was marked, None if there is none of this recording."""
         try:
             found = decode(self._path.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            return Place(**found["place"]) if found.get("of") == self._identity() else None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
-        return Place(**found["place"]) if found.get("of") == self._identity() else None
 
     def remove(self) -> None:
         """Forget the mark."""
@@ -147,8 +149,8 @@ def encode(value: Any) -> bytes:
 
 def decode(content: bytes) -> Any:
     """Return what ``encode`` was given; raises ``ValueError`` and others for what it did not write."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        return _alive(json.loads(archive[_TEXT].tobytes()), archive)
+    archive = read_npz(content, _MOST_BYTES)
+    return _alive(json.loads(archive[_TEXT].tobytes()), archive)
 
 
 def _plain(value: Any, arrays: list[np.ndarray[Any, Any]], seen: dict[int, int]) -> Any:

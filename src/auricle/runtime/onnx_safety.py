@@ -3,7 +3,8 @@
 
 ONNX is a Protocol Buffers message. This walks its wire format (https://protobuf.dev/programming-guides/encoding)
 over the few fields that matter, in bounded memory and depth, and needs no ``onnx`` package. Refused are nodes
-outside the standard operator sets, tensors stored in other files, and functions of the model's own.
+outside the standard operator sets, tensors stored in other files, functions of the model's own, and loops, which
+need not end (networks of ours have none: their GRUs are single operators).
 The field numbers are those of ``onnx.proto`` (IR version 3 and later), which never change.
 """
 
@@ -44,12 +45,13 @@ _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 _LOCATION_EXTERNAL = 1
 
 
-def check_onnx(data: bytes, name: str) -> None:
+def check_onnx(data: bytes, name: str, *, loops: bool = False) -> None:
     """Raise ``BundleError`` unless ``data`` is an ONNX model that is complete and self-contained.
 
     Args:
         data: the whole file.
         name: its name, for messages.
+        loops: whether the operator ``Loop`` is accepted.
     """
     try:
         found = _Walk().run(data)
@@ -68,6 +70,8 @@ def check_onnx(data: bytes, name: str) -> None:
         raise BundleError(f"{name} uses operators that are not standard ONNX ({operators}), which auricle never runs")
     if found.has_functions:
         raise BundleError(f"{name} defines operators of its own (functions), which auricle never runs")
+    if found.has_loops and not loops:
+        raise BundleError(f"{name} has a loop (operator Loop), which need not end; export the network without loops")
 
 
 def _looks_like(data: bytes) -> str:
@@ -95,6 +99,7 @@ class _Walk:
         self.has_graph = False
         self.has_version = False
         self.has_functions = False
+        self.has_loops = False
         self._fields = 0
 
     def run(self, data: bytes) -> _Walk:
@@ -122,6 +127,7 @@ class _Walk:
                 if isinstance(value, int):
                     raise _NotProtobufError(f"a number where a {child} is due")
                 self._message(value, child, depth + 1)
+        self.has_loops |= operator == "Loop" and domain in STANDARD_DOMAINS
         accepted = domain in STANDARD_DOMAINS or (domain == "com.microsoft" and operator in RUNTIME_OPERATORS)
         if not accepted:
             self.foreign.add(f"{domain}::{operator}")

@@ -12,7 +12,7 @@ from auricle.errors import BundleError, InputError, UsageError
 from auricle.results import FloatArray
 from auricle.runtime.bundle import Bundle
 from auricle.runtime.spec import ONNX_FILES, STREAM_FILES, BundleSpec
-from auricle.runtime.streaming import RunningNetwork, RunningSession
+from auricle.runtime.streaming import RunningNetwork, RunningSession, numbers, probabilities
 
 INPUT = "waveform"
 CLIP, FRAMES, EMBEDDING = "clip", "frames", "embedding"
@@ -76,7 +76,8 @@ class Network:
                 f"got windows of {windows.shape[1]} samples; {self._name} takes {spec.window_samples} and nothing else",
             )
         names = [CLIP, *sorted(wanted)]
-        found = dict(zip(names, self._session.run(names, {INPUT: windows}), strict=True))
+        answer = self._session.run(names, {INPUT: windows})
+        found = {name: numbers(values, f"{self._name}: {name}") for name, values in zip(names, answer, strict=True)}
         batch, labels = len(windows), len(spec.labels)
         self._require(found[CLIP].shape == (batch, labels), f"{CLIP} of shape {found[CLIP].shape}")
         if FRAMES in found:
@@ -85,7 +86,8 @@ class Network:
         for name, values in found.items():
             if not np.isfinite(values).all():
                 raise InputError("internal", f"{self._name} gives non-finite values in {name} for this recording")
-        return Outputs(found[CLIP], found.get(FRAMES), found.get(EMBEDDING))
+        scores = {name: probabilities(found[name], f"{self._name}: {name}") for name in (CLIP, FRAMES) if name in found}
+        return Outputs(scores[CLIP], scores.get(FRAMES), found.get(EMBEDDING))
 
     def _require(self, fine: bool, what: str) -> None:
         if not fine:

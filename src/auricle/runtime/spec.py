@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from auricle import __version__
 from auricle.errors import BundleError
@@ -32,6 +32,13 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: The hash of the file itself, taken with zeros in its own place. It stands last.
 _SEAL = re.compile(rb'"own_sha256": "([0-9a-f]{64})"\s*\}\s*$')
 
+
+def _whole(value: Any) -> Any:
+    """Return a whole number as such, however JSON writes it: ``16000.0`` is 16000."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 Share = Annotated[float, Field(ge=0, le=1)]
 AggregateRule = Literal["mean", "max", "mean_logit"]
 Labels = Annotated[tuple[str, ...], Field(min_length=1, max_length=100_000, strict=False)]
@@ -61,7 +68,7 @@ class FrontendPart(_Part):
     """The front end, which lives inside the graph; stated for training and for people."""
 
     name: str
-    sample_rate: int
+    sample_rate: Whole
     n_mels: int
     window_ms: float
     hop_ms: float
@@ -72,9 +79,9 @@ class FrontendPart(_Part):
 class FramesPart(_Part):
     """How the frames of one window lie over its samples, see ``timeline.FrameGrid``."""
 
-    hop_samples: int = Field(ge=1)
+    hop_samples: Whole = Field(ge=1)
     first_centre_samples: float
-    receptive_samples: int = Field(ge=1)
+    receptive_samples: Whole = Field(ge=1)
 
 
 class BoxesPart(_Part):
@@ -129,13 +136,15 @@ class CalibrationPart(_Part):
     """How clip scores become probabilities, see ``runtime.calibration``.
 
     ``temperature`` divides log-odds by one number; ``logistic`` maps the log-odds ``z`` of each label to
-    ``scale * z + bias``.
+    ``scale * z + bias``. The log losses are those of held-out recordings without and with it, by cross-fitting.
     """
 
     method: Literal["temperature", "logistic"]
     temperature: float | None = Field(default=None, gt=0)
     scale: Annotated[tuple[float, ...], Field(strict=False)] | None = None
     bias: Annotated[tuple[float, ...], Field(strict=False)] | None = None
+    log_loss_before: float | None = None
+    log_loss_after: float | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> CalibrationPart:
@@ -234,13 +243,13 @@ class BundleSpec(_Part):
     negatives: bool = False
     model: ModelPart
     frontend: FrontendPart | None = None
-    sample_rate: int = Field(ge=1_000, le=768_000)
+    sample_rate: Whole = Field(ge=1_000, le=768_000)
     window_s: float = Field(gt=0, le=3600)
     hop_s: float = Field(ge=0.01, le=3600)
     margin_s: float = Field(default=0.0, ge=0, le=600)
     pad: Literal["zero", "repeat"] = "zero"
     aggregate: AggregateRule = "mean"
-    min_samples: int = Field(default=1, ge=1)
+    min_samples: Whole = Field(default=1, ge=1)
     fixed_length: bool = False
     frames: FramesPart | None = None
     postprocess: PostprocessPart = PostprocessPart()
@@ -298,6 +307,8 @@ class BundleSpec(_Part):
         return self
 
     def _label_problems(self) -> list[str]:
+        if not self.name.strip() or not self.name.isprintable():
+            return ["name is empty or holds control characters"]
         twice = [label for label, count in Counter(self.labels).items() if count > 1]
         problems = [f"label {label!r} stands twice" for label in twice]
         if any(not label.strip() or not label.isprintable() for label in self.labels):

@@ -24,6 +24,8 @@ INPUTS = ("waveform", "state")
 OUTPUTS = ("frames", "clip", "next_state")
 #: Most frames in one call, so that memory does not grow with the length of a block.
 _MOST_FRAMES = 250
+#: How far outside [0, 1] arithmetic in 8 bits may bring a score.
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,30 @@ class Advance:
     frames: FloatArray
     clip: FloatArray
     state: FloatArray
+
+
+def numbers(values: Any, what: str) -> FloatArray:
+    """Return an output of a graph as float32; raises ``BundleError`` for what is no array of floats."""
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+        kind = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
+        raise BundleError(f"{what} holds {kind}; a bundle gives arrays of floats, export it again")
+    return np.asarray(values, np.float32)
+
+
+def probabilities(scores: FloatArray, what: str) -> FloatArray:
+    """Return finite scores, within [0, 1] to the last digit; raises ``BundleError`` where they are none.
+
+    A graph without its last layer gives log-odds: they would be shown as scores, and compared with thresholds.
+    """
+    if scores.size == 0:
+        return scores
+    low, high = float(scores.min()), float(scores.max())
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise BundleError(
+            f"{what} holds values from {low:.4g} to {high:.4g}; scores lie in [0, 1], so the graph lacks its last "
+            "layer (sigmoid or softmax): export it with it"
+        )
+    return scores if low >= 0 and high <= 1 else np.asarray(np.clip(scores, 0, 1), np.float32)
 
 
 class RunningNetwork(Protocol):
@@ -91,7 +117,8 @@ class RunningSession:
             )
         if state is None:
             state = np.zeros((batch, self.state_size), np.float32)
-        frames, clip, after = self._session.run(list(OUTPUTS), dict(zip(INPUTS, (samples, state), strict=True)))
+        answer = self._session.run(list(OUTPUTS), dict(zip(INPUTS, (samples, state), strict=True)))
+        frames, clip, after = (numbers(v, f"{self._name}: {n}") for n, v in zip(OUTPUTS, answer, strict=True))
         count = length // self.frame_samples
         if (frames.shape, clip.shape, after.shape) != (
             (batch, count, self._labels),
@@ -102,8 +129,9 @@ class RunningSession:
                 f"{self._name} gives shapes {frames.shape}, {clip.shape} and {after.shape} for {count} frames of "
                 f"{self._labels} labels; train it again"
             )
-        if not (np.isfinite(frames).all() and np.isfinite(after).all()):
+        if not all(np.isfinite(values).all() for values in (frames, clip, after)):
             raise InputError("internal", f"{self._name} gives non-finite values for this recording")
+        frames, clip = (probabilities(v, f"{self._name}: {n}") for n, v in (("frames", frames), ("clip", clip)))
         return Advance(frames, clip, after)
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from auricle.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
 from auricle.files import FolderLock, atomic_write, read_json, write_json
+from auricle.output_folder import OutputFolder
 from auricle.recipe.schema import Recipe, dump_recipe, stored_recipe, with_values
 from auricle.scale.space import Axis, Sweep
 
@@ -127,12 +128,8 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
 
 def _acquire_output(out: Path, *, resume: bool) -> None:
     """Take the output folder, or say why not."""
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file; --out takes a folder")
-    ours = (out / DESCRIPTION).is_file()
-    if out.is_dir() and any(path.name != "lock" for path in out.iterdir()) and not (resume and ours):
-        hint = "--resume goes on with it" if ours else "it holds other things than a sweep; choose another folder"
-        raise RunError(f"{out} is not empty; {hint}")
+    begun = (out / DESCRIPTION).is_file()
+    OutputFolder(out, "a sweep", replaceable=False).require_own(begun, resume=resume)
     out.mkdir(parents=True, exist_ok=True)
 
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from auricle import __version__
 from auricle.audio.listing import STDIN, Listing
-from auricle.errors import RunError, UsageError
+from auricle.errors import UsageError
 from auricle.files import FolderLock, sha256_file
 from auricle.journal import Journal, has_journal, open_journal, start_journal
+from auricle.output_folder import OutputFolder
 from auricle.runtime.bundle import SPEC_FILE, Bundle
 from auricle.scanning.task import Task
 
@@ -129,19 +130,16 @@ def _journal(request: ScanRequest, folder: Path, plan: dict[str, Any], notice: C
 def _check_folder(request: ScanRequest) -> None:
     """Refuse a folder that would lose something."""
     out = request.out
-    if request.resume and request.overwrite:
-        raise RunError("--resume goes on with a scan and --overwrite throws it away: give one of them")
     if STDIN in request.inputs:
         raise UsageError("- (stdin) cannot be read again, so it goes without --out; save it to a file")
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file; --out takes a folder")
-    found = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    foreign = [name for name in found if name not in OURS and not name.endswith((".part", ".tmp"))]
-    if foreign:
-        raise RunError(f"{out} holds other things than a scan of auricle's ({foreign[0]}); choose another folder")
-    begun = has_journal(out / JOURNAL) or any(name != JOURNAL for name in found)
-    if begun and not (request.resume or request.overwrite):
-        raise RunError(f"{out} holds a scan already; --resume goes on with it, --overwrite replaces it")
+    # A journal's folder without a journal holds nothing yet.
+    unimportant = frozenset() if has_journal(out / JOURNAL) else frozenset({JOURNAL})
+    folder = OutputFolder(out, "a scan", is_own=_is_own, unimportant=unimportant)
+    folder.require_own(resume=request.resume, overwrite=request.overwrite)
+
+
+def _is_own(name: str) -> bool:
+    return name in OURS or name.endswith((".part", ".tmp"))
 
 
 def _empty(out: Path) -> None:

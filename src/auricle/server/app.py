@@ -6,10 +6,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from importlib import resources
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -17,12 +18,15 @@ from starlette.types import ASGIApp
 
 from auricle import __version__
 from auricle.errors import AuricleError
+from auricle.files import printable
+from auricle.registry import nearest
 from auricle.results import Scores, rounded
 from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds, strongest
 from auricle.server.engine import Engine
-from auricle.server.gate import Gate
+from auricle.server.gate import STREAM_PATH, Gate
 from auricle.server.metrics import CONTENT_TYPE, Meters
 from auricle.server.responses import CODE_OF_STATUS, Refusal, dump, refusal_of
+from auricle.server.schemas import DetectReply, HealthReply, ModelsReply, TagReply, refusals
 from auricle.server.settings import Settings
 from auricle.server.streams import Streams
 from auricle.server.uploads import receive_upload
@@ -39,6 +43,7 @@ _POLICY = (
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
+        "description": "The recording: the field `file` of a form, or the body itself.",
         "content": {
             "multipart/form-data": {
                 "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
@@ -81,9 +86,9 @@ class Service:
             self.engine.close()
 
     async def drain(self) -> None:
-        """Take nothing new, and end the streams; requests at work are left to uvicorn's own patience."""
+        """Take nothing new; end streams and requests, those that take too long without their result."""
         self.state = "stopping"
-        await self.streams.drain(self.settings.drain_s)
+        await asyncio.gather(self.streams.drain(self.settings.drain_s), self.gate.drain(self.settings.drain_s))
 
     async def _load(self) -> None:
         try:
@@ -104,25 +109,26 @@ class Service:
         found: dict[str, Any] = strongest(result, top, thresholds).to_dict()
         return found
 
-    async def detect(self, request: Request, model: str | None, thresholds: Thresholds, scores: bool) -> dict[str, Any]:
+    async def detect(
+        self, request: Request, model: str | None, thresholds: Thresholds, *, scores: bool, tags: int
+    ) -> dict[str, Any]:
         """Answer ``POST /v1/detect``."""
         spec = self.engine.spec(model)
         check_labels(thresholds, spec.labels, "threshold")
-        job = Job("detect", spec.name, threshold=thresholds.as_argument(spec.labels), scores=scores)
+        job = Job("detect", spec.name, threshold=thresholds.as_argument(spec.labels), scores=scores, tags=tags)
         async with receive_upload(request) as upload:
-            result, behind = await self.engine.score(_named(job, upload.name), upload)
-        self.meters.audio_s.labels("detect").inc(result.duration)
-        return {**result.to_dict(), **({} if behind is None else {"scores": _scores(behind)})}
+            found = await self.engine.score(replace(job, name=upload.name), upload)
+        self.meters.audio_s.labels("detect").inc(found.events.duration)
+        reply: dict[str, Any] = found.events.to_dict()
+        if found.tags is not None:
+            reply["tags"] = [score.to_dict() for score in found.tags.scores[:tags]]
+        return reply if found.scores is None else {**reply, "scores": _scores(found.scores)}
 
     def models(self) -> dict[str, Any]:
         """Answer ``GET /v1/models``."""
         keys = ("name", "task", "labels", "sample_rate", "window_s", "hop_s", "thresholds")
         found = [spec.model_dump(mode="json", include=set(keys)) for spec in self.engine.specs.values()]
         return {"default": self.engine.default, "models": [{key: values[key] for key in keys} for values in found]}
-
-
-def _named(job: Job, name: str) -> Job:
-    return Job(job.kind, job.model, name, threshold=job.threshold, scores=job.scores)
 
 
 def _scores(scores: Scores) -> dict[str, Any]:
@@ -138,33 +144,65 @@ def _json(value: Any) -> Response:
     return Response(dump(value), media_type="application/json", headers={"cache-control": "no-store"})
 
 
+#: What any request under /v1/ may be answered with.
+_ALWAYS = refusals(400, 401, 403, 503)
+_UPLOADS = refusals(400, 401, 403, 404, 408, 413, 415, 500, 503, 507)
+_TEXT: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+def _known_query(request: Request) -> None:
+    """Refuse parameters that the route does not know, and single ones that stand twice: neither would count."""
+    known = {field.alias: field.field_info.annotation for field in request.scope["route"].dependant.query_params}
+    for name in dict.fromkeys(request.query_params):
+        shown = printable(name[:40])
+        if name not in known:
+            text = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise Refusal("bad_request", f"unknown parameter {shown}{nearest(name, known)}; {text}")
+        if len(request.query_params.getlist(name)) > 1 and "list" not in str(known[name]):
+            raise Refusal("bad_request", f"the parameter {shown} stands more than once; give it once")
+
+
 def _routes(service: Service) -> FastAPI:
     """Return the application without its gate."""
-    app = FastAPI(title="auricle", version=__version__, docs_url=None, redoc_url=None, lifespan=service.lifespan)
+    app = FastAPI(
+        title="auricle",
+        version=__version__,
+        description="Recordings in, what is in them and when out. Live streams: WS /v1/stream, see docs/serve.md.",
+        servers=[{"url": ".", "description": "where this description was read, also behind a proxy"}],
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirection would name the address that a proxy in front hides
+        lifespan=service.lifespan,
+    )
+    query = [Depends(_known_query)]
 
-    @app.post("/v1/tag", openapi_extra=_BODY)
+    @app.post("/v1/tag", openapi_extra=_BODY, dependencies=query, responses={200: {"model": TagReply}, **_UPLOADS})
     async def tag(
         request: Request, model: ModelName = None, top: Top = 5, threshold: ThresholdTexts = None
     ) -> Response:
         """Say what is in a recording."""
         return _json(await service.tag(request, model, top, parse_thresholds(threshold, "threshold")))
 
-    @app.post("/v1/detect", openapi_extra=_BODY)
+    @app.post(
+        "/v1/detect", openapi_extra=_BODY, dependencies=query, responses={200: {"model": DetectReply}, **_UPLOADS}
+    )
     async def detect(
         request: Request,
         model: ModelName = None,
         threshold: ThresholdTexts = None,
         scores: Annotated[bool, Query(description="Also return the scores behind the events.")] = False,
+        tags: Annotated[int, Query(ge=0, description="Also return so many labels with their clip scores.")] = 0,
     ) -> Response:
         """Say when sounds happen in a recording."""
-        return _json(await service.detect(request, model, parse_thresholds(threshold, "threshold"), scores))
+        thresholds = parse_thresholds(threshold, "threshold")
+        return _json(await service.detect(request, model, thresholds, scores=scores, tags=tags))
 
-    @app.get("/v1/models")
+    @app.get("/v1/models", dependencies=query, responses={200: {"model": ModelsReply}, **_ALWAYS})
     async def models() -> Response:
         """List the models."""
         return _json(service.models())
 
-    @app.get("/health")
+    @app.get("/health", responses={200: {"model": HealthReply}, 503: {"model": HealthReply}})
     async def health() -> Response:
         """Say whether requests can be served."""
         status = "ok" if service.state is None else service.state
@@ -172,18 +210,39 @@ def _routes(service: Service) -> FastAPI:
         reply.status_code = 200 if service.state is None else 503
         return reply
 
-    @app.get("/metrics")
+    @app.get("/metrics", responses={200: _TEXT, **refusals(401, 403)}, response_class=Response)
     async def metrics() -> Response:
         """Give the meters in the form of Prometheus."""
         return Response(service.meters.text(), headers={"content-type": CONTENT_TYPE})
 
-    @app.websocket("/v1/stream")
+    @app.websocket(STREAM_PATH)
     async def stream(socket: WebSocket) -> None:
         await service.streams.serve(socket)
 
     _page(app)
     _handlers(app)
+    _describe(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Let the description say what is so: malformed requests get 400 and no 422, and a token may be needed."""
+    make = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = make()
+            for operations in found["paths"].values():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+            for name in ("HTTPValidationError", "ValidationError"):
+                found["components"]["schemas"].pop(name, None)
+            found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            found["security"] = [{}, {"token": []}]
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]
 
 
 def _page(app: FastAPI) -> None:
@@ -206,6 +265,13 @@ def _page(app: FastAPI) -> None:
     async def static(name: str) -> Response:
         return reply(name)
 
+    @app.get("/docs", include_in_schema=False)
+    @app.get("/redoc", include_in_schema=False)
+    async def docs() -> Response:
+        raise Refusal(
+            "unknown_path", "there is no page of documentation, which would load from elsewhere; see /openapi.json"
+        )
+
 
 def _handlers(app: FastAPI) -> None:
     """Turn every error into a coded refusal."""
@@ -219,8 +285,11 @@ def _handlers(app: FastAPI) -> None:
     async def http(_request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 400
         code = CODE_OF_STATUS.get(status, "bad_request")
-        texts = {"unknown_path": "nothing is served under this path", "wrong_method": "this path has another method"}
-        return refused(Refusal(code, texts.get(code, "the request is malformed")))
+        allow = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
+        allow = allow.replace("GET", "GET, HEAD")
+        texts = {"unknown_path": "nothing is served under this path", "wrong_method": f"this path takes {allow}"}
+        headers = {"allow": allow} if allow else None
+        return refused(Refusal(code, texts.get(code, "the request is malformed"), headers))
 
     async def invalid(_request: Request, error: Exception) -> Response:
         found = error.errors() if isinstance(error, RequestValidationError) else []

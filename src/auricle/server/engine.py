@@ -8,8 +8,10 @@ no faster on processors (see ``runtime.scoring``), and would let one recording d
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -83,17 +85,25 @@ class Engine:
         await asyncio.gather(asyncio.to_thread(self.files.start), asyncio.to_thread(self.windows.start))
 
     async def score(self, job: Job, upload: Upload) -> Any:
-        """Score an upload; raises what its worker raises, and ``Refusal`` where the worker died."""
+        """Score an upload; raises what its worker raises, and ``Refusal`` where the worker died.
+
+        Who is cancelled while its recording waits for a worker leaves nothing behind; one at work is told to stop.
+        """
         content = upload.content()
         if content is not None:
             job, file = replace(job, content=content), None
         else:
             file = upload.file
-        loop = asyncio.get_running_loop()
+        abandoned = threading.Event()
+        work = self._file_threads.submit(self.files.run, job, file, abandoned)
         try:
-            return await loop.run_in_executor(self._file_threads, self.files.run, job, file)
+            return await asyncio.wrap_future(work)
         except WorkerDied:
             raise Refusal("internal", "the work on this recording ended unexpectedly; do not send it again") from None
+        except asyncio.CancelledError:
+            abandoned.set()
+            await _ended(work)  # until then the thread may still use the upload
+            raise
 
     def network(self, model: str) -> RemoteNetwork:
         """Return the network of a model for one live stream."""
@@ -109,3 +119,10 @@ class Engine:
         self.windows.close()
         self._file_threads.shutdown(wait=False, cancel_futures=True)
         self._stream_threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def _ended(work: Future[Any]) -> None:
+    """Wait until a thread is done with its work, however often this is cancelled."""
+    while not work.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.02)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from auricle.errors import AuricleError
+from auricle.files import printable
 from auricle.registry import nearest
 from auricle.results import Flag, FloatArray, Scores, rounded
 from auricle.runtime.inputs import check_rate
@@ -45,7 +46,7 @@ class Close(Exception):
 
     def __init__(self, code: int, reason: str) -> None:
         self.code = code
-        self.reason = reason.encode()[:120].decode(errors="ignore")
+        self.reason = printable(reason).encode()[:120].decode(errors="ignore")
         super().__init__(reason)
 
 
@@ -78,7 +79,7 @@ def parse_hello(text: str, specs: Mapping[str, BundleSpec]) -> Hello:
     if not isinstance(model, str) or model not in specs:
         raise Close(REFUSED, f"unknown model{nearest(str(model), specs)}; GET /v1/models lists them")
     form = values.get("format", "f32le")
-    if form not in _FORMATS:
+    if not isinstance(form, str) or form not in _FORMATS:
         raise Close(REFUSED, f"unknown format; known: {', '.join(_FORMATS)}")
     if not isinstance(values.get("scores", True), bool):
         raise Close(REFUSED, "scores must be true or false")
@@ -97,8 +98,8 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _rate(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Close(REFUSED, "sample_rate must be a whole number of Hz")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
+        raise Close(REFUSED, "sample_rate must be a whole number of Hz, such as 48000")
     try:
         return check_rate(value)
     except AuricleError as error:
@@ -115,6 +116,8 @@ def _threshold(value: Any, spec: BundleSpec) -> float | dict[str, float] | None:
         on_thresholds(spec, value)
     except AuricleError as error:
         raise Close(REFUSED, error.message) from None
+    except OverflowError:  # a number of hundreds of digits
+        raise Close(REFUSED, "threshold must be a number from 0 to 1, or an object of labels and numbers") from None
     return {label: float(x) for label, x in value.items()} if isinstance(value, dict) else float(value)
 
 

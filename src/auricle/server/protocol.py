@@ -10,6 +10,7 @@ chunks or messages delays nobody else for long.
 from __future__ import annotations
 
 import asyncio
+import http
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +20,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.http11 import Response as HandshakeResponse
+from websockets.server import ServerProtocol
 
 from auricle.server.responses import Refusal
 from auricle.server.settings import Settings
@@ -35,6 +38,10 @@ MAX_HEAD_BYTES = 16 * 1024
 #: Connections beside those of the streams and of the requests at work.
 SPARE_CONNECTIONS = 256
 _LINGER_S = 1.0
+_REJECTED = Refusal(
+    "bad_request", "this is no WebSocket handshake of RFC 6455: GET, Sec-WebSocket-Key, Sec-WebSocket-Version: 13"
+)
+_FAILED = Refusal("internal", "the stream could not be opened; the server's log says more")
 
 
 def _ignore(_data: bytes) -> None:
@@ -141,6 +148,21 @@ class _Counting(h11.Connection):
         elif isinstance(event, h11.Data):
             self.body_bytes += len(event.data)
         return event
+
+
+class _Handshake(ServerProtocol):
+    """The handshake of a WebSocket, which refuses with a code like everything else."""
+
+    def reject(self, status: http.HTTPStatus | int, text: str) -> HandshakeResponse:
+        """Return the refusal that uvicorn or websockets wants to send as plain text."""
+        response = super().reject(status, text)
+        refusal = _REJECTED if response.status_code < 500 else _FAILED
+        response.body = refusal.body
+        for name, value in {**refusal.headers, "content-length": str(len(refusal.body))}.items():
+            if name in response.headers:
+                del response.headers[name]
+            response.headers[name] = value
+        return response
 
 
 class _Lag:
@@ -332,6 +354,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.conn = _Handshake(extensions=[], max_size=config.ws_max_size, logger=self.conn.logger)
         self._lag = _Lag(self.loop, self.lag_s)
         self._feed = _Feed(
             self.loop,

@@ -7,6 +7,7 @@ No path, no traceback and no name from inside the server ever stands in a reply.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from auricle.errors import FAILURE_CODES, REQUEST_CODES, AuricleError, InputError, UsageError
@@ -39,11 +40,12 @@ RETRY_AFTER_S = 1
 class Refusal(Exception):
     """A request is not carried out; ``code`` is a key of ``errors.REQUEST_CODES`` or of ``errors.FAILURE_CODES``."""
 
-    def __init__(self, code: str, message: str) -> None:
-        if code not in REQUEST_CODES and code not in FAILURE_CODES and code != UsageError.code:
+    def __init__(self, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        if code not in REQUEST_CODES and code not in FAILURE_CODES:
             raise ValueError(f"unknown code {code!r}")
         self.code = code
         self.message = message
+        self._headers = {} if headers is None else headers
         super().__init__(message)
 
     @property
@@ -59,7 +61,7 @@ class Refusal(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """What the status asks for beside the body."""
-        found = {"content-type": "application/json", "cache-control": "no-store"}
+        found = {"content-type": "application/json", "cache-control": "no-store", **self._headers}
         if self.status == 503:
             found["retry-after"] = str(RETRY_AFTER_S)
         if self.status == 401:
@@ -74,7 +76,7 @@ def refusal_of(error: Exception) -> Refusal:
     if isinstance(error, InputError) and error.code != "internal":
         return Refusal(error.code, error.message)
     if isinstance(error, UsageError) and type(error) is UsageError:
-        return Refusal("usage", error.message)
+        return Refusal("bad_request", error.message)
     if isinstance(error, AuricleError):
         return Refusal("internal", "the model could not be used; the server's log says why")
     return Refusal("internal", "an error inside the server; its log says more")

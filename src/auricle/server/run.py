@@ -15,6 +15,9 @@ from auricle.server.app import Service
 from auricle.server.protocol import MAX_HEAD_BYTES, protocols
 from auricle.server.settings import Settings
 
+#: After requests and streams have had their time, replies that are on their way have this.
+_LAST_WORDS_S = 2
+
 
 class Server(uvicorn.Server):
     """Uvicorn with our protocols, that drains streams before it closes connections.
@@ -39,7 +42,7 @@ class Server(uvicorn.Server):
                 ws_ping_timeout=settings.ping_s,
                 ws_per_message_deflate=False,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-                timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+                timeout_graceful_shutdown=_LAST_WORDS_S,
                 lifespan="on",
                 proxy_headers=False,
                 server_header=False,
@@ -61,7 +64,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take nothing new, end the streams, then the rest."""
+        """Take nothing new, let streams and requests end, then close the connections."""
         for server in self.servers:
             server.close()
         await self.service.drain()

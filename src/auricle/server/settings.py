@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass
 
 from auricle.errors import UsageError
+from auricle.server.origins import is_loopback, parse_origin
 
 MIB = 1 << 20
 #: A token that can be guessed protects nothing.
@@ -22,7 +22,8 @@ class Settings:
         host: address to listen on; anything but this machine's own needs a token.
         port: 0 takes a free one.
         token: what clients must show; None where none is needed.
-        origins: pages of other sites that may use this server, such as ``https://lab.example``.
+        origins: pages of other sites that may use this server, such as ``https://lab.example``, and the addresses of
+            proxies in front of it: under their names it answers too.
         workers: processes that score recordings.
         stream_workers: processes that score the windows of live streams, so that long recordings do not delay them.
         max_body_bytes: largest request.
@@ -65,6 +66,7 @@ class Settings:
     drain_s: float = 20.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "origins", tuple(parse_origin(text) for text in self.origins))
         if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not self.token.isascii()):
             raise UsageError(
                 f"a token of {len(self.token)} characters; needed are at least {SHORTEST_TOKEN}, all ASCII; "
@@ -75,20 +77,6 @@ class Settings:
                 f"--host {self.host} can be reached from other machines, which needs a token: put one of at least "
                 f"{SHORTEST_TOKEN} characters into the environment variable AURICLE_TOKEN"
             )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine alone.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
-    (True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def usual_workers() -> tuple[int, int]:

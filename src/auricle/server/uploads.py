@@ -103,6 +103,11 @@ async def _multipart(request: Request) -> AsyncIterator[Upload]:
         if not isinstance(part, UploadFile):
             found = ", ".join(printable(name[:40]) for name in form) if len(form) else "none"
             raise Refusal("bad_request", f"no file in the form; expected the audio in the field file, found: {found}")
+        for name in form:
+            if name != "file":
+                shown = printable(name[:40])
+                text = f"the field {shown} of the form is not used; parameters go into the query: ?{shown}=..."
+                raise Refusal("bad_request", text)
         size = 0 if part.size is None else part.size
         yield _checked(Upload(base_name(part.filename or ""), size, part.file))
     finally:

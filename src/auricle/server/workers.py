@@ -18,6 +18,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import reduction
@@ -39,10 +40,18 @@ from auricle.server.responses import Refusal
 
 log = logging.getLogger("auricle.server")
 _START_TIMEOUT_S = 120.0
+#: A worker looks once a block whether its work is still wanted; one that does not stop within this is replaced.
+_STOP_S = 5.0
+_GLANCE_S = 0.1
+_STOP = "stop"
 
 
 class WorkerDied(Exception):
     """The process that had the job is gone."""
+
+
+class AbandonedError(Exception):
+    """Nobody waits for the result of a job any more."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Job:
         content: the recording, where it does not come as a descriptor.
         threshold: of ``detect``.
         scores: whether ``detect`` also returns the scores behind the events.
+        tags: whether (more than 0) ``detect`` also returns the clip scores.
         windows: of ``windows`` and ``advance``, samples of shape ``(batch, sample)``.
         wanted: outputs of the network beside ``clip``.
         state: of ``advance``, shape ``(batch, size)``; None before the first sample.
@@ -75,9 +85,19 @@ class Job:
     content: bytes = b""
     threshold: Threshold | None = None
     scores: bool = False
+    tags: int = 0
     windows: FloatArray | None = None
     wanted: frozenset[str] = frozenset()
     state: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What ``detect`` gives: events, and what was asked for beside them."""
+
+    events: DetectResult
+    scores: Scores | None = None
+    tags: TagResult | None = None
 
 
 # --- in the worker's process
@@ -86,23 +106,26 @@ class Job:
 class _Model:
     """A loaded model and its network, which streams use directly."""
 
-    def __init__(self, source: Source, limits: Limits) -> None:
+    def __init__(self, source: Source, limits: Limits, glance: Callable[[float, float | None], None]) -> None:
         bundle = load_bundle(source.path)
         self.network: Network = open_network(bundle, precision=source.precision)
-        self.detector = Detector(bundle, self.network, limits=limits)
+        self.detector = Detector(bundle, self.network, limits=limits, on_progress=glance)
 
-    def do(self, job: Job, file: BinaryIO | None) -> TagResult | tuple[DetectResult, Scores | None] | Outputs | Advance:
+    def do(self, job: Job, file: BinaryIO | None) -> TagResult | Found | Outputs | Advance:
         """Do a job; ``file`` is the recording."""
         if job.kind == "advance" and job.windows is not None and self.network.running is not None:
             return self.network.running.advance(job.windows, job.state)
         if job.windows is not None:
             return self.network.run(job.windows, job.wanted)
-        recording: Any = _Upload(io.BytesIO(job.content) if file is None else file, job.name)
+        content = io.BytesIO(job.content) if file is None else file
+        recording: Any = _Upload(content, job.name)
         if job.kind == "tag":
             return self.detector.tag(recording)
+        tags = self.detector.tag(recording) if job.tags else None
+        content.seek(0)
         parts: list[FloatArray] = [np.zeros((0, len(self.detector.labels)), np.float32)]
         found = self.detector.detect(recording, threshold=job.threshold, on_frames=parts.append if job.scores else None)
-        return found, self.detector.scores(np.concatenate(parts)) if job.scores else None
+        return Found(found, self.detector.scores(np.concatenate(parts)) if job.scores else None, tags)
 
 
 class _Upload:
@@ -133,11 +156,23 @@ def work(connection: Connection, sources: Mapping[str, Source], limits: Limits) 
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, leave)
-    models = {name: _Model(source, limits) for name, source in sources.items()}
+
+    def glance(_heard_s: float, _total_s: float | None) -> None:
+        if connection.poll():
+            try:
+                connection.recv()  # while a job is at work, only _STOP can come
+            except (EOFError, OSError):
+                raise SystemExit(0) from None  # the server is gone
+            raise AbandonedError
+
+    models = {name: _Model(source, limits, glance) for name, source in sources.items()}
     connection.send(("ready", None))
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while not leaving:
-            job, with_file = connection.recv()
+            message = connection.recv()
+            if message == _STOP:  # it came when the job was done already
+                continue
+            job, with_file = message
             busy = True
             connection.send(_answer(models, job, connection if with_file else None))
             busy = False
@@ -155,6 +190,8 @@ def _answer(models: Mapping[str, _Model], job: Job, connection: Connection | Non
         return "input", (error.code, error.message)
     except UsageError as error:
         return "usage", error.message
+    except AbandonedError:
+        return "abandoned", None
     except Exception as error:
         log.exception("a recording could not be scored")
         return "fault", f"{type(error).__name__}: {error}"
@@ -182,11 +219,12 @@ class Worker:
             self._receive(_START_TIMEOUT_S)
             self._ready = True
 
-    def run(self, job: Job, file: BinaryIO | None, timeout_s: float) -> Any:
-        """Do a job.
+    def run(self, job: Job, file: BinaryIO | None, timeout_s: float, abandoned: threading.Event | None = None) -> Any:
+        """Do a job; when ``abandoned`` is set, it is stopped.
 
         Raises:
-            WorkerDied: the process is gone.
+            WorkerDied: the process is gone, or would not stop.
+            AbandonedError: the job was stopped.
             InputError, UsageError: as the detector raises them.
             Refusal: ``timeout``, the work took longer than ``timeout_s``; ``internal``, an error that nobody expected.
         """
@@ -197,7 +235,9 @@ class Worker:
                 reduction.send_handle(self._connection, file.fileno(), self.pid)
         except OSError as error:
             raise WorkerDied(f"worker {self.pid} is gone") from error
-        kind, value = self._receive(timeout_s)
+        kind, value = self._receive(timeout_s) if abandoned is None else self._receive_unless(timeout_s, abandoned)
+        if kind == "abandoned":
+            raise AbandonedError
         if kind == "input":
             raise InputError(*value)
         if kind == "usage":
@@ -214,10 +254,32 @@ class Worker:
         self._connection.close()
         self._process.close()
 
-    def _receive(self, timeout_s: float) -> tuple[str, Any]:
+    def _receive_unless(self, timeout_s: float, abandoned: threading.Event) -> tuple[str, Any]:
+        """Wait for the answer; once nobody wants it, tell the worker and give it a moment."""
+        deadline = time.monotonic() + timeout_s
+        while not abandoned.is_set():
+            left = deadline - time.monotonic()
+            if left <= 0 or self._poll(min(left, _GLANCE_S)):
+                return self._receive(max(0.0, left), timeout_s)
+        try:
+            self._connection.send(_STOP)
+        except OSError as error:
+            raise WorkerDied(f"worker {self.pid} is gone") from error
+        if not self._poll(_STOP_S):
+            raise WorkerDied(f"worker {self.pid} does not stop")
+        return self._receive(0.0)
+
+    def _poll(self, timeout_s: float) -> bool:
+        try:
+            return self._connection.poll(timeout_s)
+        except OSError as error:
+            raise WorkerDied(f"worker {self.pid} is gone") from error
+
+    def _receive(self, timeout_s: float, said_s: float | None = None) -> tuple[str, Any]:
         try:
             if not self._connection.poll(timeout_s):
-                raise Refusal("timeout", f"the work took longer than {timeout_s:g} s")
+                limit_s = timeout_s if said_s is None else said_s
+                raise Refusal("timeout", f"the work took longer than {limit_s:g} s")
             kind, value = self._connection.recv()
         except (EOFError, OSError) as error:
             raise WorkerDied(f"worker {self.pid} is gone") from error
@@ -267,11 +329,13 @@ class WorkerPool:
             worker.wait_ready()
             self._idle.put(worker)
 
-    def run(self, job: Job, file: BinaryIO | None = None) -> Any:
+    def run(self, job: Job, file: BinaryIO | None = None, abandoned: threading.Event | None = None) -> Any:
         """Do a job as soon as a worker is idle; raises what ``Worker.run`` raises."""
         worker = self._idle.get()
         try:
-            return worker.run(job, file, self._timeout_s)
+            if abandoned is not None and abandoned.is_set():
+                raise AbandonedError
+            return worker.run(job, file, self._timeout_s, abandoned)
         except (WorkerDied, Refusal) as error:
             if isinstance(error, WorkerDied) or error.code == "timeout":
                 worker = self._replace(worker)

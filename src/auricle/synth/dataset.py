@@ -33,10 +33,11 @@ from auricle.data.clip_audio import read_clip
 from auricle.data.formats.desed_tables import DURATIONS_FILE, EVENTS_FILE, plain_seconds, write_events, write_table
 from auricle.data.labels import SPLIT_ALIASES, natural_key
 from auricle.data.manifest import Clip, Manifest
-from auricle.data.problems import Problems, shorten
+from auricle.data.problems import Problems
 from auricle.data.splits import check_leaks
-from auricle.errors import InputError, RunError, UsageError
+from auricle.errors import InputError, UsageError
 from auricle.files import atomic_write, write_json
+from auricle.output_folder import OutputFolder
 from auricle.registry import nearest
 from auricle.results import Failure, FloatArray, rounded
 from auricle.synth.activity import RegionRule, active_regions
@@ -182,9 +183,7 @@ def make_soundscapes(
     """
     chosen = _choose(manifest, parts, rules)
     out = Path(out_dir)
-    if out.exists() and any(out.iterdir()):
-        seen = shorten(sorted(p.name for p in out.iterdir()))
-        raise RunError(f"{out} is not empty (it holds {seen}); choose a new folder")
+    OutputFolder(out).require_new()
     (out / AUDIO_FOLDER).mkdir(parents=True, exist_ok=True)
     with closing(_Pool(jobs)) as pool:
         sources, failures = _find_sources(manifest, chosen, rules, pool)

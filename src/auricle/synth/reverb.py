@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from auricle.results import FloatArray
+from auricle.synth.signals import rms
 
 #: Time in which the reverberation of a room falls by 60 dB, from small and furnished to large.
 DECAY_S = (0.15, 0.7)
@@ -30,5 +31,4 @@ def put_into_room(samples: FloatArray, sample_rate: int, decay_s: float, direct_
     response = np.concatenate([[1.0], echoes])
     size = 1 << (len(samples) + length - 2).bit_length()
     wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
-    before, after = np.sqrt(np.mean(np.square(samples, dtype=np.float64))), np.sqrt(np.mean(wet**2))
-    return np.asarray(wet * (before / max(after, 1e-12)), np.float32)
+    return np.asarray(wet * (rms(samples) / max(rms(wet), 1e-12)), np.float32)

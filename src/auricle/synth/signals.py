@@ -32,7 +32,7 @@ def harmonics(phase: DoubleArray, weights: DoubleArray) -> FloatArray:
     return sound.astype(np.float32)
 
 
-def rms(sound: FloatArray) -> float:
+def rms(sound: FloatArray | DoubleArray) -> float:
     """Return the root mean square of a sound, 0 for one without samples."""
     return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64)))) if len(sound) else 0.0
 

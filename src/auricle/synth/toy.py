@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from auricle.data.problems import shorten
-from auricle.errors import RunError
+from auricle.output_folder import OutputFolder
 from auricle.results import FloatArray
 from auricle.synth.signals import (
     band_noise,
@@ -181,9 +180,7 @@ def synthesise(
     if clips_per_class < 1 or clip_s < 0.1 or sample_rate < 8_000:
         raise ValueError("need clips_per_class >= 1, clip_s >= 0.1 and sample_rate >= 8000")
     out = Path(out_dir)
-    if out.exists() and any(out.iterdir()):
-        seen = shorten(sorted(p.name for p in out.iterdir()))
-        raise RunError(f"{out} is not empty (it holds {seen}); choose a new folder")
+    OutputFolder(out).require_new()
     for number, label in enumerate([*MAKERS, NEGATIVE_FOLDER]):
         folder = out / label
         folder.mkdir(parents=True)

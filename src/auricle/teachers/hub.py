@@ -8,6 +8,7 @@ nothing is downloaded unless the caller says so.
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import numpy as np
 import torch
 
 from auricle.errors import UsageError
-from auricle.files import sha256_file
+from auricle.files import printable, sha256_file
 from auricle.results import FloatArray
 from auricle.teachers.teacher import Answer
 
 PREFIX = "hf:"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+#: Keys of the settings by which a folder brings code of its own.
+_CODE_KEYS = frozenset(["auto_map", "custom_pipelines", "custom_generate", "trust_remote_code"])
 #: What AudioSet's transformers were trained on; a model that says otherwise brings ``max_length``.
 WINDOW_S = 10.0
 
@@ -65,10 +68,12 @@ def open_hub(name: str, *, download: bool = False, bf16: bool = False) -> HubTea
     from transformers import AutoFeatureExtractor, AutoModelForAudioClassification  # noqa: PLC0415 (seconds)
 
     folder = _find(name, download=download)
+    _refuse_code(name, folder)
+    options = {"local_files_only": True, "trust_remote_code": False}  # False, not unset: unset asks on the terminal
     try:
-        extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)  # type: ignore[no-untyped-call]
-        model = AutoModelForAudioClassification.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    except (OSError, ValueError, KeyError) as error:
+        extractor = AutoFeatureExtractor.from_pretrained(folder, **options)  # type: ignore[no-untyped-call]
+        model = AutoModelForAudioClassification.from_pretrained(folder, use_safetensors=True, **options)
+    except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(
             f"teacher {name}: {folder} holds no audio classifier that transformers loads: {reason}"
@@ -76,6 +81,34 @@ def open_hub(name: str, *, download: bool = False, bf16: bool = False) -> HubTea
     weights = "+".join(sha256_file(path) for path in sorted(folder.glob("*.safetensors")))
     identity = hashlib.sha256(f"{weights} {sha256_file(folder / CONFIG_FILE)}".encode()).hexdigest()
     return HubTeacher(model.eval(), extractor, name, identity, bf16=bf16)
+
+
+def _refuse_code(name: str, folder: Path) -> None:
+    """Refuse a folder whose settings name code that is to be loaded: its own files, or kernels from the hub."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            values = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue  # transformers says what is wrong with a file that it needs
+        found = _code_in(values)
+        if found:
+            raise UsageError(
+                f"teacher {name}: {path.name} names code that is to be run ({found}); auricle runs no code of a model "
+                "folder: take a model that transformers knows itself, or export it to ONNX"
+            )
+
+
+def _code_in(values: Any) -> str:
+    """Return the key and value that ask for code from elsewhere, at any depth; empty if there are none."""
+    if isinstance(values, list):
+        return next(filter(None, map(_code_in, values)), "")
+    if not isinstance(values, dict):
+        return ""
+    for key, value in values.items():
+        kernel = key.strip("_").startswith("attn_implementation") and isinstance(value, str) and "/" in value
+        if (key in _CODE_KEYS and value) or kernel:
+            return printable(f"{key}: {json.dumps(value)[:80]}")
+    return next(filter(None, map(_code_in, values.values())), "")
 
 
 def _find(name: str, *, download: bool) -> Path:

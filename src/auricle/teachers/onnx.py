@@ -89,7 +89,13 @@ class GraphTeacher:
         elif self._card.activation == "softmax":
             scores = np.exp(scores - scores.max(-1, keepdims=True))
             scores /= scores.sum(-1, keepdims=True)
-        return Answer(scores.astype(np.float32), None if len(values) == 1 else np.asarray(values[1], np.float32))
+        if scores.size and not (scores.min() >= -1e-3 and scores.max() <= 1 + 1e-3):
+            raise UsageError(
+                f"teacher {self.name}: its scores run from {scores.min():.4g} to {scores.max():.4g}, and scores lie in "
+                '[0, 1]; say in the file beside it how they are meant: "activation": "sigmoid" or "softmax"'
+            )
+        embedding = None if len(values) == 1 else np.asarray(values[1], np.float32)
+        return Answer(np.clip(scores, 0, 1).astype(np.float32), embedding)
 
 
 def open_graph(path: Path, *, threads: int = 1) -> GraphTeacher:
@@ -111,7 +117,7 @@ def open_graph(path: Path, *, threads: int = 1) -> GraphTeacher:
         found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"{card_path} cannot be used: {found}; expected {wanted}") from error
     content = path.read_bytes()
-    check_onnx(content, str(path))
+    check_onnx(content, str(path), loops=True)  # taggers converted from other frameworks may have some
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -21,6 +21,7 @@ from torch import Tensor
 from auricle import __version__
 from auricle.batches.crops import frame_samples, scoring_hop_samples, scoring_windows
 from auricle.data.manifest import Clip
+from auricle.data.trained_clips import CLIPS_FILE, DEV, TEST, TRAIN, dump_clips
 from auricle.evaluation.evaluate import score_manifest
 from auricle.evaluation.tuning.events import fit_events
 from auricle.evaluation.tuning.thresholds import fit_smoothing, fit_thresholds
@@ -30,12 +31,14 @@ from auricle.nn.networks import Network, build_network
 from auricle.recipe.schema import Recipe
 from auricle.results import FloatArray, Scores
 from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
+from auricle.runtime.calibration import fit_calibration
 from auricle.runtime.detector import load
 from auricle.runtime.scoring import ClipAggregate, FrameOverlap
 from auricle.runtime.spec import (
     ONNX_FILES,
     STREAM_FILES,
     AggregateRule,
+    CalibrationPart,
     FramesPart,
     FrontendPart,
     LlrPart,
@@ -53,6 +56,7 @@ IntArray = npt.NDArray[np.int64]
 #: From frame scores to events, where dev says nothing else: smooth over a fifth of a second, close short gaps.
 #: No shortest event: the filter of each class says what is too short for it, and a bark has two frames.
 POSTPROCESS = PostprocessPart(median_s=0.2, off_ratio=0.5, max_gap_s=0.2)
+NOTHING: IntArray = np.zeros(0, np.int64)
 #: Soft labels count as present from here on, where a decision is needed.
 PRESENT = 0.5
 #: How many windows are scored at once.
@@ -265,6 +269,8 @@ def finish(
     dev: IntArray,
     dev_figures: dict[str, float],
     calibration: LlrPart | None = None,
+    test: IntArray | None = None,
+    dev_scores: Sequence[FloatArray] | None = None,
 ) -> Bundle:
     """Write the model folder around a run.
 
@@ -275,18 +281,23 @@ def finish(
         dev: clips that thresholds and calibration are fitted on.
         dev_figures: best figures on dev, for the model card.
         calibration: of a model of synthetic voices that has no dev; see ``training.spoof_calibration``.
+        test: clips that take no part.
+        dev_scores: clip scores of the dev clips, where the caller has them already.
     """
     material = trained.material
     network = trained.network()
+    scores = clip_rows(network, material, clips_of(material, dev)) if dev_scores is None else dev_scores
     postprocess, thresholds = tune_events(network, material, dev)
     spec = make_spec(folder.resolve().name, trained, network, postprocess, thresholds)
     if spec.is_spoof:
-        learnt, held = ([material.manifest.clips[i] for i in part] for part in (train, dev))
-        spec = describe_spoof(spec, material, learnt, clip_rows(network, material, held), held)
+        spec = describe_spoof(spec, material, clips_of(material, train), scores, clips_of(material, dev))
         if calibration is not None:
             spec = spec.model_copy(update={"calibration": calibration})
+    else:
+        spec = spec.model_copy(update={"calibration": calibrate_on_dev(scores, material, dev)})
     content = export_checked(network, spec)
     weights = save_tensors({k: v.contiguous() for k, v in network.state_dict().items()})
+    parts = {TRAIN: train, DEV: dev, TEST: NOTHING if test is None else test}
     files: dict[str, bytes | Path | Callable[[], bytes]] = {ONNX_FILES["float32"]: content}
     streaming = material.recipe.model.streaming(network)
     if streaming is not None:
@@ -294,9 +305,29 @@ def finish(
     files |= {
         "model.safetensors": weights,
         "golden.npz": golden(content, spec),
+        CLIPS_FILE: dump_clips({name: clips_of(material, part) for name, part in parts.items()}),
         "README.md": model_card(spec, material.manifest, dev_figures).encode(),
     }
     return write_bundle(folder, spec, files)
+
+
+def clips_of(material: Material, indices: IntArray) -> list[Clip]:
+    """Return clips by their places in the manifest."""
+    return [material.manifest.clips[i] for i in indices]
+
+
+def calibrate_on_dev(scores: Sequence[FloatArray], material: Material, dev: IntArray) -> CalibrationPart | None:
+    """Return the map from clip scores to probabilities that dev supports; None without dev or labels of people."""
+    if len(dev) == 0 or not material.has_labels:
+        return None
+    groups = material.manifest.groups()
+    return fit_calibration(
+        np.stack(scores),
+        (material.targets[dev] >= PRESENT).astype(np.float64),
+        material.recipe.task,
+        none=material.target.negatives,
+        groups=[groups[i] for i in dev],
+    )
 
 
 def export_checked(network: Network, spec: BundleSpec) -> bytes:

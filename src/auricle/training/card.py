@@ -14,7 +14,7 @@ import yaml
 
 from auricle.data.manifest import Manifest
 from auricle.results import Interval, Report, rounded
-from auricle.runtime.spec import BundleSpec, LlrPart
+from auricle.runtime.spec import BundleSpec, CalibrationPart, LlrPart
 
 
 def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], test: Report | None = None) -> str:
@@ -45,6 +45,7 @@ def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], t
         "",
         *_figures(dev, test),
         "",
+        *_calibration_lines(spec),
         "## Data",
         "",
         f"`{provenance.data_name}` (form {provenance.data_form}, {len(manifest)} clips of which {manifest.negatives} "
@@ -105,6 +106,20 @@ def _teacher_lines(spec: BundleSpec) -> list[str]:
     teacher = spec.provenance.teacher
     said = f"It learnt from soft labels too: {teacher}. What its teacher mistakes, it may mistake."
     return [said, ""] if teacher else []
+
+
+def _calibration_lines(spec: BundleSpec) -> list[str]:
+    """Return what calibration changed; nothing for models without one."""
+    part = spec.calibration
+    if not isinstance(part, CalibrationPart) or part.log_loss_before is None or part.log_loss_after is None:
+        return []
+    how = "a logistic map for each class" if part.temperature is None else f"a temperature of {part.temperature:.3g}"
+    return [
+        f"Clip scores are calibrated on dev by {how}: log loss {part.log_loss_before:.3g} without, "
+        f"{part.log_loss_after:.3g} with it (cross-fitted). Frame scores and thresholds of events are as the network "
+        "gives them.",
+        "",
+    ]
 
 
 def _voice_lines(spec: BundleSpec) -> list[str]:

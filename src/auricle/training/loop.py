@@ -25,19 +25,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from auricle.batches.crops import (
-    ClipReader,
-    Collate,
-    CropDataset,
-    crop_length,
-    make_batch_loader,
-    make_loader,
-    replacement_clip,
-)
-from auricle.batches.frame_targets import FrameTargets, frame_axis, make_frame_targets
-from auricle.batches.loader import Feeder, FeedingError
-from auricle.batches.packed import WaveDataset
-from auricle.batches.sampling import STEP, BatchPlan, Share, generator
+from auricle.batches.crops import BatchDataset, ClipReader, make_augmentation, replacement_clip
+from auricle.batches.frame_targets import FrameAxis, FrameTargets, frame_axis, make_frame_targets
+from auricle.batches.loader import Feeder, FeedingError, make_loader
+from auricle.batches.packed import PackedCopies
+from auricle.batches.sampling import STEP, BatchPlan, BatchShard, generator
 from auricle.batches.targets import Batch, ClipTargets, ClipTask, TargetSource
 from auricle.batches.worker_status import WorkerStatus
 from auricle.data.manifest import Clip
@@ -60,6 +52,8 @@ from auricle.training.phases import Phases
 
 #: A run begins only where so many checkpoints fit on the disk: those that stay, the one being written, the model.
 CHECKPOINTS_OF_SPACE = 3
+#: What a crop of a strong clip holds is looked up in frames of so many seconds where the network has none.
+FRAME_S = 0.02
 #: Where a step takes longer, one is enough to say how long the run will take.
 SLOW_STEP_S = 5.0
 
@@ -128,13 +122,14 @@ class Loop:
     def __post_init__(self) -> None:
         recipe = self.recipe
         self.plan = BatchPlan(len(self.data.clips), recipe.data.batch_size, recipe.seed, self.data.draws)
-        self.share = Share(self.plan, recipe.augment.mixup_alpha, self.group.rank, self.group.size)
+        self.shard = BatchShard(self.plan, recipe.augment.mixup_alpha, self.group.rank, self.group.size)
         steps = recipe.optim.steps
         self.total_steps = recipe.optim.epochs * self.plan.steps if steps is None else steps
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on each run
         self.fabric = make_fabric(recipe.run, self.group)
         self.network = self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(requires_grad=False)
+        self.augmentation = make_augmentation(recipe, is_logmel=self.reader.is_logmel)
         self.sources = self.data.sources(self.target, self._make_frame_targets())
         losses = {source.name: source.loss(self.network.embedding_size) for source in self.sources}
         self.objective = Objective(self.network, losses, is_logmel=self.reader.is_logmel)
@@ -143,7 +138,7 @@ class Loop:
         self.module, self.optimizer = self.fabric.setup(self.objective, self.optimizer)
         self.log = RunLog(self.folder, self.state.history) if self.group.leads else None
         self._saved_at = time.monotonic()
-        self._waves: WaveDataset | None = None
+        self._copies: PackedCopies | None = None
 
     def fit(self) -> State:
         """Train to the end, or to the recipe's early stop; returns the final state. The loop is spent then.
@@ -212,8 +207,8 @@ class Loop:
         workers = self.recipe.data.workers
 
         def start(step: int) -> tuple[Iterator[Batch], WorkerStatus]:
-            watch = WorkerStatus(workers, self.folder / "hung.txt")
-            return self._loader(step, self.total_steps, workers, watch), watch
+            status = WorkerStatus(workers, self.folder / "hung.txt")
+            return self._loader(step, self.total_steps, workers, status), status
 
         return Feeder(
             start,
@@ -227,41 +222,54 @@ class Loop:
         )
 
     def _loader(
-        self, first_step: int, last_step: int, workers: int, watch: WorkerStatus | None = None
+        self, first_step: int, last_step: int, workers: int, status: WorkerStatus | None = None
     ) -> Iterator[Batch]:
         """Return this process's part of the batches of some steps."""
-        data, timeout_s = self.data, self.recipe.run.worker_timeout_s
-        steps = {"first_step": first_step, "last_step": last_step, "workers": workers}
-        if self.recipe.frontend.name == "waveform":
-            if self._waves is None:
-                self._waves = WaveDataset(data.clips, self.reader, self.recipe, data.targets, data.weights)
-            return make_batch_loader(self._waves, self.share, timeout_s=timeout_s, **steps)
-        dataset = CropDataset(data.clips, self.reader, self.recipe, self.sources, watch, self.state.skipped_clips)
-        return make_loader(dataset, self.share, Collate(data.weights, self.sources), timeout_s=timeout_s, **steps)
+        data, recipe = self.data, self.recipe
+        if recipe.augment.copies and self._copies is None:
+            self._copies = PackedCopies(data.clips, self.reader.read, recipe, self.reader.cache.folder)
+        dataset = BatchDataset(
+            data.clips,
+            self.reader,
+            self.augmentation,
+            data.weights,
+            self.sources,
+            copies=self._copies,
+            status=status,
+            skipped_clips=self.state.skipped_clips,
+        )
+        return make_loader(
+            dataset,
+            self.shard,
+            first_step=first_step,
+            last_step=last_step,
+            workers=workers,
+            timeout_s=recipe.run.worker_timeout_s,
+        )
 
     def _make_frame_targets(self) -> FrameTargets | None:
         """Return the events of the training part over the network's frames; None where no label says when."""
-        if not (self.data.strong and self.network.has_frames):
+        if not self.data.strong:
             return None
-        reader = self.reader
-        length = crop_length(self.recipe, is_logmel=reader.is_logmel)
+        clips, rule = self.data.clips, self.augmentation.rule
+        weight = self.recipe.loss.frame_weight
+        return make_frame_targets(
+            clips, self.data.labels, self._frame_axis(), self.reader.steps_per_s, rule, weight=weight
+        )
+
+    def _frame_axis(self) -> FrameAxis:
+        """Return how frames lie over a crop: those of the network, or where it has none, short ones to look into."""
+        reader, length = self.reader, self.augmentation.rule.length
+        if not self.network.has_frames:
+            hop = reader.steps_per_s * FRAME_S
+            return FrameAxis(0.0, hop, max(1, int(length / hop)))
         shape = (1, self.recipe.frontend.n_mels, length) if reader.is_logmel else (1, length)
         quiet = torch.zeros(shape, device=self.fabric.device)
         with torch.inference_mode():
             features = quiet if reader.is_logmel else self.averaged.features(quiet)
             frame_logits = self.averaged.classify(features).frame_logits
         frames = 0 if frame_logits is None else frame_logits.shape[1]
-        axis = frame_axis(self.network.grid, frames, reader.sample_rate / reader.steps_per_s)
-        return make_frame_targets(
-            self.data.clips,
-            self.data.labels,
-            axis,
-            reader.steps_per_s,
-            length=length,
-            rule=self.recipe.data.pad,
-            speeds=not reader.is_logmel,
-            weight=self.recipe.loss.frame_weight,
-        )
+        return frame_axis(self.network.grid, frames, reader.sample_rate / reader.steps_per_s)
 
     def _agreed(self, stop: StopRequest) -> int | None:
         """Return the exit code if any process was asked to stop: all leave at the same step, or some would wait."""
@@ -303,7 +311,7 @@ class Loop:
         loss = 0.0
         parts = _micro_batches(self._mixed(self.fabric.to_device(batch), step), self._parts)
         for number, (part, share) in enumerate(parts, 1):
-            weight = share * self.share.weight
+            weight = share * self.shard.weight
             with self.fabric.no_backward_sync(self.module, enabled=number < len(parts)):
                 value = self.module(part)["loss"]
                 loss += float(value.detach()) * weight
@@ -321,7 +329,7 @@ class Loop:
         return loss
 
     def _mixed(self, batch: Batch, step: int) -> Batch:
-        return mix(batch, self.share.mixture(step), self.sources, by_level=self.recipe.augment.mixup_by == "level")
+        return mix(batch, self.shard.mixup(step), self.sources, by_level=self.recipe.augment.mixup_by == "level")
 
     @property
     def _parts(self) -> int:
@@ -395,7 +403,7 @@ class Loop:
         save_checkpoint(self.folder / "checkpoints", self.state, self.recipe.run.keep_checkpoints)
         if self.state.skipped_clips:
             names = [self.data.clips[i].key for i in self.state.skipped_clips]
-            write_json(self.folder / "quarantine.json", {"step": self.state.step, "clips": names})
+            write_json(self.folder / "skipped_clips.json", {"step": self.state.step, "clips": names})
         self._saved_at = time.monotonic()
 
     def _require_space(self) -> None:

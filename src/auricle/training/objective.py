@@ -9,38 +9,38 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from auricle.batches.augment.crop import equalise, level_shares, mask_features
-from auricle.batches.sampling import Mixture
+from auricle.batches.augment.crop import equalise, level_weights, mask_features
+from auricle.batches.sampling import Mixup
 from auricle.batches.targets import Batch, TargetSource
 from auricle.nn.losses import total_loss
 from auricle.nn.networks import Network
 
 
-def mix(batch: Batch, mixture: Mixture, sources: Sequence[TargetSource[Any]], *, by_level: bool = False) -> Batch:
+def mix(batch: Batch, mixup: Mixup, sources: Sequence[TargetSource[Any]], *, by_level: bool = False) -> Batch:
     """Mix each of a process's own items with its partner, which may lie behind them; returns the own items.
 
     Args:
         batch: what was read.
-        mixture: partners and shares.
+        mixup: partners and weights.
         sources: of the targets.
-        by_level: shares are of loudness, where items are waveforms (``augment.level_shares``).
+        by_level: weights are of loudness, where items are waveforms (``augment.level_weights``).
     """
-    own = len(mixture.share)
-    partner = torch.from_numpy(mixture.partner).to(batch.inputs.device)
-    share = torch.from_numpy(mixture.share).to(batch.inputs.device)
+    own = len(mixup.weight)
+    partner = torch.from_numpy(mixup.partner).to(batch.inputs.device)
+    weight = torch.from_numpy(mixup.weight).to(batch.inputs.device)
     first, second = batch.inputs[:own], batch.inputs[partner]
     if by_level and first.dim() == 2:
-        share_1, share_2 = level_shares(first, second, share)
-        inputs = share_1 * first + share_2 * second
+        own_level, partner_level = level_weights(first, second, weight)
+        inputs = own_level * first + partner_level * second
     else:
-        inputs = torch.lerp(second, first, share.view(-1, *[1] * (first.dim() - 1)))
+        inputs = torch.lerp(second, first, weight.view(-1, *[1] * (first.dim() - 1)))
     return Batch(
         inputs,
         batch.masks[:own],
         batch.equalisers[:own],
         batch.weights[:own],
         batch.clips[:own],
-        {source.name: source.mix(batch.targets[source.name], partner, share) for source in sources},
+        {source.name: source.mix(batch.targets[source.name], partner, weight) for source in sources},
     )
 
 

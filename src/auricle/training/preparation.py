@@ -15,7 +15,7 @@ from auricle.batches.cache import CacheReport, WaveformCache, default_cache_dir
 from auricle.batches.crops import ClipReader, frame_samples, scoring_hop_samples
 from auricle.batches.targets import ClipTask
 from auricle.data.balance import class_weights, group_weights, sampler_weights
-from auricle.data.formats.registry import read_manifest
+from auricle.data.formats.registry import read_source
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.soft_labels import attach_soft_labels, read_soft_labels
 from auricle.data.splits import Split, check_trainable, make_split, without_systems
@@ -134,7 +134,7 @@ def read_training_data(data: DataSource | str | Path, recipe: Recipe, progress: 
     folder = soft if soft is not None and soft.is_dir() else None
     if folder is not None and not open_store(folder).index.parts:
         return teacher_manifest(folder, source.path)
-    manifest = read_manifest(source.path, data_format=source.format, sample_rate=source.sample_rate, task=recipe.task)
+    manifest = read_source(source, task=recipe.task)
     if recipe.data.exclude_systems:
         manifest = without_systems(manifest, recipe.data.exclude_systems)
     if soft is not None and folder is None:
@@ -175,10 +175,6 @@ def _read_soft_label_dataset(manifest: Manifest, recipe: Recipe) -> SoftLabelDat
     labels = recipe.teacher.labels
     if labels is None or not Path(labels).is_dir():
         return None
-    if recipe.frontend.name == "waveform":
-        others = "crnn, mobilecrnn or efficientat"
-        text = f"network {recipe.model.name} learns from labels; for a folder of soft labels take {others}"
-        raise ConfigError("the recipe has settings that cannot be used", [text])
     if recipe.data.balance != "none":
         text = f"data.balance {recipe.data.balance} is for labelled clips alone; with a folder of soft labels use none"
         raise ConfigError("the recipe has settings that cannot be used", [text])

@@ -19,6 +19,7 @@ from auricle.batches.sampling import BatchPlan
 from auricle.errors import RunError
 from auricle.files import json_differences, sha256_file, write_json
 from auricle.nn.networks import build_network
+from auricle.recipe.network import said_nothing
 from auricle.training.checkpoint import State, last_good_state, save_checkpoint
 from auricle.training.preparation import Material
 
@@ -50,7 +51,14 @@ def fingerprint(material: Material, test_fold: str | None = None) -> dict[str, A
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return in what two fingerprints differ, a line each; what an earlier version did not note cannot differ."""
-    return [line.removeprefix("recipe.") for line in json_differences(before, _noted(before, now))]
+    return [line.removeprefix("recipe.") for line in json_differences(_meant(before, now), _noted(before, now))]
+
+
+def _meant(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return what was before, without keys of other networks that an earlier version noted at their defaults."""
+    recipe, options = before.get("recipe", {}), now.get("recipe", {}).get("model", {})
+    model = {k: v for k, v in recipe.get("model", {}).items() if k in options or not said_nothing(k, v)}
+    return {**before, "recipe": {**recipe, "model": model}} if "model" in recipe else before
 
 
 def _noted(before: Any, now: Any) -> Any:

@@ -19,6 +19,7 @@ from auricle.errors import RunError
 from auricle.evaluation.report import make_report
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
 from auricle.nn.networks import Network, build_network
+from auricle.output_folder import OutputFolder
 from auricle.progress import Progress
 from auricle.recipe.options import recipe_settings
 from auricle.recipe.requests import RecipeFileOptions, TrainRequest
@@ -27,7 +28,7 @@ from auricle.results import Interval, Report, RunResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.spec import LlrPart
 from auricle.timeline import FrameGrid
-from auricle.training.bundling import Trained, finish, score_held_out
+from auricle.training.bundling import Trained, clip_rows, clips_of, finish, score_held_out
 from auricle.training.card import model_card
 from auricle.training.checkpoint import State, last_good_state
 from auricle.training.dev_scores import DevRow, dev_figures, score_rows
@@ -39,6 +40,7 @@ from auricle.training.loop import Loop, final_weights
 from auricle.training.preparation import Material, prepare_run, rebuild_cache, training_set
 from auricle.training.resume import differences, fingerprint, fork_state, load_source
 from auricle.training.spoof_calibration import calibrate_inside, wants_calibration
+from auricle.training.summary import advice, class_rows
 
 RUN_FOLDER = "run"
 RECIPE_FILE = "recipe.yaml"
@@ -216,23 +218,18 @@ def fit(
 def acquire_output(run: Run, stack: ExitStack) -> None:
     """Take the output folder until ``stack`` is closed; raises ``RunError`` saying why not."""
     request, out, run_folder, init = run.request, run.out, run.folder, run.recipe.init
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file; --out takes a folder")
-    if request.overwrite and request.resume:
-        raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
+    OutputFolder(out).require_folder()
     if request.overwrite and init.given and Path(init.model).resolve() == out.resolve():
         raise RunError(f"--init and --out are both {out}, which --overwrite would empty first; choose another --out")
     if run.source is not None:
         _require_forkable(request, run.source)
     for folder in (out, run_folder, run_folder / CHECKPOINTS):
         sweep_orphans(folder)
-    ours = (out / SPEC_FILE).is_file() or (run_folder / RECIPE_FILE).is_file()
-    if not _is_fresh(out, run_folder):
-        if not (request.resume or request.overwrite):
-            hint = "--resume goes on with it, --overwrite replaces it" if ours else "choose another folder"
-            raise RunError(f"{out} is not empty; {hint}")
-        if not ours:
-            raise RunError(f"{out} holds other things than a model of auricle's; choose another folder")
+    begun = (out / SPEC_FILE).is_file() or (run_folder / RECIPE_FILE).is_file()
+    # What a run leaves that failed before it began is nothing to lose.
+    unimportant = frozenset() if OutputFolder(run_folder).names() else frozenset({RUN_FOLDER})
+    output = OutputFolder(out, "a model", unimportant=unimportant)
+    output.require_own(begun, resume=request.resume, overwrite=request.overwrite)
     run_folder.mkdir(parents=True, exist_ok=True)
     stack.enter_context(FolderLock(run_folder))
 
@@ -243,14 +240,6 @@ def _require_forkable(request: TrainRequest, source: Path) -> None:
         raise RunError("--fork goes on with the run of --out in a new folder: leave out --resume, --overwrite")
     if not (source / RUN_FOLDER / RECIPE_FILE).is_file():
         raise RunError(f"{source} holds no run; --fork takes the folder of a new one, --out that of the old one")
-
-
-def _is_fresh(out: Path, run_folder: Path) -> bool:
-    """Tell whether there is nothing to lose: no folder, or only what a run leaves that failed before it began."""
-    if not out.is_dir():
-        return True
-    things = [path for path in out.iterdir() if path != run_folder]
-    return not things and not (run_folder.is_dir() and any(path.name != "lock" for path in run_folder.iterdir()))
 
 
 def _empty(out: Path, run_folder: Path) -> None:
@@ -278,7 +267,9 @@ def stored_result(out: Path) -> RunResult:
     """Return the result of a run that is done, as it was noted in its folder."""
     stored = read_json(out / RUN_FOLDER / "result.json")
     test = None if stored["test"] is None else _stored_report(stored["test"])
-    return RunResult(str(out), int(stored["epochs"]), int(stored["steps"]), stored["dev"], test)
+    classes, warnings = stored.get("classes", ()), stored.get("warnings", ())  # absent before 0.2
+    epochs, steps = int(stored["epochs"]), int(stored["steps"])
+    return RunResult(str(out), epochs, steps, stored["dev"], test, classes=classes, warnings=warnings)
 
 
 def _stored_report(values: dict[str, Any]) -> Report:
@@ -322,14 +313,24 @@ def _conclude(run: Run, material: Material, split: Split, state: State, calibrat
     selected = len(split.dev) > 0
     trained = Trained(final_weights(state, selected=selected), material, material.recipe.seed)
     dev = best_figures(state)
-    bundle = finish(run.out, trained, split.train, split.dev, dev, calibration)
+    scores = clip_rows(trained.network(), material, clips_of(material, split.dev))
+    bundle = finish(run.out, trained, split.train, split.dev, dev, calibration, split.test, scores)
     report: Report | None = None
     if len(split.test):
         report = make_report([score_held_out(run.out, trained, split.test)], material.manifest.select(split.test))
         card = model_card(bundle.spec, material.manifest, dev, report)
         atomic_write(run.out / "README.md", card.encode())
     epochs = len(state.history)
-    result = RunResult(str(run.out), epochs, state.step, dev, report)
+    classes = class_rows(
+        material.manifest.labels,
+        material.targets[split.train],
+        material.targets[split.dev],
+        np.array(scores, np.float32),
+        material.recipe.task,
+        bundle.spec.thresholds,
+    )
+    warnings = advice(classes, len(split.dev)) if material.has_labels else []
+    result = RunResult(str(run.out), epochs, state.step, dev, report, classes=classes, warnings=warnings)
     write_json(run.folder / "result.json", result.to_dict())
     return result
 

@@ -74,7 +74,7 @@ def inspect_aiff(source: Source) -> Layout:
         frames,
         flags,
         exact_seek=True,
-        gain=gain or 1.0,
+        gain=1.0 if gain is None else gain,
         codec_note=f"AIFF-C with {comm.codec.decode('ascii', 'replace').strip()}",
         needs_codecs=comm.codec not in _READABLE,
     )
@@ -85,7 +85,7 @@ def _find_chunks(source: Source, form_stop: int) -> tuple[_Comm, Extent]:
     data: tuple[int, int | None] | None = None
     for chunk in IFF.walk(source, _FIRST_CHUNK):
         left = source.size - chunk.start
-        if chunk.name == b"COMM" and chunk.size >= 18:
+        if chunk.name == b"COMM" and 18 <= chunk.size <= left:
             comm = _parse_comm(source.read_at(chunk.start, min(chunk.size, _MAX_COMM_BYTES)))
         elif chunk.name == b"SSND":
             skip = int.from_bytes(source.read_at(chunk.start, 4), "big")

@@ -66,7 +66,7 @@ def inspect_caf(source: Source) -> Layout:
         length // unit if unit else valid_frames,
         flags,
         exact_seek=bool(unit),
-        gain=gain or 1.0,
+        gain=1.0 if gain is None else gain,
         codec_note=f"CAF with {desc.codec.decode('ascii', 'replace').strip()}",
         needs_codecs=desc.codec not in _READABLE,
     )

@@ -127,12 +127,12 @@ class Family:
         return min((at for at in places if self._fits(source, at)), default=source.size)
 
     def _fits(self, source: Source, offset: int) -> bool:
-        """Tell whether chunks from ``offset`` on end where the file does."""
+        """Tell whether chunks from ``offset`` on end where the file does, a last pad byte more or less."""
         last = None
         for last in self.walk(source, offset):
             if last.size < 0:
                 return False
-        return last is not None and last.stop <= source.size <= last.stop + self.align - 1
+        return last is not None and abs(source.size - last.stop) < max(2, self.align)
 
 
 def _all(block: bytes, name: bytes) -> Iterator[int]:

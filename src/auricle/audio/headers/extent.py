@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from auricle.audio.headers.chunks import Family
+from auricle.audio.headers.tags import leading_tag_bytes
 from auricle.audio.source import Source
 from auricle.results import Flag
 
@@ -46,10 +47,10 @@ def true_length(source: Source, family: Family, extent: Extent) -> tuple[int, tu
     if declared is None:
         return _to_the_end(source, family, start), (Flag("stream_header"),)
     if declared > found:
-        unit = extent.unit or 1
+        unit = max(1, extent.unit)
         counts: dict[str, float | int | str] = {"declared": declared // unit, "found": found // unit}
         return found, (Flag("truncated", counts if extent.unit else {**counts, "unit": "bytes"}),)
-    if found - declared < max(family.align, extent.unit or 2):  # padding; less than a sample is no sound
+    if found - declared < max(family.align, extent.unit if extent.unit else 2):  # less than a sample is no sound
         return declared, ()
     if extent.wraps and found - declared >= _WRAP:
         return _conflict(declared, declared + (found - declared) // _WRAP * _WRAP)
@@ -63,6 +64,8 @@ def _explain_excess(source: Source, family: Family, extent: Extent, declared: in
     trailing = (Flag("trailing_data", {"bytes": source.size - padded}),)
     if any(_is_file(source.read_at(at, 16)) for at in {stop, padded}):
         return declared, trailing
+    if any(leading_tag_bytes(source.read_at(at, 32)) for at in (stop, padded)):  # a tag that its writer counted in
+        return declared, ()
     after = family.behind(source, stop)
     if family.is_tail(source, after):
         more_audio = any(chunk.name in {b"data", b"SSND", b"BODY"} for chunk in family.walk(source, after))

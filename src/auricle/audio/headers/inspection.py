@@ -20,6 +20,7 @@ from auricle.audio.headers.mp4 import inspect_mp4
 from auricle.audio.headers.mpeg import inspect_mp3
 from auricle.audio.headers.nist import inspect_nist
 from auricle.audio.headers.ogg import inspect_ogg
+from auricle.audio.headers.rare import inspect_rare
 from auricle.audio.headers.riff import inspect_wav
 from auricle.audio.headers.sniff import Kind
 from auricle.audio.headers.voc import inspect_voc
@@ -53,4 +54,5 @@ _INSPECTORS: dict[str, Callable[[Source, Kind], Layout]] = {
     "avi": inspect_avi,
     "ac3": inspect_ac3,
     "matroska": inspect_matroska,
+    **dict.fromkeys(("avr", "wve", "sds", "mat5"), inspect_rare),
 }

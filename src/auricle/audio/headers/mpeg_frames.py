@@ -8,9 +8,11 @@ two of them is a tag, junk, or damage.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 
+from auricle.audio.headers.tags import leading_tag_bytes
 from auricle.audio.source import Source
 
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
@@ -37,6 +39,9 @@ _HEAD_BYTES = 4
 _LOOK_BYTES = 2_048
 _READ_BYTES = 1 << 20
 _FEWEST_OF_ANOTHER = 4
+_TAG_HEAD_BYTES = 32
+#: To look for a frame takes time: junk, tags not counted, beyond this much ends a file.
+_MAX_JUNK_BYTES = 4 << 20
 
 
 def is_mpeg_frame(head: bytes) -> bool:
@@ -90,16 +95,22 @@ def find_frame(data: bytes, start: int = 0, *, at_end: bool = True) -> int:
         start: where to begin.
         at_end: ``data`` reaches to the end of the file.
     """
-    at = data.find(b"\xff", start)
-    while at >= 0:
+    for found in _headers().finditer(data, start):
+        at = found.start()
         head = data[at : at + _HEAD_BYTES]
         length = frame_bytes(head)
-        if length:
-            after = data[at + length : at + length + _HEAD_BYTES]
-            if (frame_bytes(after) and stream_key(after) == stream_key(head)) or (at_end and at + length == len(data)):
-                return at
-        at = data.find(b"\xff", at + 1)
+        after = data[at + length : at + length + _HEAD_BYTES]
+        if (frame_bytes(after) and stream_key(after) == stream_key(head)) or (at_end and at + length == len(data)):
+            return at
     return -1
+
+
+@cache
+def _headers() -> re.Pattern[bytes]:
+    """Return what finds the headers of frames that say their length; they may begin within one another."""
+    seconds = bytes(byte for byte in range(0xE0, 0x100) if any(_length(byte, third) for third in range(256)))
+    thirds = bytes(byte for byte in range(256) if _length(0xFB, byte))
+    return re.compile(b"\xff(?=[" + re.escape(seconds) + b"][" + re.escape(thirds) + b"].)", re.DOTALL)
 
 
 @dataclass
@@ -122,20 +133,26 @@ class Run:
 
 
 def runs(source: Source, start: int) -> list[Run]:
-    """Return the runs of frames from ``start`` on. Few frames of another stream are junk that looks like them."""
+    """Return the runs of frames from ``start`` on, up to where too much junk is.
+
+    Few frames of another stream are junk that looks like them.
+    """
     found: list[Run] = []
-    position = start
-    while position < source.size:
+    position, junk = start, 0
+    while position < source.size and junk <= _MAX_JUNK_BYTES:
         data = source.read_at(position, _READ_BYTES)
         at_end = position + len(data) >= source.size
         reach = len(data) if at_end else len(data) - _LOOK_BYTES
         at = 0
         while at < reach:
             at = _follow(found, data, position, at, reach)
+            at += leading_tag_bytes(data[at : at + _TAG_HEAD_BYTES])
             following = find_frame(data, at, at_end=at_end) if at < reach else -1
             if not 0 <= following < reach:
+                junk += max(0, reach - at)
                 at = max(at, reach)
                 break
+            junk += following - at
             found.append(Run(position + following, position + following, stream_key(data[following : following + 4])))
             at = following
         position += at

@@ -19,7 +19,7 @@ __all__ = ["SNIFF_BYTES", "Kind", "Reader", "is_mpeg_frame", "mismatched_extensi
 
 SNIFF_BYTES = 4096
 #: Zeros, and for MP3 anything, that may stand before the first byte of a recording.
-_MAX_JUNK_BYTES = 1 << 18
+_MAX_JUNK_BYTES = 1 << 20
 #: Junk looks like one frame of MP3 now and then, never like so many in turn.
 _FRAMES_BEHIND_JUNK = 4
 
@@ -60,6 +60,10 @@ _MAGIC: tuple[tuple[int, bytes, str, str, Reader], ...] = (
     (0, b"OggS", "ogg", "an Ogg file", "sndfile"),
     (0, b"Creative Voice File", "voc", "a VOC file", "sndfile"),
     (0, b"NIST_1A", "nist", "a NIST SPHERE file", "sndfile"),
+    (0, b"2BIT", "avr", "an AVR file", "sndfile"),
+    (0, b"ALawSoundFile**", "wve", "a WVE file", "sndfile"),
+    (0, b"\xf0\x7e", "sds", "a MIDI sample dump", "sndfile"),
+    (0, b"MATLAB 5.0 MAT-file", "mat5", "a MATLAB 5 file", "sndfile"),
     (4, b"ftypM4P ", "m4p", "an encrypted iTunes file", "none"),
     (4, b"ftyp", "mp4", "an MP4, M4A or MOV file", "codecs"),
     (4, b"moov", "mp4", "a MOV file", "codecs"),

@@ -40,25 +40,33 @@ def inspect_voc(source: Source) -> Layout:
     form: _Format | None = None
     pieces: list[range | bytes] = []
     lost = 0
+    stated: _Format | None = None
     for kind, begin, stop in _blocks(source):
         lost += max(0, stop - source.size)
         start, here = begin, min(stop, source.size)
         if kind in {_SOUND, _NEW_SOUND, _EXTENDED}:
-            found, skip = _format(source.read_at(start, 12), kind, form)
+            found, skip = _format(source.read_at(start, 12), kind, stated)
             if pieces and form is not None and found != form:
                 raise InputError("rate_change", "sample rate or channels change inside the VOC file; split it")
             form, start = found, start + skip
+            stated = form if kind == _EXTENDED else None
         elif kind == _SILENCE and form is not None:
             count = int.from_bytes(source.read_at(start, 2), "little") + 1
             pieces.append((b"\x80" if form.bits == 8 else b"\0\0") * form.channels * count)
         if kind in {_SOUND, _NEW_SOUND, _MORE} and here > start:
-            pieces.append(range(start, here))
+            pieces.append(range(start, here - _end_mark(source, form, stop)))
     if form is None:
         raise InputError("bad_header", "a VOC file without a block of sound; get the file again")
     size = sum(map(len, pieces))
     if not size:
         raise InputError("no_audio", "a VOC header, and no audio behind it")
     return _layout(form, pieces, size, lost)
+
+
+def _end_mark(source: Source, form: _Format | None, stop: int) -> int:
+    """Return 1 if a block's last byte is the end mark, which libsndfile counts in: it is 0, and no block follows."""
+    is_narrow = form is not None and form.bits == 8
+    return int(is_narrow and stop == source.size and source.read_at(stop - 1, 1) == b"\0")
 
 
 def _layout(form: _Format, pieces: list[range | bytes], size: int, lost: int) -> Layout:
@@ -88,8 +96,8 @@ def _blocks(source: Source) -> Iterator[tuple[int, int, int]]:
         offset = stop
 
 
-def _format(head: bytes, kind: int, before: _Format | None) -> tuple[_Format, int]:
-    """Return the format that a block states, and how many bytes that takes."""
+def _format(head: bytes, kind: int, stated: _Format | None) -> tuple[_Format, int]:
+    """Return the format that a block states, or the one before it has ``stated``, and how many bytes that takes."""
     if len(head) < {_SOUND: 2, _EXTENDED: 4, _NEW_SOUND: 12}[kind]:
         raise InputError("bad_header", "a VOC file cut in the header of its sound; get the file again")
     if kind == _NEW_SOUND:
@@ -98,8 +106,8 @@ def _format(head: bytes, kind: int, before: _Format | None) -> tuple[_Format, in
     elif kind == _EXTENDED:
         divisor, codec, mode = struct.unpack("<HBB", head[:4])
         form, skip = _Format(round(256e6 / (mode + 1) / (65_536 - divisor)), mode + 1, codec, 8), 4
-    elif before is not None and before.bits == 8 and before.codec == head[1]:
-        form, skip = before, 2  # the block before this one has stated the format
+    elif stated is not None:
+        form, skip = stated, 2
     else:
         form, skip = _Format(round(1e6 / (256 - head[0])), 1, head[1], 8), 2
     if (

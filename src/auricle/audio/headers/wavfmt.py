@@ -115,7 +115,7 @@ def sample_gain(source: Source, fmt: Fmt, start: int, length: int) -> tuple[floa
     gain = justification_gain(source, start, start + length, fmt.width, fmt.valid_bits, fmt.order)
     if gain is None and not conflicts:
         conflicts = (Flag("header_conflict", {"valid_bits": fmt.valid_bits, "bits": 8 * fmt.width}),)
-    return gain or 1.0, conflicts
+    return 1.0 if gain is None else gain, conflicts
 
 
 def _conflicts(fmt: Fmt) -> tuple[Flag, ...]:

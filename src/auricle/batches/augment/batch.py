@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random changes to a whole batch of waveforms at once, drawn apart from applied.
 
-For networks that hear the waveform: what a channel does to speech (RawBoost, Tak et al. 2022: filters with distortion,
+For networks on waveforms: what a channel does to speech (RawBoost, Tak et al. 2022: filters with distortion,
 impulses that follow the signal, stationary noise), and how loud it is. Each crop's draw is a function of (seed, epoch,
 clip); no step loops over the crops.
 """
@@ -9,7 +9,8 @@ clip); no step loops over the crops.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -17,13 +18,14 @@ import numpy.typing as npt
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
+from auricle.batches.augment.augmentation import CutRule, Draw, IntArray, Placement
 from auricle.batches.augment.crop import NOISE_BANK_SAMPLES, NOISE_COLOURS, noise_bank
 from auricle.batches.augment.hashed_random import uniforms
-from auricle.recipe.schema import AugmentSection
+from auricle.recipe.schema import AugmentSection, Recipe
 from auricle.results import FloatArray
+from auricle.timeline import pad_window
 
 Array = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: Stop bands of a random channel, as in RawBoost.
 NOTCHES = 5
@@ -50,7 +52,7 @@ class WavePlan:
         start: where each crop begins, as a share in [0, 1) of what may be skipped, shape ``(crop,)``.
         shift: share in [0, 1) of the crop that is rolled from its end to its start.
         speed: playback speed; 1 leaves the crop alone.
-        variant: which copy of the recording is heard, a share in [0, 1) of those there are.
+        variant: which copy of the recording is taken, a share in [0, 1) of those there are.
         gain: factor, shape ``(crop,)``.
         notches: centre, width (as shares of half the sample rate) and depth of each stop band, shape
             ``(crop, notch, 3)``; a depth of 0 is none.
@@ -115,6 +117,41 @@ def draw_waves(spec: AugmentSection, seed: int, epochs: IntArray, clips: IntArra
         offset=(u[:, 11] * NOISE_BANK_SAMPLES).astype(np.int64),
         masks=masks,
     )
+
+
+class WaveAugmentation:
+    """Changes to whole batches of waveforms.
+
+    Args:
+        recipe: seed and ranges.
+        rule: how crops are cut: recordings are filled up to what the fastest crop needs.
+    """
+
+    def __init__(self, recipe: Recipe, rule: CutRule) -> None:
+        self.recipe = recipe
+        fastest = recipe.augment.speed[1]
+        self.needed = rule.length if fastest == 1.0 else int(rule.length * fastest) + 2
+        self.rule = replace(rule, filled=self.needed)
+        self.shape = (self.needed,)
+
+    def draw(self, epochs: IntArray, clips: IntArray) -> Draw:
+        """Draw what happens to the crops of a batch, and which copies of the recordings they are of."""
+        recipe = self.recipe
+        plan = draw_waves(recipe.augment, recipe.seed, epochs, clips, recipe.data.clip_s * 1000)
+        places = [Placement(*map(float, place)) for place in zip(plan.start, plan.shift, plan.speed, strict=True)]
+        return Draw(places, plan.variant.tolist(), plan.masks, np.zeros((len(clips), 0), np.float32), plan)
+
+    def cut(self, recording: FloatArray, place: Placement) -> FloatArray:
+        """Return what the fastest crop needs from a place on, ``(needed,)``."""
+        short = len(recording) < self.needed
+        whole = pad_window(recording, self.needed, self.rule.pad) if short else recording
+        first = int(place.start * (len(whole) - self.needed + 1))
+        return whole[first : first + self.needed]
+
+    def apply(self, parts: FloatArray, places: Sequence[Placement], changes: WavePlan) -> FloatArray:
+        """Change all crops at once."""
+        shift = np.array([place.shift for place in places])
+        return apply_waves(parts, replace(changes, shift=shift), self.rule.length)
 
 
 def apply_waves(waves: FloatArray, plan: WavePlan, length: int) -> FloatArray:

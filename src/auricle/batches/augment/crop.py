@@ -9,17 +9,21 @@ pass each); masks run on the whole batch, on the device, after the front end.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from auricle.audio.resample import change_speed
-from auricle.recipe.schema import AugmentSection
+from auricle.batches.augment.augmentation import CutRule, Draw, IntArray, Placement
+from auricle.batches.sampling import CROP, generator
+from auricle.nn.frontends.logmel import LOG_FLOOR
+from auricle.recipe.schema import AugmentSection, Recipe
 from auricle.results import FloatArray
+from auricle.timeline import pad_window
 
 NOISE_BANK_SAMPLES = 1 << 19
 #: Exponents of the noise spectra's fall over frequency: white, pink, brown.
@@ -35,18 +39,14 @@ class Plan:
     """One crop's augmentation; every field says exactly what will be done.
 
     Attributes:
-        start: where the crop begins, as a share in [0, 1) of what may be skipped.
-        shift: share in [0, 1) of the clip that is rolled from its end to its start.
-        speed: playback speed; 1 leaves the crop alone.
+        place: where it lies.
         gain: factor.
         noise: (colour, offset into the noise bank, ratio of noise to signal amplitude), or None.
         masks: ``(2, mask, 2)``, for time and frequency the (start, width) as shares of the axis.
         equaliser: ``(point,)``, frequency response in dB; no points leave the crop alone.
     """
 
-    start: float
-    shift: float
-    speed: float
+    place: Placement
     gain: float
     noise: tuple[int, int, float] | None
     masks: FloatArray
@@ -82,9 +82,7 @@ def draw_plan(spec: AugmentSection, rng: np.random.Generator, clip_ms: float, n_
     width = masks[:, :, 1] * np.minimum(widest, 1)
     position = masks[:, :, 0] * (1 - width)
     return Plan(
-        start=start,
-        shift=shift if spec.shift else 0.0,
-        speed=float(np.exp(low + speed * (high - low))),
+        place=Placement(start, shift if spec.shift else 0.0, float(np.exp(low + speed * (high - low)))),
         gain=float(10 ** (spec.gain_db * (2 * gain - 1) / 20)),
         noise=noise,
         masks=np.stack([position, width], axis=-1).astype(np.float32),
@@ -102,19 +100,19 @@ def noise_bank(colour: int) -> FloatArray:
     return np.asarray(noise / np.sqrt(np.mean(noise**2)), dtype=np.float32)
 
 
-def take_crop(samples: FloatArray, length: int, plan: Plan) -> FloatArray:
-    """Return the crop of a recording that ``plan`` asks for, before padding: at most ``length`` samples."""
-    needed = length if plan.speed == 1.0 else int(length * plan.speed) + 2
-    start = int(plan.start * max(0, len(samples) - needed + 1))
+def take_crop(samples: FloatArray, length: int, place: Placement) -> FloatArray:
+    """Return the crop of a recording at a place, before padding: at most ``length`` samples."""
+    needed = length if place.speed == 1.0 else int(length * place.speed) + 2
+    start = int(place.start * max(0, len(samples) - needed + 1))
     crop = samples[start : start + needed]
-    if plan.speed != 1.0 and len(crop) > 1:
-        return change_speed(crop, plan.speed, length)
+    if place.speed != 1.0 and len(crop) > 1:
+        return change_speed(crop, place.speed, length)
     return np.asarray(crop[:length], dtype=np.float32)
 
 
-def augment_waveform(clip: FloatArray, plan: Plan) -> FloatArray:
+def augment_waveform(clip: FloatArray, shift: float, plan: Plan) -> FloatArray:
     """Roll, scale and add noise to a padded clip, shape ``(time,)``; returns a new array."""
-    roll = int(plan.shift * len(clip))
+    roll = int(shift * len(clip))
     out = np.concatenate([clip[len(clip) - roll :], clip[: len(clip) - roll]]) if roll else clip.copy()
     out *= plan.gain
     if plan.noise is not None:
@@ -124,6 +122,70 @@ def augment_waveform(clip: FloatArray, plan: Plan) -> FloatArray:
         index = offset % max(1, len(bank) - len(out))
         out += np.resize(bank[index : index + len(out)], len(out)) * np.float32(level)
     return out
+
+
+def pad_features(values: FloatArray, length: int, rule: str) -> FloatArray:
+    """Fill a log-mel ``(mel, frame)`` up to ``length`` frames, as padding its waveform would."""
+    missing = length - values.shape[1]
+    if missing <= 0:
+        return values[:, :length]
+    if rule == "repeat":
+        return np.asarray(np.take(values, np.arange(length) % values.shape[1], axis=1), dtype=np.float32)
+    return np.pad(values, ((0, 0), (0, missing)), constant_values=float(np.log(LOG_FLOOR)))
+
+
+class CropAugmentation:
+    """Changes to waveforms, one after the other; each has a random generator of its own.
+
+    Args:
+        recipe: seed and ranges.
+        rule: how crops are cut.
+    """
+
+    def __init__(self, recipe: Recipe, rule: CutRule) -> None:
+        self.recipe, self.rule = recipe, rule
+        self.shape: tuple[int, ...] = (rule.length,)
+
+    def plan(self, epoch: int, clip: int) -> Plan:
+        """Return what happens to one crop."""
+        recipe = self.recipe
+        rng = generator(recipe.seed, CROP, epoch, clip)
+        return draw_plan(recipe.augment, rng, recipe.data.clip_s * 1000, recipe.frontend.n_mels)
+
+    def draw(self, epochs: IntArray, clips: IntArray) -> Draw:
+        """Draw what happens to the crops of a batch, which are all of the recordings as they are."""
+        plans = [self.plan(int(epoch), int(clip)) for epoch, clip in zip(epochs, clips, strict=True)]
+        masks, equalisers = (np.stack([getattr(plan, name) for plan in plans]) for name in ("masks", "equaliser"))
+        return Draw([plan.place for plan in plans], [0.0] * len(plans), masks, equalisers, plans)
+
+    def cut(self, recording: FloatArray, place: Placement) -> FloatArray:
+        """Return a crop at its speed, padded."""
+        return pad_window(take_crop(recording, self.rule.length, place), self.rule.length, self.rule.pad)
+
+    def apply(self, parts: FloatArray, places: Sequence[Placement], changes: Sequence[Plan]) -> FloatArray:
+        """Roll, scale and add noise."""
+        for part, place, plan in zip(parts, places, changes, strict=True):
+            part[:] = augment_waveform(part, place.shift, plan)
+        return parts
+
+
+class LogmelAugmentation(CropAugmentation):
+    """Changes to log-mels ``(mel, frame)``; speed and noise are changes to waveforms and do not apply."""
+
+    def __init__(self, recipe: Recipe, rule: CutRule) -> None:
+        super().__init__(recipe, rule)
+        self.shape = (recipe.frontend.n_mels, rule.length)
+
+    def cut(self, recording: FloatArray, place: Placement) -> FloatArray:
+        """Return a crop, padded."""
+        start = int(place.start * max(0, recording.shape[1] - self.rule.length + 1))
+        return pad_features(recording[:, start : start + self.rule.length], self.rule.length, self.rule.pad)
+
+    def apply(self, parts: FloatArray, places: Sequence[Placement], changes: Sequence[Plan]) -> FloatArray:
+        """Roll and scale: a factor of the waveform is a summand here."""
+        for part, place, plan in zip(parts, places, changes, strict=True):
+            part[:] = np.roll(part, int(place.shift * self.rule.length), axis=1) + 2 * np.log(plan.gain)
+        return parts
 
 
 def equalise(features: Tensor, responses: Tensor) -> Tensor:
@@ -166,23 +228,23 @@ def _spans(masks: Tensor, size: int) -> Tensor:
     return ((place >= start) & (place < end)).any(dim=1)
 
 
-def level_shares(own: Tensor, partner: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the factors by which two crops are added so that ``share`` is that of their loudness.
+def level_weights(own: Tensor, partner: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the factors by which two crops are added so that ``weight`` is that of their loudness.
 
     Between-class learning (Tokozume et al. 2018): factors ``p`` and ``1 - p`` with ``p g1 : (1 - p) g2`` as
-    ``share : 1 - share``, divided by their norm, so that mixes are as loud as what they are made of. The loudness ``g``
-    is that of the loudest part, because a bark of a fifth of a second is no quieter for the silence around it.
+    ``weight : 1 - weight``, divided by their norm, so that mixes are as loud as what they are made of. The loudness
+    ``g`` is that of the loudest part, because a bark of a fifth of a second is no quieter for the silence around it.
 
     Args:
         own: waveforms ``(batch, sample)``.
         partner: of the same shape.
-        share: ``(batch,)`` in [0, 1].
+        weight: ``(batch,)`` in [0, 1].
 
     Returns:
         Factors of ``own`` and of ``partner``, each ``(batch, 1)``.
     """
     loud, other = _loudness(own), _loudness(partner)
-    first, second = share * other, (1 - share) * loud
+    first, second = weight * other, (1 - weight) * loud
     norm = torch.sqrt(first**2 + second**2)
     return (first / norm)[:, None], (second / norm)[:, None]
 
@@ -192,17 +254,3 @@ def _loudness(crops: Tensor) -> Tensor:
     size = max(1, crops.shape[1] // LOUDNESS_PARTS)
     power = nn.functional.avg_pool1d(crops.square()[:, None], size, ceil_mode=True)
     return power.amax(dim=(1, 2)).clamp_min(1e-10).sqrt()
-
-
-def mixing(alpha: float, batch: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Draw mixup (Zhang et al. 2018): each item's partner and its own share, at least one half.
-
-    Returns:
-        partner: ``(batch,)`` indices; share: ``(batch,)`` in [0.5, 1]. Where ``alpha`` is 0, each item is its own
-        partner.
-    """
-    if alpha == 0:
-        return np.arange(batch), np.ones(batch, dtype=np.float32)
-    partner = rng.permutation(batch)
-    share = rng.beta(alpha, alpha, size=batch)
-    return partner, np.maximum(share, 1 - share).astype(np.float32)

@@ -20,6 +20,7 @@ from auricle.data.fetch.catalogue import SOURCES, Source
 from auricle.data.fetch.download import download
 from auricle.errors import DataError, RunError, UsageError
 from auricle.files import FolderLock, read_json, write_json
+from auricle.output_folder import OutputFolder
 
 RECORD = "fetched.json"
 WORK = ".fetch"
@@ -37,7 +38,7 @@ class FetchReport:
         path: what ``auricle train`` is to be given.
         sha256: of the archive.
         verified: whether a published checksum was met; else the checksum is only recorded.
-        left_out: links and devices in the archive that were not unpacked.
+        left_out: links and devices in the archive that were not unpacked, and files called like auricle's own.
     """
 
     name: str
@@ -96,7 +97,7 @@ def fetch(
         raise UsageError(f"--from {archive}: no such file")
     _check_folder(name, out)
     if (out / RECORD).is_file():
-        return FetchReport(**read_json(out / RECORD)["report"])
+        return _finished(out)
     work = out / WORK
     with FolderLock(work):
         address = source.url if url is None else url
@@ -111,7 +112,7 @@ def fetch(
         unpacked = work / "unpacked"
         shutil.rmtree(unpacked, ignore_errors=True)
         left_out = unpack(archive, unpacked, lambda done, total: progress("unpack", done, total))
-        _move_up(unpacked, out)
+        left_out += _move_up(unpacked, out)
         path = source.prepare(out)
         report = FetchReport(name, str(path), digest, source.sha256 is not None, left_out)
         when = datetime.now(UTC).isoformat(timespec="seconds")
@@ -124,14 +125,25 @@ def fetch(
 def _check_folder(name: str, out: Path) -> None:
     """Refuse a folder that holds other things than this data set."""
     if (out / RECORD).is_file():
-        found = read_json(out / RECORD)["report"]["name"]
+        found = _finished(out).name
         if found != name:
             raise RunError(f"{out} holds the data set {found}; choose another folder")
         return
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file; --out takes a folder")
-    if out.is_dir() and not (out / WORK).is_dir() and any(out.iterdir()):
-        raise RunError(f"{out} is not empty; choose a new folder")
+    if not (out / WORK).is_dir():
+        OutputFolder(out).require_new()
+
+
+def _finished(out: Path) -> FetchReport:
+    """Return what the record of an earlier fetch says; raises ``RunError`` for one that is none."""
+    try:
+        report = FetchReport(**read_json(out / RECORD)["report"])
+        kinds = {"name": str, "path": str, "sha256": str, "verified": bool, "left_out": int}
+        wrong = [name for name, kind in kinds.items() if type(getattr(report, name)) is not kind]
+    except (UsageError, TypeError, LookupError, OSError):
+        wrong = [RECORD]
+    if wrong:
+        raise RunError(f"{out / RECORD} is damaged ({wrong[0]}); fetch the data set into another folder")
+    return report
 
 
 def _checked(source: Source, archive: Path, progress: Progress) -> str:
@@ -155,13 +167,20 @@ def _checked(source: Source, archive: Path, progress: Progress) -> str:
     return found
 
 
-def _move_up(unpacked: Path, out: Path) -> None:
-    """Move what was unpacked into ``out``, without the one folder around it that many archives have."""
+def _move_up(unpacked: Path, out: Path) -> int:
+    """Move what was unpacked into ``out``, without the one folder around it that many archives have.
+
+    What is called like a record of ours stays behind: it would be believed. Returns how many there were.
+    """
     inside = list(unpacked.iterdir())
     if len(inside) == 1 and inside[0].is_dir():
         inside = list(inside[0].iterdir())
+    ours = [path for path in inside if path.name.casefold() in (RECORD, WORK)]
     for path in inside:
+        if path in ours:
+            continue
         target = out / path.name
         if target.is_dir() and not target.is_symlink():  # of a fetch that was interrupted while it moved
             shutil.rmtree(target)
         path.replace(target)
+    return len(ours)

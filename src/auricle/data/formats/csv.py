@@ -16,12 +16,12 @@ from auricle.data.arrays import array_spec
 from auricle.data.formats.draft import Draft, ReadOptions
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, search_roots
-from auricle.data.problems import Problems, shorten
-from auricle.data.tables import TABLE_SUFFIXES, Table, missing_column, read_columns, read_table
+from auricle.data.problems import Problems
+from auricle.data.tables import PATH_COLUMNS, TABLE_SUFFIXES, Table, pick_column, read_columns, read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
+from auricle.registry import shorten
 
-PATH_COLUMNS = ("path", "filename")
 LABEL_COLUMNS = ("label", "category")
 #: The first of these that a table has is its group.
 GROUP_COLUMNS = ("group", "src_file", "freesound_id", "speaker")
@@ -74,17 +74,6 @@ def _find_table(path: Path, options: ReadOptions) -> Path:
         names = shorten((str(t.relative_to(path)) for t in fitting), 5)
         raise DataError(f"{path} holds {len(fitting)} tables", [f"{names}: name the one that is meant"])
     raise DataError(f"{path} holds no table", ["expected one .csv or .tsv with the columns path and label"])
-
-
-def pick_column(columns: Sequence[str], names: Sequence[str], problems: Problems) -> str | None:
-    """Return which of the alternative ``names`` a table has; none, or more than one, is a problem."""
-    present = [name for name in names if name in columns]
-    if len(present) > 1:
-        problems.add("columns", f"the columns {' and '.join(map(repr, present))} say the same; remove or rename one")
-    elif not present:
-        others = "".join(f" (or {name!r})" for name in names[1:])
-        problems.add("columns", missing_column(names[0], columns).replace("; found", f"{others}; found", 1))
-    return present[0] if present else None
 
 
 def parse_seconds(place: str, name: str, cell: str, problems: Problems) -> float | None:
@@ -151,5 +140,9 @@ def read_csv_form(path: Path, options: ReadOptions) -> Manifest:
         draft.notes.append(SEGMENTS_NOTE)
     holds_arrays = any(clip.is_array for clip in draft.clips)
     draft.flag_unlisted(AUDIO_EXTENSIONS | ({ARRAY_SUFFIX} if holds_arrays else frozenset()))
-    arrays = array_spec(table.path.parent, options, draft.problems) if holds_arrays else None
+    arrays = None
+    if holds_arrays:
+        arrays = array_spec(
+            table.path.parent, draft.problems, sample_rate=options.sample_rate, frontend=options.frontend
+        )
     return draft.finish(arrays=arrays)

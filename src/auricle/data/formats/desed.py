@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auricle.data.arrays import array_spec
-from auricle.data.formats.csv import LABEL_COLUMNS, PATH_COLUMNS, columns_of, parse_seconds, pick_column
+from auricle.data.formats.csv import LABEL_COLUMNS, columns_of, parse_seconds
 from auricle.data.formats.draft import Draft, ReadOptions
 from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import LABEL_SEPARATOR, SPLIT_ALIASES
 from auricle.data.manifest import Manifest
 from auricle.data.paths import ARRAY_SUFFIX, Found, search_roots
-from auricle.data.tables import TABLE_SUFFIXES, Table, missing_column, read_table
+from auricle.data.tables import PATH_COLUMNS, TABLE_SUFFIXES, Table, missing_column, pick_column, read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
 from auricle.results import Event
@@ -234,5 +234,9 @@ def read_desed_form(path: Path, options: ReadOptions) -> Manifest:
     add_records(draft, reading.records.values())
     holds_arrays = any(clip.is_array for clip in draft.clips)
     draft.flag_unlisted(AUDIO_EXTENSIONS | ({ARRAY_SUFFIX} if holds_arrays else frozenset()))
-    arrays = array_spec(tables[0][0].parent, options, draft.problems) if holds_arrays else None
+    arrays = None
+    if holds_arrays:
+        arrays = array_spec(
+            tables[0][0].parent, draft.problems, sample_rate=options.sample_rate, frontend=options.frontend
+        )
     return draft.finish(task="multi", arrays=arrays)

@@ -14,8 +14,8 @@ from typing import Any
 from auricle.data.labels import SPLIT_ALIASES, Task, look_alikes, parse_labels, separate_negatives, task_of
 from auricle.data.manifest import ArraySpec, Clip, Manifest
 from auricle.data.paths import Found, resolve_listed, unlisted
-from auricle.data.problems import Problems, shorten
-from auricle.registry import nearest
+from auricle.data.problems import Problems
+from auricle.registry import nearest, shorten
 from auricle.results import Flag
 
 #: Share of listed files that may be absent before the data set is refused.

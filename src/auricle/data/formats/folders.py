@@ -11,9 +11,9 @@ from auricle.data.formats.draft import Draft, ReadOptions
 from auricle.data.labels import SPLIT_ALIASES, is_negative
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import Found, regular_size, suffixes_seen
-from auricle.data.problems import shorten
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
+from auricle.registry import shorten
 from auricle.results import Flag
 
 

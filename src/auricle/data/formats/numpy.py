@@ -11,17 +11,17 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from auricle.data.arrays import CONVERT_PT, FEATURES_FILE, array_spec, read_features_file
-from auricle.data.formats.csv import LABEL_COLUMNS, PATH_COLUMNS, columns_of, tables_in
+from auricle.data.formats.csv import LABEL_COLUMNS, columns_of, tables_in
 from auricle.data.formats.draft import Draft, ReadOptions
 from auricle.data.labels import Task
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, Found, regular_size, search_roots
-from auricle.data.problems import Problems, shorten
+from auricle.data.problems import Problems
 from auricle.data.soft_labels import SoftLabels, read_soft_labels
-from auricle.data.tables import TABLE_SUFFIXES
+from auricle.data.tables import PATH_COLUMNS, TABLE_SUFFIXES
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
-from auricle.registry import nearest
+from auricle.registry import nearest, shorten
 from auricle.results import FloatArray
 
 PICKLE_SUFFIXES = frozenset({".pt", ".pth"})
@@ -151,6 +151,6 @@ def read_numpy_form(path: Path, options: ReadOptions) -> Manifest:
         if found is not None:
             _read_row(draft, soft, row, labels, values[row], found)
     _refuse_pickles(draft)
-    arrays = array_spec(folder, options, draft.problems)
+    arrays = array_spec(folder, draft.problems, sample_rate=options.sample_rate, frontend=options.frontend)
     draft.flag_unlisted(frozenset({ARRAY_SUFFIX}))
     return replace(draft.finish(task=soft.task, labels=labels, arrays=arrays), root=path)

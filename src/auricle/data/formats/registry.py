@@ -18,6 +18,7 @@ from auricle.data.formats.numpy import looks_like_numpy, read_numpy_form
 from auricle.data.manifest import Manifest
 from auricle.data.paths import suffixes_seen
 from auricle.errors import DataError, UsageError
+from auricle.recipe.requests import DataSource
 from auricle.registry import Registry
 
 
@@ -118,3 +119,10 @@ def read_manifest(
             raise DataError(f"{path} cannot be read", ["no such file or folder"])
         return form.read(path, options)
     return FORMS.get(recognise_form(path, options)).read(path, options)
+
+
+def read_source(source: DataSource, *, task: str = "auto", labels: Sequence[str] | None = None) -> Manifest:
+    """Read a data set from where a request says it lies; see ``read_manifest``."""
+    return read_manifest(
+        source.path, data_format=source.format, sample_rate=source.sample_rate, task=task, labels=labels
+    )

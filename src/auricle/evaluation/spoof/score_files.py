@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from auricle.data.problems import Problems, shorten
+from auricle.data.problems import Problems
 from auricle.data.tables import read_fields
 from auricle.evaluation.spoof.intervals import Trials
 from auricle.evaluation.spoof.metrics import Array
 from auricle.files import atomic_write
+from auricle.registry import shorten
 
 HEADER = ("filename", "cm-score")
 KEYS = {True: "bonafide", False: "spoof"}

@@ -277,5 +277,6 @@ def take_published(network: Any, path: str, labels: int, *, new_head: bool, kept
             f"{path} has width {published.width:g} and {published.spec}; the recipe asks for {network.width:g} and "
             f"{network.spec}: set model.width={published.width:g} and leave the front end as it is"
         )
-    taken = {key: value for key, value in published.state_dict().items() if key.startswith(kept)}
-    network.load_state_dict({**network.state_dict(), **taken})
+    own = network.state_dict()
+    taken = {k: v for k, v in published.state_dict().items() if k in own and k.startswith(kept)}
+    network.load_state_dict({**own, **taken})

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The microphone as a stream to the server, and what the server says to it.
 
+import { addressOf } from "./server.js";
+
 const MOST_WAITING_S = 5; // of sound that the network has not taken yet; more becomes a gap
 const MOST_KEPT_S = 600; // of sound, to play events from afterwards
 
@@ -13,14 +15,17 @@ export class Live {
     this.droppedS = 0;
   }
 
+  // The server comes first: whoever it refuses is not asked for the microphone in vain.
   async start(model, token) {
     if (!navigator.mediaDevices) throw new Error("The browser gives the microphone only to pages on localhost or over https.");
-    const plain = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-    this.media = await navigator.mediaDevices.getUserMedia({ audio: plain });
     this.context = new AudioContext();
     this.rate = this.context.sampleRate;
-    await this.context.audioWorklet.addModule("/static/capture.js");
-    await this.connect(model, token);
+    await this.context.audioWorklet.addModule(new URL("./capture.js", import.meta.url));
+    const ready = await this.connect(model, token);
+    const plain = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    this.media = await navigator.mediaDevices.getUserMedia({ audio: plain });
+    if (this.socket.readyState !== WebSocket.OPEN) throw new Error("The connection to the server was lost.");
+    this.on.ready(ready);
     const source = this.context.createMediaStreamSource(this.media);
     this.worklet = new AudioWorkletNode(this.context, "capture", { numberOfOutputs: 0 });
     this.worklet.port.onmessage = ({ data }) => this.send(data);
@@ -29,22 +34,21 @@ export class Live {
   }
 
   connect(model, token) {
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
     const protocols = token ? ["auricle", `auricle.token.${token}`] : ["auricle"];
-    this.socket = new WebSocket(`${scheme}://${location.host}/v1/stream`, protocols);
+    this.socket = new WebSocket(addressOf("v1/stream").replace(/^http/, "ws"), protocols);
     return new Promise((resolve, reject) => {
       this.socket.onopen = () => this.socket.send(JSON.stringify({ model, sample_rate: this.rate, format: "s16le" }));
       this.socket.onmessage = ({ data }) => {
         const message = JSON.parse(data);
-        if (message.ready) {
-          this.on.ready(message.ready);
-          resolve();
-        } else this.on.message(message);
+        if (message.ready) resolve(message.ready);
+        else this.on.message(message);
       };
       this.socket.onclose = ({ code, reason }) => {
         const text = reason || "The connection to the server was lost.";
         reject(new Error(text));
+        const heard = Boolean(this.worklet);
         this.release();
+        if (!heard) return;
         if (code !== 1000) this.on.problem(text);
         this.on.end();
       };
@@ -74,6 +78,15 @@ export class Live {
   stop() {
     this.release();
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ end: true }));
+  }
+
+  // Ends a session that came to nothing.
+  abandon() {
+    this.release();
+    if (this.socket) {
+      this.socket.onclose = null;
+      this.socket.close();
+    }
   }
 
   release() {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: a recording or the microphone in, what can be heard and when out.
 
-import { download } from "/static/labels.js";
-import { Live } from "/static/live.js";
-import { Spectrogram } from "/static/spectrogram.js";
-import { Timeline, hueOf, spell } from "/static/timeline.js";
+import { download } from "./labels.js";
+import { Live } from "./live.js";
+import { ask, token } from "./server.js";
+import { Spectrogram } from "./spectrogram.js";
+import { Timeline, hueOf, spell } from "./timeline.js";
 
 const $ = (id) => document.getElementById(id);
 const VIEW_RATE = 16000;
@@ -12,13 +13,10 @@ const MOST_COLUMNS = 1200;
 const LIVE_VIEW_S = 20;
 const LIVE_COLUMN_S = 0.025;
 const LOWEST_DB = -60;
+const MOST_TAGS = 5;
 const SPEAKS_FLAG = {
   clipped: "clipped", truncated: "cut off", silent: "silent", band_limited: "low sample rate", nonfinite: "damaged samples",
 };
-
-// The token comes behind the # of the address, which browsers keep to themselves.
-const token = new URLSearchParams(location.hash.slice(1)).get("token");
-if (token) history.replaceState(null, "", location.pathname);
 
 const timeline = new Timeline(
   { wave: $("wave"), picture: $("picture"), lanes: $("lanes"), names: $("names"), axis: $("axis"), playhead: $("playhead") },
@@ -32,24 +30,19 @@ let live = null;
 
 // --- the server
 
-async function ask(path, options = {}) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const response = await fetch(path, { ...options, headers });
-  const body = await response.json();
-  if (response.ok) return body;
-  if (response.status === 401) throw new Error("This server needs a token: open the page as …/#token=YOUR-TOKEN");
-  throw new Error(`${body.error.message} (${body.error.code})`);
-}
+const dialog = $("token");
 
-function send(path, file) {
+// The recording travels once; the server gives all that is shown.
+function send(file, told) {
   const form = new FormData();
   form.append("file", file, file.name);
-  return ask(`${path}${path.includes("?") ? "&" : "?"}model=${encodeURIComponent($("model").value)}`, { method: "POST", body: form });
+  const query = new URLSearchParams({ model: $("model").value, scores: true, tags: MOST_TAGS });
+  return ask(`v1/detect?${query}`, { method: "POST", body: form, told, dialog });
 }
 
 async function loadModels() {
   try {
-    const found = await ask("/v1/models");
+    const found = await ask("v1/models", { dialog });
     models = new Map(found.models.map((model) => [model.name, model]));
     $("model").replaceChildren(...found.models.map(({ name }) => new Option(name, name, false, name === found.default)));
   } catch (error) {
@@ -64,31 +57,47 @@ function complain(text) {
   $("problem").hidden = !text;
 }
 
-function working(text) {
-  $("work").textContent = text;
+// `share` is known while something is sent; what takes unknown time shows that it goes on, and for how long.
+let clock = null;
+function working(text, share = null) {
+  clearInterval(clock);
+  const began = performance.now();
+  const say = () => {
+    const seconds = Math.floor((performance.now() - began) / 1000);
+    $("work-text").textContent = share === null && seconds ? `${text} ${seconds} s` : text;
+  };
   $("work").hidden = !text;
+  if (share === null) $("work-bar").removeAttribute("value");
+  else $("work-bar").value = share;
+  say();
+  if (text && share === null) clock = setInterval(say, 1000);
 }
 
+// A new recording: what was known of the last one goes, and nothing is said of this one yet.
 function begin(title, labels, thresholds) {
   complain("");
   pause();
+  result = null;
   document.title = `${title} – auricle`;
   $("title").textContent = title;
   $("drop").classList.add("small");
   $("tags").replaceChildren();
+  $("summary").replaceChildren();
   timeline.begin(labels, thresholds);
   timeline.movePlayhead(null);
-  $("result").hidden = false;
   fillTable([]);
+  $("none").hidden = $("result").hidden = true;
 }
 
-function summarise(seconds, events, flags) {
+// While a recording goes on, it has no number of events yet.
+function summarise(seconds, events, flags, { over = true } = {}) {
   const part = (value, text) => {
     const span = document.createElement("span");
     span.append(Object.assign(document.createElement("b"), { textContent: value }), ` ${text}`);
     return span;
   };
-  const parts = [part(`${seconds.toFixed(1)} s`, "of sound"), part(events.length, events.length === 1 ? "event" : "events")];
+  const parts = [part(`${seconds.toFixed(1)} s`, "of sound")];
+  if (over || events.length) parts.push(part(events.length, events.length === 1 ? "event" : "events"));
   for (const { code } of flags) parts.push(part("⚑", SPEAKS_FLAG[code] ?? code.replaceAll("_", " ")));
   $("summary").replaceChildren(...parts);
 }
@@ -107,7 +116,6 @@ function showTags(scores) {
 
 function fillTable(events) {
   const playable = Boolean($("audio").src);
-  $("none").hidden = events.length > 0;
   document.querySelector("#events tbody").replaceChildren(
     ...events.map((event) => {
       const row = document.createElement("tr");
@@ -136,25 +144,26 @@ async function open(file) {
   if (!model) return complain("The server has no model yet; load the page again.");
   begin(file.name, model.labels, model.labels.map((label) => model.thresholds[label]));
   setSound(null);
-  working("Listening …");
+  working("Sending …", 0);
   try {
-    const [tags, found] = await Promise.all([send("/v1/tag", file), send("/v1/detect?scores=true", file)]);
-    const { scores, ...rest } = found;
-    result = rest;
+    const told = (share) => (share < 1 ? working(`Sending … ${Math.floor(100 * share)} %`, share) : working("Scoring …"));
+    const { scores, tags, ...found } = await send(file, told);
+    result = found;
     duration = found.duration;
     timeline.addScores(scores.times, scores.values);
     timeline.events = found.events;
+    $("result").hidden = false;
     setSound(file);
-    showTags(tags.scores);
+    showTags(tags);
     summarise(duration, found.events, found.flags);
     fillTable(found.events);
+    $("none").hidden = found.events.length > 0;
     timeline.show(0, duration);
     $("said").textContent = `${file.name}: ${found.events.length} events.`;
     working("Drawing …");
     await picture(file);
   } catch (error) {
     complain(error.message);
-    if (!result || !timeline.frames.length) $("result").hidden = true;
   } finally {
     working("");
   }
@@ -261,6 +270,7 @@ async function listen() {
   const session = new Live({
     ready: ({ labels, thresholds, latency_s }) => {
       begin("Listening …", labels, thresholds);
+      $("result").hidden = false;
       timeline.spectrogram = spectrogram.made = new Spectrogram(session.rate, LIVE_COLUMN_S);
       result = { path: "microphone", duration: 0, flags: [], events: [], error: null };
       $("live").hidden = false;
@@ -273,7 +283,7 @@ async function listen() {
       if (now - drawn < 100) return;
       drawn = now;
       const { seconds } = spectrogram.made;
-      summarise(seconds, timeline.events, []);
+      summarise(seconds, timeline.events, [], { over: false });
       timeline.show(Math.max(0, seconds - LIVE_VIEW_S), Math.max(seconds, LIVE_VIEW_S));
     },
     message: hear,
@@ -282,9 +292,9 @@ async function listen() {
   });
   live = session;
   try {
-    await session.start($("model").value, token);
+    await session.start($("model").value, token());
   } catch (error) {
-    session.release();
+    session.abandon();
     live = null;
     $("listen").disabled = $("choose").disabled = false;
     complain(error.name === "NotAllowedError" ? "The browser was not allowed to use the microphone." : error.message);
@@ -306,6 +316,7 @@ function finish(session) {
   $("title").textContent = "What was heard";
   summarise(duration, events, result.flags);
   fillTable(events);
+  $("none").hidden = events.length > 0;
   timeline.show(0, duration);
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often is speech of strangers flagged as unlike the training data, and how often are music and other sounds?
 
-    python -m benchmarks.domain SHARED
+    python -m experiments.domain SHARED
 
 Describes 500 clips of the spoof corpus's train part (first window of each) and prints shares of flagged recordings: of
 speakers left out of the fit (five folds), of music and of other sounds in the pool, of ESC-10. A path that holds

@@ -5,7 +5,7 @@ The careless CRNN is what a first draft often looks like: two 3 x 3 convolutions
 resolution of the log-mel, and only then pooling; 1.05 million parameters. It is registered in this benchmark alone.
 
     git worktree add /tmp/before COMMIT
-    python -m benchmarks.careless [--before /tmp/before] [--rounds 2] [--clock wall] [--only NAME ...] [--out FILE.json]
+    python -m experiments.careless [--before /tmp/before] [--rounds 2] [--clock wall] [--only NAME ...] [--out FILE]
 
 All candidates take turns, each in a process of its own, and train on noise by the very loop of ``auricle train``.
 bf16 is measured where the processor has units for it. On a busy machine take ``--clock processor --threads 1``: the
@@ -131,7 +131,7 @@ def run(tree: Path, candidate: tuple[Any, ...], options: argparse.Namespace, pre
     steps = max(1, round(options.steps * share))
     words = [network, name, str(steps), str(max(1, round(3 * share))), str(options.threads)]
     words.append(options.clock)
-    command = [sys.executable, "-m", "benchmarks.careless", "--measure", *words]
+    command = [sys.executable, "-m", "experiments.careless", "--measure", *words]
     command += [*settings, f"run.precision={precision}"]
     environment = {**os.environ, "PYTHONPATH": f"{tree / 'src'}:{ROOT}", "OMP_NUM_THREADS": str(options.threads)}
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)

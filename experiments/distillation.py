@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a teacher buys: students of at most 0.3 M weights on ESC-10, five official folds, with and without mn04.
 
-    python -m benchmarks.distillation teach SHARED RUNS [NAME ...]    soft labels of all rows, once
-    python -m benchmarks.distillation run SHARED RUNS ROW [SEED ...]  trains what is missing of one row
-    python -m benchmarks.distillation fold SHARED RUNS ROW SEED FOLD  trains one fold, so that many run at once
-    python -m benchmarks.distillation bundle SHARED RUNS ROW SEED     a model of folds 1 to 4, with dev for thresholds
-    python -m benchmarks.distillation audioset SHARED RUNS SEED       a student of the pool, all of mn04's classes
-    python -m benchmarks.distillation trial SHARED RUNS ROW FOLD SEED [KEY=VALUE ...]   design: folds 1 to 4 only
-    python -m benchmarks.distillation agree SHARED RUNS               both students of the pool on the kept-out packages
-    python -m benchmarks.distillation cost SHARED RUNS                weights and time for 10 s, one thread
-    python -m benchmarks.distillation detect SHARED RUNS              with and without window labels, on scenes
-    python -m benchmarks.distillation table SHARED RUNS               writes docs/results/distillation.md, with
+    python -m experiments.distillation teach SHARED RUNS [NAME ...]    soft labels of all rows, once
+    python -m experiments.distillation run SHARED RUNS ROW [SEED ...]  trains what is missing of one row
+    python -m experiments.distillation fold SHARED RUNS ROW SEED FOLD  trains one fold, so that many run at once
+    python -m experiments.distillation bundle SHARED RUNS ROW SEED     a model of folds 1 to 4, with dev for thresholds
+    python -m experiments.distillation audioset SHARED RUNS SEED       a student of the pool, all of mn04's classes
+    python -m experiments.distillation trial SHARED RUNS ROW FOLD SEED [KEY=VALUE ...]   design: folds 1 to 4 only
+    python -m experiments.distillation agree SHARED RUNS               both students of the pool on kept-out packages
+    python -m experiments.distillation cost SHARED RUNS                weights and time for 10 s, one thread
+    python -m experiments.distillation detect SHARED RUNS              with and without window labels, on scenes
+    python -m experiments.distillation table SHARED RUNS               writes docs/results/distillation.md, with
                                                                       what RUNS/notes.md says about the runs, and
                                                                       the row `crnn` of benchmarks.esc10, if
                                                                       RUNS/default is that folder
@@ -630,7 +630,7 @@ def main() -> None:
     known = {"teach", "agree", "cost", "detect", "table", *needed}
     if len(words) < 3 or words[0] not in known or len(words) < needed.get(words[0], 3):
         sys.exit(__doc__)
-    one_thread("benchmarks.distillation")
+    one_thread("experiments.distillation")
     shared, runs = Path(words[1]).resolve(), Path(words[2]).resolve()
     if words[0] == "run":
         run(shared, runs, words[3], [int(s) for s in words[4:]] if words[4:] else SEEDS)

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is our default no worse than the careless CRNN? Both learn ESC-10 by the same recipe, for the same number of steps.
 
-    python -m benchmarks.careless_accuracy run SHARED OUT [--network NAME] [--fold K] [--seed S] [--set KEY=VALUE]
-    python -m benchmarks.careless_accuracy table OUT
-    python -m benchmarks.careless_accuracy pack SHARED FOLDER      the data that ``run`` needs, as SHARED elsewhere
+    python -m experiments.careless_accuracy run SHARED OUT [--network NAME] [--fold K] [--seed S] [--set KEY=VALUE]
+    python -m experiments.careless_accuracy table OUT
+    python -m experiments.careless_accuracy pack SHARED FOLDER      the data that ``run`` needs, as SHARED elsewhere
 
-    torchrun --standalone --nproc-per-node 2 -m benchmarks.careless_accuracy run SHARED OUT --network crnn_two
+    torchrun --standalone --nproc-per-node 2 -m experiments.careless_accuracy run SHARED OUT --network crnn_two
 
 Of folds 1 to 4, one is left out and the last averaged weights score it once; fold 5 is neither heard nor scored, and
 nothing is selected. Options may be given several times; what is not named is run for all: three networks, four
 folds, three seeds. ``crnn_two`` is our default once more, trained by two processes with half of each batch: batch norms
 see the difference, and this says what it costs. Each run has a file of its own in OUT, and what is there is not trained
-again, so that many processes may share the work. The networks are those of ``benchmarks.careless``.
+again, so that many processes may share the work. The networks are those of ``experiments.careless``.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from auricle.training.distributed import ALONE, Group, join_group
 from auricle.training.loop import final_weights
 from auricle.training.preparation import Material, prepare
 from auricle.training.run import fit, make_request_recipe
-from benchmarks.careless import OFTEN, register
 from benchmarks.machine import describe
+from experiments.careless import OFTEN, register
 
 #: Name in the table: (network, its settings).
 NETWORKS: Mapping[str, tuple[str, tuple[str, ...]]] = {

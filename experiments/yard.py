@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The first user story, whole: class folders with an `other` folder -> train -> detect on ten minutes.
 
-    python -m benchmarks.yard SHARED OUT [OVERRIDES...]
-    python -m benchmarks.yard SHARED OUT --fold 4     for choices: holds fold 4 out, hears fold 5 never, writes no page
+    python -m experiments.yard SHARED OUT [OVERRIDES...]
+    python -m experiments.yard SHARED OUT --fold 4     for choices: holds fold 4 out, hears fold 5 never, writes no page
 
 Classes: five foreground classes of ESC-10. `other`: the five background classes of ESC-10, human speech (spoof train,
 bona fide) and synthesised noise. Training hears folds 1 to 4 and speech of the train speakers; the recordings are made
@@ -181,7 +181,7 @@ def page(figures: Mapping[str, Any], overrides: Sequence[str]) -> str:
         "",
         "`auricle train clips/ --out model " + " ".join(f"--set {o}" for o in overrides) + "`, then `auricle detect`. "
         f"Best dev figures: {', '.join(f'{k} {v:.3f}' for k, v in figures['dev'].items())}. One seed; written by "
-        "`python -m benchmarks.yard`.",
+        "`python -m experiments.yard`.",
         "",
         "| class | true events | found (overlapping) | events within 0.2 s collars: hit, false, missed "
         "| 1 s segments: hit, false, missed | false alarms an hour, among events | without any of the classes "

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipe of the row ``crnn`` of the table of synthetic voices, chosen as that of ``rawnet`` was: inside train.
 
-    python -m benchmarks.spoof_search pack SHARED FOLDER            the train part alone, as SHARED of another machine
-    python -m benchmarks.spoof_search search SHARED OUT [--only NAME] [--fold K] [--part I/N]
-    python -m benchmarks.spoof_search table OUT                     every candidate, the chosen one in bold
-    python -m benchmarks.spoof_search run SHARED OUT                the row's three seeds with the chosen settings
+    python -m experiments.spoof_search pack SHARED FOLDER            the train part alone, as SHARED of another machine
+    python -m experiments.spoof_search search SHARED OUT [--only NAME] [--fold K] [--part I/N]
+    python -m experiments.spoof_search table OUT                     every candidate, the chosen one in bold
+    python -m experiments.spoof_search run SHARED OUT                the row's three seeds with the chosen settings
 
 Dev is not read, and system S04 is in nothing. Each of four folds leaves out a pair of systems *and* a quarter of the
 speakers, the folds of the second look at ``rawnet`` (docs/results/spoof-recipe.md); the last averaged weights score
@@ -51,8 +51,8 @@ from auricle.training.loop import final_weights
 from auricle.training.preparation import Material, prepare
 from auricle.training.run import fit, make_request_recipe
 from benchmarks import spoof
-from benchmarks.careless_accuracy import device_name
 from benchmarks.machine import describe
+from experiments.careless_accuracy import device_name
 
 PAIRS = (("S03", "S09"), ("S05", "S06"), ("S01", "S08"), ("S02", "S07"))
 FOLD_SEED = 100

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be asked about a model that there is: evaluate, export, report. See ``recipe.requests``."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, Literal
+
+from auricle.recipe.options import Argument, Option
+from auricle.recipe.requests import ClipOptions, PathLike
+
+
+@dataclass(frozen=True)
+class EvaluateRequest(ClipOptions):
+    """``auricle evaluate``: a model is scored on labelled recordings."""
+
+    data: Annotated[
+        PathLike | None, Argument("Labelled recordings, as for train; not with --false-alarms.", "[DATA]")
+    ] = None
+    _: KW_ONLY
+    model: Annotated[str | None, Option("A folder or the name of a built-in model.", short="-m", metavar="MODEL")] = (
+        None
+    )
+    precision: Annotated[Literal["float32", "int8"], Option("Which graph of the model to run.")] = "float32"
+    scores: Annotated[
+        PathLike | None,
+        Option("Spoofing models: write the scores as ASVspoof 2019 does (5, if .tsv).", metavar="FILE"),
+    ] = None
+    from_scores: Annotated[
+        PathLike | None, Option("Report on an ASVspoof score file instead of a model.", metavar="FILE")
+    ] = None
+    against: Annotated[
+        PathLike | None, Option("Score file of another detector: report the differences too.", metavar="FILE")
+    ] = None
+    asv_scores: Annotated[
+        PathLike | None, Option("Scores of a speaker verifier: report the t-DCF of 2019 too.", metavar="FILE")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Int8Request(ClipOptions):
+    """``auricle export --int8``: a form of a model in 8 bits is written beside it."""
+
+    model: Annotated[PathLike, Argument("The folder of the model.", "MODEL")]
+    _: KW_ONLY
+    data: Annotated[
+        PathLike | None,
+        Option(
+            "Labelled recordings for --int8, best those of dev: to learn ranges from, and to measure the loss.",
+            metavar="DATA",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteOptions:
+    """How a model comes into a site."""
+
+    precision: Annotated[
+        Literal["float32", "int8"] | None,
+        Option("The form that --web takes.", shown="int8 with --int8, else float32"),
+    ] = None
+    tarball: Annotated[
+        PathLike | None,
+        Option(
+            "The package onnxruntime-web for --web; without it, npm's registry is asked.", flag="--from", metavar="FILE"
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class SiteRequest(SiteOptions):
+    """A static site in which a model runs inside the browser."""
+
+    model: Annotated[PathLike, Argument("A folder, or the name of a built-in model.", "MODEL")]
+    out: Annotated[PathLike, Argument("Folder of the site; must be new or empty.", "DIR")]
+
+
+@dataclass(frozen=True)
+class ExportRequest(SiteOptions, Int8Request):
+    """``auricle export``: other forms of a model."""
+
+    _: KW_ONLY
+    int8: Annotated[bool, Option("Write model.int8.onnx beside model.onnx, for --precision int8.")] = False
+    web: Annotated[
+        PathLike | None,
+        Option("Write a static site in which the model runs inside the browser.", metavar="DIR"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ReportRequest(ClipOptions):
+    """``auricle report``: one page about one model."""
+
+    model: Annotated[PathLike, Argument("A folder or the name of a built-in model.", "MODEL")]
+    _: KW_ONLY
+    data: Annotated[PathLike | None, Option("Labelled recordings that the model is measured on.", metavar="DATA")] = (
+        None
+    )
+    out: Annotated[
+        PathLike | None,
+        Option("Page to write.", short="-o", metavar="FILE", shown="report.html in MODEL"),
+    ] = None
