@@ -131,7 +131,7 @@ def activity(sources: FloatArray, sample_rate: int) -> FloatArray:
         (own + _BELOW_PEAK_DB + _SLOPE_DB) / _SLOPE_DB, (others + _BELOW_OTHERS_DB + _SLOPE_DB) / _SLOPE_DB
     )
     there[energy.max(1) <= tiny] = 0
-    return np.clip(there, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(there, 0, 1), np.float32)
 
 
 def _loudness(sound: FloatArray, sample_rate: int) -> float:
@@ -211,9 +211,9 @@ def _synthesise(rng: Rng, sample_rate: int, size: int) -> FloatArray:
         return np.asarray(np.fft.irfft(spectrum, size), np.float32)
     if kind == 1:
         harmonics = np.arange(1, 1 + min(int(rng.integers(1, 9)), int(sample_rate / 2 / low)))
-        return np.sin(2 * np.pi * low * harmonics[:, None] * time).sum(0).astype(np.float32)
+        return np.asarray(np.sin(2 * np.pi * low * harmonics[:, None] * time).sum(0), np.float32)
     if kind == 2:
-        return np.sin(2 * np.pi * (low + (high - low) * time / time[-1] / 2) * time).astype(np.float32)
+        return np.asarray(np.sin(2 * np.pi * (low + (high - low) * time / time[-1] / 2) * time), np.float32)
     if kind == 3:
         clicks = np.zeros(size, np.float32)
         clicks[rng.integers(size, size=int(rng.integers(1, 40)))] = 1

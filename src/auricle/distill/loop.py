@@ -200,7 +200,7 @@ class _Run:
 
     def load(self, checkpoint: Path) -> None:
         """Go on where a checkpoint was written."""
-        with safe_open(checkpoint, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(checkpoint, "pt") as file:
             facts: dict[str, Any] = file.metadata()
             if facts["plan"] != str(asdict(self.plan)):
                 raise RunError(

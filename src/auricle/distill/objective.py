@@ -62,7 +62,7 @@ def frame_targets(batch: CropBatch, head: nn.Module) -> Tensor:
             continue
         deep = batch.source_deep[rows, source]
         whole = torch.sigmoid(head(deep.mean(2)))[:, None]
-        steps_of = torch.sigmoid(head(deep.transpose(1, 2).reshape(-1, size))).unflatten(0, (-1, steps))
+        steps_of = torch.sigmoid(head(deep.transpose(1, 2).reshape(-1, size))).reshape(-1, steps, batch.logits.shape[1])
         relative = (steps_of / steps_of.amax(1, keepdim=True).clamp_min(1e-6)).sqrt()
         over_time = relative[:, left] * (1 - share) + relative[:, right] * share
         absent[rows] *= 1 - whole * over_time * batch.activity[rows, source, :, None]
@@ -73,14 +73,14 @@ def time_targets(deep: Tensor, steps: int) -> Tensor:
     """Return ``(item, dimension, step)`` of the teacher averaged around each of the student's fewer steps."""
     ratio = max(1, round(deep.shape[2] / steps))
     pooled = nn.functional.avg_pool1d(deep, 2 * ratio - 1, ratio, ratio - 1, count_include_pad=False)
-    return pooled[:, :, :steps]
+    return torch.as_tensor(pooled[:, :, :steps])
 
 
 def relative_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the relative entropy of independent classes, summed over the last axis and averaged over the others."""
     cross = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     own = torch.special.entr(targets) + torch.special.entr(1 - targets)
-    return (cross - own).sum(-1).mean()
+    return torch.as_tensor((cross - own).sum(-1).mean())
 
 
 def losses(student: MobileNet, batch: CropBatch, head: nn.Module, spread: Tensor) -> dict[str, Tensor]:

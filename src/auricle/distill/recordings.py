@@ -57,7 +57,7 @@ class RecordingPack:
         recording = self.recordings[number]
         begin = recording.first + first
         end = min(begin + count, recording.first + recording.length)
-        return np.asarray(self._samples[begin:end], np.float32) / _FULL_SCALE
+        return np.asarray(self._samples[begin:end], np.float32) / np.float32(_FULL_SCALE)
 
 
 def pack_recordings(

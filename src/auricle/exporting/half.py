@@ -35,4 +35,4 @@ def store_as_half(content: bytes) -> bytes:
             del parts.constants[name]
             casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))
     parts.nodes = [*casts, *parts.nodes]
-    return put_together(parts, model).SerializeToString()
+    return bytes(put_together(parts, model).SerializeToString())

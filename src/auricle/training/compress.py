@@ -95,7 +95,7 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
         UsageError: and its kinds: no such teacher, wrong options, no audio, a folder of something else.
     """
     teacher = open_staged_teacher(request.teacher)
-    recipe = student_recipe(teacher, request.overrides)
+    recipe = student_recipe(teacher, tuple(request.overrides))
     torch.manual_seed(request.seed)
     student = student_of(teacher, recipe)
     clips = _clips(request)
@@ -276,7 +276,7 @@ def _make(folder: Path, maker: CropMaker, shards: int, progress: Progress) -> No
 
 
 def _clips(request: CompressRequest) -> list[Clip]:
-    found = list(read_pool(Path(request.audio), request.leave_out))
+    found = list(read_pool(Path(request.audio), tuple(request.leave_out)))
     for path in request.pools:
         found += read_pool(Path(path))
     return found

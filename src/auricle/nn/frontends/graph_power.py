@@ -113,8 +113,9 @@ def _angle(steps: Tensor, turn: int) -> Tensor:
 
 def mel_power(bank: nn.Module, power: GraphPower, waveform: Tensor) -> Tensor:
     """Return the power of the bands of a bank, ``(batch, mel, frame)``."""
-    bands = bank() @ power(waveform)
-    return bands.reshape(bands.shape[0], waveform.shape[0], -1).transpose(0, 1)
+    rows = power(waveform)
+    # The product comes last: the exporter knows the size of what it gives, and not of what was reshaped.
+    return torch.as_tensor(bank() @ rows.reshape(rows.shape[0], waveform.shape[0], -1).transpose(0, 1))
 
 
 def factors(n_fft: int, window_samples: int) -> tuple[int, int]:

@@ -127,6 +127,11 @@ class InvertedResidual(nn.Module):
         self.block = nn.Sequential(*layers)
         self.skip = stride == 1 and inputs == outputs
 
+    def replace_excitation(self, other: nn.Module) -> None:
+        """Put another module of the same weights in the place of squeeze-and-excitation."""
+        held = next(layer for layer in self.block if isinstance(layer, _Excitations))
+        held.conc_se_layers[0] = other
+
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, channel, mel, time)`` to the block's channels and stride."""
         y = torch.as_tensor(self.block(x))

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from auricle.errors import UsageError
 from auricle.nn.frontends.kaldi_mel import SCALE
 from auricle.nn.frontends.sine_mel import GraphSineMel, SineMel, SineMelSpec
-from auricle.nn.models.mobilenet import NEEDED_RESIDUALS
 from auricle.nn.modules.efficientat import (
     HIDDEN,
     RESIDUALS,
@@ -90,7 +89,7 @@ class FrameBranch(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Map ``(batch, channel, mel, time)`` of each depth to ``(batch, channel, time)`` of the first one's time."""
         total: Tensor | None = None
-        for projection, x in zip(reversed(self.projections), reversed(maps), strict=True):  # type: ignore[call-overload]
+        for projection, x in zip(reversed(self.projections), reversed(maps), strict=True):
             here = projection(x).flatten(2)
             total = here if total is None else here + _twice(total)[:, :, : here.shape[2]]
         if total is None:
@@ -152,7 +151,7 @@ class MobileNet(Network):
             mels, step_s = output_length(mels, layer), step_s * stride
             if se:
                 steps = 2 * round(EXCITATION_S / step_s / 2 - 0.5) + 1
-                block.block[2].conc_se_layers[0] = RunningExcitation(wide, steps)
+                block.replace_excitation(RunningExcitation(wide, steps))
             self.blocks[str(index)] = block
             time.append(layer)
             shapes[step_s], self.taps[step_s] = (channels, mels), index
@@ -217,15 +216,17 @@ def check_residuals(residuals: Sequence[int]) -> tuple[int, ...]:
     >>> check_residuals([14, 0, 1, 2, 3, 4, 5, 6, 7, 10, 12, 13])
     (0, 1, 2, 3, 4, 5, 6, 7, 10, 12, 13, 14)
     """
+    outputs = [STEM, *(row[2] for row in RESIDUALS)]
+    needed = [n for n, row in enumerate(RESIDUALS) if row[5] > 1 or outputs[n] != row[2]]
     found = tuple(sorted(set(residuals)))
     unknown = [index for index in found if not 0 <= index < len(RESIDUALS)]
     if unknown:
         raise UsageError(f"there is no residual {unknown[0]}; EfficientAT has 0 to {len(RESIDUALS) - 1}")
-    missing = [index for index in NEEDED_RESIDUALS if index not in found]
+    missing = [index for index in needed if index not in found]
     if missing:
         raise UsageError(
             f"residual {missing[0]} changes channels or resolution and cannot be left out; "
-            f"needed are {', '.join(map(str, NEEDED_RESIDUALS))}"
+            f"needed are {', '.join(map(str, needed))}"
         )
     return found
 
