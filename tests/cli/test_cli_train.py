@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from auricle.cli.train import all_overrides
+from auricle.recipe.options import recipe_settings
+from auricle.recipe.requests import TrainRequest
 from auricle.synth.toy import synthesise
+from auricle.training.run import recipe_of
 
 SMALL = [
     "--set",
@@ -37,8 +40,11 @@ def toy(tmp_path_factory):
 
 
 def test_short_options_come_after_set_and_win():
-    assert all_overrides(None, None, None) == []
-    assert all_overrides(["a=1"], 5, "cpu") == ["a=1", "optim.epochs=5", "run.device=cpu"]
+    asked = TrainRequest("clips", out="m", overrides=["optim.epochs=3"])
+    assert (recipe_settings(asked), recipe_of(asked).optim.epochs) == ({}, 3)
+    asked = replace(asked, epochs=5, device="cpu")
+    assert recipe_settings(asked) == {"optim.epochs": 5, "run.device": "cpu"}
+    assert (recipe_of(asked).optim.epochs, recipe_of(asked).run.device) == (5, "cpu")
 
 
 def test_train_makes_a_model_that_all_other_commands_take(auricle, toy, tmp_path):
