@@ -155,12 +155,16 @@ def export_int8(request: Int8Request) -> Int8Result:
         UsageError: no such model, part or fold, or a model that came with auricle.
         TrainingError: 8 bits cost more than the model's recipe allows.
     """
+    from auricle.data.formats.registry import read_manifest
+    from auricle.evaluation.evaluate import choose_clips
     from auricle.exporting.int8_model import export_int8 as export
     from auricle.runtime.bundle import load_bundle, resolve_model
 
     bundle = load_bundle(resolve_model(request.model))
-    chosen = _clips_for(bundle, request)
-    return export(bundle, None if chosen is None else chosen.manifest)
+    if request.data is None:
+        return export(bundle, None)
+    manifest = read_manifest(Path(request.data), labels=bundle.spec.labels, task=bundle.spec.task)
+    return export(bundle, choose_clips(manifest, split=request.split, fold=request.fold))
 
 
 @takes(ReportRequest)

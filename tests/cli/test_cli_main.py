@@ -16,7 +16,6 @@ from helpers.tinybundle import make_causal_bundle
 
 from auricle import __version__
 from auricle.cli.main import help_of
-from auricle.cli.options import DataFormat
 from auricle.data.formats.registry import FORMS
 
 
@@ -70,8 +69,10 @@ def test_help_costs_little_more_than_the_library_it_is_written_with():
     assert cpu_seconds("-m", "auricle", "tag", "--help") < 3 * cpu_seconds("-c", "import typer")
 
 
-def test_the_option_for_data_forms_lists_what_there_is():
-    assert set(DataFormat.__origin__.__args__) == {"auto", *FORMS.names()}
+def test_an_unknown_data_format_is_answered_with_those_there_are(auricle, tmp_path):
+    result = auricle("data", "check", tmp_path, "--data-format", "folder")
+    assert result.code == 2
+    assert f"unknown data format 'folder' (did you mean 'folders'?); known: {', '.join(FORMS.names())}" in result.err
 
 
 def test_models_shows_a_folder(auricle, model):

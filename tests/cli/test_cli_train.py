@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from auricle.cli.train import all_overrides
+from auricle.recipe.requests import TrainRequest
 from auricle.synth.toy import synthesise
+from auricle.training.run import recipe_of
 
 SMALL = [
     "--set",
@@ -37,8 +38,12 @@ def toy(tmp_path_factory):
 
 
 def test_short_options_come_after_set_and_win():
-    assert all_overrides(None, None, None) == []
-    assert all_overrides(["a=1"], 5, "cpu") == ["a=1", "optim.epochs=5", "run.device=cpu"]
+    words = ["optim.epochs=9", "optim.lr=0.01", "seed=1"]
+    asked = TrainRequest("clips", out="m", overrides=words, epochs=5, device="cpu", seed=0, exclude_systems=["A1"])
+    recipe = recipe_of(asked)
+    assert (recipe.optim.epochs, recipe.optim.lr, recipe.run.device, recipe.seed) == (5, 0.01, "cpu", 0)
+    assert recipe.data.exclude_systems == ("A1",)
+    assert recipe_of(TrainRequest("clips", out="m", overrides=words)).seed == 1
 
 
 def test_train_makes_a_model_that_all_other_commands_take(auricle, toy, tmp_path):

@@ -71,7 +71,7 @@ def test_where_none_can_be_read_the_first_reason_is_the_error(auricle, model, cl
         path.write_text("version https://git-lfs.github.com/spec/v1")
     done = auricle("evaluate", clips, "--model", model)
     assert done.code == 1
-    assert "Git LFS" in done.err.splitlines()[-1]
+    assert "git-LFS" in done.err.splitlines()[-1]
 
 
 def test_where_all_can_be_read_nothing_is_said(auricle, model, clips):

@@ -84,9 +84,9 @@ def test_odd_names_are_classes_like_any_other(table):  # L9, L10
 
 
 def test_missing_columns_are_named_with_the_nearest(table):  # L1
-    assert problems_of(table("file,labels\na.wav,dog\n")) == (
-        "no column 'path' (or 'filename'); found: 'file', 'labels'",
-        "no column 'label' (did you mean 'labels'?) (or 'category'); found: 'file', 'labels'",
+    assert problems_of(table("xyz,labls\na.wav,dog\n")) == (
+        "no column 'path' (or 'filename'); found: 'xyz', 'labls'",
+        "no column 'label' (did you mean 'labls'?) (or 'category'); found: 'xyz', 'labls'",
     )
 
 

@@ -166,5 +166,5 @@ def test_what_is_written_is_read_back(tmp_path_factory, rows):
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerows([["a", "b"], *([escape_cell(cell) for cell in row] for row in rows)])
     path.write_bytes(text.getvalue().encode())
-    wanted = tuple(tuple(row) for row in rows)
-    assert read_table(path).rows == wanted
+    wanted = tuple(tuple(row) for row in rows if any(escape_cell(cell).strip() for cell in row))
+    assert read_table(path, may_be_empty=True).rows == wanted  # a row without a word is no row

@@ -243,3 +243,26 @@ def test_the_shared_scenes(shared):
     assert (manifest.form, len(manifest), manifest.strong) == ("desed", 80, 80)
     assert sum(len(clip.events) for clip in manifest.clips) == 224
     assert {clip.split for clip in manifest.clips} == {"test"}
+
+
+@pytest.mark.parametrize("events", [2, 0])
+def test_rows_of_low_confidence_are_no_events(tmp_path, wav, write, events):
+    """MAESTRO Real lists every class of every second with a confidence, most of them 0."""
+    wav(tmp_path / "a.wav", 2.0)
+    sure = ("1", "0.5") if events else ("0.4", "0.49")
+    cells = zip("0011", "1122", ("dog", "cat", "dog", "cat"), (sure[0], "0.0", "0.1", sure[1]), strict=True)
+    rows = "".join(f"a.wav\t{on}\t{off}\t{label}\t{value}\n" for on, off, label, value in cells)
+    write(tmp_path / "soft.tsv", f"filename\tonset\toffset\tevent_label\tconfidence\n{rows}")
+    write(tmp_path / "more.tsv", "filename\tonset\toffset\tevent_label\na.wav\t0.1\t0.2\tbird\n")
+    manifest = read_manifest(tmp_path)
+    assert len(manifest.clips[0].events) == 1 + events
+    assert f"{4 - events} rows with a confidence below 0.5 are no events" in manifest.notes
+
+
+@pytest.mark.parametrize("cell", ["high", "1.5", "-0.1", "nan"])
+def test_a_confidence_that_is_none(tmp_path, wav, write, cell):
+    wav(tmp_path / "a.wav", 1.0)
+    write(tmp_path / "t.tsv", f"filename\tonset\toffset\tevent_label\tconfidence\na.wav\t0\t1\tdog\t{cell}\n")
+    with pytest.raises(DataError) as caught:
+        read_manifest(tmp_path)
+    assert caught.value.problems == (f"t.tsv, line 2: confidence {cell!r} is no number from 0 to 1",)

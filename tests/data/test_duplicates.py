@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from auricle.data.check.dataset import duplicates
+from auricle.data.check import duplicates
 from auricle.data.check.duplicates import crossing, find_duplicates
 from auricle.data.manifest import Clip, Manifest
 

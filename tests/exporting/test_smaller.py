@@ -58,7 +58,7 @@ def test_the_folder_gets_a_second_graph_with_its_hash_and_its_price(model):
     result = api.export_int8(model)
     bundle = load_bundle(model)
     assert bundle.spec.sha256["model.int8.onnx"] == sha256_file(model / "model.int8.onnx")
-    assert set(bundle.spec.sha256) == {"model.onnx", "model.int8.onnx", "model.safetensors", "golden.npz"}
+    assert set(bundle.spec.sha256) == {"model.onnx", "model.int8.onnx", "model.safetensors", "golden.npz", "clips.json"}
     part = bundle.spec.int8
     assert (part.arithmetic, part.clips, part.metric, part.shift_limit) == ("float", 0, "", 0.1)
     assert 0 < part.shift == result.shift < 0.1
@@ -138,7 +138,8 @@ def test_doctor_and_evaluate_know_both_forms(model, clips, capsys):
     code, out, _ = run(capsys, "doctor", model)
     assert code == 0
     assert "golden scores, int8  ok" in out
-    code, out, _ = run(capsys, "evaluate", clips, "--model", model, "--precision", "int8", "--format", "json")
+    asked = ("--precision", "int8", "--format", "json", "--split", "all")
+    code, out, _ = run(capsys, "evaluate", clips, "--model", model, *asked)
     assert (code, json.loads(out)["n"]) == (0, 8)
     other = np.frombuffer((model / "model.onnx").read_bytes(), np.uint8)
     add_files(model, {"model.int8.onnx": other.tobytes()}, load_bundle(model).spec.model_copy(update={"int8": None}))

@@ -502,7 +502,7 @@ def test_no_damage_of_the_plan_goes_unseen(folder):
         path.write_bytes(data)
         if data.split() == whole.split():
             continue
-        with pytest.raises((RunError, UsageError), match=r"damaged|format|start anew"):
+        with pytest.raises((RunError, UsageError), match=r"damaged|format|start anew|no valid JSON"):
             open_journal(folder, {"top": 5})
     path.write_bytes(whole.replace(b'"items": 10', b'"items": 5'))
     with pytest.raises(RunError, match=r"plan\.json is damaged or was changed; start anew with --overwrite"):

@@ -16,10 +16,11 @@ import numpy as np
 import soundfile
 import torch
 
+from auricle.errors import ConfigError
 from auricle.nn.networks import build_network
 from auricle.progress import Progress
 from auricle.recipe.network import FRONTEND_KEYS, NETWORKS
-from auricle.recipe.schema import Recipe, load_recipe
+from auricle.recipe.schema import Recipe, load_recipe, make_recipe
 from auricle.training.checkpoint import State
 from auricle.training.loop import Loop
 from auricle.training.preparation import Material, training_set
@@ -56,10 +57,9 @@ PITCHES = {"low": 300.0, "high": 1_500.0}
 def usable(network: str, overrides: Iterable[str]) -> list[str]:
     """Return the overrides whose keys the network uses; other ones are errors."""
     options = NETWORKS.get(network)
-    (frontend,) = options.frontends
     used = {
         "model": frozenset(options.model_fields),
-        "frontend": FRONTEND_KEYS.get(frontend),
+        "frontend": FRONTEND_KEYS.get(options.frontends[0]),
         "augment": options.augmentations,
     }
     found = []
@@ -71,10 +71,31 @@ def usable(network: str, overrides: Iterable[str]) -> list[str]:
     return found
 
 
+def variants(network: str) -> list[dict[str, Any]]:
+    """Return options of a network, by head and direction: all that a recipe takes."""
+    fields = NETWORKS.get(network).model_fields
+    heads = [{"head": head} for head in get_args(fields["head"].annotation)] if "head" in fields else [{}]
+    directions: list[dict[str, Any]] = [{}, {"causal": True}] if "causal" in fields else [{}]
+    found = []
+    for options in ({**head, **direction} for head in heads for direction in directions):
+        try:
+            make_recipe({"model": {"name": network, **options}})
+        except ConfigError:
+            continue
+        found.append(options)
+    return found
+
+
+def name_of(network: str, options: Mapping[str, Any]) -> str:
+    """Return the name of a test case, such as ``crnn-attention-causal``."""
+    return "-".join([network, *([options["head"]] if "head" in options else []), *["causal"] * ("causal" in options)])
+
+
 def tiny_of(network: str) -> list[str]:
     """Return ``TINY`` for a network."""
     shape = ["model.raw.kernel=64", "model.raw.stride=32"] if network == "rawnet" else []
-    strides = get_args(NETWORKS.get(network).model_fields["time_stride"].annotation) if network != "rawnet" else ()
+    fields = NETWORKS.get(network).model_fields
+    strides = get_args(fields["time_stride"].annotation) if "time_stride" in fields else ()
     settings = [s for s in usable(network, TINY) if 4 in strides or not s.startswith("model.time_stride")]
     return [*settings, *shape]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from helpers.toydata import RATE, sound, tiny_of, usable, write_folders
+from helpers.toydata import RATE, name_of, sound, tiny_of, usable, variants, write_folders
 from safetensors.torch import load as load_tensors
 
 from auricle import api
@@ -21,13 +20,7 @@ from auricle.runtime.bundle import Bundle, load_bundle
 from auricle.runtime.detector import Detector, load
 
 #: A registered network with a head: every one must obey every law. Tasks, padding and aggregation vary with them.
-CASES = {
-    f"{network}-{head}{'-causal' * causal}": (network, head, causal)
-    for network in NETWORKS
-    for head in get_args(NETWORKS.get(network).model_fields["head"].annotation)
-    for causal in (False, *([True] if "causal" in NETWORKS.get(network).model_fields else []))
-    if not (causal and head == "concat_mlp")
-}
+CASES = {name_of(network, options): (network, options) for network in NETWORKS for options in variants(network)}
 
 
 @dataclass(frozen=True)
@@ -69,12 +62,12 @@ def models(tmp_path_factory, clips):
 
     def get(case: str) -> Model:
         if case not in made:
-            network, head, causal = CASES[case]
+            network, options = CASES[case]
             number = list(CASES).index(case)
             # A deep network that has learnt nothing ranks clips by its last bit, and 8 bits have other last bits.
             epochs = 4 if network == "mobilecrnn" else 1
-            settings = [f"model.head={head}", f"optim.epochs={epochs}", "optim.lr=0.02"]
-            settings += usable(network, [f"model.causal={str(causal).lower()}", "model.texture=true"])
+            settings = [f"model.{key}={value}" for key, value in options.items()]
+            settings += [f"optim.epochs={epochs}", "optim.lr=0.02", *usable(network, ["model.texture=true"])]
             # Even so EfficientAT has not: what 8 bits may cost it is told by its scores, not by their ranks.
             settings += ["export.int8_loss=1"] if network == "efficientat" else []
             settings += usable(network, ["frontend.f_max=null"])
@@ -104,7 +97,7 @@ def model(request, models) -> Model:
     return models(request.param)
 
 
-@pytest.fixture(params=[case for case, (_, _, causal) in CASES.items() if causal])
+@pytest.fixture(params=[case for case, (_, options) in CASES.items() if "causal" in options])
 def causal(request, models) -> Model:
     """Each causal model in turn."""
     return models(request.param)

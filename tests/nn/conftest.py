@@ -10,6 +10,7 @@ import torch
 from helpers.torch_fixtures import one_thread  # noqa: F401
 
 from auricle.nn.networks import Network, build_network
+from auricle.recipe.network import FRONTEND_KEYS, NETWORKS
 from auricle.recipe.schema import Recipe, make_recipe
 
 
@@ -20,19 +21,21 @@ def small_recipe():
     def make(
         *, name: str = "crnn", sample_rate: int = 8_000, n_mels: int = 16, clip_s: float = 0.5, **model: object
     ) -> Recipe:
+        options = NETWORKS.get(name)
         frontend: dict[str, object] = {"sample_rate": sample_rate}
+        if options.frontends[0] not in FRONTEND_KEYS:  # it makes log-mels
+            frontend |= {"window_ms": 25, "hop_ms": 10, "n_mels": n_mels, "f_max": None}
+        small: dict[str, object] = {"width": 0.125} if "width" in options.model_fields else {}
         if name == "rawnet":
             raw = {"kernel": 64, "stride": 32, "filter_mask": 1, **cast("dict[str, object]", model.get("raw", {}))}
             model = {**model, "raw": raw}
-        else:
-            frontend |= {"window_ms": 25, "hop_ms": 10, "n_mels": n_mels, "f_max": None}
         if name == "crnn":
-            model = {"time_stride": 4, **model}
+            small["time_stride"] = 4
         return make_recipe(
             {
-                "model": {"name": name, "width": 0.125, **model},
+                "model": {"name": name, **small, **model},
                 "frontend": frontend,
-                "augment": {} if name == "rawnet" else {"freq_mask_mels": 4},
+                "augment": {"freq_mask_mels": 4} if "freq_mask_mels" in options.augmentations else {},
                 "data": {"clip_s": clip_s},
             }
         )

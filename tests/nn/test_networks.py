@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from helpers.toydata import name_of, variants
 from safetensors.torch import load, save
 
 from auricle.errors import ConfigError, TrainingError, UsageError
@@ -20,13 +19,9 @@ LABELS, SAMPLES = 3, 4_000
 #: Random networks of thirteen or fifteen residuals multiply what rounding does; an embedding goes up to 7.
 DEEP = ("mobilecrnn", "efficientat")
 CASES = [
-    pytest.param(
-        {"name": name, "head": head, **({"causal": True} if causal else {})}, id=f"{name}-{head}{'-causal' * causal}"
-    )
+    pytest.param({"name": name, **options}, id=name_of(name, options))
     for name in NETWORKS
-    for head in get_args(NETWORKS.get(name).model_fields["head"].annotation)
-    for causal in (False, *([True] if "causal" in NETWORKS.get(name).model_fields else []))
-    if not (causal and head == "concat_mlp")  # a recipe refuses that
+    for options in variants(name)
 ] + [
     pytest.param({"name": "rawnet", "head": head, "raw": raw}, id=f"rawnet-{raw['first']}")
     for head, raw in (
@@ -135,7 +130,7 @@ def test_the_exported_graph_gives_torchs_scores(small_network, model, task, nega
     assert check_parity(graph, content, lengths, (1, 3)) <= 1e-4
 
 
-@pytest.mark.parametrize("model", [case for case in CASES if case.values[0]["head"] == "concat_mlp"])
+@pytest.mark.parametrize("model", [case for case in CASES if case.values[0].get("head") == "concat_mlp"])
 def test_a_network_of_one_length_refuses_others_in_both_forms(small_network, model):
     network = small_network(LABELS, **model)
     with pytest.raises(UsageError, match=r"was built for 12 frames and got 25: it takes one clip length"):

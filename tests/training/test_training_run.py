@@ -354,7 +354,7 @@ def test_a_file_is_no_folder(clips, tmp_path):
 
 
 def test_resume_and_overwrite_exclude_each_other(clips, model):
-    with pytest.raises(RunError, match=r"--resume goes on with a run and --overwrite throws it away: give one of them"):
+    with pytest.raises(RunError, match=r"--resume goes on with a model and --overwrite throws it away"):
         train(clips, model, resume=True, overwrite=True)
 
 

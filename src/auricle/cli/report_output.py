@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,6 +15,9 @@ from auricle.cells import as_text
 from auricle.cli.guard import say
 from auricle.cli.tables import print_table
 from auricle.files import printable
+
+#: Control characters that JSON leaves as they are, and some terminals obey.
+_C1 = re.compile("[\x7f-\x9f]")
 
 if TYPE_CHECKING:
     from auricle.results import Failure, Int8Result, Interval, Report, RunResult
@@ -41,7 +45,8 @@ class Unreadable:
 
 def print_object(value: Mapping[str, Any], stream: TextIO) -> None:
     """Print one JSON object on one line."""
-    stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False)
+    stream.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
     stream.flush()
 
 

@@ -54,8 +54,13 @@ def _spellings(listed: str) -> list[str]:
     return [listed] if turned == listed else [listed, turned]
 
 
-def resolve_listed(listed: str, roots: Sequence[str]) -> Found:
+def resolve_listed(listed: str, roots: Sequence[str], *, within: str | None = None) -> Found:
     """Find a listed path under one of ``roots``.
+
+    Args:
+        listed: the path as the table has it.
+        roots: the folders that it may be relative to.
+        within: the data set's folder: a path may also lead from a root to elsewhere in it.
 
     Raises:
         ValueError: the path is empty or leads outside all roots.
@@ -70,8 +75,11 @@ def resolve_listed(listed: str, roots: Sequence[str]) -> Found:
         for root in roots:
             path = os.path.normpath(os.path.join(root, spelling))  # noqa: PTH118
             if not any(_inside(path, allowed) for allowed in roots):
-                continue
-            key = os.path.relpath(path, root) if os.path.isabs(spelling) else os.path.normpath(spelling)  # noqa: PTH117
+                if within is None or not _inside(path, within):
+                    continue
+                key = os.path.relpath(path, within)
+            else:
+                key = os.path.relpath(path, root) if os.path.isabs(spelling) else os.path.normpath(spelling)  # noqa: PTH117
             found = Found(path, key.replace(os.sep, "/"), regular_size(path))
             if found.size_bytes is not None:
                 return found

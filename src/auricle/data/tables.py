@@ -3,7 +3,8 @@
 
 Everything stays text: no cell becomes a number, a date or "missing". What a table cannot mean
 clearly (another encoding, ragged rows, a column twice) is refused with its line, never repaired in silence.
-Lines count from 1 and the header is line 1, as editors show them.
+What says nothing is dropped: rows without a word, blank cells beyond the header, the line ``sep=;`` and comment
+lines before it. Lines count from 1, as editors show them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import csv
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from auricle.cells import unescape_cell
 from auricle.data.problems import Problems
@@ -31,6 +33,9 @@ DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon"}
 PATH_COLUMNS = ("path", "filename")
 
 _HEAD_BYTES = 65_536
+#: The line that spreadsheets understand as "this separates the cells".
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+COMMENT = "#"
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
     (b"\x00\x00\xfe\xff", "utf-32"),
@@ -65,6 +70,11 @@ class Table:
             raise DataError(f"{self.path.name} cannot be used", [missing_column(name, self.columns)])
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
+
+    def where(self, name: str) -> Table:
+        """Return the table of the rows whose cell in a column says anything."""
+        keep = [i for i, cell in enumerate(self.column(name)) if cell.strip()]
+        return replace(self, rows=tuple(self.rows[i] for i in keep), lines=tuple(self.lines[i] for i in keep))
 
 
 def missing_column(name: str, columns: Sequence[str]) -> str:
@@ -159,25 +169,41 @@ def _bad_line(path: Path, encoding: str) -> str:
     return f"the file is not {encoding}"
 
 
-def _raw_rows(path: Path, encoding: str, delimiter: str | None) -> Iterator[tuple[int, list[str], str]]:
-    """Yield ``(line, cells, delimiter)`` of every row that is not blank; raises ``DataError`` where text ends."""
+def _body(lines: Iterator[str]) -> tuple[int, str, str | None]:
+    """Return the header's line number, the header, and the delimiter that a line ``sep=`` names.
+
+    Blank lines and comment lines before the header are passed over.
+    """
+    number, delimiter = 0, None
+    for line in lines:
+        number += 1
+        named = _SEPARATOR_LINE.fullmatch(line.rstrip("\r\n"))
+        if named is not None:
+            delimiter = named[1]
+        elif line.strip() and not line.startswith(COMMENT):
+            return number, line, delimiter
+    return number, "", delimiter
+
+
+def _raw_rows(
+    path: Path, encoding: str, delimiter: str | None, *, quoted: bool = True
+) -> Iterator[tuple[int, list[str], str]]:
+    """Yield ``(line, cells, delimiter)`` of every row that says anything; raises ``DataError`` where text ends."""
     start = 1
     try:
         with path.open(encoding=encoding, newline="") as handle:
             lines = _bounded_lines(handle)
-            header = next(lines, "")
-            delimiter = sniff_delimiter(header) if delimiter is None else delimiter
-
-            def all_lines() -> Iterator[str]:
-                yield header
-                yield from lines
-
-            reader = csv.reader(all_lines(), delimiter=delimiter, strict=True)
+            start, header, named = _body(lines)
+            if delimiter is None:
+                delimiter = sniff_delimiter(header) if named is None else named
+            quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted or header.startswith('"') else csv.QUOTE_NONE
+            before = start - 1
+            reader = csv.reader(chain([header], lines), delimiter=delimiter, strict=True, quoting=quoting)
             for cells in reader:
-                if cells:
+                if any(cell.strip() for cell in cells):
                     yield start, [unescape_cell(cell) for cell in cells], delimiter
-                start = reader.line_num + 1
-    except UnicodeDecodeError as error:
+                start = before + reader.line_num + 1
+    except UnicodeError as error:
         plain = encoding.removesuffix("-sig")
         where = _bad_line(path, plain)
         hint = "save it as UTF-8, or say --encoding latin-1 (or what it is)"
@@ -190,7 +216,7 @@ def _raw_rows(path: Path, encoding: str, delimiter: str | None) -> Iterator[tupl
 
 
 def _note_delimiter(path: Path, delimiter: str) -> tuple[str, ...]:
-    expected = "\t" if path.suffix.lower() == ".tsv" else ","
+    expected = "\t" if path.suffix.lower() in (".tsv", ".txt") else ","
     if delimiter == expected:
         return ()
     return (f"{path.name}: the delimiter is a {DELIMITERS.get(delimiter, repr(delimiter))}, taken from the header",)
@@ -204,13 +230,22 @@ def read_columns(path: Path, *, encoding: str | None = None, delimiter: str | No
     return ()
 
 
-def read_table(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> Table:
+def read_table(
+    path: Path,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    quoted: bool = True,
+    may_be_empty: bool = False,
+) -> Table:
     """Read a whole table.
 
     Args:
         path: a CSV or TSV file; a byte order mark is fine.
         encoding: how the text is encoded; UTF-8 if None, and anything else must be asked for.
         delimiter: one character; the header decides if None.
+        quoted: quotation marks may enclose cells; else they are characters like any other, unless the header has them.
+        may_be_empty: a header without rows is an answer, too.
 
     Raises:
         DataError: with all duplicate columns and ragged rows, or with the line where reading had to end.
@@ -219,23 +254,33 @@ def read_table(path: Path, *, encoding: str | None = None, delimiter: str | None
     problems = Problems()
     columns: tuple[str, ...] = ()
     rows, lines, used = [], [], ","
-    for line, cells, found in _raw_rows(path, encoding, delimiter):
+    for line, cells, found in _raw_rows(path, encoding, delimiter, quoted=quoted):
         if not columns:
             used = found
-            columns = tuple(cell.strip() for cell in cells)
+            columns = _named(cells)
             twice = sorted({name for name in columns if name and columns.count(name) > 1})
             problems.extend("column", (f"column {name!r} stands twice; remove or rename one" for name in twice))
-        elif len(cells) != len(columns):
+            continue
+        extra = [cell for cell in cells[len(columns) :] if cell.strip()]
+        if len(cells) < len(columns) or extra:
             problems.add("ragged", f"line {line}: {len(cells)} cells, but the header has {len(columns)}")
         else:
-            rows.append(tuple(cells))
+            rows.append(tuple(cells[: len(columns)]))
             lines.append(line)
     if not columns:
         problems.add("empty", "the table is empty: expected a header and rows")
-    elif not lines and not problems:
+    elif not lines and not problems and not may_be_empty:
         problems.add("empty", "the table has a header and no rows")
     problems.stop_if_any(f"{path.name} cannot be used")
     return Table(path, columns, tuple(rows), tuple(lines), used, _note_delimiter(path, used))
+
+
+def _named(header: Sequence[str]) -> tuple[str, ...]:
+    """Return the column names of a header, without the nameless ones at its end."""
+    names = [cell.strip() for cell in header]
+    while names and not names[-1]:
+        names.pop()
+    return tuple(names)
 
 
 def read_fields(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -18,7 +18,7 @@ from auricle.data.check.recordings import Findings, inspect_headers, inspect_sam
 from auricle.data.check.report import CheckReport
 from auricle.data.formats.registry import read_manifest
 from auricle.data.manifest import Manifest
-from auricle.data.splits import PARTS, check_leaks, check_trainable, missing_classes
+from auricle.data.splits import PARTS, check_leaks, check_trainable, make_split, missing_classes
 from auricle.errors import DataError
 from auricle.results import Flag, rounded
 
@@ -65,6 +65,11 @@ def _structural_problems(manifest: Manifest) -> list[str]:
             problems.extend(error.problems)
     if parts and "train" not in parts:
         problems.append("the data names parts, but none of its clips is in train")
+    if not problems:
+        try:
+            make_split(manifest)  # as training would
+        except DataError as error:
+            problems.extend(error.problems)
     return problems
 
 

@@ -19,12 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auricle.data.arrays import array_spec
-from auricle.data.formats.csv import LABEL_COLUMNS, columns_of, parse_seconds
-from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.columns import LABEL_COLUMNS, parse_seconds
+from auricle.data.formats.draft import Draft
+from auricle.data.formats.places import columns_of
+from auricle.data.formats.registry import FORMS, Format
 from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import LABEL_SEPARATOR, SPLIT_ALIASES
 from auricle.data.manifest import Manifest
 from auricle.data.paths import ARRAY_SUFFIX, Found, search_roots
+from auricle.data.read_options import ReadOptions
 from auricle.data.tables import PATH_COLUMNS, TABLE_SUFFIXES, Table, missing_column, pick_column, read_table
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
@@ -32,6 +35,9 @@ from auricle.results import Event
 
 STRONG_COLUMN, WEAK_COLUMN = "event_label", "event_labels"
 TIME_COLUMNS = ("onset", "offset")
+#: Rows with a lower confidence are no events.
+SURE = 0.5
+CONFIDENCE_COLUMN = "confidence"
 FACT_COLUMNS = ("duration", "split", "fold", "group")
 METADATA_FOLDER = "metadata"
 _NOTHING = frozenset({"", "nan"})
@@ -115,6 +121,7 @@ class _Reading:
     whole: bool
     records: dict[str, StrongRecord] = field(default_factory=dict)
     unlabelled: int = 0
+    unsure: int = 0
 
     def record(self, place: str, found: Found, table: Path) -> StrongRecord:
         """Return what is known of a file, to be added to."""
@@ -130,11 +137,14 @@ class _Reading:
         if columns is None:
             return
         read_row: Callable[[str, Mapping[str, str], Found, Path], None] = getattr(self, f"_{kind}")
-        roots, cells = _roots(path), [table.column(column) for column in columns.values()]
+        finder, cells = (
+            draft.finder(_roots(path), part=_part_of(path, self.root)),
+            [table.column(column) for column in columns.values()],
+        )
         for line, *values in zip(table.lines, *cells, strict=True):
             place = f"{path.name}, line {line}"
             row = dict(zip(columns, values, strict=True))
-            found = draft.find(place, row["path"], roots)
+            found = draft.find(place, row["path"], finder)
             if found is not None:
                 read_row(place, row, found, path)
 
@@ -150,7 +160,7 @@ class _Reading:
             draft.problems.extend(
                 "columns", (f"{table.path.name}: {missing_column(n, table.columns)}" for n in missing)
             )
-            names |= {name: name for name in TIME_COLUMNS}
+            names |= {name: name for name in (*TIME_COLUMNS, CONFIDENCE_COLUMN) if name in table.columns}
         elif kind == "weak":
             names["label"] = WEAK_COLUMN
         names |= {name: name for name in FACT_COLUMNS if name in table.columns}
@@ -162,9 +172,24 @@ class _Reading:
         record = self.record(place, found, table)
         record.strong = True
         self._note_facts(record, place, row)
+        if not self._is_sure(place, row):
+            self.unsure += 1
+            return
         event = self._event(place, row)
         if event is not None:
             record.add_event(event, place)
+
+    def _is_sure(self, place: str, row: Mapping[str, str]) -> bool:
+        """Tell whether the confidence of a row, if it has one, makes it an event; notes what is no confidence."""
+        cell = row.get(CONFIDENCE_COLUMN, "").strip()
+        try:
+            value = float(cell) if cell else 1.0
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= 1:
+            self.draft.problems.add("confidence", f"{place}: confidence {cell!r} is no number from 0 to 1")
+            return False
+        return value >= SURE
 
     def _event(self, place: str, row: Mapping[str, str]) -> Event | None:
         """Return the event of a row; None for a row that says "no event", or that holds a problem."""
@@ -229,14 +254,19 @@ def read_desed_form(path: Path, options: ReadOptions) -> Manifest:
     tables = _choose_tables(path, options)
     for table, kind in tables:
         reading.read(table, kind)
+    if reading.unsure:
+        draft.notes.append(f"{reading.unsure} rows with a confidence below {SURE:g} are no events")
     if reading.unlabelled:
         draft.notes.append(f"{reading.unlabelled} files with facts have no labels and are left out")
     add_records(draft, reading.records.values())
     holds_arrays = any(clip.is_array for clip in draft.clips)
     draft.flag_unlisted(AUDIO_EXTENSIONS | ({ARRAY_SUFFIX} if holds_arrays else frozenset()))
-    arrays = None
-    if holds_arrays:
-        arrays = array_spec(
-            tables[0][0].parent, draft.problems, sample_rate=options.sample_rate, frontend=options.frontend
-        )
+    arrays = (
+        array_spec(tables[0][0].parent, draft.problems, sample_rate=options.sample_rate, frontend=options.frontend)
+        if holds_arrays
+        else None
+    )
     return draft.finish(task="multi", arrays=arrays)
+
+
+FORMS.add("desed", Format(looks_like_desed, read_desed_form, order=40))

@@ -6,45 +6,41 @@ Absent files, rows that stand twice, unknown classes and contradictions are foun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from auricle.data.labels import SPLIT_ALIASES, Task, look_alikes, parse_labels, separate_negatives, task_of
+from auricle.data.formats.finder import FileIndex, Finder, finding_flags, finding_notes
+from auricle.data.labels import (
+    LABEL_SEPARATOR,
+    SPLIT_ALIASES,
+    Task,
+    find_separator,
+    invisible_character,
+    look_alikes,
+    parse_labels,
+    separate_negatives,
+    task_of,
+)
 from auricle.data.manifest import ArraySpec, Clip, Manifest
-from auricle.data.paths import Found, resolve_listed, unlisted
+from auricle.data.paths import Found, unlisted
 from auricle.data.problems import Problems
+from auricle.data.read_options import ReadOptions
 from auricle.registry import nearest, shorten
 from auricle.results import Flag
 
-#: Share of listed files that may be absent before the data set is refused.
-MAX_MISSING = 0.1
+#: Folders that hold tables about the recordings beside them.
+META_FOLDERS = frozenset({"meta", "metadata", "labels", "annotations"})
 
 
-@dataclass(frozen=True)
-class ReadOptions:
-    """What a caller may fix about the reading of a data set.
-
-    Attributes:
-        task: ``auto`` looks at the labels.
-        labels: the only classes allowed, in this order; None takes those found, sorted.
-        encoding: of tables; UTF-8 if None.
-        delimiter: of tables; the header decides if None.
-        sample_rate: of ``.npy`` waveforms that no ``features.json`` describes, in Hz.
-        frontend: front end of the model that is to read log-mels; theirs must match it.
-        follow_links: also take files that symbolic links in class folders lead to outside the root.
-        max_missing: share of listed files that may be absent.
-    """
-
-    task: str = "auto"
-    labels: tuple[str, ...] | None = None
-    encoding: str | None = None
-    delimiter: str | None = None
-    sample_rate: int | None = None
-    frontend: Mapping[str, Any] | None = None
-    follow_links: bool = False
-    max_missing: float = MAX_MISSING
+def data_folder(root: Path) -> Path:
+    """Return the absolute folder that all files of a data set lie in: that of a table, or above its ``meta/``."""
+    folder = Path(os.path.abspath(root))  # noqa: PTH100 (Path.absolute keeps "..")
+    if folder.is_dir():
+        return folder
+    return folder.parent.parent if folder.parent.name.casefold() in META_FOLDERS else folder.parent
 
 
 @dataclass
@@ -60,18 +56,35 @@ class Draft:
     missing: list[str] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    separator: str = LABEL_SEPARATOR
+    finders: list[Finder] = field(default_factory=list)
+    index: FileIndex | None = None
 
-    def find(self, place: str, listed: str, roots: Sequence[str]) -> Found | None:
-        """Resolve a listed path; notes the problem and returns None if it leads outside."""
+    def finder(self, roots: Sequence[str], *, part: str | None = None, strict: bool = False) -> Finder:
+        """Return what finds the files of one table: in ``roots``, else anywhere in the data set, see ``Finder``."""
+        if self.index is None:
+            self.index = FileIndex(str(data_folder(self.root)))
+        finder = Finder(tuple(roots), self.index, part, strict)
+        self.finders.append(finder)
+        return finder
+
+    def find(self, place: str, listed: str, finder: Finder) -> Found | None:
+        """Find a listed file; notes the problem and returns None if its path cannot be meant."""
         try:
-            return resolve_listed(listed, roots)
+            return finder.find(listed)
         except ValueError as error:
             self.problems.add("path", f"{place}: {error}")
             return None
 
+    def join_labels(self, cells: Sequence[str]) -> None:
+        """Take what joins labels from the cells of a column, and note what that means for them."""
+        self.separator, note = find_separator(cells)
+        if note is not None:
+            self.notes.append(note)
+
     def labels(self, place: str, cell: str) -> tuple[tuple[str, ...], bool]:
         """Return the classes in a cell and whether it says negative; notes what cannot be meant."""
-        names = parse_labels(cell)
+        names = parse_labels(cell, self.separator)
         if not names:
             self.problems.add("label", f"{place}: no label; write 'other' for a clip without any class")
             return (), False
@@ -113,9 +126,13 @@ class Draft:
         Raises:
             DataError: with all problems of the data set.
         """
+        self._tell_apart()
         self._merge_repeats()
         self._check_missing()
         labels = self._label_order() if labels is None else labels
+        self._check_visible(labels)
+        self.flags.extend(finding_flags(self.finders))
+        self.notes.extend(finding_notes(self.finders))
         if not self.clips and not self.problems:
             self.problems.add("empty", "no recording was found")
         self.problems.stop_if_any(f"{self.root} cannot be used as a {self.form!r} data set")
@@ -130,6 +147,15 @@ class Draft:
         names = unlisted([clip.path for clip in self.clips], suffixes)
         if names:
             self.flags.append(Flag("unlisted_file", {"count": len(names), "first": Path(names[0]).name}))
+
+    def _tell_apart(self) -> None:
+        """Call clips by their paths from the data set's folder where two files would have one name."""
+        paths: dict[str, str] = {}
+        if all(paths.setdefault(clip.key, clip.path) == clip.path for clip in self.clips):
+            return
+        folder = data_folder(self.root)
+        keys = (os.path.relpath(clip.path, folder).replace(os.sep, "/") for clip in self.clips)
+        self.clips = [replace(clip, key=key) for clip, key in zip(self.clips, keys, strict=True)]
 
     def _merge_repeats(self) -> None:
         """Keep one of equal rows (flagged); rows that contradict each other are problems."""
@@ -165,6 +191,16 @@ class Draft:
             self.problems.add("missing", text)
         else:
             self.flags.append(Flag("missing_file", {"count": len(self.missing), "first": self.missing[0]}))
+
+    def _check_visible(self, labels: Sequence[str]) -> None:
+        """Note classes whose names hold what nobody sees: no model folder can be written with them."""
+        for label in labels:
+            found = invisible_character(label)
+            if found is not None:
+                first = next((p for p, clip in zip(self.places, self.clips, strict=True) if label in clip.label), "")
+                where = f" (first: {first})" if first else ""
+                text = f"class {label!r} holds an invisible character, {found}{where}; type the name anew"
+                self.problems.add("invisible", text)
 
     def _label_order(self) -> tuple[str, ...]:
         """Return the classes in their order; classes that the caller did not allow are problems."""

@@ -11,12 +11,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from auricle.data.arrays import CONVERT_PT, FEATURES_FILE, array_spec, read_features_file
-from auricle.data.formats.csv import LABEL_COLUMNS, columns_of, tables_in
-from auricle.data.formats.draft import Draft, ReadOptions
+from auricle.data.columns import LABEL_COLUMNS
+from auricle.data.formats.draft import Draft
+from auricle.data.formats.finder import Finder
+from auricle.data.formats.places import columns_of, tables_in
+from auricle.data.formats.registry import FORMS, Format
 from auricle.data.labels import Task
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, Found, regular_size, search_roots
 from auricle.data.problems import Problems
+from auricle.data.read_options import ReadOptions
 from auricle.data.soft_labels import SoftLabels, read_soft_labels
 from auricle.data.tables import PATH_COLUMNS, TABLE_SUFFIXES
 from auricle.errors import DataError
@@ -71,16 +75,16 @@ def _find_table(path: Path, options: ReadOptions) -> Path:
     )
 
 
-def _find_array(draft: Draft, place: str, listed: str, roots: Sequence[str]) -> Found | None:
+def _find_array(draft: Draft, place: str, listed: str, finder: Finder) -> Found | None:
     """Return where a listed file lies: as listed, or as the array of that name (``a.wav`` finds ``a.npy``)."""
-    found = draft.find(place, listed, roots)
+    found = draft.find(place, listed, finder)
     if found is None:
         return None
     ending = PurePosixPath(found.key).suffix.lower()
     if ending == ARRAY_SUFFIX or (found.size_bytes is not None and ending not in PICKLE_SUFFIXES):
         return found
     known = ending in AUDIO_EXTENSIONS | PICKLE_SUFFIXES
-    twin = draft.find(place, (listed[: listed.rindex(".")] if known else listed) + ARRAY_SUFFIX, roots)
+    twin = draft.find(place, (listed[: listed.rindex(".")] if known else listed) + ARRAY_SUFFIX, finder)
     return found if twin is None else twin
 
 
@@ -145,12 +149,15 @@ def read_numpy_form(path: Path, options: ReadOptions) -> Manifest:
     draft = Draft(folder, "numpy", options, notes=list(soft.notes))
     labels = _check_labels(soft, draft, None if features is None else features.labels)
     values = soft.ordered(labels)
-    roots = search_roots(folder)
+    finder = draft.finder(search_roots(folder))
     for row, name in enumerate(soft.names):
-        found = _find_array(draft, f"line {soft.lines[row]}", name, roots)
+        found = _find_array(draft, f"line {soft.lines[row]}", name, finder)
         if found is not None:
             _read_row(draft, soft, row, labels, values[row], found)
     _refuse_pickles(draft)
     arrays = array_spec(folder, draft.problems, sample_rate=options.sample_rate, frontend=options.frontend)
     draft.flag_unlisted(frozenset({ARRAY_SUFFIX}))
     return replace(draft.finish(task=soft.task, labels=labels, arrays=arrays), root=path)
+
+
+FORMS.add("numpy", Format(looks_like_numpy, read_numpy_form, order=70))

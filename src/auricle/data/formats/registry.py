@@ -1,72 +1,120 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The forms a data set can have on disk, how each is recognised, and the one function that reads them all."""
+"""The formats a data set can have on disk, and the one function that reads them all.
+
+A format is one file: it says how it is recognised and read, and registers itself. The files of ``data/formats`` are
+found by themselves, and those of other packages by the entry point group ``auricle.formats``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from auricle.data.formats.asvspoof import looks_like_asvspoof, read_asvspoof_form
-from auricle.data.formats.csv import looks_like_csv, read_csv_form, tables_in
-from auricle.data.formats.desed import looks_like_desed, read_desed_form
-from auricle.data.formats.draft import MAX_MISSING, ReadOptions
-from auricle.data.formats.folders import looks_like_folders, read_folders_form
-from auricle.data.formats.labelfiles import looks_like_labelfiles, read_labelfiles_form
-from auricle.data.formats.numpy import looks_like_numpy, read_numpy_form
+from auricle.data.formats.hints import known_data_set, nearby_data, nested_data, unknown_data
+from auricle.data.formats.places import TABLES, tables_in
 from auricle.data.manifest import Manifest
-from auricle.data.paths import suffixes_seen
+from auricle.data.read_options import MAX_MISSING, ReadOptions
 from auricle.errors import DataError, UsageError
 from auricle.recipe.requests import DataSource
 from auricle.registry import Registry
 
+#: From this order on, recognising a format may walk through all files.
+_WALKING = 60
+#: Modules of this package that are no formats.
+_SHARED = frozenset(
+    (
+        *("containers", "desed_tables", "draft", "finder", "hints", "jsonl", "label_rows", "places"),
+        *("registry", "strong_labels"),
+    )
+)
+
 
 @dataclass(frozen=True)
-class Form:
+class Format:
     """One way to lay out a data set.
 
     Attributes:
-        recognise: tells from a path whether this form lies there.
+        recognise: tells from a path whether this format lies there.
         read: reads it, or raises ``DataError`` with all problems.
+        order: formats are tried from low to high; those of other packages may take any number. Layouts that only one
+            data set has come first (10), what fits nearly everything comes last (90).
+        hint: says what is wrong with the automatic choice of this format for a path, or returns None. It is not asked
+            where the user named the format.
     """
 
     recognise: Callable[[Path, ReadOptions], bool]
     read: Callable[[Path, ReadOptions], Manifest]
+    order: int = 50
+    hint: Callable[[Path], str | None] | None = None
 
 
-FORMS: Registry[Form] = Registry("data format")
-FORMS.add("asvspoof", Form(looks_like_asvspoof, read_asvspoof_form))
-FORMS.add("csv", Form(looks_like_csv, read_csv_form))
-FORMS.add("desed", Form(looks_like_desed, read_desed_form))
-FORMS.add("labelfiles", Form(looks_like_labelfiles, read_labelfiles_form))
-FORMS.add("numpy", Form(looks_like_numpy, read_numpy_form))
-FORMS.add("folders", Form(looks_like_folders, read_folders_form))
+class FormatRegistry(Registry[Format]):
+    """Formats by name: a module of this package each, and those of other packages."""
 
-#: The order in which forms are tried.
-RECOGNITION_ORDER = ("asvspoof", "csv", "desed", "labelfiles", "numpy", "folders")
+    def _modules(self) -> list[str]:
+        return [name for name in super()._modules() if name not in _SHARED]
+
+    def in_order(self) -> list[str]:
+        """Return all names in the order in which they are tried."""
+        return sorted(self.names(), key=lambda name: (self.get(name).order, name))
+
+
+def _misfit(name: str, item: object) -> str:
+    """Return what is wrong with the format of another package."""
+    return "" if isinstance(item, Format) else f"expected auricle's Format, got {type(item).__name__}"
+
+
+FORMS = FormatRegistry("data format", package="auricle.data.formats", group="auricle.formats", accepts=_misfit)
 
 
 def recognise_form(path: Path, options: ReadOptions | None = None) -> str:
-    """Return the name of the form that lies at ``path``.
+    """Return the name of the format that lies at ``path``.
 
     Raises:
-        DataError: nothing lies there, or nothing that is known; says what was seen.
+        DataError: nothing lies there, or nothing that is known; says what was seen, and what to type instead.
     """
     options = ReadOptions() if options is None else options
     if not path.exists():
         raise DataError(f"{path} cannot be read", ["no such file or folder"])
-    for name in RECOGNITION_ORDER:
-        if FORMS.get(name).recognise(path, options):
+    for name in FORMS.in_order():
+        form = FORMS.get(name)
+        if form.recognise(path, options):
+            if form.hint is not None:
+                _ask(path, form.hint)
             return name
-    if path.is_file() or tables_in(path):
+    if path.suffix.lower() in TABLES or (path.is_dir() and tables_in(path)):
         return "csv"  # a table that lacks something: reading it says what
-    seen = suffixes_seen(str(p) for p in path.rglob("*") if p.is_file()) or "nothing"
-    expected = (
-        "expected class folders, or a .csv with path and label, or a .tsv with filename, onset, offset, event_label, "
-        "or label files beside the audio, or .npy files with a table of soft labels"
-    )
-    raise DataError(f"{path} is no data set that auricle knows", [f"seen: {seen}; {expected}"])
+    raise unknown_data(path, _recognised)
+
+
+def _ask(path: Path, hint: Callable[[Path], str | None]) -> None:
+    """Raise ``DataError`` where folders are probably no classes: by their names, or for what lies in them."""
+    below = nested_data(path, _recognised)
+    doubt = hint(path)
+    if doubt is None and below:
+        doubt = f"{path} holds data sets with tables of their own; name one, or say --data-format folders"
+    if doubt is not None:
+        known = known_data_set(path)
+        lines = [doubt, *([] if known is None else [known]), *(below or nearby_data(path, _recognised))]
+        raise DataError(f"{path}: the classes of this data are not guessed", lines)
+
+
+def _recognised(path: Path, holding: Path | None) -> str | None:
+    """Return the name of a format that does not need a walk through all files, or None.
+
+    With ``holding``, only if the data set there lists a recording in that folder.
+    """
+    quick = (name for name in FORMS.in_order() if FORMS.get(name).order < _WALKING)
+    found = next((name for name in quick if FORMS.get(name).recognise(path, ReadOptions())), None)
+    if found is None or holding is None:
+        return found
+    try:
+        clips = FORMS.get(found).read(path, ReadOptions()).clips
+    except DataError:
+        return None
+    return found if any(Path(clip.path).is_relative_to(holding.absolute()) for clip in clips) else None
 
 
 def read_manifest(
@@ -86,7 +134,7 @@ def read_manifest(
 
     Args:
         path: a folder or a table.
-        data_format: name of a form; ``auto`` tries them in ``RECOGNITION_ORDER``.
+        data_format: name of a format; ``auto`` tries them in order.
         task: ``single``, ``multi`` or ``auto``.
         labels: the only classes allowed, in this order (a model's, when it is evaluated).
         sample_rate: of ``.npy`` waveforms without ``features.json``, in Hz.
@@ -117,7 +165,7 @@ def read_manifest(
         form = FORMS.get(data_format)
         if not path.exists():
             raise DataError(f"{path} cannot be read", ["no such file or folder"])
-        return form.read(path, options)
+        return form.read(path, replace(options, named=True))
     return FORMS.get(recognise_form(path, options)).read(path, options)
 
 

@@ -98,7 +98,7 @@ class RawNetOptions(NetworkOptions):
     }
 
     name: Literal["rawnet"] = Field("rawnet", description="The network.")
-    head: Literal["state_attention", "final_state"] = Field(
+    head: Literal["final_state", "state_attention"] = Field(
         "state_attention",
         description="What the clip score is computed from: the last hidden state of each direction (`final_state`), or "
         "a mean over all with learnt weights; there are no frames.",
