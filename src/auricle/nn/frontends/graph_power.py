@@ -122,7 +122,7 @@ def factors(n_fft: int, window_samples: int) -> tuple[int, int]:
     """Return rows and columns of the transform: those with the fewest multiplications.
 
     >>> factors(400, 400), factors(1024, 800)
-    ((20, 20), (32, 32))
+    ((25, 16), (64, 16))
     """
     columns = [n for n in range(1, n_fft + 1) if n_fft % n == 0]
 
