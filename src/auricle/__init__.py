@@ -17,7 +17,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auricle.api import crossval, evaluate, export_int8, export_site, load, report, scan, sweep, teach, train
+    from auricle.api import (
+        compress,
+        crossval,
+        evaluate,
+        export_int8,
+        export_site,
+        load,
+        report,
+        scan,
+        sweep,
+        teach,
+        train,
+    )
     from auricle.errors import (
         AuricleError,
         BundleError,
@@ -52,6 +64,7 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "auricle.api": (
+        "compress",
         "crossval",
         "evaluate",
         "export_int8",
@@ -123,6 +136,7 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "__version__",
+    "compress",
     "crossval",
     "evaluate",
     "export_int8",

@@ -24,6 +24,7 @@ from auricle.recipe.options import recipe_settings, takes
 from auricle.recipe.requests import (
     BenchRequest,
     ClipOptions,
+    CompressRequest,
     CrossvalRequest,
     ListenerOptions,
     PathLike,
@@ -45,10 +46,12 @@ if TYPE_CHECKING:
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanProgress, ScanResult
     from auricle.training.bench import TrainingBench
+    from auricle.training.compress import CompressResult
     from auricle.training.crossval import CrossvalResult
 
 __all__ = [
     "bench_train",
+    "compress",
     "crossval",
     "evaluate",
     "export_int8",
@@ -106,6 +109,18 @@ def crossval(request: CrossvalRequest) -> CrossvalResult:
         return run_crossval(
             manifest, recipe, seeds=range(request.seeds), out=folder, jobs=request.jobs, progress=listener
         )
+
+
+@takes(CompressRequest)
+def compress(request: CompressRequest) -> CompressResult:
+    """Cut a small student out of a teacher, distil it on unlabelled audio, and write it as a model folder.
+
+    Raises:
+        UsageError: and its kinds, for an unknown teacher, wrong options, no audio, or the folder.
+    """
+    from auricle.training.compress import run_compression
+
+    return run_compression(replace(request, progress=None), _listener(request))
 
 
 @takes(TeachRequest)

@@ -9,12 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from auricle.recipe.options import recipe_settings
 from auricle.recipe.requests import TrainRequest
 from auricle.synth.toy import synthesise
 from auricle.training.run import recipe_of
@@ -40,11 +38,12 @@ def toy(tmp_path_factory):
 
 
 def test_short_options_come_after_set_and_win():
-    asked = TrainRequest("clips", out="m", overrides=["optim.epochs=3"])
-    assert (recipe_settings(asked), recipe_of(asked).optim.epochs) == ({}, 3)
-    asked = replace(asked, epochs=5, device="cpu")
-    assert recipe_settings(asked) == {"optim.epochs": 5, "run.device": "cpu"}
-    assert (recipe_of(asked).optim.epochs, recipe_of(asked).run.device) == (5, "cpu")
+    words = ["optim.epochs=9", "optim.lr=0.01", "seed=1"]
+    asked = TrainRequest("clips", out="m", overrides=words, epochs=5, device="cpu", seed=0, exclude_systems=["A1"])
+    recipe = recipe_of(asked)
+    assert (recipe.optim.epochs, recipe.optim.lr, recipe.run.device, recipe.seed) == (5, 0.01, "cpu", 0)
+    assert recipe.data.exclude_systems == ("A1",)
+    assert recipe_of(TrainRequest("clips", out="m", overrides=words)).seed == 1
 
 
 def test_train_makes_a_model_that_all_other_commands_take(auricle, toy, tmp_path):

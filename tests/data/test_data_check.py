@@ -54,7 +54,8 @@ def test_reading_options_are_passed_on(table):
 
 
 def test_equal_audio_across_parts_stops_within_one_is_flagged(table, tmp_path):  # A50
-    path = table("path,label,split\na.wav,x,train\nb.wav,y,train\nc.wav,x,test\nd.wav,y,test\n")
+    rows = "a.wav,x,train\nb.wav,y,train\nc.wav,x,test\nd.wav,y,test\ne.wav,x,train\nf.wav,y,train\n"
+    path = table(f"path,label,split\n{rows}")
     shutil.copy(tmp_path / "a.wav", tmp_path / "b.wav")
     report = check(path)
     assert report.ok
@@ -163,3 +164,24 @@ def test_esc10_is_good(shared):
     assert report.flags == ()
     assert report.facts["sample_rates"] == {"44100": 400}
     assert (report.facts["durations"]["min"], report.facts["durations"]["max"]) == (3.64408, 7.24027)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("path,label,speaker\na.wav,x,me\nb.wav,y,me\nc.wav,x,me\n", "no dev part: 3 clips in 1 groups"),
+        ("path,label\na.wav,x\nb.wav,y\n", "no dev part: 2 clips in 2 groups"),
+    ],
+)
+def test_what_cannot_be_split_trains_without_dev_and_says_so_before(table, text, problem):
+    report = check(table(text))
+    assert report.ok
+    assert report.notes[-1].startswith(problem)
+    assert any(note.startswith("few clips: x (") for note in report.notes)
+
+
+@pytest.mark.parametrize("label", ["barn\u00a0owl", "x\u200b", "a\u2028b"])
+def test_a_class_with_an_invisible_character_is_refused_before_training(table, label):
+    report = check(table(f"path,label\na.wav,{label}\nb.wav,dog\nc.wav,dog\n"))
+    assert "holds an invisible character, U+" in report.problems[0]
+    assert "(first: line 2); type the name anew" in report.problems[0]

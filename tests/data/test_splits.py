@@ -133,11 +133,6 @@ class TestSplit:
                 "the only class is 'a'; add a second class, or clips labelled 'other' without it",
             ),
             ([clip(0, ()), clip(1, ())], (), "all clips are negatives; training needs at least one class"),
-            (
-                [clip(0, group="g"), clip(1, ("b",), group="g")],
-                ("a", "b"),
-                "no clip is left for dev: 2 clips in 1 groups",
-            ),
             ([clip(0, split="dev"), clip(1, ("b",), split="test")], ("a", "b"), "no clip is left for train"),
         ],
     )
@@ -145,6 +140,13 @@ class TestSplit:
         with pytest.raises(DataError) as caught:
             make_split(make(clips, labels))
         assert any(p.startswith(problem) for p in caught.value.problems)
+
+    @pytest.mark.parametrize("groups", ["gg", "gh"])
+    def test_what_is_too_little_for_a_dev_part_trains_without_one_and_says_so(self, groups):
+        split = make_split(make([clip(0, group=groups[0]), clip(1, ("b",), group=groups[1])], ("a", "b")))
+        assert (split.train.tolist(), split.dev.tolist(), split.test.tolist()) == ([0, 1], [], [])
+        (note,) = split.notes
+        assert note.startswith(f"no dev part: 2 clips in {len(set(groups))} groups are too few to hold some back")
 
     def test_one_class_against_negatives_is_fine(self):
         check_trainable(make([clip(0), clip(1, ())], ("a",)))

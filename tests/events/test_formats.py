@@ -4,7 +4,9 @@ from __future__ import annotations
 import csv
 import io
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,10 +59,32 @@ def test_raven():
     assert lines[0].split("\t")[:7] == [
         *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)"),
     ]
-    assert lines[3] == "3\tSpectrogram 1\t1\t0.333333\t2.000000\t0\t0\towl, tawny\t0.123457\tnight.wav"
+    # yard.wav lasts 5 s: Raven opens both as one sequence
+    before = YARD.duration
+    times = f"{before + 1 / 3:.6f}\t{before + 2:.6f}\t0\t8000"
+    assert lines[3] == f"3\tSpectrogram 1\t1\t{times}\towl, tawny\t0.123457\t0.333333\tnight.wav"
+    assert [(e.onset, e.offset) for e in parse("raven", text)[1].events] == [(0.333333, 2.0)]
     assert [(r.path, len(r.events)) for r in parse("raven", text)] == [("yard.wav", 2), ("night.wav", 1)]
     without = "\n".join("\t".join(line.split("\t")[:8] + line.split("\t")[9:]) for line in lines)
     assert [e.score for r in parse("raven", without) for e in r.events] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100])
+def test_raven_selections_are_as_high_as_the_recording(tmp_path, rate):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.zeros(rate), rate)
+    result = DetectResult(str(path), 1.0, events=(Event('"tick" call', 0.25, 0.5, 0.5),))
+    cells = dump("raven", result).splitlines()[1].split("\t")
+    assert (float(cells[5]), float(cells[6])) == (0, rate / 2)
+    assert cells[7] == '"tick" call'  # Raven knows no quoting
+    assert parse("raven", dump("raven", result))[0].events == result.events
+
+
+@pytest.mark.parametrize("cell", ["x", "-1", "inf"])
+def test_a_file_offset_that_is_none(cell):
+    text = "Begin Time (s)\tEnd Time (s)\tLabel\tBegin Path\tFile Offset (s)\n" + f"0\t1\ta\tb\t{cell}\n"
+    with pytest.raises(DataError, match="line 2: "):
+        parse("raven", text)
 
 
 def test_json_lines_keep_everything():

@@ -36,6 +36,7 @@ class Asked(Shared):
     rates: Annotated[Sequence[int] | None, Option("Numbers.", flag="--rate")] = None
     new: Annotated[bool, Option("New.", key="init.new_head")] = False
     keep: Annotated[bool, Option("Keep.")] = True
+    seed: Annotated[int | None, Option("Seed.", key="seed")] = None
     hop_s: Annotated[float | None, Option("Step.", flag="--hop", shown="as long")] = None
     listener: Annotated[object, Option("Hears.", python_only=True)] = None
     plain: int = 3
@@ -122,4 +123,5 @@ def test_help_says_what_a_default_means(capsys):
 
 def test_only_what_is_given_changes_the_recipe():
     assert recipe_settings(Asked(out="x")) == {}
+    assert recipe_settings(Asked(out="x", seed=0)) == {"seed": 0}
     assert recipe_settings(Asked(out="x", soft="a/b/", new=True)) == {"teacher.labels": "a/b", "init.new_head": True}

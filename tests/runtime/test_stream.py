@@ -31,6 +31,7 @@ def detectors(tmp_path_factory):
         make(tmp_path_factory.mktemp("c"), frames=None, hop_s=0.4, thresholds=limits, postprocess={"median_s": 1.2}),
         make(tmp_path_factory.mktemp("d"), postprocess=post | by_label),
         make(tmp_path_factory.mktemp("e"), postprocess=BOXES, thresholds=dict.fromkeys(LABELS, 0.3)),
+        make(tmp_path_factory.mktemp("f"), postprocess=post, window_s=1.0, hop_s=0.6, margin_s=0.2),
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auricle.runtime.windows import WindowCutter, cut_windows
+from auricle.runtime.windows import MarginCutter, WindowCutter, cut_windows
 
 
 def test_windows_reach_the_end_and_the_last_is_padded():
@@ -59,3 +59,50 @@ def test_the_cutter_says_when_its_next_window_is_complete():
     assert cutter.samples_to_next == 1
     assert len(cutter.push(np.zeros(1, np.float32))) == 1
     assert cutter.samples_to_next == 3
+
+
+def margin_windows(samples: np.ndarray, hop: int, margin: int) -> list[list[float]]:
+    """The rule said otherwise: parts of ``hop``, the last of which keeps a rest that its margin holds already."""
+    starts = [0]
+    while len(samples) - starts[-1] > hop + margin:
+        starts.append(starts[-1] + hop)
+    ends = [*(start + hop + margin for start in starts[:-1]), len(samples)]
+    return [samples[max(0, a - margin) : b].tolist() for a, b in zip(starts, ends, strict=True)]
+
+
+def test_windows_side_by_side_by_hand():
+    samples = np.arange(1, 11, dtype=np.float32)
+    cutter = MarginCutter(4, 1, 1)
+    assert [w.tolist() for w in cutter.push(samples)] == [[1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9]]
+    assert [w.tolist() for w in cutter.flush()] == [[8, 9, 10]]
+    short = MarginCutter(4, 1, 3)
+    assert short.push(samples[:2]) == []
+    assert [w.tolist() for w in short.flush()] == [[1, 2, 0]]
+    assert MarginCutter(4, 1, 3).flush() == []
+
+
+@pytest.mark.parametrize(("hop", "margin"), [(0, 1), (4, 0), (4, 5)])
+def test_impossible_margins_are_refused(hop, margin):
+    with pytest.raises(ValueError, match=f"0 < margin <= hop, got hop {hop} and margin {margin}"):
+        MarginCutter(hop, margin, 1)
+
+
+@given(
+    length=st.integers(1, 60),
+    hop=st.integers(1, 12),
+    margin=st.integers(1, 12),
+    cuts=st.lists(st.integers(0, 60), max_size=8),
+)
+def test_any_blocks_give_the_windows_with_margins_of_the_whole(length, hop, margin, cuts):
+    margin = min(margin, hop)
+    samples = np.arange(1, length + 1, dtype=np.float32)
+    cutter = MarginCutter(hop, margin, 1)
+    found = []
+    for block in np.split(samples, sorted(min(cut, length) for cut in cuts)):
+        wait = cutter.samples_to_next
+        fresh = cutter.push(block)
+        assert bool(fresh) == (len(block) >= wait)
+        assert cutter._kept.base is None, "a view would keep the whole block alive"
+        found += fresh
+    found += cutter.flush()
+    assert [w.tolist() for w in found] == margin_windows(samples, hop, margin)

@@ -20,6 +20,7 @@ import typer.main
 from auricle import __version__
 from auricle.cli import (
     bench,
+    compress,
     crossval,
     data,
     demo,
@@ -57,6 +58,7 @@ app.command(short_help="Say when sounds happen in recordings.")(detect.detect)
 app.command(short_help="Give one vector for each recording.")(embed.embed)
 app.command(short_help="Train a detector on labelled recordings.")(train.train)
 app.command(short_help="Let a large model label audio for a small one to learn from.")(teach.teach)
+app.command(short_help="Cut a small model out of a large one.")(compress.compress)
 app.command(short_help="Measure a recipe over all folds of a data set.")(crossval.crossval)
 app.command(short_help="Search over the choices of a recipe.")(sweep.sweep)
 app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)

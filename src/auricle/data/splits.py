@@ -8,7 +8,7 @@ that nobody asked for would only be taken from training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,10 @@ from auricle.results import Flag
 PARTS = ("train", "dev", "test")
 DEV_FRACTION = 0.15
 DEFAULT_FOLDS = 5
+#: How the note begins that stands where no dev part can be made.
+NO_DEV = "no dev part"
+#: A class with fewer clips is a first try.
+FEW_CLIPS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,21 @@ def _require_parts(manifest: Manifest, parts: dict[str, IntArray]) -> None:
         groups = len(set(manifest.groups()))
         text = f"no clip is left for {' and '.join(empty)}: {len(manifest)} clips in {groups} groups; add recordings"
         raise DataError(f"{manifest.root} cannot be split", [text])
+
+
+def _no_dev(manifest: Manifest) -> str:
+    """Return what is said where too little is there to hold any of it back."""
+    groups = len(set(manifest.groups()))
+    return (
+        f"{NO_DEV}: {len(manifest)} clips in {groups} groups are too few to hold some back, so nothing selects the "
+        "weights and thresholds stay at 0.5; add recordings"
+    )
+
+
+def few_clips(counts: Mapping[str, int]) -> str:
+    """Return one line about the classes with few clips; empty where all have enough."""
+    few = ", ".join(f"{label} ({count})" for label, count in counts.items() if count < FEW_CLIPS)
+    return f"few clips: {few}; record 30 or more of each, from different places and days" if few else ""
 
 
 def check_leaks(manifest: Manifest, parts: dict[str, IntArray]) -> None:
@@ -196,7 +215,8 @@ def make_split(
 
     Raises:
         UsageError: a fold that the data has not.
-        DataError: nothing to learn, an empty part, or a group on two sides.
+        DataError: nothing to learn, an empty part, or a group on two sides. Where too few groups are there for a dev
+            part, there is none, and a note says so.
     """
     check_trainable(manifest)
     if not 0 < dev_fraction < 1:
@@ -221,11 +241,14 @@ def make_split(
     if dev != "none" and len(parts["dev"]) == 0:
         held = hold_out_systems(manifest, parts["train"], dev_systems, dev_fraction, seed)
         left_out = len(parts["train"]) - sum(map(len, held))
-        parts["train"], parts["dev"] = held
-        notes.append(f"{dev_fraction:.0%} of the rest, by group, is dev (seed {seed})")
+        if dev_systems or all(map(len, held)):
+            parts["train"], parts["dev"] = held
+            notes.append(f"{dev_fraction:.0%} of the rest, by group, is dev (seed {seed})")
+        else:
+            notes.append(_no_dev(manifest))
         if dev_systems:
             notes.append(f"only dev has {', '.join(dev_systems)}; {left_out} clips of them are of speakers in train")
-    _require_parts(manifest, {name: parts[name] for name in ("train", *(() if dev == "none" else ("dev",)))})
+    _require_parts(manifest, {name: parts[name] for name in ("train", *(("dev",) if dev_systems else ()))})
     return Split(parts["train"], parts["dev"], parts["test"], missing_classes(manifest, parts), tuple(notes))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime
@@ -41,35 +41,42 @@ class ScoringGraph(nn.Module):
         self.network = network
         self.task = task
         self.negatives = negatives
-        self.outputs = ["clip", *(["frames"] if network.has_frames else []), "embedding"]
+        frames = ["frames"] if network.has_frames else []
+        self.outputs = ["clip", *frames, "embedding", *(["frame_embedding"] if network.has_frame_embedding else [])]
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
-        """Return clip scores, frame scores (if the head has them), embedding."""
+        """Return clip scores, frame scores (if the head has them), embedding, that of frames (if it is given)."""
         output = self.network(waveform)
         clip = clip_scores(output.clip_logits, self.task, negatives=self.negatives)
         if output.frame_logits is None:
             return clip, output.embedding
-        return clip, torch.sigmoid(output.frame_logits), output.embedding
+        rest = (output.embedding, *(() if output.frame_embedding is None else (output.frame_embedding,)))
+        return clip, torch.sigmoid(output.frame_logits), *rest
 
 
 def export_onnx(graph: ScoringGraph, samples: int) -> bytes:
     """Trace a graph with dynamic batch and time; ``samples`` is the length of the example."""
-    axes = {"waveform": {0: "batch"}, "clip": {0: "batch"}, "embedding": {0: "batch"}}
+    axes = {"waveform": {0: "batch"}, **{name: {0: "batch"} for name in graph.outputs}}
     if graph.network.fixed_length is None:
         axes["waveform"][1] = "sample"
-    if "frames" in graph.outputs:
-        axes["frames"] = {0: "batch", 1: "frame"}
+    for name in {"frames", "frame_embedding"} & set(graph.outputs):
+        axes[name][1] = "frame"
+    return trace(graph.eval(), {"waveform": torch.zeros(2, samples)}, axes)
+
+
+def trace(module: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str, Mapping[int, str]]) -> bytes:
+    """Trace a module; ``axes`` names the dynamic axes of inputs and of all outputs, in their order."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # The tracer warns of every Python number it sees; parity is checked below, at several shapes.
+        # The tracer warns of every Python number it sees; whoever exports compares the scores, at several shapes.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            graph.eval(),
-            (torch.zeros(2, samples),),
+            module,
+            tuple(inputs.values()),
             buffer,  # type: ignore[arg-type]  # a file object is taken by this exporter
-            input_names=["waveform"],
-            output_names=graph.outputs,
-            dynamic_axes=axes,
+            input_names=list(inputs),
+            output_names=[name for name in axes if name not in inputs],
+            dynamic_axes={name: dict(names) for name, names in axes.items()},
             opset_version=OPSET,
             do_constant_folding=False,
             dynamo=False,
@@ -104,6 +111,6 @@ def _difference(graph: ScoringGraph, session: onnxruntime.InferenceSession, wave
     found = session.run(None, {"waveform": waveform})
     worst = 0.0
     for name, a, b in zip(graph.outputs, expected, found, strict=True):
-        if name != "embedding":
+        if not name.endswith("embedding"):
             worst = max(worst, float(np.abs(a.numpy() - b).max()))
     return worst

@@ -17,11 +17,13 @@ class NetworkOutput(NamedTuple):
         clip_logits: ``(batch, label)``.
         frame_logits: ``(batch, frame, label)``, or None where the head has no frames.
         embedding: ``(batch, dimension)``, the hidden states over time as one vector (mostly their mean).
+        frame_embedding: ``(batch, frame, dimension)``, what frame logits are made of, where the network gives it.
     """
 
     clip_logits: Tensor
     frame_logits: Tensor | None
     embedding: Tensor
+    frame_embedding: Tensor | None = None
 
 
 class StreamingNetwork(nn.Module):
@@ -48,6 +50,7 @@ class Network(nn.Module):
         grid: how output frames lie over input samples.
         embedding_size: length of the embedding.
         has_frames: whether there are frame scores.
+        has_frame_embedding: whether the graph gives what they are made of, too.
         fixed_length: the one length in samples that the network takes; None if it takes any.
         log_scale: the features are this many times the natural logarithm of a power (and what is added to it).
     """
@@ -59,6 +62,7 @@ class Network(nn.Module):
     has_frames: bool = False
     fixed_length: int | None = None
     log_scale: float = 1.0
+    has_frame_embedding: bool = False
 
     @property
     def min_samples(self) -> int:

@@ -81,13 +81,14 @@ def request_fields(kind: type) -> list[RequestField]:
 
 def recipe_settings(request: Any) -> dict[str, Any]:
     """Return what the options of a request say about its recipe, by key; what was not given is not in it."""
-    given = {}
+    settings = {}
     for field in request_fields(type(request)):
         value = getattr(request, field.name)
-        if isinstance(field.option, Option) and field.option.key is not None and value not in (None, False):
+        given = value is not None and value is not False  # a 0 is given
+        if given and isinstance(field.option, Option) and field.option.key is not None:
             is_path = os.PathLike[str] in get_args(field.type)
-            given[field.option.key] = str(Path(value)) if is_path else value
-    return given
+            settings[field.option.key] = str(Path(value)) if is_path else value
+    return settings
 
 
 P = ParamSpec("P")

@@ -283,6 +283,41 @@ class TeachRequest(ListenerOptions, ResumeOptions, FormatOptions):
 
 
 @dataclass(frozen=True)
+class CompressRequest(ListenerOptions, ResumeOptions):
+    """``auricle compress``: a small student is cut out of a teacher and distilled on unlabelled audio."""
+
+    teacher: Annotated[
+        str, Argument("A .pt checkpoint of EfficientAT, or a model folder of efficientat or mobilenet.", "TEACHER")
+    ]
+    audio: Annotated[PathLike, Argument("Unlabelled audio: a folder, or a table with a column filename.", "AUDIO")]
+    _: KW_ONLY
+    out: Annotated[PathLike, Option("Folder that becomes the model; must be new or empty.", short="-o", metavar="DIR")]
+    pools: Annotated[
+        Iterable[PathLike], Option("More unlabelled audio; may be repeated.", flag="--pool", metavar="PATH")
+    ] = ()
+    leave_out: Annotated[
+        Iterable[str], Option("Rows of AUDIO's table that are not taken; may be repeated.", metavar="COLUMN=VALUE")
+    ] = ()
+    crops: Annotated[int, Option("Mixtures of 5 s that the teacher labels.", metavar="N", least=1)] = 6_400
+    steps: Annotated[int, Option("Steps of 32 crops.", metavar="N", least=1)] = 2_000
+    half: Annotated[bool, Option("Store the weights as float16: half of the bytes, the same speed.")] = True
+    overrides: Annotated[
+        Iterable[str],
+        Option(
+            "Change the student, such as frontend.n_mels=40 or model.residuals=[0,1,2,3,4,5,6,7,10,12,13,14].",
+            flag="--set",
+            metavar="KEY=VALUE",
+        ),
+    ] = ()
+    seed: Annotated[int, Option("Seed of everything random.", metavar="N", least=0)] = 0
+
+    def __post_init__(self) -> None:
+        """Keep what comes one by one: it is read more than once."""
+        for name in ("pools", "leave_out", "overrides"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+
+@dataclass(frozen=True)
 class BenchRequest(FormatOptions):
     """``auricle bench train``: the steps of training are timed, recipe beside recipe."""
 

@@ -33,14 +33,15 @@ _NO_VALUE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError
 class FrontendSection(Section):
     """What lies before the network's own layers; it lives inside the network and inside the exported graph."""
 
-    name: Literal["logmel", "kaldimel", "waveform"] = Field(
+    name: Literal["logmel", "kaldimel", "sinemel", "waveform"] = Field(
         "logmel",
-        description="Front end by name; `kaldimel` is EfficientAT's own; `waveform` is for `rawnet`, which hears the "
+        description="Front end by name; `kaldimel` is EfficientAT's own; `sinemel` is that of `mobilenet`, a sine "
+        "window without overlap; `waveform` is for `rawnet`, which hears the "
         "samples: the other keys but `sample_rate` say nothing then.",
     )
     sample_rate: int = Field(16_000, ge=4_000, le=96_000, description="Rate that recordings are resampled to, in Hz.")
     n_mels: int = Field(64, ge=8, le=256, description="Mel bands.")
-    window_ms: float = Field(40.0, gt=0, le=200, description="Hann window in milliseconds.")
+    window_ms: float = Field(40.0, gt=0, le=200, description="Window in milliseconds.")
     hop_ms: float = Field(20.0, gt=0, le=100, description="Step between frames in milliseconds.")
     f_min: float = Field(30.0, ge=0, description="Lowest mel edge in Hz.")
     f_max: float | None = Field(None, gt=0, description="Highest mel edge in Hz; half the sample rate if null.")

@@ -33,7 +33,7 @@ from auricle.results import Event
 from auricle.runtime.npz import read_npz
 from auricle.runtime.scoring import FrameOverlap
 from auricle.runtime.tracker import ThresholdStage
-from auricle.runtime.windows import WindowCutter
+from auricle.runtime.windows import MarginCutter, WindowCutter
 
 #: Seconds of work between two marks.
 EVERY_S = 30.0
@@ -46,6 +46,7 @@ _CLASSES = {
         BoxStream,
         Event,
         FrameOverlap,
+        MarginCutter,
         MedianBank,
         MedianStream,
         Segment,

@@ -18,7 +18,7 @@ from auricle.results import FloatArray
 from auricle.runtime.onnx_session import EMBEDDING, FRAMES, WindowNetwork
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.streaming import RunningScorer
-from auricle.runtime.windows import WindowCutter
+from auricle.runtime.windows import MarginCutter, WindowCutter
 from auricle.timeline import FrameGrid
 
 _SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1 before a logarithm
@@ -31,6 +31,13 @@ def frame_scorer(
     if network.running is not None:
         return RunningScorer(spec, network.running, watch)
     return Scorer(spec, network, frames=True, watch=watch)
+
+
+def window_cutter(spec: BundleSpec) -> WindowCutter | MarginCutter:
+    """Return what cuts a recording into the windows of a model."""
+    if spec.margin_s:
+        return MarginCutter(spec.hop_samples, spec.margin_samples, spec.min_samples)
+    return WindowCutter(spec.window_samples, spec.hop_samples, spec.pad, spec.slack_samples)
 
 
 class ClipAggregate:
@@ -141,7 +148,7 @@ class Scorer:
     ) -> None:
         self._spec = spec
         self._network = network
-        self._cutter = WindowCutter(spec.window_samples, spec.hop_samples, spec.pad, spec.slack_samples)
+        self._cutter = window_cutter(spec)
         self._clip = ClipAggregate(spec.aggregate, spec.task, len(spec.labels), negatives=spec.negatives)
         self._overlap = FrameOverlap(len(spec.labels)) if frames else None
         self._embedding: npt.NDArray[np.float64] | None = None
@@ -170,7 +177,7 @@ class Scorer:
     def finish(self) -> FloatArray:
         """Score the padded last window; return the remaining frame scores, ``(frame, label)``."""
         for window in self._cutter.flush():
-            self._score(window)
+            self._score(window, last=True)
         return self._take(None)
 
     def parts(self) -> Any:
@@ -191,22 +198,30 @@ class Scorer:
             raise ValueError("no embedding was asked for, or no window was scored")
         return (self._embedding / self._windows).astype(np.float32)
 
-    def _score(self, window: FloatArray) -> None:
+    def _score(self, window: FloatArray, *, last: bool = False) -> None:
         if self._watch is not None:
             self._watch(window)
         outputs = self._network.run(window[None], self._wanted)
         self._clip.add(outputs.clip[0])
         if self._overlap is not None:
-            frames = self._spread(outputs.clip) if outputs.frames is None else outputs.frames[0]
+            frames = self._spread(outputs.clip) if outputs.frames is None else self._own(outputs.frames[0], last=last)
             self._overlap.add(self.grid.nearest_frame(self._windows * self._spec.hop_samples), frames)
         if outputs.embedding is not None:
             vector = outputs.embedding[0].astype(np.float64)
             self._embedding = vector if self._embedding is None else self._embedding + vector
         self._windows += 1
 
+    def _own(self, frames: FloatArray, *, last: bool) -> FloatArray:
+        """Return the frames of a window without those of its margins."""
+        spec = self._spec
+        if not spec.margin_s:
+            return frames
+        first = spec.margin_samples // self.grid.hop_samples if self._windows else 0
+        return frames[first:] if last else frames[first : first + spec.hop_samples // self.grid.hop_samples]
+
     def _spread(self, clip: FloatArray) -> FloatArray:
         """Return the window's score, ``(1, label)``, for each cell of ``hop_s`` that the window reaches into."""
-        cells = -(-self._spec.window_samples // self._spec.hop_samples)
+        cells = 1 if self._spec.margin_s else -(-self._spec.window_samples // self._spec.hop_samples)
         return np.repeat(clip, cells, axis=0)
 
     def _take(self, settled: int | None) -> FloatArray:

@@ -57,6 +57,7 @@ class ModelPart(_Part):
     head: str | None = None
     causal: bool = False
     time_stride: int = 4
+    residuals: Annotated[tuple[int, ...], Field(strict=False)] | None = None
     width: float = 1.0
     dropout: float = 0.0
     texture: bool = False
@@ -238,12 +239,14 @@ class BundleSpec(_Part):
     name: str = Field(min_length=1, max_length=200)
     task: Literal["single", "multi"]
     labels: Labels
+    label_ids: dict[str, str] = Field(default_factory=dict)
     negatives: bool = False
     model: ModelPart
     frontend: FrontendPart | None = None
     sample_rate: Whole = Field(ge=1_000, le=768_000)
     window_s: float = Field(gt=0, le=3600)
     hop_s: float = Field(ge=0.01, le=3600)
+    margin_s: float = Field(default=0.0, ge=0, le=600)
     pad: Literal["zero", "repeat"] = "zero"
     aggregate: AggregateRule = "mean"
     min_samples: Whole = Field(default=1, ge=1)
@@ -271,6 +274,11 @@ class BundleSpec(_Part):
     def hop_samples(self) -> int:
         """Samples between the starts of two scoring windows."""
         return seconds_to_samples(self.hop_s, self.sample_rate)
+
+    @property
+    def margin_samples(self) -> int:
+        """Samples that a window sees of each neighbour; 0 for windows that overlap."""
+        return seconds_to_samples(self.margin_s, self.sample_rate)
 
     @property
     def slack_samples(self) -> int:
@@ -308,6 +316,8 @@ class BundleSpec(_Part):
         if set(self.thresholds) != set(self.labels):
             odd = sorted(set(self.thresholds) ^ set(self.labels))
             problems.append(f"thresholds and labels differ in {', '.join(map(repr, odd[:5]))}")
+        unknown = sorted(set(self.label_ids) - set(self.labels))
+        problems += [f"label_ids names {label!r}, which is no label" for label in unknown[:5]]
         for name in ("medians_s", "off_ratios"):
             unknown = sorted(set(getattr(self.postprocess, name)) - set(self.labels))
             problems += [f"postprocess.{name} names {label!r}, which is no label" for label in unknown[:5]]
@@ -329,12 +339,30 @@ class BundleSpec(_Part):
             problems.append(f"hop_s {self.hop_s:g} is above window_s {self.window_s:g}: sound would be skipped")
         if self.hop_samples <= self.slack_samples:
             problems.append(f"hop_s {self.hop_s:g} is not longer than half of min_samples {self.min_samples}")
+        if self.margin_s:
+            problems += self._margin_problems()
         if self.frames is not None and self.frames.hop_samples > self.window_samples:
             problems.append(f"frames.hop_samples {self.frames.hop_samples} is longer than a window")
         if self.frontend is not None and self.frontend.sample_rate != self.sample_rate:
             problems.append(
                 f"sample_rate {self.sample_rate} differs from frontend.sample_rate {self.frontend.sample_rate}"
             )
+        return problems
+
+    def _margin_problems(self) -> list[str]:
+        """Return why windows cannot stand side by side with margins."""
+        problems = []
+        if self.window_samples != self.hop_samples + 2 * self.margin_samples:
+            problems.append(
+                f"window_s {self.window_s:g} is not hop_s {self.hop_s:g} with margin_s {self.margin_s:g} on both sides"
+            )
+        if self.margin_samples > self.hop_samples:
+            problems.append(f"margin_s {self.margin_s:g} is longer than hop_s {self.hop_s:g}")
+        step = 1 if self.frames is None else self.frames.hop_samples
+        if self.hop_samples % step or self.margin_samples % step:
+            problems.append(f"hop_s {self.hop_s:g} and margin_s {self.margin_s:g} are no whole numbers of frames")
+        if self.fixed_length:
+            problems.append("margin_s needs a network that takes any length")
         return problems
 
 

@@ -4,6 +4,9 @@
 Training, evaluation, files and streams all cut here, so no recording is scored in two ways. The windows
 reach the end: the last one is padded by the model's rule. Only a remainder of less than half an output frame,
 which could not give a frame of its own, brings no window (``slack``).
+
+A network that takes any length and remembers little has no need of windows that overlap by half: its windows
+stand side by side and see some sound of their neighbours (``MarginCutter``).
 """
 
 from __future__ import annotations
@@ -78,3 +81,57 @@ class WindowCutter:
             return []
         self._cut += 1
         return [pad_window(self._kept, self._window, self._pad)]
+
+
+class MarginCutter:
+    """Windows side by side, each with ``margin`` samples of its neighbours; the first and the last have one neighbour.
+
+    Window ``i`` is ``[i * hop - margin, (i + 1) * hop + margin)``, as far as the recording goes: nothing is padded but
+    a whole recording of less than ``least`` samples. A remainder of up to ``margin`` samples belongs to the last
+    window, which saw it already.
+
+    Attributes:
+        samples_seen: samples taken so far.
+        cut: windows given so far.
+    """
+
+    def __init__(self, hop: int, margin: int, least: int) -> None:
+        if hop < 1 or not 0 < margin <= hop:
+            raise ValueError(f"need hop >= 1 and 0 < margin <= hop, got hop {hop} and margin {margin}")
+        self._hop = hop
+        self._margin = margin
+        self._least = least
+        self._kept: FloatArray = np.empty(0, np.float32)
+        self.cut = 0
+        self.samples_seen = 0
+
+    @property
+    def samples_to_next(self) -> int:
+        """Samples until the next window is complete, at least 1."""
+        return (self.cut + 1) * self._hop + self._margin + 1 - self.samples_seen
+
+    def push(self, block: FloatArray) -> list[FloatArray]:
+        """Take samples of shape ``(time,)`` and return the windows that are complete, each ``(sample,)``.
+
+        A window counts as complete with the first sample behind it, which the next one will have.
+        """
+        self.samples_seen += len(block)
+        kept = np.concatenate([self._kept, block])
+        first = self._first()
+        windows = []
+        while self.samples_seen > (self.cut + 1) * self._hop + self._margin:
+            windows.append(kept[self._first() - first : (self.cut + 1) * self._hop + self._margin - first])
+            self.cut += 1
+        self._kept = kept[self._first() - first :].copy()  # a view would keep the whole block alive
+        return windows
+
+    def flush(self) -> list[FloatArray]:
+        """Return the last window, if there is any sound; the recording is over."""
+        if self.samples_seen == 0:
+            return []
+        self.cut += 1
+        return [pad_window(self._kept, max(self._least, len(self._kept)), "zero")]
+
+    def _first(self) -> int:
+        """Return the first sample of the next window."""
+        return max(0, self.cut * self._hop - self._margin)

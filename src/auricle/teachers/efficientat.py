@@ -63,3 +63,9 @@ def read_class_names(path: Path, count: int) -> tuple[str, ...]:
     if len(names) != count:
         raise UsageError(f"{path} names {len(names)} classes, the checkpoint has {count}; they do not belong together")
     return names
+
+
+def read_class_ids(path: Path) -> dict[str, str]:
+    """Return AudioSet's identifier (``mid``) of each class in its own table."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["display_name"]: row["mid"] for row in csv.DictReader(file)}

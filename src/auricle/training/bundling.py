@@ -227,7 +227,7 @@ def make_spec(
             data_name=manifest.name,
             recipe=shown_recipe(recipe),
             seeds=(trained.seed,),
-            versions=_versions(),
+            versions=library_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             parameters=sum(p.numel() for p in network.parameters()),
             teacher=trained.material.teacher_summary,
@@ -251,7 +251,8 @@ def _model_part(recipe: Recipe) -> ModelPart:
     return ModelPart(**{key: value for key, value in values.items() if key in ModelPart.model_fields})
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """Return the versions of what made a model."""
     return {
         "auricle": __version__,
         "python": platform.python_version(),
@@ -346,14 +347,17 @@ def export_checked(network: Network, spec: BundleSpec) -> bytes:
     return content
 
 
-def golden(content: bytes, spec: BundleSpec) -> bytes:
-    """Return an ``.npz`` with one synthetic input and its scores, by which ``auricle doctor`` checks a model."""
+def golden(content: bytes, spec: BundleSpec, seconds: float | None = None) -> bytes:
+    """Return an ``.npz`` with one synthetic input and its scores, by which ``auricle doctor`` checks a model.
+
+    The input has the length of a window, or so many ``seconds``.
+    """
     rng = np.random.default_rng(0)
-    seconds = np.arange(seconds_to_samples(spec.window_s, spec.sample_rate)) / spec.sample_rate
-    sweep = 0.3 * np.sin(2 * np.pi * (200 + 300 * seconds) * seconds)
-    waveform = (sweep + 0.02 * rng.standard_normal(len(seconds))).astype(np.float16).astype(np.float32)[None]
+    time = np.arange(seconds_to_samples(seconds or spec.window_s, spec.sample_rate)) / spec.sample_rate
+    sweep = 0.3 * np.sin(2 * np.pi * (200 + 300 * time) * time)
+    waveform = (sweep + 0.02 * rng.standard_normal(len(time))).astype(np.float16).astype(np.float32)[None]
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs() if output.name != "embedding"]
+    names = [output.name for output in session.get_outputs() if not output.name.endswith("embedding")]
     scores = dict(zip(names, session.run(names, {"waveform": waveform}), strict=True))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, waveform=waveform, **scores)

@@ -22,9 +22,11 @@ from auricle.data.splits import Split, check_trainable, make_split, without_syst
 from auricle.distill.store import open_store
 from auricle.distill.targets import SoftLabelDataset, make_training_items, read_soft_label_dataset, teacher_manifest
 from auricle.errors import ConfigError, DataError, InputError
+from auricle.files import printable
 from auricle.progress import Progress
 from auricle.recipe.requests import DataSource
 from auricle.recipe.schema import Recipe, make_recipe
+from auricle.registry import shorten
 from auricle.results import FloatArray
 from auricle.training.distributed import Group
 from auricle.training.loop import TrainingSet
@@ -271,7 +273,10 @@ def _unusable(manifest: Manifest, reader: ClipReader, failures: Mapping[str, Inp
 
 def _report(report: CacheReport, skipped: Mapping[Segment, str], manifest: Manifest, progress: Progress) -> None:
     """Say what was found; raises ``DataError`` if too much of it cannot be used."""
-    reasons = list(dict.fromkeys(skipped.values()))
+    named: dict[str, list[str]] = {}
+    for (key, *_), reason in skipped.items():
+        named.setdefault(reason, []).append(key)
+    reasons = [f"{reason} ({shorten(map(printable, dict.fromkeys(keys)))})" for reason, keys in named.items()]
     if len(skipped) > MAX_FAILED * len(manifest):
         raise DataError(
             f"{len(skipped)} of {len(manifest)} recordings cannot be decoded; training needs at least "

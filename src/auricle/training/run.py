@@ -157,6 +157,9 @@ def _begin(run: Run, progress: Progress) -> RunResult | tuple[Material, Split, S
     material, split = prepared.material, prepared.split
     for note in split.notes:
         progress.notice(note)
+    for absent in (flag.to_dict() for flag in split.flags):
+        text = f"{absent['part']} has no clip of {absent['count']} classes (first: {absent['first']!r})"
+        progress.notice(f"flag class_missing: {text}{'; they cannot be learnt' if absent['part'] == 'train' else ''}")
     progress.notice(
         f"{len(split.train)} clips to train, {len(split.dev)} dev, {len(split.test)} test; "
         f"{len(material.manifest.labels)} classes, task {material.recipe.task}"

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from auricle.data.splits import few_clips
 from auricle.results import FloatArray
 
-#: A class with fewer training clips is a first try.
-FEW_CLIPS = 10
 #: A class with fewer dev clips has no recall to speak of.
 FEW_DEV = 5
 #: Thresholds from here down let nearly any sound begin an event.
@@ -80,9 +79,9 @@ def advice(rows: Sequence[Mapping[str, Any]], dev_clips: int) -> list[str]:
     lines = []
     if dev_clips == 0:
         lines.append("no dev clips: thresholds are 0.5 and nothing is known about errors; add clips or a part dev")
-    few = [f"{row['label']} ({row['clips']})" for row in rows if row["clips"] < FEW_CLIPS]
+    few = few_clips({str(row["label"]): int(row["clips"]) for row in rows})
     if few:
-        lines.append(f"few clips: {', '.join(few)}; record 30 or more of each, from different places and days")
+        lines.append(few)
     unknown = [str(row["label"]) for row in rows if dev_clips > 0 and row["dev_clips"] < FEW_DEV]
     if unknown:
         lines.append(

@@ -18,7 +18,7 @@ from auricle.data.check.recordings import Findings, inspect_headers, inspect_sam
 from auricle.data.check.report import CheckReport
 from auricle.data.formats.registry import read_manifest
 from auricle.data.manifest import Manifest
-from auricle.data.splits import PARTS, check_leaks, check_trainable, missing_classes
+from auricle.data.splits import NO_DEV, PARTS, check_leaks, check_trainable, few_clips, make_split, missing_classes
 from auricle.errors import DataError
 from auricle.results import Flag, rounded
 
@@ -49,7 +49,11 @@ def check(
     stops = [*_structural_problems(manifest), *crossing(manifest, same), *findings.problems.lines()]
     stops += _unreadable(findings)
     return CheckReport(
-        str(path), tuple(stops), _flags(manifest, findings, same), manifest.notes, _facts(manifest, findings)
+        str(path),
+        tuple(stops),
+        _flags(manifest, findings, same),
+        (*manifest.notes, *_advice(manifest)),
+        _facts(manifest, findings),
     )
 
 
@@ -65,7 +69,22 @@ def _structural_problems(manifest: Manifest) -> list[str]:
             problems.extend(error.problems)
     if parts and "train" not in parts:
         problems.append("the data names parts, but none of its clips is in train")
+    if not problems:
+        try:
+            make_split(manifest)  # as training would
+        except DataError as error:
+            problems.extend(error.problems)
     return problems
+
+
+def _advice(manifest: Manifest) -> tuple[str, ...]:
+    """Return what training would say of the data, a line each."""
+    counts = dict(zip(manifest.labels, map(int, manifest.hard_targets().sum(axis=0)), strict=True))
+    try:
+        notes = make_split(manifest).notes
+    except DataError:
+        return ()
+    return tuple(filter(None, (few_clips(counts), *(note for note in notes if note.startswith(NO_DEV)))))
 
 
 def _sides(manifest: Manifest, kind: str) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from auricle.nn.frontends.graph_power import GraphPower
+from auricle.nn.frontends.graph_power import GraphPower, mel_power
 from auricle.nn.frontends.mel_bank import MelSpec
 from auricle.timeline import Layer
 
@@ -91,9 +91,9 @@ class GraphKaldiMel(nn.Module):
     def __init__(self, spec: KaldiMelSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.bank = spec.graph_bank()
-        self.power = GraphPower(spec.window_samples, spec.hop_samples, spec.n_fft, self.bank.bins, periodic=False)
+        self.power = GraphPower(spec.window_samples, spec.hop_samples, spec.n_fft, window="symmetric_hann")
+        self.bank = spec.graph_bank(self.power.frequencies)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Return the scaled log-mel ``(batch, mel, frame)``."""
-        return _scaled(self.power(_emphasised(waveform, self.spec)) @ self.bank().T).transpose(1, 2)
+        return _scaled(mel_power(self.bank, self.power, _emphasised(waveform, self.spec)))

@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from auricle.nn.frontends.graph_power import GraphPower
+from auricle.nn.frontends.graph_power import GraphPower, mel_power
 from auricle.nn.frontends.mel_bank import MelSpec
 from auricle.timeline import Layer
 
@@ -85,8 +85,8 @@ class GraphLogMel(nn.Module):
         super().__init__()
         self.spec = spec
         self.causal = causal
-        self.bank = spec.graph_bank()
-        self.power = GraphPower(spec.window_samples, spec.hop_samples, spec.n_fft, self.bank.bins, periodic=True)
+        self.power = GraphPower(spec.window_samples, spec.hop_samples, spec.n_fft, window="hann")
+        self.bank = spec.graph_bank(self.power.frequencies)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Return log-mel ``(batch, mel, frame)``."""
@@ -94,4 +94,4 @@ class GraphLogMel(nn.Module):
 
     def whole_frames(self, waveform: Tensor) -> Tensor:
         """Return the log-mel of the windows that lie within ``waveform``, which nothing is added to."""
-        return torch.log(self.power(waveform) @ self.bank().T + LOG_FLOOR).transpose(1, 2)
+        return torch.log(mel_power(self.bank, self.power, waveform) + LOG_FLOOR)

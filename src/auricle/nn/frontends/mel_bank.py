@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -92,22 +93,18 @@ class GraphMelBank(nn.Module):
     """The same bank, made inside an exported graph: twelve bytes a bin, where a table has four for each bin and band.
 
     Args:
-        positions, heights: of ``mel_positions``.
-
-    Attributes:
-        bins: how many bins count, from 0 Hz on; those above all triangles are left out.
+        positions, heights: of ``mel_positions``; the bins may be in any order.
+        gains: a factor of each bin, ``(bin,)``; without, all are 1.
     """
 
     nearest: Tensor
     rest: Tensor
     heights: Tensor
     band: Tensor
+    gains: Tensor | None
 
-    def __init__(self, positions: Float64, heights: Float64) -> None:
+    def __init__(self, positions: Float64, heights: Float64, gains: Float64 | None = None) -> None:
         super().__init__()
-        inside = (positions > -1) & (positions < len(heights))
-        self.bins = int(np.flatnonzero(inside)[-1]) + 1
-        positions = positions[: self.bins]
         nearest = np.round(positions)
         # Persistent: the exporter would fold a constant, and all that is computed from it, into a table. Whole numbers
         # and the rest apart: a float32 of 100.123 has lost digits that one of 0.123 has.
@@ -115,11 +112,13 @@ class GraphMelBank(nn.Module):
         self.register_buffer("rest", torch.from_numpy((positions - nearest).astype(np.float32)))
         self.register_buffer("heights", torch.from_numpy(heights.astype(np.float32)))
         self.register_buffer("band", torch.arange(len(heights)))
+        self.register_buffer("gains", None if gains is None else torch.from_numpy(gains.astype(np.float32)))
 
     def forward(self) -> Tensor:
-        """Return the bank ``(mel, bins)``."""
+        """Return the bank ``(mel, bin)``."""
         away = (self.nearest[None, :] - self.band[:, None]).to(torch.float32) + self.rest
-        return (1 - away.abs()).clamp_min(0) * self.heights[:, None]
+        bank = (1 - away.abs()).clamp_min(0) * self.heights[:, None]
+        return bank if self.gains is None else bank * self.gains
 
 
 @dataclass(frozen=True)
@@ -163,9 +162,16 @@ class MelSpec:
         """Return the filter bank, shape ``(mel, bin)``."""
         return torch.from_numpy(mel_bank(*self._bands()))
 
-    def graph_bank(self) -> GraphMelBank:
-        """Return what makes the filter bank inside an exported graph."""
-        return GraphMelBank(*mel_positions(*self._bands()))
+    def graph_bank(self, bins: npt.NDArray[np.int64], gains: Float64 | None = None) -> GraphMelBank:
+        """Return what makes the filter bank inside an exported graph.
+
+        Args:
+            bins: the bin of each column; -1 for one that counts in no band.
+            gains: a factor of each bin of the spectrum.
+        """
+        positions, heights = mel_positions(*self._bands())
+        columns = np.where(bins < 0, -1.0, positions[bins])
+        return GraphMelBank(columns, heights, None if gains is None else gains[bins])
 
     def _bands(self) -> tuple[int, int, int, float, float, str]:
         f_max = self.sample_rate / 2 if self.f_max is None else self.f_max

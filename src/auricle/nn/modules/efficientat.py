@@ -75,7 +75,9 @@ class SlowNorm(nn.BatchNorm2d):
         return super().forward(input)
 
 
-def _conv(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, act: nn.Module) -> nn.Sequential:
+def conv_norm_act(
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, act: nn.Module
+) -> nn.Sequential:
     """Convolution, batch norm, activation; the padding keeps ``T`` steps at ``ceil(T / stride)``."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
     return nn.Sequential(conv, SlowNorm(outputs, eps=1e-3), act)
@@ -117,13 +119,18 @@ class InvertedResidual(nn.Module):
         act = nn.Hardswish if hs else nn.ReLU
         layers: list[nn.Module] = []
         if expanded != inputs:
-            layers.append(_conv(inputs, expanded, 1, act=act()))
-        layers.append(_conv(expanded, expanded, kernel, stride=stride, groups=expanded, act=act()))
+            layers.append(conv_norm_act(inputs, expanded, 1, act=act()))
+        layers.append(conv_norm_act(expanded, expanded, kernel, stride=stride, groups=expanded, act=act()))
         if se:
             layers.append(_Excitations(expanded))
-        layers.append(_conv(expanded, outputs, 1, act=nn.Identity()))
+        layers.append(conv_norm_act(expanded, outputs, 1, act=nn.Identity()))
         self.block = nn.Sequential(*layers)
         self.skip = stride == 1 and inputs == outputs
+
+    def replace_excitation(self, other: nn.Module) -> None:
+        """Put another module of the same weights in the place of squeeze-and-excitation."""
+        held = next(layer for layer in self.block if isinstance(layer, _Excitations))
+        held.conc_se_layers[0] = other
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, channel, mel, time)`` to the block's channels and stride."""
@@ -134,7 +141,7 @@ class InvertedResidual(nn.Module):
 def mobile_layers(width: float, residuals: int) -> tuple[list[nn.Module], int, list[Layer]]:
     """Return the stem and the first residuals, their output channels, and each layer as time sees it."""
     channels = divisible(STEM * width)
-    layers: list[nn.Module] = [_conv(1, channels, 3, stride=2, act=nn.Hardswish())]
+    layers: list[nn.Module] = [conv_norm_act(1, channels, 3, stride=2, act=nn.Hardswish())]
     time = [Layer(3, 2, 1)]
     for kernel, expanded, outputs, se, hs, stride in RESIDUALS[:residuals]:
         wide, out = divisible(expanded * width), divisible(outputs * width)
@@ -160,7 +167,7 @@ class EfficientAt(Network):
         self.frontend = KaldiMel(frontend)
         layers, channels, time = mobile_layers(width, len(RESIDUALS))
         self.embedding_size = 6 * channels
-        layers.append(_conv(channels, self.embedding_size, 1, act=nn.Hardswish()))
+        layers.append(conv_norm_act(channels, self.embedding_size, 1, act=nn.Hardswish()))
         self.feature_map = nn.Sequential(*layers)
         hidden = divisible(HIDDEN * width)
         self.head = nn.Sequential(

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``auricle compress``: a student is cut out of a teacher, distilled on unlabelled audio, and becomes a model folder.
+
+Everything on the way lies in ``OUT/run``: decoded recordings, labelled crops, the checkpoint. Each step of it is a
+function of the request, so a run that was stopped goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save as save_tensors
+
+from auricle.data.manifest import Clip
+from auricle.distill.crop_store import SHARD_CROPS, CropMaker, CropStore, make_store
+from auricle.distill.crops import CropRules
+from auricle.distill.loop import LoopPlan, distil
+from auricle.distill.networks import StagedTeacher, open_staged_teacher, student_of
+from auricle.distill.recordings import RecordingPack, pack_recordings
+from auricle.distill.sources import read_pool
+from auricle.errors import RunError, UsageError
+from auricle.evaluation.tuning.thresholds import fit_thresholds
+from auricle.exporting.half import store_as_half
+from auricle.files import FolderLock, read_json, sha256_bytes, write_json
+from auricle.nn.modules.mobilenet import MobileNet
+from auricle.progress import Progress
+from auricle.recipe.requests import CompressRequest
+from auricle.recipe.schema import Recipe, load_recipe
+from auricle.runtime.bundle import ONNX_FILES, Bundle, write_bundle
+from auricle.runtime.spec import BundleSpec, FramesPart, FrontendPart, ModelPart, PostprocessPart, ProvenancePart
+from auricle.training.bundling import export_checked, golden, library_versions
+
+PLAN, RUN, CHECKPOINT = "plan.json", "run", "checkpoint.safetensors"
+#: One in so many recordings is kept from training; thresholds are fitted on crops of these.
+DEV_ONE_IN = 16
+#: Crops of those, for each shard of training crops.
+DEV_SHARE = 0.06
+#: A class is there for the fit of thresholds where the teacher gives it so much.
+PRESENT = 0.3
+#: Crops with a class before its own threshold counts as much as that of all classes together.
+SHRINKAGE = 10
+#: Windows stand side by side; margins are whole steps of the deep map (``nn.modules.mobilenet``).
+STRETCH_STEPS, MARGIN_STEPS, DEEP_STRIDE = 16, 2, 32
+#: Steps between two checkpoints.
+CHECKPOINT_STEPS = 100
+#: From frame scores to events.
+POSTPROCESS = PostprocessPart(median_s=0.24, off_ratio=0.5, max_gap_s=0.24)
+#: Length of the stored input: hundreds of classes a frame make a long one large.
+GOLDEN_S = 1.28
+#: Sections of a recipe that are looked at here.
+SECTIONS = ("model", "frontend")
+
+
+@dataclass(frozen=True)
+class CompressResult:
+    """What became of a teacher.
+
+    Attributes:
+        path: the model folder.
+        labels: number of classes.
+        parameters: of the student.
+        recordings: that were heard.
+        failures: name and reason of each recording that could not be read.
+    """
+
+    path: str
+    labels: int
+    parameters: int
+    recordings: int
+    failures: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle compress``."""
+        failures = [{"path": key, "error": reason} for key, reason in self.failures.items()]
+        return {
+            "path": self.path,
+            "labels": self.labels,
+            "parameters": self.parameters,
+            "recordings": self.recordings,
+            "failures": failures,
+        }
+
+
+def run_compression(request: CompressRequest, progress: Progress) -> CompressResult:
+    """Make a student, or go on with it.
+
+    Raises:
+        UsageError: and its kinds: no such teacher, wrong options, no audio, a folder of something else.
+    """
+    teacher = open_staged_teacher(request.teacher)
+    recipe = student_recipe(teacher, tuple(request.overrides))
+    torch.manual_seed(request.seed)
+    student = student_of(teacher, recipe)
+    clips = _clips(request)
+    folder = Path(request.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FolderLock(folder):
+        _acquire_output(request, _plan(request, recipe, teacher, clips))
+        run = folder / RUN
+        progress.preparing(len(clips))
+        pack = pack_recordings(run / "recordings", clips, teacher.sample_rate, progress.file_prepared)
+        train, dev = split_recordings(pack)
+        shards = max(1, round(request.crops / SHARD_CROPS))
+        rules = CropRules(seed=request.seed)
+        _make(run / "crops", CropMaker(teacher, student, rules, pack, train), shards, progress)
+        dev_shards = max(1, round(shards * DEV_SHARE))
+        _make(run / "dev", CropMaker(teacher, student, rules, pack, dev), dev_shards, progress)
+        student = _distil(request, student, teacher, CropStore(run / "crops", shards), progress)
+        thresholds = tune_thresholds(student, CropStore(run / "dev", dev_shards), teacher.labels)
+        used = [pack.recordings[number] for number in (*train, *dev)]
+        provenance = ProvenancePart(
+            data_hash=sha256_bytes("\n".join(sorted(r.sha256 for r in used)).encode()),
+            data_form="unlabelled",
+            data_name=", ".join(Path(path).name for path in (request.audio, *request.pools)),
+            recipe=recipe.model_dump(mode="json"),
+            seeds=(request.seed,),
+            versions=library_versions(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            parameters=sum(p.numel() for p in student.parameters()),
+            teacher=teacher.name,
+        )
+        write_student(folder, student, recipe, teacher, thresholds, provenance, half=request.half)
+    return CompressResult(str(folder), len(teacher.labels), provenance.parameters, len(pack), pack.failures)
+
+
+def student_recipe(teacher: StagedTeacher, overrides: Sequence[str]) -> Recipe:
+    """Return the recipe of a student; raises ``UsageError`` for keys that are not looked at here."""
+    recipe = load_recipe(None, overrides, {"model": {"name": "mobilenet", "width": teacher.network.width}})
+    other = [text for text in overrides if text.split(".")[0] not in SECTIONS]
+    if other:
+        raise UsageError(
+            f"--set {other[0]}: compress looks at {' and '.join(f'{s}.*' for s in SECTIONS)}; steps, crops and seed "
+            "have options of their own"
+        )
+    return recipe
+
+
+def split_recordings(pack: RecordingPack) -> tuple[list[int], list[int]]:
+    """Return the recordings that are learnt from and those that thresholds are fitted on, chosen by their content."""
+    dev = [n for n, r in enumerate(pack.recordings) if int(r.sha256[:8], 16) % DEV_ONE_IN == 0]
+    train = [n for n in range(len(pack)) if n not in set(dev)]
+    return (train, dev) if train and dev else (list(range(len(pack))), list(range(len(pack))))
+
+
+def tune_thresholds(student: MobileNet, store: CropStore, labels: Sequence[str]) -> dict[str, float]:
+    """Return a threshold of frame scores for each class, by the teacher's scores of crops that nothing learnt from.
+
+    Few crops hold a rare class, so its threshold is drawn towards the one that is best for all together.
+    """
+    peaks, wanted = [], []
+    for start in range(0, len(store), 32):
+        batch = store.batch(range(start, min(start + 32, len(store))))
+        with torch.inference_mode():
+            frames = student.classify(batch.features).frame_logits
+        if frames is None:
+            raise ValueError("a student without frame scores has no thresholds")
+        peaks.append(torch.sigmoid(frames.amax(1)).numpy())
+        wanted.append(torch.sigmoid(batch.logits).numpy() >= PRESENT)
+    scores, targets = np.concatenate(peaks), np.concatenate(wanted)
+    together = fit_thresholds(scores.reshape(-1, 1), targets.reshape(-1, 1))[0]
+    own, counts = np.array(fit_thresholds(scores, targets)), targets.sum(0)
+    own = np.where(counts > 0, own, together)
+    values = (counts * own + SHRINKAGE * together) / (counts + SHRINKAGE)
+    return {label: round(float(value), 4) for label, value in zip(labels, values, strict=True)}
+
+
+def write_student(
+    folder: Path,
+    student: MobileNet,
+    recipe: Recipe,
+    teacher: StagedTeacher,
+    thresholds: dict[str, float],
+    provenance: ProvenancePart,
+    *,
+    half: bool,
+) -> Bundle:
+    """Write the model folder of a student."""
+    spec = student_spec(folder.resolve().name, student, recipe, teacher, thresholds, provenance)
+    content = export_checked(student, spec)
+    weights = {k: v.contiguous() for k, v in student.state_dict().items()}
+    if half:
+        content = store_as_half(content)
+        weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+    files: dict[str, Any] = {
+        ONNX_FILES["float32"]: content,
+        "model.safetensors": save_tensors(weights),
+        "golden.npz": golden(content, spec, seconds=GOLDEN_S),
+        "README.md": student_card(spec).encode(),
+    }
+    return write_bundle(folder, spec, files)
+
+
+def student_spec(
+    name: str,
+    student: MobileNet,
+    recipe: Recipe,
+    teacher: StagedTeacher,
+    thresholds: dict[str, float],
+    provenance: ProvenancePart,
+) -> BundleSpec:
+    """Return everything that ``auricle.json`` says."""
+    grid, rate = student.grid, student.spec.sample_rate
+    step_s = DEEP_STRIDE * student.spec.hop_samples / rate
+    known = recipe.model.model_dump(mode="json")
+    return BundleSpec(
+        name=name,
+        task="multi",
+        labels=teacher.labels,
+        label_ids=teacher.label_ids,
+        model=ModelPart(**{key: value for key, value in known.items() if key in ModelPart.model_fields}),
+        frontend=FrontendPart(**recipe.frontend.model_dump()),
+        sample_rate=rate,
+        window_s=(STRETCH_STEPS + 2 * MARGIN_STEPS) * step_s,
+        hop_s=STRETCH_STEPS * step_s,
+        margin_s=MARGIN_STEPS * step_s,
+        aggregate="max",
+        min_samples=student.min_samples,
+        frames=FramesPart(
+            hop_samples=grid.hop_samples,
+            first_centre_samples=grid.first_centre_samples,
+            receptive_samples=grid.receptive_samples,
+        ),
+        postprocess=POSTPROCESS,
+        thresholds=thresholds,
+        provenance=provenance,
+    )
+
+
+def student_card(spec: BundleSpec) -> str:
+    """Return the model card in Markdown."""
+    provenance = spec.provenance
+    shown = ", ".join(spec.labels[:20]) + (f" and {len(spec.labels) - 20} more" if len(spec.labels) > 20 else "")
+    return (
+        f"# {spec.name}\n\n"
+        f"A student of `{provenance.teacher}`, made by `auricle compress` {provenance.versions.get('auricle', '')}: "
+        f"network `{spec.model.name}`, {provenance.parameters:,} parameters, {spec.sample_rate} Hz, scores every "
+        f"{0 if spec.frames is None else 1000 * spec.frames.hop_samples / spec.sample_rate:g} ms.\n\n"
+        f"Classes ({spec.task}): {shown}.\n\n"
+        "## Data\n\n"
+        f"It heard `{provenance.data_name}` without labels (hash `{provenance.data_hash[:16]}`), seed "
+        f"{', '.join(map(str, provenance.seeds))}, and learnt what its teacher says of mixtures of it.\n\n"
+        f"Licence of the data: {provenance.license or 'not stated'}. {provenance.attribution}".rstrip()
+        + "\n\n## Limits\n\nIt knows what its teacher knows of sounds like those of its data, and less elsewhere. "
+        "Thresholds were fitted on the teacher's scores, not on labels of people.\n"
+    )
+
+
+def _distil(
+    request: CompressRequest, student: MobileNet, teacher: StagedTeacher, store: CropStore, progress: Progress
+) -> MobileNet:
+    plan = LoopPlan(steps=request.steps, seed=request.seed, checkpoint=CHECKPOINT_STEPS)
+    head = teacher.head.eval().requires_grad_(False)
+    progress.training_starts(plan.steps, 0, 0.0)
+    return distil(
+        student,
+        head,
+        store,
+        plan,
+        Path(request.out) / RUN / CHECKPOINT,
+        lambda step, parts: progress.step_done(step, parts["loss"]),
+        new_frames=not isinstance(teacher.network, MobileNet),
+    )
+
+
+def _make(folder: Path, maker: CropMaker, shards: int, progress: Progress) -> None:
+    progress.notice(f"{folder.name}: {shards * SHARD_CROPS} crops")
+    progress.preparing(shards)
+    make_store(folder, maker, shards, lambda number: progress.file_prepared())
+
+
+def _clips(request: CompressRequest) -> list[Clip]:
+    found = list(read_pool(Path(request.audio), tuple(request.leave_out)))
+    for path in request.pools:
+        found += read_pool(Path(path))
+    return found
+
+
+def _plan(request: CompressRequest, recipe: Recipe, teacher: StagedTeacher, clips: Sequence[Clip]) -> dict[str, Any]:
+    """Return what must be the same when a run goes on."""
+    listed = "\n".join(f"{clip.key} {clip.size_bytes}" for clip in clips)
+    return {
+        "teacher": teacher.identity,
+        "recipe": {name: getattr(recipe, name).model_dump(mode="json") for name in SECTIONS},
+        "crops": request.crops,
+        "seed": request.seed,
+        "audio": sha256_bytes(listed.encode("utf-8", "surrogateescape")),
+    }
+
+
+def _acquire_output(request: CompressRequest, plan: dict[str, Any]) -> None:
+    """Take the output folder, or say why not."""
+    folder = Path(request.out)
+    path = folder / RUN / PLAN
+    others = [p for p in folder.iterdir() if p.name != "lock"]
+    if request.resume and request.overwrite:
+        raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
+    if others and not path.is_file():
+        raise RunError(f"{folder} is not empty and holds no run of compress; choose another folder")
+    if others and request.overwrite:
+        for found in others:
+            shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
+    elif others and not request.resume:
+        raise RunError(f"{folder} is not empty; --resume goes on with it, --overwrite replaces it")
+    if path.is_file():
+        stored = read_json(path)
+        changed = sorted(key for key in {*plan, *stored} if plan.get(key) != stored.get(key))
+        if changed:
+            raise RunError(
+                f"{folder} cannot go on: it was started with another {', '.join(changed)}; give the same command, "
+                "or start anew with --overwrite or in another folder"
+            )
+    else:
+        (folder / RUN).mkdir(exist_ok=True)
+        write_json(path, plan)

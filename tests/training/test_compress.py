@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``auricle compress``: from a teacher and audio without labels to a model, the same however often it was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from helpers.tinyteachers import CLASSES, write_efficientat
+
+import auricle
+from auricle.distill import crop_store
+from auricle.errors import DataError, Interrupted, RunError, UsageError
+from auricle.progress import Progress
+from auricle.training import compress as module
+
+SMALL = {"crops": 4, "steps": 3}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory) -> str:
+    return str(write_efficientat(tmp_path_factory.mktemp("teacher")))
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory) -> Path:
+    folder, rng = tmp_path_factory.mktemp("audio"), np.random.default_rng(0)
+    for number in range(8):
+        time = np.arange(32_000) / 16_000
+        sound = 0.3 * np.sin(2 * np.pi * 200 * 1.4**number * time) + 0.01 * rng.standard_normal(32_000)
+        soundfile.write(folder / f"{number}.wav", sound, 16_000)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(crop_store, "SHARD_CROPS", 2)
+    monkeypatch.setattr(module, "SHARD_CROPS", 2)
+
+
+@pytest.fixture(scope="module")
+def model(teacher, audio, tmp_path_factory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crop_store, "SHARD_CROPS", 2)
+        patch.setattr(module, "SHARD_CROPS", 2)
+        out = tmp_path_factory.mktemp("model") / "small"
+        result = auricle.compress(teacher, audio, out=out, **SMALL)
+    assert (result.labels, result.recordings, result.failures) == (5, 8, {})
+    return out
+
+
+def test_the_model_scores_clips_and_frames_of_its_teachers_classes(model, audio):
+    detector = auricle.load(model)
+    assert detector.labels == CLASSES
+    assert detector.spec.label_ids["Speech"] == "/m/0"
+    result = detector.frames(str(audio / "0.wav"))
+    assert result.values.shape == (25, 5)
+    assert result.times[1] - result.times[0] == pytest.approx(0.08)
+    assert len(detector.tag(str(audio / "0.wav")).scores) == 5
+    assert detector.embed(str(audio / "0.wav")).embedding.shape == (detector.embedding_size,)
+
+
+def test_a_long_recording_is_heard_once_with_margins(model):
+    """A file cut by its windows has the frames that a stream has, whatever the blocks."""
+    detector = auricle.load(model)
+    samples = 0.1 * np.random.default_rng(0).standard_normal(26 * 16_000).astype(np.float32)
+    whole = detector.frames(samples, 16_000).values
+    stream = detector.stream(16_000)
+    items = [i for block in np.split(samples, [5, 70_000, 300_001]) for i in stream.push(block)] + stream.flush()
+    parts = [i.values for i in items if isinstance(i, auricle.Scores)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+class Stopper(Progress):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def step_done(self, step: int, loss: float) -> None:
+        if step == self.step:
+            raise Interrupted("stopped", 130)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(model, teacher, audio, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHECKPOINT_STEPS", 1)
+    out = tmp_path / "small"
+    with pytest.raises(Interrupted):
+        auricle.compress(teacher, audio, out=out, progress=Stopper(2), **SMALL)
+    (out / "run/crops/00001.deep.npy").write_bytes(b"damaged")
+    auricle.compress(teacher, audio, out=out, resume=True, **SMALL)
+    for name in ("model.onnx", "model.safetensors", "golden.npz"):
+        assert (out / name).read_bytes() == (model / name).read_bytes(), name
+
+
+def test_a_student_of_a_student_keeps_its_weights(model, audio, tmp_path):
+    out = tmp_path / "smaller"
+    kept = "model.residuals=[0,1,2,3,4,5,6,7,10,12,13,14]"
+    result = auricle.compress(str(model), audio, out=out, crops=2, steps=1, overrides=[kept])
+    assert result.parameters < auricle.load(model).spec.provenance.parameters
+    assert auricle.load(out).spec.model.residuals == (0, 1, 2, 3, 4, 5, 6, 7, 10, 12, 13, 14)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "text"),
+    [
+        ({"overrides": ["optim.lr=0.1"]}, UsageError, "--set optim.lr=0.1: compress looks at model.* and frontend.*"),
+        (
+            {"overrides": ["model.width=0.4"]},
+            UsageError,
+            "model.width 0.4 is not the teacher's 0.125: its weights do not fit",
+        ),
+        ({"resume": True, "overwrite": True}, RunError, "give one of them"),
+    ],
+)
+def test_what_cannot_be_is_refused(teacher, audio, tmp_path, changes, kind, text):
+    with pytest.raises(kind) as caught:
+        auricle.compress(teacher, audio, out=tmp_path / "out", **{**SMALL, **changes})
+    assert text in str(caught.value)
+
+
+def test_folders_are_not_overwritten(teacher, audio, model, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match="is not empty and holds no run of compress; choose another folder"):
+        auricle.compress(teacher, audio, out=tmp_path, **SMALL)
+    with pytest.raises(RunError, match="is not empty; --resume goes on with it, --overwrite replaces it"):
+        auricle.compress(teacher, audio, out=model, **SMALL)
+    with pytest.raises(RunError, match="cannot go on: it was started with another crops, seed"):
+        auricle.compress(teacher, audio, out=model, resume=True, **{**SMALL, "crops": 8}, seed=1)
+
+
+def test_audio_that_cannot_be_read_is_named(teacher, tmp_path):
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "audio/a.wav").write_bytes(b"RIFF")
+    with pytest.raises(DataError, match="no recording can be used"):
+        auricle.compress(teacher, tmp_path / "audio", out=tmp_path / "out", **SMALL)
+
+
+def test_other_networks_cannot_be_cut(audio, tmp_path):
+    with pytest.raises(UsageError, match="esc10 is a MobileCrnn; a student can be cut"):
+        auricle.compress("esc10", audio, out=tmp_path / "out", **SMALL)
