@@ -3,7 +3,8 @@
 
 What scores and events remember is small: the rest of a window, sums where windows overlap, or a causal network's
 state; filters, and the sounds that continue. Decoder and resampler are not kept: to continue, the recording is decoded
-again from its beginning, which is many times faster than scoring it, and gives the same samples and flags whatever its form.
+again from its beginning, which is many times faster than scoring it, and gives the same samples and flags whatever its
+form.
 
 The file is an archive of plain arrays and one text of JSON. Objects of the few classes below are stored by their
 values; reading it runs no code, and an archive that is damaged, of another recording or of another auricle counts
