@@ -44,4 +44,4 @@ def test_mistakes_are_one_line(auricle, model, recordings, tmp_path):
     assert done.err.startswith("auricle: teacher hf:nobody/nothing is not in ")
     done = auricle("teach", recordings, "--unlabelled", "--teacher", model, "--window", 5, "--out", tmp_path / "soft")
     assert done.code == 2
-    assert "hears at most" in done.err
+    assert "takes at most" in done.err

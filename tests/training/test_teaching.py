@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``teach``: what it writes, that it goes on to the same bytes, and what it refuses."""
+"""``teach``: what it writes, that it continues to the same bytes, and what it refuses."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_head_is_fitted_without_each_fold(place, tmp_path):
     assert (tmp_path / "swapped" / names[1]).read_bytes() != (tmp_path / "soft" / names[1]).read_bytes()
 
 
-def test_a_recording_that_cannot_be_heard_is_a_failure_and_no_source(place, tmp_path):
+def test_a_recording_that_cannot_be_read_is_a_failure_and_no_source(place, tmp_path):
     folder = write_folders(tmp_path / "data" / "clips", clips=3).parent
     (folder / "clips" / "low" / "1.wav").write_bytes(b"")
     result = api.teach(
@@ -156,7 +156,7 @@ def test_a_recording_that_cannot_be_heard_is_a_failure_and_no_source(place, tmp_
     assert len(store.scores) == store.first_mixture_window + 5
     for path in (folder / "clips").rglob("*.wav"):
         path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"not one recording of .* can be heard"):
+    with pytest.raises(DataError, match=r"not one recording of .* can be read"):
         api.teach(folder / "clips", teacher=str(place / "mn01.pt"), out=tmp_path / "none", window_s=0.5)
 
 
@@ -170,11 +170,9 @@ def test_a_finished_run_is_not_done_again(place, tmp_path):
 
 def test_folders_are_not_mixed(place, tmp_path):
     teach(place, tmp_path / "soft")
-    with pytest.raises(
-        RunError, match=r"soft holds soft labels already; --resume goes on with it, --overwrite replaces it"
-    ):
+    with pytest.raises(RunError, match=r"soft holds soft labels already; --resume resumes it, --overwrite replaces it"):
         teach(place, tmp_path / "soft")
-    with pytest.raises(RunError, match=r"cannot go on: it was started with another hop_s; give"):
+    with pytest.raises(RunError, match=r"cannot continue: it was started with another hop_s; give"):
         teach(place, tmp_path / "soft", hop_s=0.25, resume=True)
     with pytest.raises(RunError, match="give one of them"):
         teach(place, tmp_path / "soft", resume=True, overwrite=True)
@@ -190,7 +188,7 @@ def test_folders_are_not_mixed(place, tmp_path):
 def test_what_does_not_go_together(place, tmp_path):
     graph = write_graph(tmp_path)
     cases = [
-        ({"teacher": str(graph), "window_s": 5.0}, r"--window 5: teacher tagger hears at most 2 s at once"),
+        ({"teacher": str(graph), "window_s": 5.0}, r"--window 5: teacher tagger takes at most 2 s at once"),
         ({"hop_s": 0.6}, r"--hop 0\.6: expected more than 0 and at most the window, 0\.5 s"),
         ({"mixtures": 1, "mixture_s": 0.2}, r"--mixture-length 0\.2 is shorter than a window of 0\.5 s"),
         ({"fit": True, "unlabelled": True}, r"--fit needs labelled recordings"),

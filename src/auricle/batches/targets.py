@@ -38,7 +38,7 @@ class Crop(NamedTuple):
 
     Attributes:
         clip: number of the clip.
-        first: entries of the recording before the part that the place speaks of.
+        first: entries of the recording before the part that ``place`` refers to.
         available: entries of that part.
         place: where in it the crop lies.
     """

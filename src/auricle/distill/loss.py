@@ -24,7 +24,7 @@ TEACHER = "teacher"
 
 
 class TeacherBatch(NamedTuple):
-    """What a teacher says about a batch of crops.
+    """A teacher's labels of a batch of crops.
 
     Shape:
         scores: of its own classes, ``(batch, class)``.

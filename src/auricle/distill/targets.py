@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a folder of soft labels to what a run learns: which recordings and mixtures, and what the teacher says of each.
+"""From a folder of soft labels to what a run learns: which recordings and mixtures, and the teacher's labels of each.
 
 Nothing of a clip outside the training part is used: a mixture takes part only if all its labelled sources are
 training clips, and the head for the user's classes is fitted on the training clips of this very run.
@@ -83,7 +83,7 @@ class TeacherTargets(TargetSource[TeacherBatch]):
         return np.roll(rows, round(crop.place.shift * self.per_crop))
 
     def collate(self, crops: Sequence[Crop], found: TargetsByName) -> dict[str, Any]:
-        """Return what the teacher says of the crops; the labels of clips become a weighted mean with the teacher's."""
+        """Return the teacher's labels of the crops; the labels of clips become a weighted mean with the teacher's."""
         clip = found[ClipTargets.name].labels.numpy()
         size, labels = clip.shape
         several = self.per_crop if self.class_scores is not None and self.per_crop > 1 else 0
@@ -107,12 +107,12 @@ class TeacherTargets(TargetSource[TeacherBatch]):
         return {ClipTargets.name: ClipBatch(torch.from_numpy(clip)), self.name: batch}
 
     def mix(self, targets: TeacherBatch, partner: Tensor, weight: Tensor) -> TeacherBatch:
-        """Mix what the teacher says as the sound is mixed; of a mix is known what is known of both."""
+        """Mix the teacher's labels as the sound is mixed; of a mix is known what is known of both."""
         scores, embedding, windows = (blend(values, partner, weight) for values in targets[:-1])
         return TeacherBatch(scores, embedding, windows, known_of_both(targets.known, partner, weight))
 
     def loss(self, embedding_size: int) -> DistillationLoss:
-        """Return layers and losses for what the teacher says."""
+        """Return layers and losses for the teacher's labels."""
         sample = np.linspace(0, len(self.scores) - 1, min(_SAMPLE, len(self.scores))).astype(np.int64)
         return DistillationLoss(embedding_size, self.scores[sample], self.embeddings[sample], self.settings)
 
@@ -217,13 +217,13 @@ def _of(values: FloatArray, row: Row) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class TrainingItems:
-    """The items of a run, and what the teacher says about them.
+    """The items of a run, and the teacher's labels of them.
 
     Attributes:
         items: training clips (repeated as the recipe says), clips of the pool, mixtures.
         clip: for each item the place of its clip among the training clips; -1 for what has no label of people.
         weights: of each item's class loss.
-        teacher_targets: what the teacher says.
+        teacher_targets: the teacher's labels.
     """
 
     items: tuple[Clip | Mixture, ...]
