@@ -59,7 +59,7 @@ def watched_detect(path: Path, model: str) -> dict[str, float]:
 
 
 def killed_and_resumed(path: Path, model: str, out: Path, after_s: float) -> tuple[list[Any], dict[str, float]]:
-    """Scan into ``out``, kill all of it after a time, and go on; returns the events and what that took."""
+    """Scan into ``out``, kill all of it after a time, and continue; returns the events and what that took."""
     command = [*COMMAND, str(path), "--model", model, "--threshold", THRESHOLD, "--out", str(out), "--quiet"]
     process = subprocess.Popen(command, start_new_session=True)
     begun = time.monotonic()

@@ -103,7 +103,7 @@ def clip() -> bytes:
 
 
 async def load(port: int, clients: int, requests: int) -> dict[str, float]:
-    """Post clips from so many clients, each waiting for its answer before it goes on."""
+    """Post clips from so many clients, each waiting for its answer before it continues."""
     body = clip()
     head = "POST /v1/tag HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\nContent-Length: {}\r\n\r\n"
     request = head.format(len(body)).encode() + body

@@ -107,7 +107,7 @@ def make_view(shared: Path, folder: Path, parts: dict[str, list[list[str]]]) -> 
 
 
 def fit(row: Row, view: Path, out: Path, seed: int, settings: list[str]) -> None:
-    """Train one model of a row, or go on with it."""
+    """Train one model of a row, or resume it."""
     if row.model is None:
         learn_mixtures(read_manifest(view), out, seed)
         return

@@ -9,7 +9,7 @@ the time from its arrival to its scores and events; N streams are carried if 99 
 
 Figures go to docs/results/stream.json and docs/results/stream.md; with --quick nothing is written. Without --model an
 untrained causal CRNN of the default shape is made: speed does not depend on what the weights have learnt. Nothing
-happens in the sound; a label that goes on costs some microseconds more a chunk.
+happens in the sound; a label that continues costs some microseconds more a chunk.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@
                                                                       the row `crnn` of benchmarks.esc10, if
                                                                       RUNS/default is that folder
 
-Every step is resumable: a fold that is done is not trained again, a killed fold goes on from its checkpoint. All rows
+Every step is resumable: a fold that is done is not trained again, a killed fold resumes from its checkpoint. All rows
 of one network take the same number of steps. No fold hears its test clips: mixtures are made within folds, those
 with a source outside the training folds are left out, and the head on the embedding is fitted on the training folds.
 """
@@ -199,7 +199,7 @@ def teacher_of(shared: Path) -> Path:
 
 
 def teach(shared: Path, runs: Path, names: Sequence[str] = ()) -> None:
-    """Make every folder of soft labels, or those named; goes on where it stopped."""
+    """Make every folder of soft labels, or those named; continues where it stopped."""
     for name, settings in LESSONS.items():
         if names and name not in names:
             continue

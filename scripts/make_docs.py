@@ -189,7 +189,7 @@ def codes_page() -> str:
     failures = table(("code", "meaning"), [(f"`{code}`", text) for code, text in FAILURE_CODES.items()])
     requests = table(("code", "meaning"), [(f"`{code}`", text) for code, text in REQUEST_CODES.items()])
     parts = [
-        *(head, flags, "\n## Failures\n\nThe input was not used; the others go on.\n\n", failures),
+        *(head, flags, "\n## Failures\n\nThe input was not used; the others continue.\n\n", failures),
         *("\n## Refusals\n\nOf requests to `auricle serve`, beside the failures.\n\n", requests),
     ]
     return MARK + "".join(parts)

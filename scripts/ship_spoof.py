@@ -54,8 +54,8 @@ LIMITS = (
     "chance**, on recordings found in the wild. Expect no more of this one: it must not decide about anybody.",
     "Prompts, game dialogue, short phrases and digits, much of it joined from pieces; little English; the languages of "
     "people and machines differ, so part of what it knows may be languages and recording rooms.",
-    "WORLD vocoding is hardest. A recording that is unlike the training speech carries the flag `unlike_training`, a "
-    "short one `too_short`: heed them.",
+    "WORLD vocoding is hardest. A recording that is unlike the training speech carries the flag `out_of_distribution`, "
+    "a short one `too_short`: heed them.",
     "Systems heard in training: see above. MBROLA voices (non-commercial) were left out.",
 )
 

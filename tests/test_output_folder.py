@@ -46,17 +46,17 @@ def test_a_full_folder_is_not_new(folder, tmp_path):
 
 
 def test_what_was_begun_needs_a_word(folder, tmp_path):
-    text = f"{tmp_path} holds a sweep already; --resume goes on with it, --overwrite replaces it"
+    text = f"{tmp_path} holds a sweep already; --resume resumes it, --overwrite replaces it"
     assert refusal(folder.require_own) == text
     assert folder.require_own(resume=True) is True
     assert folder.require_own(overwrite=True) is True
     only_resume = OutputFolder(tmp_path, "a sweep", replaceable=False)
-    assert refusal(only_resume.require_own) == f"{tmp_path} holds a sweep already; --resume goes on with it"
+    assert refusal(only_resume.require_own) == f"{tmp_path} holds a sweep already; --resume resumes it"
 
 
 def test_both_words_contradict_each_other(folder):
     assert refusal(lambda: folder.require_own(resume=True, overwrite=True)) == (
-        "--resume goes on with a sweep and --overwrite throws it away: give one of them"
+        "--resume resumes a sweep and --overwrite throws it away: give one of them"
     )
 
 

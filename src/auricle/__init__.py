@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small ears from big ones: turn recordings into small, fast sound detectors and run them anywhere.
+"""Train small sound detectors, distilled from large models, and run them anywhere.
 
     import auricle
 

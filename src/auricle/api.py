@@ -436,7 +436,7 @@ def tune(
     boxes between change points; else filter and threshold. The model folder is replaced as a whole or not at all.
 
     Args:
-        data: of any form, with a part ``dev``; its classes must be the model's.
+        data: of any format, with a part ``dev``; its classes must be the model's.
         model: a folder; built-in models stay as they are.
         boxes: make boxes from now on.
         split: None or ``dev``; any other part is refused.

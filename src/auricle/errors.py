@@ -7,7 +7,7 @@
     │   ├── DataError            a data set that cannot be trained on: every problem     (exit 2)
     │   ├── BundleError          a model folder that is damaged, foreign or too new      (exit 2)
     │   └── RunError             output folder in use, not empty, not resumable          (exit 2)
-    ├── InputError               one recording cannot be used; carries a code; the others go on (exit 1)
+    ├── InputError               one recording cannot be used; carries a code; the others continue (exit 1)
     ├── TrainingError            training had to stop (non-finite loss, no data left)    (exit 1)
     └── Interrupted              Ctrl-C or SIGTERM after saving                          (exit 130 / 143)
 
@@ -34,7 +34,7 @@ FLAG_CODES: dict[str, str] = {
     "channel_cancel": "mixing the channels down cancels most of the signal",
     "extension_mismatch": "the content is another format than the extension says",
     "too_short": "shorter than the model's shortest input or training recording; padded by the model's rule",
-    "unlike_training": "most of it is unlike the model's training data (no speech, say): the scores mean little",
+    "out_of_distribution": "most of it is unlike the model's training data (no speech, say): the scores mean little",
     "changed": "the file changed while it was read",
     "window_resolution": "the model has no frame scores: events have the resolution of its windows",
     "duplicate_audio": "the same audio stands in the data twice",

@@ -80,7 +80,7 @@ def has_journal(folder: Path) -> bool:
 
 
 def open_journal(folder: Path, plan: dict[str, Any]) -> Journal:
-    """Open a journal to go on with it.
+    """Open a journal to resume it.
 
     Raises:
         RunError: it was started with another plan (says in what they differ) or by a newer auricle.
@@ -89,7 +89,7 @@ def open_journal(folder: Path, plan: dict[str, Any]) -> Journal:
     differences = list(json_differences(stored["plan"], plan))
     if differences:
         raise RunError(
-            f"{folder} cannot go on: it was started differently: {'; '.join(differences)}; "
+            f"{folder} cannot continue: it was started differently: {'; '.join(differences)}; "
             "give the same options, or start anew with --overwrite or in another folder"
         )
     journal = Journal(folder, stored["items"])
@@ -218,7 +218,7 @@ class Journal:
             advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the disk"
             raise AuricleError(
                 f"{self._folder}: {error.strerror} after {self.done} of {self.total}, which are kept; "
-                f"{advice}, then go on with --resume"
+                f"{advice}, then continue with --resume"
             ) from error
 
     def _read_back(self) -> int:

@@ -60,18 +60,18 @@ class OutputFolder:
 
         Args:
             begun: whether what the command keeps is in the folder; without it, all that lies there is foreign.
-            resume: the user wants to go on with it.
+            resume: the user wants to resume it.
             overwrite: the user wants it thrown away.
 
         Raises:
             RunError: it is a file, holds other things, or what must not be lost without ``resume`` or ``overwrite``.
         """
         if resume and overwrite:
-            raise RunError(f"--resume goes on with {self.holds} and --overwrite throws it away: give one of them")
+            raise RunError(f"--resume resumes {self.holds} and --overwrite throws it away: give one of them")
         names = self.names()
         self._refuse_foreign(names if not begun else [name for name in names if not self.is_own(name)])
         if begun and names and not (resume or overwrite):
-            hint = "--resume goes on with it" + (", --overwrite replaces it" if self.replaceable else "")
+            hint = "--resume resumes it" + (", --overwrite replaces it" if self.replaceable else "")
             raise RunError(f"{self.path} holds {self.holds} already; {hint}")
         return bool(names)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run says while it goes on. This class says nothing; the command line's says it to people."""
+"""What a run says while it continues. This class says nothing; the command line's says it to people."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Progress:
         """One of them is ready."""
 
     def training_starts(self, total_steps: int, done_steps: int, seconds_a_step: float) -> None:
-        """Training begins, or goes on after ``done_steps``; the time a step was measured."""
+        """Training begins, or continues after ``done_steps``; the time a step was measured."""
 
     def step_done(self, step: int, loss: float) -> None:
         """A step is done; ``step`` counts from 1."""

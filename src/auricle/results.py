@@ -113,7 +113,7 @@ class CutEvent(Event):
 
 @dataclass(frozen=True)
 class EventStart:
-    """A sound has begun and goes on; streams announce it once it is certain to become an ``Event``.
+    """A sound has begun and continues; streams announce it once it is certain to become an ``Event``.
 
     Attributes:
         label: what it is.

@@ -191,7 +191,7 @@ def test_without_jinja_nothing_is_begun(auricle, tmp_path, monkeypatch):
 
 def test_an_interrupted_demo_says_that_it_begins_anew(auricle, tiny, tmp_path, monkeypatch):
     def stop(*_args, **_options):
-        raise Interrupted("stopped at step 3; go on with --resume", 143)
+        raise Interrupted("stopped at step 3; continue with --resume", 143)
 
     monkeypatch.setattr("auricle.api.train", stop)
     done = auricle("demo", "--out", tmp_path / "out")

@@ -19,7 +19,7 @@ from helpers.tinybundle import RATE, make_causal_bundle
 
 from auricle.api import load
 from auricle.cli import listen_session
-from auricle.cli.live_table import TableBoard
+from auricle.cli.live_table import TableDisplay
 from auricle.results import CutEvent, Event, EventStart, Scores
 
 
@@ -153,7 +153,7 @@ def test_a_lost_microphone_ends_what_is_open_and_listening_goes_on(causal, capsy
     assert again["onset"] == pytest.approx(0.6 + gap["gap"]["gap_s"], abs=1e-3)
     assert "cut" not in ended
     said = capsys.readouterr().err
-    assert "auricle: listening with tiny at 1000 Hz; a sound is told 0.1 s late at most (Ctrl-C ends)" in said
+    assert "auricle: listening with tiny at 1000 Hz; latency up to 0.1 s late at most (Ctrl-C ends)" in said
     assert "auricle: the microphone was lost and is back after" in said
     assert "at 0.5 s; what was open ends there" in said
 
@@ -190,7 +190,7 @@ def test_the_table_shows_what_is_going_on(causal):
 
 def test_a_table_of_many_labels_keeps_to_the_loudest_in_their_order():
     labels = [f"label {i}" for i in range(40)]
-    board = TableBoard(io.StringIO(), labels)
+    board = TableDisplay(io.StringIO(), labels)
     values = np.zeros((2, 40), np.float32)
     values[1, [3, 30]] = 0.9, 0.6
     board.tell([Scores(np.zeros(2, np.float32), values, tuple(labels), 0.1), EventStart("label 3", 1.5)], 2.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``torchrun -m auricle train``: two processes speak as one, stop together, and go on."""
+"""``torchrun -m auricle train``: two processes speak as one, stop together, and continue."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_two_processes_print_one_result(torchrun, tmp_path):
     process = torchrun("--epochs", 2)
     _, err = process.communicate(timeout=300)
     assert process.returncode != 0
-    assert err.count("holds a model already; --resume goes on with it") == 1
+    assert err.count("holds a model already; --resume resumes it") == 1
 
 
 def test_sigterm_saves_and_the_run_goes_on(torchrun, tmp_path):
@@ -59,7 +59,7 @@ def test_sigterm_saves_and_the_run_goes_on(torchrun, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=300)
     assert process.returncode != 0
-    (text,) = [line for line in err.splitlines() if "go on with --resume" in line]
+    (text,) = [line for line in err.splitlines() if "continue with --resume" in line]
     step = int(text.split("step ")[1].split(";")[0])
     (last,) = {int(p.name.split("-")[1]) for p in (tmp_path / "model" / "run" / "checkpoints").iterdir()} - set(
         range(step)
@@ -72,8 +72,8 @@ def test_sigterm_saves_and_the_run_goes_on(torchrun, tmp_path):
     lines = []
     while time.monotonic() < deadline:
         lines.append(process.stderr.readline())
-        if "going on from step" in lines[-1]:
+        if "resuming at step" in lines[-1]:
             break
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=300)
-    assert f"going on from step {step}\n" in lines
+    assert f"resuming at step {step}\n" in lines

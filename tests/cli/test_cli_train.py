@@ -124,5 +124,5 @@ def test_a_signal_saves_and_resume_goes_on(auricle, toy, tmp_path, number, code)
     # Batch systems kill after ten seconds. Counted on the processor, which a busy machine does not stretch; neither
     # waiting for batches nor scoring dev may add to it, which the tests of the loop show.
     assert usage.ru_utime + usage.ru_stime - before < 10
-    assert "go on with --resume" in rest
+    assert "continue with --resume" in rest
     assert "Traceback" not in rest

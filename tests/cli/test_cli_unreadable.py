@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that measure go on without recordings that cannot be read: named, counted, and exit code 1."""
+"""Commands that measure continue without recordings that cannot be read: named, counted, and exit code 1."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_a_connection_that_breaks_goes_on_where_it_broke(server, tmp_path):
 
 def test_a_download_goes_on_in_the_next_call(server, tmp_path):
     server.break_after = [400_000, 0, 0, 0]
-    with pytest.raises(AuricleError, match=r"3 times; 400000 bytes are kept, and the same command goes on there"):
+    with pytest.raises(AuricleError, match=r"3 times; 400000 bytes are kept, and the same command continues there"):
         download(server.url, tmp_path / "data.zip", nothing)
     assert not (tmp_path / "data.zip").exists()
     server.seen.clear()

@@ -83,9 +83,9 @@ def test_systems_are_dealt_evenly_and_anew_for_every_seed():
 def test_with_few_systems_there_are_few_folds_and_with_one_only_speakers_are_left_out(systems, folds):
     names = systems.split()
     manifest = make(*[(f"p{i}", "-") for i in range(6)], *[(f"v{i}", names[i % len(names)]) for i in range(6)])
-    dealt = split_systems(manifest, everything(manifest), 3, 0)
-    assert (dealt if isinstance(folds, list) else len(dealt)) == folds
-    turns = leave_out(manifest, everything(manifest), dealt, 0)
+    split = split_systems(manifest, everything(manifest), 3, 0)
+    assert (split if isinstance(folds, list) else len(split)) == folds
+    turns = leave_out(manifest, everything(manifest), split, 0)
     assert all(len(turn.test) and len(turn.train) for turn in turns)
     if isinstance(folds, list):
         assert sum(len(turn.test) for turn in turns) == len(manifest)

@@ -103,14 +103,14 @@ def test_arithmetic_that_loses_leaves_the_weights_small(model, clips, monkeypatc
     monkeypatch.setattr(int8_model, "selection_figures", lambda *_: {"accuracy": next(right)})
     result = api.export_int8(model, data=clips)
     assert result.arithmetic == "float"
-    assert result.note.startswith("8-bit arithmetic was left: accuracy falls by 0.01 ")
+    assert result.note.startswith("8-bit arithmetic was not used: accuracy falls by 0.01 ")
 
 
 def test_arithmetic_that_is_slow_here_leaves_the_weights_small(model, clips, monkeypatch):
     times = iter([[1.0, 1.2], [1.0, 1.0]])
     monkeypatch.setattr(int8_model, "_milliseconds", lambda *_: next(times))
     result = api.export_int8(model, data=clips)
-    assert (result.arithmetic, result.note) == ("float", "8-bit arithmetic was left: 1.2 ms a window instead of 1")
+    assert (result.arithmetic, result.note) == ("float", "8-bit arithmetic was not used: 1.2 ms a window instead of 1")
     monkeypatch.setattr(int8_model, "_milliseconds", lambda *_: [1.0, 0.5])
     assert api.export_int8(model, data=clips).arithmetic == "int8"
 

@@ -40,7 +40,7 @@ def material_with(tmp_path_factory):
 
 
 def train(material: Material, folder: Path) -> None:
-    """Begin a run, or go on with it, as ``--resume`` does."""
+    """Begin a run, or resume it, as ``--resume`` does."""
     sweep_orphans(folder / "checkpoints")
     state = last_good_state(folder / "checkpoints", print)
     make_loop(material, folder, state=State() if state is None else state).fit()

@@ -147,8 +147,8 @@ def test_what_is_unlike_the_training_data_is_flagged(voices, tmp_path):
     soundfile.write(tmp_path / "call.wav", voice(150, 999)[::2], RATE // 2)
     assert codes["voice"] == set()
     assert "too_short" in codes["short"]
-    assert {"silent", "unlike_training"} <= codes["silence"]
-    assert "unlike_training" in codes["noise"]
+    assert {"silent", "out_of_distribution"} <= codes["silence"]
+    assert "out_of_distribution" in codes["noise"]
     assert "band_limited" in {flag.code for flag in detector.tag(tmp_path / "call.wav").flags}
     short = next(f for f in detector.tag(tmp_path / "short.wav").flags if f.code == "too_short")
     assert short.to_dict() == {"code": "too_short", "duration_s": 0.2, "shortest_trained_s": 0.6}

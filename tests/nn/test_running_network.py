@@ -75,7 +75,7 @@ def test_the_parts_of_a_state_are_the_memory_of_each_layer(small_network):
 
 
 def test_sums_of_a_year_lose_nothing_that_matters(small_network):
-    """The weights' sum goes on where float32 alone would stand still (2**24 + 1 = 2**24)."""
+    """The weights' sum continues where float32 alone would stand still (2**24 + 1 = 2**24)."""
     running = RunningCrnn(small_network(labels=1, head="linear_softmax", causal=True)).eval()
     state = torch.zeros(1, running.state_size)
     state[0, -4], state[0, -2] = 2.0**23, 2.0**24  # a clip score of a half so far

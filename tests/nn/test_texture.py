@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The expert for textures: statistics worked out by hand, what changes them, and the graph that is exported."""
+"""The clip-statistics branch: statistics worked out by hand, what changes them, and the graph that is exported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
-from auricle.nn.clip_statistics import FARTHEST, OCTAVES, Texture
+from auricle.nn.clip_statistics import FARTHEST, OCTAVES, ClipStatistics
 from auricle.nn.networks import build_network
 
 
@@ -17,7 +17,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def parts(texture: Texture, logmel: torch.Tensor) -> dict[str, torch.Tensor]:
+def parts(texture: ClipStatistics, logmel: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return the statistics of one log-mel by name."""
     mels = logmel.shape[1]
     values, places = texture.statistics(logmel)[0], {}
@@ -31,7 +31,7 @@ def parts(texture: Texture, logmel: torch.Tensor) -> dict[str, torch.Tensor]:
 def test_two_bands_that_alternate_by_hand():
     """Band 1 is 1, -1, 1, ..., band 2 is 4 above its negative: 16 frames, every step is 2, and nothing is slower."""
     beat = torch.tensor([1.0, -1.0]).repeat(8)
-    found = parts(Texture(2, 1), torch.stack([beat, 4 - beat])[None])
+    found = parts(ClipStatistics(2, 1), torch.stack([beat, 4 - beat])[None])
     torch.testing.assert_close(found["mean"], torch.tensor([-2.0, 2.0]), atol=1e-4, rtol=0)
     torch.testing.assert_close(found["deviation"], torch.tensor([1.0, 1.0]), atol=1e-3, rtol=0)
     torch.testing.assert_close(found["steps"], torch.tensor([2.0, 2.0]), atol=1e-3, rtol=0)
@@ -46,19 +46,19 @@ def test_two_bands_that_alternate_by_hand():
 def test_slow_fluctuations_are_in_slow_octaves():
     """Ones for 8 frames, then their opposite: averages of 8 frames differ by 2, shorter ones within them do not."""
     beat = torch.tensor([1.0, -1.0]).repeat_interleave(8).repeat(2)
-    octaves = parts(Texture(1, 1), beat[None, None])["octaves"]
+    octaves = parts(ClipStatistics(1, 1), beat[None, None])["octaves"]
     assert int(octaves.argmax()) == 3
     assert octaves[3] == pytest.approx(math.log(2 * 4 * 8 / 32), abs=1e-3)  # two steps of 2, times 8, of 32 frames
     assert octaves[:3].max() < -6.8
 
 
 def test_loudness_changes_nothing():
-    texture, logmel = Texture(24, 3), noise(2, 24, 77)
+    texture, logmel = ClipStatistics(24, 3), noise(2, 24, 77)
     torch.testing.assert_close(texture.statistics(logmel + 5), texture.statistics(logmel), atol=1e-4, rtol=1e-4)
 
 
 def test_silence_after_a_sound_changes_no_mean_deviation_and_correlation():
-    texture, logmel = Texture(16, 3), noise(1, 16, 60)
+    texture, logmel = ClipStatistics(16, 3), noise(1, 16, 60)
     longer = torch.nn.functional.pad(logmel, (0, 40), value=-30.0)
     before, after = parts(texture, logmel), parts(texture, longer)
     for name in ("mean", "deviation", "steps", "correlation"):
@@ -68,7 +68,7 @@ def test_silence_after_a_sound_changes_no_mean_deviation_and_correlation():
 @pytest.mark.parametrize("frames", [1, 2, 3, 255, 256, 257, 700])
 @pytest.mark.parametrize("mels", [3, 16, 40])
 def test_any_length_and_any_number_of_bands_is_finite(frames, mels):
-    texture = Texture(mels, 2)
+    texture = ClipStatistics(mels, 2)
     for logmel in (noise(2, mels, frames), torch.full((1, mels, frames), -20.0)):
         found = texture.statistics(logmel)
         assert found.shape == (len(logmel), texture.size)
@@ -76,7 +76,7 @@ def test_any_length_and_any_number_of_bands_is_finite(frames, mels):
 
 
 def test_no_statistic_is_farther_than_the_limit():
-    texture = Texture(4, 1)
+    texture = ClipStatistics(4, 1)
     texture.weight.fill_(1.0)
     texture.scale.fill_(1e-9)
     assert texture.logits(noise(1, 4, 50)).abs().max() <= FARTHEST * texture.size

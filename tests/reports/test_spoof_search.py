@@ -128,8 +128,8 @@ def test_the_choice_is_the_one_that_was_announced(tmp_path, monkeypatch):
 
 def test_runs_are_dealt_out_whole():
     runs = search.all_runs(["a", "b"], range(8))
-    dealt = [search.part_of(runs, f"{i}/3") for i in (1, 2, 3)]
-    assert sorted(str(run) for part in dealt for run in part) == sorted(map(str, runs))
+    split = [search.part_of(runs, f"{i}/3") for i in (1, 2, 3)]
+    assert sorted(str(run) for part in split for run in part) == sorted(map(str, runs))
     assert [run.fold for run in runs[:4]] == [0, 0, 1, 1]
     for wrong in ("0/3", "4/3", "3", "a/b"):
         with pytest.raises(SystemExit, match="got no I/N with I from 1 to N; give 1/12 for the first of twelve"):

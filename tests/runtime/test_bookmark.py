@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A detection that is stopped anywhere and goes on finds the events of one go."""
+"""A detection that is stopped anywhere and continues finds the events of one go."""
 
 from __future__ import annotations
 

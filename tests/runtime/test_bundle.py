@@ -78,7 +78,7 @@ def test_nothing_to_load_is_said(tmp_path):
         load_bundle(tmp_path / "f")
     (tmp_path / "d").mkdir()
     with pytest.raises(
-        BundleError, match=r"d is no model folder: it has no auricle.json; `auricle train --out` makes one"
+        BundleError, match=r"d is not a model folder: it has no auricle.json; `auricle train --out` makes one"
     ):
         load_bundle(tmp_path / "d")
 

@@ -89,7 +89,7 @@ def test_a_recording_is_judged_by_most_of_its_windows(domain):
         found[name] = check.flags(4 * RATE)
     assert found["speech"] == found["some"] == ()
     (flag,) = found["most"]
-    assert flag.code == "unlike_training"
+    assert flag.code == "out_of_distribution"
     assert flag.details["share"] == pytest.approx(2 / 3)
     assert flag.details["distance"] > flag.details["limit"] == domain.limit
 

@@ -58,7 +58,7 @@ def test_it_tags_anything_and_flags_what_is_no_speech(folder):
     scores = {s.label: s.score for s in result.scores}
     assert scores["bonafide"] == pytest.approx(float(bonafide_probability(result.llr, result.prior_spoof)))
     assert math.isfinite(result.llr)
-    assert "unlike_training" in {flag.code for flag in result.flags}
+    assert "out_of_distribution" in {flag.code for flag in result.flags}
     assert json.loads(json.dumps(result.to_dict()))["llr"] == pytest.approx(result.llr, rel=1e-5)
     short = detector.tag(noise[:3_200], 16_000)
     assert "too_short" in {flag.code for flag in short.flags}

@@ -46,12 +46,12 @@ def test_two_workers_compute_what_two_processes_of_torchrun_compute(clips, clust
     found = load_file(tmp_path / "ray" / "model.safetensors")
     assert {k: v.tobytes() for k, v in found.items()} == {k: v.tobytes() for k, v in expected.items()}
 
-    with pytest.raises(Interrupted, match=r"^stopped at step \d; go on with --resume$") as stopped:
+    with pytest.raises(Interrupted, match=r"^stopped at step \d; continue with --resume$") as stopped:
         train(clips, tmp_path / "stopped", signal_at(1, signal.SIGTERM), engine="ray", workers=2)
     assert stopped.value.exit_code == 143
     listener = Listener()
     assert train(clips, tmp_path / "stopped", listener, engine="ray", workers=2, resume=True).steps == 6
-    assert any(text.startswith("going on from step") for text in listener.notices)
+    assert any(text.startswith("resuming at step") for text in listener.notices)
     again = load_file(tmp_path / "stopped" / "model.safetensors")
     assert {k: v.tobytes() for k, v in again.items()} == {k: v.tobytes() for k, v in expected.items()}
 
@@ -88,7 +88,7 @@ def test_what_ended_the_workers_is_told():
 
     ours = Wrapped(RunError("the folder is in use"))
     assert ended(WorkersFailed(RuntimeError("gloo: closed"), ours)) == (RunError, "the folder is in use")
-    lost = "a worker of the cluster was lost (the actor\n died); go on with --resume".replace("\n", "")
+    lost = "a worker of the cluster was lost (the actor\n died); continue with --resume".replace("\n", "")
     assert ended(WorkersFailed(RuntimeError("the actor\n died"))) == (TrainingError, lost)
     assert ended(ValueError("no head")) == (TrainingError, lost.replace("the actor died", "no head"))
 

@@ -139,7 +139,7 @@ def test_teaching_on_a_cluster_leaves_the_same_folder(tmp_path, monkeypatch):
 
 
 def test_a_shard_that_kills_its_worker_twice_stops_the_teaching(tmp_path):
-    with pytest.raises(AuricleError, match=r"^shard die: its worker process died 2 times .* go on with --resume$"):
+    with pytest.raises(AuricleError, match=r"^shard die: its worker process died 2 times .* continue with --resume$"):
         list(spread_on_cluster(partial(open_shards, str(tmp_path)), iter([(0, "a"), (1, "die")]), jobs=1))
 
 

@@ -105,12 +105,12 @@ def test_the_score_of_a_trial_is_that_of_a_plain_training(whole, clips, tmp_path
 
 
 def test_a_stopped_sweep_goes_on_to_the_same_table(recipe, clips, whole, tmp_path):
-    """Ctrl-C in the second trial: it goes on from its checkpoint, and the third is drawn anew."""
+    """Ctrl-C in the second trial: it resumes from its checkpoint, and the third is drawn anew."""
     out = tmp_path / "out"
     stopper = signal_at(1, signal.SIGINT)
     listener = Listener()
     listener.step_done = lambda step, loss: stopper.step_done(step, loss) if len(listener.starts) == 2 else None
-    with pytest.raises(Interrupted, match=r"^trial 2 of 3 stopped at step 1; go on with --resume$") as caught:
+    with pytest.raises(Interrupted, match=r"^trial 2 of 3 stopped at step 1; continue with --resume$") as caught:
         sweep(recipe(), clips, out, progress=listener)
     assert caught.value.exit_code == 130
     assert [row["state"] for row in read_json(out / "results.json")["trials"]] == ["done", "unfinished"]
@@ -190,7 +190,7 @@ def test_no_trial_hears_test_clips(recipe, tmp_path):
 
 def test_another_sweep_or_other_data_are_refused(recipe, clips, whole, tmp_path):
     out = Path(whole[0].path)
-    with pytest.raises(RunError, match=r"out holds a sweep already; --resume goes on with it$"):
+    with pytest.raises(RunError, match=r"out holds a sweep already; --resume resumes it$"):
         sweep(recipe(), clips, out)
     with pytest.raises(RunError, match=r"was begun with another recipe .*sweep.json"):
         sweep(recipe(), clips, out, "optim.epochs=9", resume=True)

@@ -273,7 +273,9 @@ def test_f15_a_disk_that_fills_up_stops_cleanly_and_the_scan_goes_on_later(
     monkeypatch.setattr(journal.os, "write", write)
     done = auricle("tag", recordings, "--model", model, "--out", tmp_path / "out")
     assert done.code == 1
-    assert "No space left on device after 1 of 3, which are kept; free some space, then go on with --resume" in done.err
+    assert (
+        "No space left on device after 1 of 3, which are kept; free some space, then continue with --resume" in done.err
+    )
     assert not (tmp_path / "out" / "scores.jsonl").exists()
     monkeypatch.undo()
     again = auricle("tag", recordings, "--model", model, "--out", tmp_path / "out", "--resume")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One recording of hours in a scan: killed in the middle, it goes on; it gives signs of life; memory stays flat."""
+"""One recording of hours in a scan: killed in the middle, it continues; it gives signs of life; memory stays flat."""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ def test_a_finished_scan_is_not_done_again(finished, model, auricle):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        ([], "holds a scan already; --resume goes on with it, --overwrite replaces it"),
-        (["--resume", "--overwrite"], "--resume goes on with a scan and --overwrite throws it away: give one of them"),
+        ([], "holds a scan already; --resume resumes it, --overwrite replaces it"),
+        (["--resume", "--overwrite"], "--resume resumes a scan and --overwrite throws it away: give one of them"),
         (["--resume", "--top", "1"], "started differently: top was 5, is 1; give the same options, or start anew"),
         (["--resume", "--format", "csv"], "format was 'json', is 'csv'"),
         (["--resume", "--threshold", "loud=0.5"], "threshold.loud was None, is 0.5"),
@@ -241,7 +241,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(model, tmp_path):
     process.send_signal(signal.SIGINT)
     error = process.communicate(timeout=120)[1]
     assert process.returncode == 130
-    assert "of 3000 are recorded; go on with --resume" in error
+    assert "of 3000 are recorded; continue with --resume" in error
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["finished"], 0 < summary["recorded"] < 3000) == (False, True)
     assert not (tmp_path / "out" / "scores.jsonl").exists()

@@ -110,7 +110,7 @@ def test_an_interruption_names_how_to_resume_and_leaves_the_journal(model, recor
     listener = Stopping()
     with pytest.raises(KeyboardInterrupt):
         auricle.scan(recordings, model=model, out=tmp_path / "out", progress=listener)
-    assert listener.calls[1:] == [("interrupted", "1 of 3 are recorded; go on with --resume"), ("end",)]
+    assert listener.calls[1:] == [("interrupted", "1 of 3 are recorded; continue with --resume"), ("end",)]
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["finished"] is False
     assert auricle.scan(recordings, model=model, out=tmp_path / "out", resume=True).tally.failed == 1
 

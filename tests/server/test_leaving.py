@@ -22,7 +22,7 @@ def request(kind: str, body: bytes, length: int | None = None) -> bytes:
 
 @pytest.fixture
 def slow(bundle, monkeypatch):
-    """A server whose one worker for recordings can be stopped and let go on; ``begun`` counts its jobs."""
+    """A server whose one worker for recordings can be stopped and let continue; ``begun`` counts its jobs."""
     from auricle.server.workers import Worker
 
     begun = []

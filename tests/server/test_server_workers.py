@@ -41,7 +41,7 @@ def test_windows_go_through_a_worker_unchanged(pool, bundle):
 
 
 def test_the_state_of_a_causal_stream_goes_with_its_samples(tmp_path):
-    """Another worker goes on where the last one died: nothing is in the worker."""
+    """Another worker continues where the last one died: nothing is in the worker."""
     bundle = make_causal_bundle(tmp_path / "causal")
     pool = WorkerPool({"causal": Source(str(bundle.path))}, 1, limits=Limits(), timeout_s=30)
     pool.start()

@@ -242,7 +242,7 @@ def test_r1_a_full_disk_is_told_and_the_checkpoint_before_stays(tmp_path, monkey
     assert str(caught.value).startswith("the checkpoint of step 10 (")
     assert str(caught.value).endswith(
         f" bytes) cannot be written into {tmp_path}: No space left on device; {older.name} is intact: "
-        "see to the disk, then go on with --resume"
+        "see to the disk, then continue with --resume"
     )
     assert caught.value.exit_code == 1
     with pytest.raises(TrainingError, match="there is none before it: see to the disk"):

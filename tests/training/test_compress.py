@@ -123,9 +123,9 @@ def test_folders_are_not_overwritten(teacher, audio, model, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(RunError, match="is not empty and holds no run of compress; choose another folder"):
         auricle.compress(teacher, audio, out=tmp_path, **SMALL)
-    with pytest.raises(RunError, match="is not empty; --resume goes on with it, --overwrite replaces it"):
+    with pytest.raises(RunError, match="is not empty; --resume resumes it, --overwrite replaces it"):
         auricle.compress(teacher, audio, out=model, **SMALL)
-    with pytest.raises(RunError, match="cannot go on: it was started with another crops, seed"):
+    with pytest.raises(RunError, match="cannot continue: it was started with another crops, seed"):
         auricle.compress(teacher, audio, out=model, resume=True, **{**SMALL, "crops": 8}, seed=1)
 
 

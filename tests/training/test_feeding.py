@@ -192,7 +192,7 @@ def test_too_many_bad_files_stop_the_run_which_loses_nothing(material_of, tmp_pa
     assert "2 of 16 clips are skipped, the last is high/" in str(caught.value)
     assert str(caught.value).endswith(
         "at most 10% may be: if memory was short, lower data.workers or data.batch_size, else check the disk, "
-        "then go on with --resume"
+        "then continue with --resume"
     )
     assert load_checkpoint(find_checkpoints(folder / "checkpoints")[-1]).step == len(listener.losses)
 
@@ -210,7 +210,7 @@ def test_processes_that_die_of_nothing_stop_the_run(material_of, tmp_path, monke
     assert str(caught.value).startswith("loader processes keep failing while they read nothing (loader process ")
     assert " ended by SIGKILL, out of memory? (" in str(caught.value)
     assert str(caught.value).endswith(
-        "); lower data.workers (0 loads in the training process) or data.batch_size, then go on with --resume"
+        "); lower data.workers (0 loads in the training process) or data.batch_size, then continue with --resume"
     )
 
 

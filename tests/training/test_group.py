@@ -39,7 +39,7 @@ def test_alone_there_is_nothing_to_tell():
 
 def test_three_processes_share_what_the_first_finds():
     def talk(group):
-        dealt = group.shard(list(range(7)))
+        split = group.shard(list(range(7)))
         module = torch.nn.BatchNorm1d(2)
         module.running_mean += group.rank
         group.copy_buffers(module)
@@ -48,14 +48,14 @@ def test_three_processes_share_what_the_first_finds():
             (group.rank, group.size, group.local_rank, group.local_size, group.leads),
             group.first(lambda: {"from": group.rank}),
             group.gather([group.rank, 0.5]).tolist(),
-            list(dealt),
-            group.gather_shards([10 * item for item in dealt]),
+            list(split),
+            group.gather_shards([10 * item for item in split]),
             module.running_mean.tolist(),
         )
 
     told = crowd(3, talk)
     assert [place for place, *_ in told] == [(rank, 3, rank, 3, rank == 0) for rank in range(3)]
-    assert [dealt for _, _, _, dealt, *_ in told] == [[0, 3, 6], [1, 4], [2, 5]]
+    assert [split for _, _, _, split, *_ in told] == [[0, 3, 6], [1, 4], [2, 5]]
     for _, found, numbers, _, whole, mean in told:
         assert found == {"from": 0}
         assert numbers == [[0, 0.5], [1, 0.5], [2, 0.5]]
@@ -140,7 +140,7 @@ def train(material, folder, group=ALONE):
 def test_together_they_compute_what_one_computes_from_the_joined_batch(
     material_of, tmp_path, monkeypatch, size, settings
 ):
-    """Batches of 4 are dealt 2 + 2 and 1 + 1 + 2; partners of mixing come from other processes' stretches.
+    """Batches of 4 are split 2 + 2 and 1 + 1 + 2; partners of mixing come from other processes' stretches.
 
     A smooth function stands for ReLU, whose gradient jumps where rounding decides on which side of zero a value lies.
     Adam makes steps of a length of their own of gradients that are next to nothing, rounding included: short ones here.
@@ -172,17 +172,17 @@ def test_they_need_a_clip_each(material_of, tmp_path):
 
 
 def test_one_is_told_to_stop_and_all_stop_at_the_same_step(material_of, tmp_path):
-    """Only the first process writes; another number of processes goes on from there."""
+    """Only the first process writes; another number of processes resumes from there."""
     material, folder = material_of("run.checkpoint_every_steps=1"), tmp_path / "run"
 
     def stopped(group):
         listener = signal_at(3, signal.SIGTERM) if group.rank == 1 else Listener()
-        with pytest.raises(Interrupted, match=r"^stopped at step \d; go on with --resume$") as caught:
+        with pytest.raises(Interrupted, match=r"^stopped at step \d; continue with --resume$") as caught:
             make_loop(material, folder, group=group, progress=listener).fit()
         return str(caught.value), caught.value.exit_code, len(listener.losses)
 
     first, second = crowd(2, stopped)
-    assert first == second == ("stopped at step 3; go on with --resume", 143, 3)
+    assert first == second == ("stopped at step 3; continue with --resume", 143, 3)
     saved = load_checkpoint(find_checkpoints(folder / "checkpoints")[-1])
     assert (saved.step, len(find_checkpoints(folder / "checkpoints"))) == (3, 2)
     state = make_loop(material, folder, state=saved).fit()
@@ -234,7 +234,7 @@ def test_a_run_of_two_makes_a_model_and_goes_on_after_a_stop(clips, tmp_path):
     def begin(group):
         return run(signal_at(2, signal.SIGTERM) if group.leads else None)
 
-    assert crowd(2, begin, joined=False) == ["stopped at step 2; go on with --resume"] * 2
+    assert crowd(2, begin, joined=False) == ["stopped at step 2; continue with --resume"] * 2
 
     def resume(group):
         listener = Listener()
@@ -243,7 +243,7 @@ def test_a_run_of_two_makes_a_model_and_goes_on_after_a_stop(clips, tmp_path):
     (first, said), (second, silence) = crowd(2, resume, joined=False)
     assert first == second
     assert (first.steps, first.finished) == (6, True)
-    assert "going on from step 2" in said
+    assert "resuming at step 2" in said
     assert silence == []
     assert load(out).labels == ("high", "low")
     assert [done.steps for done in crowd(2, lambda _: run(resume=True), joined=False)] == [6, 6]

@@ -144,7 +144,7 @@ def test_a_run_goes_on_and_is_forked_from_the_same_weights_only(model, clips, tm
     words, out = [*TINY, "optim.epochs=3"], tmp_path / "m"
     with pytest.raises(Interrupted):
         api.train(clips, out=out, overrides=words, init=str(model), progress=signal_at(2, signal.SIGINT))
-    with pytest.raises(RunError, match=r"cannot go on: .*init\.model was '.*m', is 'none'; .* with --fork"):
+    with pytest.raises(RunError, match=r"cannot continue: .*init\.model was '.*m', is 'none'; .* with --fork"):
         api.train(clips, out=out, overrides=words, resume=True)
     with pytest.raises(RunError, match=r"m cannot be forked: its weights began otherwise \(init\.model was"):
         api.train(clips, out=out, overrides=words, fork=tmp_path / "other")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop: steps, stops, saves, and goes on to the very same bits."""
+"""The loop: steps, stops, saves, and continues to the very same bits."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_without_dev_nothing_is_selected(material_of, tmp_path):
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(material_of, whole, tmp_path, step, number, code, workers):
     material, folder = material_of(f"data.workers={workers}"), tmp_path / "run"
-    with pytest.raises(Interrupted, match=rf"^stopped at step {step}; go on with --resume$") as caught:
+    with pytest.raises(Interrupted, match=rf"^stopped at step {step}; continue with --resume$") as caught:
         make_loop(material, folder, progress=signal_at(step, number)).fit()
     assert caught.value.exit_code == code
     listener = Listener()
@@ -160,7 +160,7 @@ def test_r6_stopped_while_it_scores_an_epoch_it_scores_it_again(material_of, who
 
     loop.score_dev = slow
     start = time.monotonic()
-    with pytest.raises(Interrupted, match=r"^stopped at step 8; go on with --resume$"):
+    with pytest.raises(Interrupted, match=r"^stopped at step 8; continue with --resume$"):
         loop.fit()
     assert time.monotonic() - start < 30
     saved = load_checkpoint(find_checkpoints(folder / "checkpoints")[-1])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``teach``: what it writes, that it goes on to the same bytes, and what it refuses."""
+"""``teach``: what it writes, that it continues to the same bytes, and what it refuses."""
 
 from __future__ import annotations
 
@@ -170,11 +170,9 @@ def test_a_finished_run_is_not_done_again(place, tmp_path):
 
 def test_folders_are_not_mixed(place, tmp_path):
     teach(place, tmp_path / "soft")
-    with pytest.raises(
-        RunError, match=r"soft holds soft labels already; --resume goes on with it, --overwrite replaces it"
-    ):
+    with pytest.raises(RunError, match=r"soft holds soft labels already; --resume resumes it, --overwrite replaces it"):
         teach(place, tmp_path / "soft")
-    with pytest.raises(RunError, match=r"cannot go on: it was started with another hop_s; give"):
+    with pytest.raises(RunError, match=r"cannot continue: it was started with another hop_s; give"):
         teach(place, tmp_path / "soft", hop_s=0.25, resume=True)
     with pytest.raises(RunError, match="give one of them"):
         teach(place, tmp_path / "soft", resume=True, overwrite=True)

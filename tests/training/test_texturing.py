@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitting the expert for textures: what it is fitted on, when it is not, and that a run keeps it."""
+"""Fitting the clip-statistics branch: what it is fitted on, when it is not, and that a run keeps it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auricle import api
 from auricle.batches.crops import scoring_windows
 from auricle.nn.networks import build_network
 from auricle.progress import Progress
-from auricle.training.fit_statistics import fit_texture
+from auricle.training.fit_statistics import fit_clip_statistics
 from auricle.training.preparation import prepare, read_training_data
 
 
@@ -34,7 +34,7 @@ def fit(folder, *overrides, train=None):
     torch.manual_seed(0)
     network = build_network(material.recipe, len(material.manifest.labels)).eval()
     chosen = np.arange(len(material.manifest.clips)) if train is None else np.asarray(train)
-    return network, material, fit_texture(network, material, chosen)
+    return network, material, fit_clip_statistics(network, material, chosen)
 
 
 def own_logits(network, material) -> torch.Tensor:
@@ -74,7 +74,7 @@ def test_only_training_clips_are_heard(clips):
     one, _, _ = fit(clips, train=train)
     material.targets[::2] = 1 - material.targets[::2]
     other = build_network(material.recipe, 2).eval()
-    assert fit_texture(other, material, np.asarray(train))
+    assert fit_clip_statistics(other, material, np.asarray(train))
     for name, value in one.texture.state_dict().items():
         assert torch.equal(value, other.texture.state_dict()[name])
 

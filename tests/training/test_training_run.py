@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run from folders to a model folder: what it leaves, how it goes on, and what it refuses."""
+"""A run from folders to a model folder: what it leaves, how it continues, and what it refuses."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_resume_without_a_checkpoint_starts_from_step_0(clips, tmp_path):
 def stopped(clips, tmp_path):
     """A run that a signal stopped after step 7 of 15."""
     out = tmp_path / "stopped"
-    with pytest.raises(Interrupted, match="stopped at step 7; go on with --resume"):
+    with pytest.raises(Interrupted, match="stopped at step 7; continue with --resume"):
         train(clips, out, "optim.epochs=3", progress=signal_at(7, signal.SIGTERM))
     return out
 
@@ -169,7 +169,7 @@ def test_a_stopped_run_ends_in_the_same_model(clips, result, stopped):
     resumed = train(
         clips, stopped, "optim.epochs=3", "data.workers=1", "run.checkpoint_every_s=9", resume=True, progress=listener
     )
-    assert "going on from step 7" in listener.notices
+    assert "resuming at step 7" in listener.notices
     assert weights_of(stopped) == weights_of(Path(result.path))
     assert resumed.dev == result.dev
     assert load_bundle(stopped).spec.thresholds == load_bundle(result.path).spec.thresholds
@@ -180,8 +180,8 @@ def test_a_run_does_not_go_on_with_other_settings(clips, stopped):
     with pytest.raises(RunError) as caught:
         train(clips, stopped, "optim.epochs=3", "optim.lr=0.01", "model.dropout=0", resume=True)
     assert str(caught.value) == (
-        f"{stopped} cannot go on: it was started with other settings, data or code: model.dropout was 0.2, is 0.0; "
-        "optim.lr was 0.002, is 0.01; give the same ones, go on with these in another folder with --fork, "
+        f"{stopped} cannot continue: it was started with other settings, data or code: model.dropout was 0.2, is 0.0; "
+        "optim.lr was 0.002, is 0.01; give the same ones, resume these in another folder with --fork, "
         "or train anew with --overwrite"
     )
     assert (stopped / "run" / "recipe.yaml").read_text() == kept
@@ -191,7 +191,7 @@ def test_a_run_does_not_go_on_with_other_data(clips, stopped, tmp_path):
     other = shutil.copytree(clips, tmp_path / "other")
     (other / "low" / "7.wav").unlink()
     with pytest.raises(
-        RunError, match=r"cannot go on: .* code: .*data_hash was '[0-9a-f]{64}', is '[0-9a-f]{64}'; give"
+        RunError, match=r"cannot continue: .* code: .*data_hash was '[0-9a-f]{64}', is '[0-9a-f]{64}'; give"
     ):
         train(other, stopped, "optim.epochs=3", resume=True)
 
@@ -228,7 +228,7 @@ def test_r7_a_run_is_forked_with_other_settings(clips, stopped, tmp_path):
     listener = Listener()
     result = train(clips, stopped, "optim.epochs=3", "optim.lr=0.01", fork=tmp_path / "fork", progress=listener)
     assert "fork: optim.lr was 0.002, is 0.01" in listener.notices
-    assert f"forked from {stopped}, going on from step 7" in listener.notices
+    assert f"forked from {stopped}, resuming at step 7" in listener.notices
     assert (listener.starts, len(listener.losses)) == ([(15, 7)], 8)
     assert (result.path, result.epochs) == (str(tmp_path / "fork"), 3)
     assert load_bundle(tmp_path / "fork").spec.provenance.recipe["optim"]["lr"] == 0.01
@@ -281,7 +281,7 @@ def test_c6_c7_a_fork_must_fit(clips, stopped, tmp_path):
 
 
 def test_a_fork_needs_a_run_and_a_new_folder(clips, stopped, model, tmp_path):
-    with pytest.raises(RunError, match=r"--fork goes on with the run of --out in a new folder: leave out --resume"):
+    with pytest.raises(RunError, match=r"--fork resumes the run of --out in a new folder: leave out --resume"):
         train(clips, stopped, fork=tmp_path / "fork", resume=True)
     with pytest.raises(
         RunError, match=r"none holds no run; --fork takes the folder of a new one, --out that of the old"
@@ -306,7 +306,7 @@ def test_c1_a_run_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before(c
     listener = Listener()
     train(clips, out, "optim.epochs=3", resume=True, progress=listener)
     assert f"the checkpoint {last.name} is damaged (truncated, " in "\n".join(listener.notices)
-    assert "going on from step 6" in listener.notices
+    assert "resuming at step 6" in listener.notices
     assert weights_of(out) == weights_of(Path(result.path))
 
 
@@ -326,7 +326,7 @@ def test_r9_a_network_that_does_not_listen_is_said(clips, tmp_path, monkeypatch)
     monkeypatch.setattr(run, "score_rows", lambda n, m, clips: [DevRow(np.full(2, 0.5, np.float32)) for _ in clips])
     listener = Listener()
     train(clips, tmp_path / "m", "optim.epochs=1", progress=listener)
-    assert "all 3 dev clips get the same scores: the network does not listen; lower optim.lr" in listener.notices
+    assert "all 3 dev outputs are identical (collapsed); lower optim.lr" in listener.notices
 
 
 # --- output folders
@@ -335,7 +335,7 @@ def test_r9_a_network_that_does_not_listen_is_said(clips, tmp_path, monkeypatch)
 def test_a_model_is_not_replaced_by_accident(clips, model):
     with pytest.raises(RunError) as caught:
         train(clips, model)
-    assert str(caught.value) == f"{model} holds a model already; --resume goes on with it, --overwrite replaces it"
+    assert str(caught.value) == f"{model} holds a model already; --resume resumes it, --overwrite replaces it"
 
 
 def test_a_folder_of_other_things_is_refused_always(clips, tmp_path):
@@ -354,7 +354,7 @@ def test_a_file_is_no_folder(clips, tmp_path):
 
 
 def test_resume_and_overwrite_exclude_each_other(clips, model):
-    with pytest.raises(RunError, match=r"--resume goes on with a model and --overwrite throws it away"):
+    with pytest.raises(RunError, match=r"--resume resumes a model and --overwrite throws it away"):
         train(clips, model, resume=True, overwrite=True)
 
 

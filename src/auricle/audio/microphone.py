@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A microphone that is listened to for days: what is lost is said, and it goes on when it is there again.
+"""A microphone that is listened to for days: what is lost is said, and it continues when it is there again.
 
 The sound card's thread puts blocks into a queue. A queue that is full, or a card that says it dropped samples, is an
 overrun; a card that is silent for two seconds, or that fails, is lost, and is opened again and again until it answers.

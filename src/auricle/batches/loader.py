@@ -152,7 +152,7 @@ class Feeder:
                 except LeftAtOnce:
                     yield None
                     return
-                except Exception as error:  # noqa: BLE001 - whatever it is, the status says who did it, or it goes on
+                except Exception as error:  # noqa: BLE001 - whatever it is, the status says who did it, or it continues
                     self._blame(status, error)
 
     def _started(self) -> tuple[Iterator[Batch], WorkerStatus]:
@@ -217,7 +217,7 @@ class Feeder:
             ends = "; ".join(_describe_exit(pid, code) for pid, code in exits.items())
             raise FeedingError(
                 f"loader processes keep failing while they read nothing ({ends if ends else _last_line(error)}); "
-                "lower data.workers (0 loads in the training process) or data.batch_size, then go on with --resume"
+                "lower data.workers (0 loads in the training process) or data.batch_size, then continue with --resume"
             ) from error
 
     def _count_failure(self, clip: int, what: str) -> None:
@@ -234,7 +234,7 @@ class Feeder:
             raise FeedingError(
                 f"{len(self._skipped)} of {len(self._names)} clips are skipped, the last is {name}, which "
                 f"{what}; at most {MAX_FAILED:.0%} may be: if memory was short, lower data.workers or "
-                "data.batch_size, else check the disk, then go on with --resume"
+                "data.batch_size, else check the disk, then continue with --resume"
             )
 
     def _dump_stacks(self, pids: Sequence[int], status: WorkerStatus) -> None:

@@ -19,7 +19,7 @@ from auricle.recipe.requests import CompressRequest
 def compress(request: CompressRequest, *, screen: ReportOptions) -> None:
     """Cut a small model out of a large one; it learns on unlabelled audio what the large one says.
 
-    A run that was stopped goes on with --resume and leaves the same model.
+    A run that was stopped continues with --resume and leaves the same model.
 
     Example:
       auricle compress models/mn04_as_mAP_432.pt sounds/ --out models/small

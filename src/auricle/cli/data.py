@@ -72,7 +72,7 @@ def import_(
     ] = 16_000,
     screen: ReportOptions,
 ) -> None:
-    """Write a data set as NumPy waveforms, with labels.csv and features.json, in a form that trains as it is.
+    """Write a data set as NumPy waveforms, with labels.csv and features.json, in a format that trains as it is.
 
     Example:
       auricle data import clips/ --out arrays/
@@ -141,7 +141,7 @@ def synth(
 ) -> None:
     """Synthesise a data set whose truth is known.
 
-    With CLIPS: scenes with exact onsets and offsets (form desed). Sounds are cut out of the clips by their energy and
+    With CLIPS: scenes with exact onsets and offsets (format desed). Sounds are cut out of the clips by their energy and
     laid over backgrounds; what each scene is made of is written beside it. Clips, and groups of clips, of one part are
     in no other. Without CLIPS: class folders of sounds computed from physics.
 
@@ -203,8 +203,8 @@ def fetch(
 ) -> None:
     """Fetch a public data set and make it ready for training. The licence is shown first.
 
-    A download that was interrupted goes on where it stopped. The archive is compared with its published checksum where
-    one is known; else its checksum is recorded in fetched.json and said to be unverified.
+    An interrupted download continues where it stopped. The archive is compared with its published checksum where one
+    is known; else its checksum is recorded in fetched.json and said to be unverified.
 
     Example:
       auricle data fetch

@@ -63,7 +63,7 @@ def fetch_and_tell(
 
 
 def _ask() -> None:
-    """Ask whether to go on; only a person at a terminal can say yes."""
+    """Ask whether to continue; only a person at a terminal can say yes."""
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to accept the licence: read it above, then say --yes")
     print("Download? [y/N] ", end="", file=sys.stderr, flush=True)

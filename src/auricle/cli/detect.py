@@ -18,7 +18,7 @@ def detect(
     inputs: Inputs,
     *,
     form: Annotated[
-        Literal["table", "json", "csv", "audacity", "raven"], typer.Option("--format", "-f", help="Form of results.")
+        Literal["table", "json", "csv", "audacity", "raven"], typer.Option("--format", "-f", help="Format of results.")
     ] = "table",
     threshold: Threshold = None,
     options: ScoringOptions,

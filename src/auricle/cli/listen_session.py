@@ -10,7 +10,7 @@ from typing import Any, Protocol, TextIO
 from auricle.audio.microphone import Gap, Microphone, find_backend, list_microphones
 from auricle.audio.pcm import PcmReader
 from auricle.cli.guard import say
-from auricle.cli.live_table import Board, JsonBoard, LineBoard, TableBoard
+from auricle.cli.live_table import Display, JsonDisplay, LineDisplay, TableDisplay
 from auricle.cli.progress import spell_seconds
 from auricle.cli.tables import print_table
 from auricle.errors import UsageError
@@ -89,11 +89,11 @@ def hear(
 ) -> None:
     """Tell the events of ``source`` until it ends, or until it is interrupted: then with the events so far."""
     recording = Recording(detector.spec, detector.network, source.sample_rate, threshold)
-    board = _shared(form, stream, detector)
+    board = _make_display(form, stream, detector)
     if not quiet:
         say(
             f"auricle: listening with {detector.spec.name} at {source.sample_rate} Hz; "
-            f"a sound is told {recording.latency_s:.2g} s late at most (Ctrl-C ends)"
+            f"latency up to {recording.latency_s:.2g} s (Ctrl-C ends)"
         )
     told = _Told(recording, board, quiet=quiet)
     try:
@@ -107,18 +107,18 @@ def hear(
         told.close(source)
 
 
-def _shared(form: str, stream: TextIO, detector: Detector) -> Board:
+def _make_display(form: str, stream: TextIO, detector: Detector) -> Display:
     if form == "json":
-        return JsonBoard(stream)
+        return JsonDisplay(stream)
     if stream.isatty():
-        return TableBoard(stream, detector.labels)
-    return LineBoard(stream)
+        return TableDisplay(stream, detector.labels)
+    return LineDisplay(stream)
 
 
 class _Told:
     """Passes blocks on, and counts what was told."""
 
-    def __init__(self, recording: Recording, board: Board, *, quiet: bool) -> None:
+    def __init__(self, recording: Recording, board: Display, *, quiet: bool) -> None:
         self._recording, self._shared, self._quiet = recording, board, quiet
         self._events = 0
         self._waiting: list[FloatArray] = []

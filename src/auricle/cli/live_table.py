@@ -22,7 +22,7 @@ _BAR = 20
 _FADE = 0.7
 
 
-class Board(Protocol):
+class Display(Protocol):
     """Shows items as they come; a context manager."""
 
     def tell(self, items: Sequence[Any], duration_s: float) -> None:
@@ -41,7 +41,7 @@ class Board(Protocol):
     ) -> None: ...
 
 
-class LineBoard:
+class LineDisplay:
     """A line when a sound begins and one when it ends, flushed: seconds, label, score."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -73,7 +73,7 @@ class LineBoard:
         self._stream.flush()
 
 
-class JsonBoard(LineBoard):
+class JsonDisplay(LineDisplay):
     """The same as objects: ``{"label", "onset"}``, ``{"label", "onset", "offset", "score"}``, ``gap``, ``flags``."""
 
     def tell(self, items: Sequence[Any], duration_s: float) -> None:
@@ -108,7 +108,7 @@ def event_line(item: Event | EventStart) -> str:
     return f"{item.onset:8.3f} {'begins':>10}  {name}"
 
 
-class TableBoard:
+class TableDisplay:
     """Scores of the labels and the last events, redrawn in place."""
 
     def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:

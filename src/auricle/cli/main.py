@@ -44,7 +44,7 @@ HELP_NAMES = ("--help", "-h")
 
 app = typer.Typer(
     name="auricle",
-    help="Small ears from big ones: turn recordings into small, fast sound detectors and run them anywhere.",
+    help="Train small sound detectors, distilled from large models, and run them anywhere.",
     epilog="auricle COMMAND --help explains a command. Exit codes: 0 done, 1 some inputs failed, 2 wrong use.",
     no_args_is_help=True,
     add_completion=False,
@@ -85,7 +85,7 @@ def auricle(
         bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Small ears from big ones: turn recordings into small, fast sound detectors and run them anywhere."""
+    """Train small sound detectors, distilled from large models, and run them anywhere."""
 
 
 def help_of(words: Sequence[str]) -> str:

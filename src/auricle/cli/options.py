@@ -33,7 +33,7 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="DIR",
-        help="Scan into this folder: results, failures.jsonl, summary.json, and a journal to go on from.",
+        help="Scan into this folder: results, failures.jsonl, summary.json, and a journal to resume from.",
     ),
 ]
 NewFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; must be new or empty.")]
@@ -53,7 +53,7 @@ Jobs = Annotated[
 FollowLinks = Annotated[
     bool, typer.Option("--follow-links", help="Also read what is linked from within a folder and lies outside it.")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the scan in --out.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume the scan in --out.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Throw away the scan in --out and start anew.")]
 Timeout = Annotated[
     float,
@@ -68,9 +68,9 @@ Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", he
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; errors remain.")]
 TableFormat = Annotated[
-    Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Form of the table of trials.")
+    Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Format of the table of trials.")
 ]
-ReportFormat = Annotated[Literal["table", "json"], typer.Option("--format", "-f", help="Form of the report.")]
+ReportFormat = Annotated[Literal["table", "json"], typer.Option("--format", "-f", help="Format of the report.")]
 
 
 def hertz(least: int) -> Callable[[str], int]:

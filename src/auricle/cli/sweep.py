@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def sweep(request: SweepRequest, *, screen: TableOptions) -> None:
     """Try values of a recipe's keys, compare them on dev clips, and keep the best as best.yaml.
 
-    Test clips take no part. Ctrl-C saves and stops; the same command with --resume goes on exactly there.
+    Test clips take no part. Ctrl-C saves and stops; the same command with --resume continues exactly there.
 
     Example:
       auricle sweep recipes/sweep/crnn.yaml clips/ --out sweeps/yard

@@ -17,7 +17,9 @@ from auricle.cli.options import Inputs, ScoringOptions, Threshold
 def tag(
     inputs: Inputs,
     *,
-    form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Form of results.")] = "table",
+    form: Annotated[
+        Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Format of results.")
+    ] = "table",
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Labels to show for each recording.")] = 5,
     threshold: Threshold = None,
     prior_spoof: Annotated[

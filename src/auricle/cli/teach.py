@@ -19,7 +19,7 @@ from auricle.recipe.requests import TeachRequest
 def teach(request: TeachRequest, *, screen: ReportOptions) -> None:
     """Let a large model label recordings, and mixtures of them; train --soft learns from what it said.
 
-    A run that was stopped goes on with --resume and leaves the same bytes.
+    A run that was stopped continues with --resume and leaves the same bytes.
 
     Example:
       auricle teach clips/ --teacher models/mn04_as_mAP_432.pt --pool sounds/ --mixtures 6000 --out soft/

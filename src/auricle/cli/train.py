@@ -17,7 +17,7 @@ from auricle.recipe.requests import TrainRequest
 def train(request: TrainRequest, *, screen: ReportOptions) -> None:
     """Train a detector on labelled recordings; --out becomes a model for tag and detect.
 
-    Ctrl-C saves and stops; the same command with --resume goes on exactly there.
+    Ctrl-C saves and stops; the same command with --resume continues exactly there.
 
     Example:
       auricle train clips/ --out models/yard

@@ -20,7 +20,7 @@ Folds = Sequence[Sequence[str]]
 
 
 def split_systems(manifest: Manifest, indices: IntArray, k: int, seed: int) -> list[list[str]]:
-    """Deal the spoofing systems of some clips to folds, each with a like share of the clips; at most ``k`` folds.
+    """Split the spoofing systems of some clips over folds, each with a like share of the clips; at most ``k`` folds.
 
     Fewer than ``k`` systems make as many folds as there are systems; less than two, or none named, cannot be left
     out: every fold is empty then.
@@ -38,15 +38,15 @@ def split_systems(manifest: Manifest, indices: IntArray, k: int, seed: int) -> l
 def leave_out(manifest: Manifest, indices: IntArray, folds: Folds, seed: int) -> tuple[Fold, ...]:
     """Return the turns in which each fold's systems, and a share of the speakers, are scored and not trained on.
 
-    People (and voices of several systems) are dealt to the folds, stratified and seeded; a voice that only one system
+    People (and voices of several systems) are split over the folds, stratified and seeded; a voice that only one system
     has goes with it. A recording is scored in the turn that holds out both its system and its speaker; in a turn that
     holds out one of the two it is in neither part.
 
     Args:
         manifest: the data, with groups that are speakers.
-        indices: of the clips to deal.
+        indices: of the clips to split.
         folds: the systems that each turn holds out; clips of systems in none of them always train.
-        seed: of the dealing.
+        seed: of the split.
     """
     groups = [manifest.groups()[i] for i in indices]
     systems = _systems(manifest, indices)
@@ -76,7 +76,7 @@ def _systems(manifest: Manifest, indices: IntArray) -> list[str | None]:
 
 
 def _people(groups: Sequence[str], systems: Sequence[str | None], fold_of: dict[str | None, int]) -> set[str]:
-    """Return the groups that are dealt by themselves: all but the voices of one single system of a fold."""
+    """Return the groups that are split by themselves: all but the voices of one single system of a fold."""
     heard: dict[str, set[str | None]] = {}
     for group, system in zip(groups, systems, strict=True):
         heard.setdefault(group, set()).add(system)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """``auricle data import``: any readable data set into NumPy files with a table of soft labels.
 
-What is written is the form ``numpy``: ``.npy`` files of waveforms ``(time,)`` or log-mels ``(mel, frame)``,
+What is written is the format ``numpy``: ``.npy`` files of waveforms ``(time,)`` or log-mels ``(mel, frame)``,
 ``labels.csv``, and ``features.json``, which says what the arrays hold. The table comes after the arrays and the
 description last, so that an interrupted import is never taken for a whole one. Where labels say when, the tables are
-those of the form ``desed`` instead of ``labels.csv``.
+those of the format ``desed`` instead of ``labels.csv``.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def import_dataset(
     frontend: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
-    """Write a data set in the form ``numpy``.
+    """Write a data set in the format ``numpy``.
 
     Args:
         manifest: what to convert; its labels, folds, splits and groups go along.

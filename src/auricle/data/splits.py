@@ -60,7 +60,7 @@ class Fold:
 
 
 def strata(manifest: Manifest) -> DoubleArray:
-    """Return what to deal evenly, shape ``(clip, label + 2)``: the classes, the negatives, and what has neither."""
+    """Return what to split evenly, shape ``(clip, label + 2)``: the classes, the negatives, and what has neither."""
     hard = manifest.hard_targets().astype(np.float64)
     negative = np.array([clip.negative for clip in manifest.clips], np.float64)
     neither = (hard.sum(axis=1) + negative == 0).astype(np.float64)
@@ -131,7 +131,7 @@ def missing_classes(manifest: Manifest, parts: dict[str, IntArray]) -> tuple[Fla
 
 
 def hold_out(manifest: Manifest, indices: IntArray, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
-    """Deal the clips ``indices`` into a rest and about ``fraction`` of them, by group, stratified and seeded."""
+    """Split the clips ``indices`` into a rest and about ``fraction`` of them, by group, stratified and seeded."""
     all_groups = manifest.groups()
     numbers, counts = group_counts([all_groups[i] for i in indices], strata(manifest)[indices])
     generator = np.random.default_rng(seed)
@@ -152,7 +152,7 @@ def _least_missed(counts: DoubleArray) -> int:
 def hold_out_systems(
     manifest: Manifest, indices: IntArray, systems: Sequence[str], fraction: float, seed: int
 ) -> tuple[IntArray, IntArray]:
-    """Deal clips so that dev alone has some spoofing systems, and shares no speaker with the rest.
+    """Split clips so that dev alone has some spoofing systems, and shares no speaker with the rest.
 
     About ``fraction`` of the other clips goes to dev too, by group. Of the held systems, clips whose group stays in
     the rest (a recording of a speaker there, made again by a vocoder) are in neither part.
@@ -284,7 +284,7 @@ def without_test(manifest: Manifest, test_fold: str | None = None) -> Manifest:
 
 
 def crossval_folds(manifest: Manifest, *, k: int = DEFAULT_FOLDS, seed: int = 0) -> tuple[Fold, ...]:
-    """Return the turns of a cross-validation: the data's own folds, else ``k`` dealt by group, stratified, seeded.
+    """Return the turns of a cross-validation: the data's own folds, else ``k`` split by group, stratified, seeded.
 
     Raises:
         UsageError: ``k`` below 2.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dealing groups of clips into parts with a like share of every class, reproducibly.
+"""Splitting groups of clips into parts with a like share of every class, reproducibly.
 
 The method is the iterative stratification of Sechidis, Tsoumakas and Vlahavas, "On the Stratification
 of Multi-Label Data", ECML PKDD 2011, with groups of clips in the place of single ones: the class with the
-fewest clips left is dealt first, each of its groups to the part that lacks most of that class.
+fewest clips left is placed first, each of its groups to the part that lacks most of that class.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """Crops as a student hears them, with what the teacher says of them, in shards of memory-mapped float16.
 
 A shard is a function of (rules, recordings, teacher, student's front end, number), so a store that was killed on its
-way goes on to the same bytes. Every crop of several sources brings these too, each alone, as crops of one source.
+way continues to the same bytes. Every crop of several sources brings these too, each alone, as crops of one source.
 
 plan.json             what the shards are a function of
 NNNNN.features.npy    log-mels of the student, (item, mel, frame)

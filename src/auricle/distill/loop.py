@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of a distillation, each a function of (seed, step, store), so that a run goes on to the same bits."""
+"""The steps of a distillation, each a function of (seed, step, store), so that a run continues to the same bits."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def hash_of(seed: int, step: int) -> int:
 
 
 def _unchanging(plan: LoopPlan) -> str:
-    """Return what of a plan must stay when a run goes on: all but where it ends and how often it is saved."""
+    """Return what of a plan must stay when a run continues: all but where it ends and how often it is saved."""
     return json.dumps({k: v for k, v in asdict(plan).items() if k not in {"steps", "checkpoint"}})
 
 
@@ -199,7 +199,7 @@ class _Run:
         return save_tensors(tensors, {"step": str(self.step), "plan": _unchanging(self.plan)})
 
     def load(self, checkpoint: Path) -> None:
-        """Go on where a checkpoint was written."""
+        """Continue where a checkpoint was written."""
         with safe_open(checkpoint, "pt") as file:
             facts: dict[str, Any] = file.metadata()
             if facts["plan"] != str(asdict(self.plan)):

@@ -51,7 +51,7 @@ def read_sources(
     """Find the recordings; decodes nothing.
 
     Args:
-        audio: a data set of any form, or with ``unlabelled`` any audio.
+        audio: a data set of any format, or with ``unlabelled`` any audio.
         pool: a folder or a table of unlabelled audio, to go behind it.
         unlabelled: take ``audio`` for a pool: no labels are looked for.
         leave_out: ``COLUMN=VALUE``: rows of the pool's table that are not taken.

@@ -9,7 +9,7 @@
     shards/00000.json             which items it holds, and the hashes: written last, so it says that the shard is whole
 
 Items are the recordings in their order, then the mixtures by number. A shard is a function of its items alone, so a
-run that was killed and went on leaves the same bytes as one that was not.
+run that was killed and continued leaves the same bytes as one that was not.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ Spread = Callable[
 
 
 def run_teaching(request: TeachRequest, progress: Progress, spread: Spread | None = None) -> TeachResult:
-    """Label everything that is asked for, or go on with it.
+    """Label everything that is asked for, or resume it.
 
     Args:
         request: what is asked.
@@ -194,7 +194,7 @@ def _describe(index: StoreIndex, sources: Sources) -> Iterator[str]:
 
 
 def _plan(index: StoreIndex, sources: Sources) -> dict[str, Any]:
-    """Return what must be the same when a run goes on."""
+    """Return what must be the same when a run continues."""
     listed = "\n".join(f"{c.key} {c.onset} {c.offset} {c.size_bytes}" for c in sources.clips)
     values = index.to_dict()
     for key in ("labels", "parts", "shards"):
@@ -215,7 +215,7 @@ def _acquire_output(request: TeachRequest, plan: dict[str, Any]) -> None:
         changed = sorted(key for key in {*plan, *stored} if plan.get(key) != stored.get(key))
         if changed:
             raise RunError(
-                f"{out} cannot go on: it was started with another {', '.join(changed)}; give the same command, "
+                f"{out} cannot continue: it was started with another {', '.join(changed)}; give the same command, "
                 "or start anew with --overwrite or in another folder"
             )
     else:
@@ -304,7 +304,7 @@ def _facts(out: Path, number: int) -> dict[str, Any]:
     """Return the facts of a shard that has been made."""
     found = read_shard_facts(out, number)
     if found is None:
-        raise RunError(f"shard {number} of {out} has gone; go on with --resume")
+        raise RunError(f"shard {number} of {out} has gone; continue with --resume")
     return found
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From smoothed scores to events: two thresholds (hysteresis), gaps filled, short ones dropped.
 
-A label begins when its score reaches the ``on`` threshold and goes on until the score falls below the lower
+A label begins when its score reaches the ``on`` threshold and continues until the score falls below the lower
 ``off`` threshold. Two runs with a gap of at most ``max_gap_frames`` are one segment; after that, segments
 shorter than ``min_frames`` are dropped. The state is a value that the caller holds, so the same code serves a
 whole file and a stream, and how the scores are cut into blocks changes nothing, not even the order of what is reported.
@@ -104,7 +104,7 @@ class Change:
         frame: when that became certain.
         label: which label.
         first: its first frame.
-        segment: the whole, or None while it goes on.
+        segment: the whole, or None while it continues.
     """
 
     frame: int

@@ -35,7 +35,7 @@ from auricle.runtime.onnx_session import INPUT
 FEWEST = 256
 #: What the exporter calls the front end's values.
 _FRONT_END = (".frontend.", "/frontend/")
-#: Part of the names of nodes of the expert for textures: few weights, on logarithms that 8 bits are too coarse for.
+#: Part of the names of nodes of the clip-statistics branch: few weights, on logarithms that 8 bits are too coarse for.
 _TEXTURE = "/texture/"
 _LARGEST = 127
 _SMALLEST_SCALE = np.finfo(np.float32).tiny

@@ -116,7 +116,7 @@ def export_int8(bundle: Bundle, manifest: Manifest | None = None) -> Int8Result:
         reasons = original.problems(found)
         if not reasons and found.milliseconds > SLOWER * before:
             reasons = [f"{found.milliseconds:.3g} ms a window instead of {before:.3g}"]
-        note = f"8-bit arithmetic was left: {'; '.join(reasons)}" if reasons else ""
+        note = f"8-bit arithmetic was not used: {'; '.join(reasons)}" if reasons else ""
     if not original.windows or note:
         found, before = original.judge("float")
     problems = original.problems(found)

@@ -37,7 +37,7 @@ def _groups(mels: int, count: int) -> Tensor:
     return torch.from_numpy(matrix)
 
 
-class Texture(nn.Module):
+class ClipStatistics(nn.Module):
     """Logits of a whole clip from statistics of its log-mel; nothing until it is fitted.
 
     Args:

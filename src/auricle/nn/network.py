@@ -27,7 +27,7 @@ class NetworkOutput(NamedTuple):
 
 
 class StreamingNetwork(nn.Module):
-    """The form of a network that goes on where it stopped; it shares the weights.
+    """The form of a network that continues where it stopped; it shares the weights.
 
     Called with samples ``(batch, frame * frame_samples)`` and a state ``(batch, state_size)``, zeros at first, it gives
     clip logits of all since the zeros ``(batch, label)``, frame logits ``(batch, frame, label)`` and the next state.

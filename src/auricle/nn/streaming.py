@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A causal CRNN that goes on where it stopped: samples and a state in, frame scores and the next state out.
+"""A causal CRNN that continues where it stopped: samples and a state in, frame scores and the next state out.
 
 The state is one row of numbers for each recording, zeros before its first sample. It holds all that the network
 remembers, so a recording may be cut anywhere between two frames and any number of recordings can share a batch:
@@ -64,7 +64,7 @@ class RunningCrnn(StreamingNetwork):
         self.state_size = sum(self.parts)
 
     def forward(self, waveform: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Go on by some frames.
+        """Continue by some frames.
 
         Args:
             waveform: ``(batch, frame * frame_samples)``, one frame at least.

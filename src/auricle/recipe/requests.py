@@ -151,7 +151,7 @@ class ListenerOptions:
 class ResumeOptions:
     """What happens to what a folder holds."""
 
-    resume: Annotated[bool, Option("Go on with the run in --out.")] = False
+    resume: Annotated[bool, Option("Resume the run in --out.")] = False
     overwrite: Annotated[bool, Option("Replace what --out holds.")] = False
 
 
@@ -163,7 +163,7 @@ class TrainRequest(ListenerOptions, ResumeOptions, RecipeFileOptions, HeldOutOpt
     out: Annotated[PathLike, Option("Folder that becomes the model; must be new or empty.", short="-o", metavar="DIR")]
     fork: Annotated[
         PathLike | None,
-        Option("Go on with the run in --out in a new folder, whatever has changed.", metavar="NEWDIR"),
+        Option("Resume the run in --out in a new folder, whatever has changed.", metavar="NEWDIR"),
     ] = None
     seed: Annotated[int | None, Option("Seed of everything random (recipe: 0).", metavar="N", least=0, key="seed")] = (
         None
@@ -211,7 +211,7 @@ class SweepRequest(ListenerOptions, RecipeOptions, HeldOutOptions, DataOptions, 
     _: KW_ONLY
     out: Annotated[PathLike, Option("Folder of the sweep; must be new or empty.", short="-o", metavar="DIR")]
     trials: Annotated[int | None, Option("Trials in all (as sweep.trials).", metavar="N", least=1)] = None
-    resume: Annotated[bool, Option("Go on with the sweep in --out.")] = False
+    resume: Annotated[bool, Option("Resume the sweep in --out.")] = False
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ class TeacherSection(Section):
     temperature: Positive = Field(1.0, description="Softens one-of-n targets and scores before they are compared.")
     head: Literal["auto", "none"] = Field(
         "auto",
-        description="Where the teacher does not speak the classes: fit a head on its embeddings of the training clips.",
+        description="Where the teacher's label set differs: fit a head on its embeddings of the training clips.",
     )
     clip_share: float = Field(
         0.15, ge=0, lt=1, description="Share of the crops that are labelled clips, where there are mixtures or a pool."
@@ -304,7 +304,7 @@ class Recipe(Section):
 
 
 def _data_problems(data: DataSection) -> list[str]:
-    """Return what does not go together in how recordings are cut and dealt."""
+    """Return what does not go together in how recordings are cut and split."""
     problems = []
     if data.hop_s is not None and data.hop_s > data.clip_s:
         problems.append(

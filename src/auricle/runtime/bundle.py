@@ -86,7 +86,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         what = "is a file, not a model folder" if folder.exists() else "does not exist"
         raise BundleError(f"the model {folder} {what}; give the folder that holds {SPEC_FILE}")
     if not find_file(folder, SPEC_FILE).exists():
-        raise BundleError(f"{folder} is no model folder: it has no {SPEC_FILE}; `auricle train --out` makes one")
+        raise BundleError(f"{folder} is not a model folder: it has no {SPEC_FILE}; `auricle train --out` makes one")
     spec = parse_spec(_require_file(folder, SPEC_FILE).read_bytes(), str(folder))
     if ONNX_FILES["float32"] not in spec.sha256:
         raise BundleError(f"{folder}: {SPEC_FILE} lists no {ONNX_FILES['float32']}; get the model folder again")

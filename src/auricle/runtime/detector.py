@@ -170,7 +170,7 @@ class Detector:
             sample_rate: of an array, in Hz.
             threshold: score at which an event begins: the model's own if None, one number, or one for some labels.
             on_frames: is given the raw scores behind the events, ``(frame, label)``, in blocks as they come.
-            bookmark: where to go on, and to mark how far it got; the events are those of one go.
+            bookmark: where to continue, and to mark how far it got; the events are those of one go.
         """
         if bookmark is not None and (place := bookmark.take()) is not None:
             try:
@@ -265,7 +265,7 @@ class Detector:
         prior_spoof: float | None = None,
         jobs: int = 1,
     ) -> Iterator[TagResult]:
-        """Tag any number of recordings; one that fails gives a result with its ``error``, and the others go on.
+        """Tag any number of recordings; one that fails gives a result with its ``error``, and the others continue.
 
         Args:
             inputs: the recordings.
@@ -360,7 +360,7 @@ class _Replay:
         self._place, self._scorer, self._check = place, scorer, check
 
     def skips(self, heard: int) -> bool:
-        """Tell whether the block that ends after ``heard`` samples was scored; go on where the mark is."""
+        """Tell whether the block that ends after ``heard`` samples was scored; continue where the mark is."""
         place = self._place
         if place is None:
             return False
@@ -402,7 +402,7 @@ def _each(
             return failed(input_name(x), Failure(error.code, error.message))
         except AuricleError:  # wrong use, a broken model, an interruption: not this recording's fault
             raise
-        except Exception as error:  # noqa: BLE001 (whatever one recording does, the others go on)
+        except Exception as error:  # noqa: BLE001 (whatever one recording does, the others continue)
             text = " ".join(f"{type(error).__name__}: {error}".split())
             return failed(input_name(x), Failure("internal", text))
 

@@ -2,8 +2,9 @@
 """How far detection in a long recording has got, in a file, so that a kill costs seconds and not hours.
 
 What scores and events remember is small: the rest of a window, sums where windows overlap, or a causal network's
-state; filters, and the sounds that go on. Decoder and resampler are not kept: to go on, the recording is decoded again
-from its beginning, which is many times faster than scoring it, and gives the same samples and flags whatever its form.
+state; filters, and the sounds that continue. Decoder and resampler are not kept: to continue, the recording is decoded
+again from its beginning, which is many times faster than scoring it, and gives the same samples and flags whatever its
+form.
 
 The file is an archive of plain arrays and one text of JSON. Objects of the few classes below are stored by their
 values; reading it runs no code, and an archive that is damaged, of another recording or of another auricle counts

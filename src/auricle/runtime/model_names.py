@@ -12,7 +12,7 @@ from auricle.registry import nearest
 
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
 #: What tag, detect, listen and serve use when no model is named.
-DEFAULT_MODEL = "audioset" if (BUNDLES / "audioset" / "auricle.json").is_file() else "esc10"
+DEFAULT_MODEL = "general"
 
 _HUB = "hf:"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

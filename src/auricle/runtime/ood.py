@@ -74,7 +74,9 @@ class DomainCheck:
         beyond = float(np.mean([d > self._domain.limit for d in self.distances])) if self.distances else 0.0
         if beyond > MOST:
             typical = float(np.median(self.distances))
-            found.append(Flag("unlike_training", {"share": beyond, "distance": typical, "limit": self._domain.limit}))
+            found.append(
+                Flag("out_of_distribution", {"share": beyond, "distance": typical, "limit": self._domain.limit})
+            )
         return tuple(found)
 
 

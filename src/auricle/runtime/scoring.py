@@ -185,7 +185,7 @@ class Scorer:
         return {"cutter": self._cutter, "overlap": self._overlap, "windows": self._windows}
 
     def resume(self, parts: Any) -> None:
-        """Go on where ``parts`` were taken, by a scorer of frames of the same model."""
+        """Continue where ``parts`` were taken, by a scorer of frames of the same model."""
         self._cutter, self._overlap, self._windows = parts["cutter"], parts["overlap"], parts["windows"]
 
     def clip_scores(self) -> FloatArray:

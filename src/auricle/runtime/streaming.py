@@ -68,7 +68,7 @@ def probabilities(scores: FloatArray, what: str) -> FloatArray:
 
 
 class RunningNetwork(Protocol):
-    """Whatever goes on with recordings: a graph in this process, or one in another."""
+    """Whatever resumes recordings: a graph in this process, or one in another."""
 
     def advance(self, samples: FloatArray, state: FloatArray | None) -> Advance:
         """Take whole frames of samples, ``(batch, sample)``, and the state; None before the first sample."""
@@ -196,7 +196,7 @@ class RunningScorer:
         }
 
     def resume(self, parts: Any) -> None:
-        """Go on where ``parts`` were taken, by a scorer of the same model."""
+        """Continue where ``parts`` were taken, by a scorer of the same model."""
         self._state, self._rest, self._frames = parts["state"], parts["rest"], parts["frames"]
         self.samples_seen, self._cutter = parts["samples"], parts["cutter"]
 

@@ -139,7 +139,7 @@ class EventTracker:
         return {"median": self._median, "stage": self._stage}
 
     def resume(self, parts: Any) -> None:
-        """Go on where ``parts`` were taken, by a tracker of the same specification and thresholds."""
+        """Continue where ``parts`` were taken, by a tracker of the same specification and thresholds."""
         self._median, self._stage = parts["median"], parts["stage"]
 
     def push(self, frames: FloatArray) -> list[EventStart | Event]:

@@ -43,7 +43,7 @@ def train_on_cluster(run: Run, workers: int, progress: Progress) -> RunResult:
     """Train with several workers of a Ray cluster; see ``training.run.run_training``.
 
     Raises:
-        AuricleError: of a worker, or if one is lost: the last checkpoint stays, and ``resume`` goes on.
+        AuricleError: of a worker, or if one is lost: the last checkpoint stays, and ``resume`` continues.
     """
     from ray.util.queue import Queue  # noqa: PLC0415 (the extra `scale`; what follows, the extra `train`)
 
@@ -130,7 +130,7 @@ def require_success(future: Future[Any]) -> None:
         if isinstance(cause, AuricleError):
             raise cause from None
     said = " ".join(str(causes[0] if causes else error).split())
-    raise TrainingError(f"a worker of the cluster was lost ({said}); go on with --resume") from error
+    raise TrainingError(f"a worker of the cluster was lost ({said}); continue with --resume") from error
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def spread_on_cluster(open_work: OpenWork, pieces: Iterable[Piece], *, jobs: int
     """
 
     def failed(piece: Any, failure: Failure) -> Any:
-        raise AuricleError(f"shard {piece}: {failure.message}; then go on with --resume")
+        raise AuricleError(f"shard {piece}: {failure.message}; then continue with --resume")
 
     with joined_cluster(jobs) as ray:
         yield from Pool(_Actors(ray, open_work), pieces, failed, _LONG_S).run(jobs)
@@ -79,7 +79,7 @@ class _Serving:
         return None
 
     def answer(self, index: int, piece: Any) -> tuple[int, Any] | str:
-        """Return index and value, or why the work refuses to go on."""
+        """Return index and value, or why the work refuses to continue."""
         try:
             return index, cast("Callable[[Any], Any]", self._work)(piece)
         except AuricleError as error:

@@ -27,7 +27,7 @@ from auricle.recipe.requests import PathLike
 from auricle.recipe.schema import Recipe, make_recipe, with_values
 from auricle.registry import nearest
 
-#: These decide which clips are dev, or how long a trial may go on: figures of trials could not be compared.
+#: These decide which clips are dev, or how long a trial may continue: figures of trials could not be compared.
 FIXED = (
     *("task", "seed", "run", "data.negatives", "data.exclude_systems"),
     *("data.dev", "data.dev_fraction", "data.dev_systems"),
@@ -104,7 +104,7 @@ class Sweep:
     axes: tuple[Axis, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what must be the same when a sweep goes on; the number of trials may grow."""
+        """Return what must be the same when a sweep continues; the number of trials may grow."""
         section = self.section.model_dump(mode="json")
         del section["trials"]
         return {"recipe": self.recipe.model_dump(mode="json"), "sweep": section}

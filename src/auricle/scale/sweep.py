@@ -2,7 +2,7 @@
 """Search over recipes with Optuna (Akiba et al. 2019): TPE proposes, a median pruner gives up what falls behind.
 
 All trials train on the same clips and are compared on the same dev clips. Test clips are left alone: no trial
-scores them. The folder holds all that is needed to go on:
+scores them. The folder holds all that is needed to continue:
 
     sweep.json       what is searched, over which data
     trials.journal   Optuna's log of every trial, one JSON object a line
@@ -104,7 +104,7 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
         manifest: the data; its test part, or one chosen by the caller, must be gone already.
         out: folder; must be new or empty, unless ``resume``.
         progress: listener.
-        resume: go on with the sweep in ``out``; an unfinished trial goes on from its last checkpoint.
+        resume: resume the sweep in ``out``; an unfinished trial resumes from its last checkpoint.
 
     Raises:
         RunError: the folder is not empty, in use, or holds another sweep.
@@ -145,7 +145,7 @@ def _describe(sweep: Sweep, manifest: Manifest, out: Path) -> None:
     if before != now:
         other = [name for name in now if before.get(name) != now[name]]
         raise RunError(
-            f"{out} cannot go on: it was begun with another {' and '.join(other)} (see {path}); "
+            f"{out} cannot continue: it was begun with another {' and '.join(other)} (see {path}); "
             "give the same ones, or choose another folder"
         )
 
@@ -225,7 +225,7 @@ class _Search:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of no use any more; its log stays
 
     def _train(self, trial: optuna.Trial, recipe: Recipe, folder: Path) -> float:
-        """Train one trial, or go on with it; returns its best dev score."""
+        """Train one trial, or resume it; returns its best dev score."""
         import optuna  # noqa: PLC0415 (with what follows, the extra `train`)
 
         from auricle.progress import Relay  # noqa: PLC0415

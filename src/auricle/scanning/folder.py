@@ -2,7 +2,7 @@
 """The folder of a scan: who may use it, what it must not lose, and the journal in it.
 
 scores.jsonl, failures.jsonl, summary.json     what a user wants; written when all is done
-journal/                                       what was done; a killed scan goes on from it
+journal/                                       what was done; a killed scan resumes from it
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ScanRequest:
         jobs: recordings at the same time.
         timeout_s: seconds that one recording may bring nothing.
         follow_links: also read what is linked from within a folder and lies outside it.
-        resume: go on with the scan in ``out``.
+        resume: resume the scan in ``out``.
         overwrite: throw away the scan in ``out``.
     """
 
@@ -66,7 +66,7 @@ class ScanRequest:
 
 
 def plan_of(request: ScanRequest, bundle: Bundle) -> dict[str, Any]:
-    """Return what decides the results: a scan goes on only if nothing of it has changed.
+    """Return what decides the results: a scan continues only if nothing of it has changed.
 
     How it is carried out, with how many jobs and on which machine, may change.
     """
@@ -160,5 +160,5 @@ def _check_space(out: Path, journal: Journal) -> None:
     if free < needed:
         raise UsageError(
             f"--out {out}: {free / 1e6:.0f} MB are free, and {journal.total - journal.done} results take "
-            f"at least {needed / 1e6:.0f} MB; free some space or choose another folder, then go on with --resume"
+            f"at least {needed / 1e6:.0f} MB; free some space or choose another folder, then continue with --resume"
         )

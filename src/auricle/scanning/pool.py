@@ -104,7 +104,7 @@ class Pool:
         """Yield index and value of every piece, as they are done.
 
         Raises:
-            UsageError: the work refuses to go on, as it does when the model is broken.
+            UsageError: the work refuses to continue, as it does when the model is broken.
             AuricleError: workers die before they are ready.
         """
         try:

@@ -232,7 +232,7 @@ def _work(
             progress.update(journal.done, journal.total)
     except BaseException as error:
         if not isinstance(error, Exception):  # Ctrl-C or SIGTERM; errors have messages of their own
-            progress.interrupted(f"{journal.done} of {journal.total} are recorded; go on with --resume")
+            progress.interrupted(f"{journal.done} of {journal.total} are recorded; continue with --resume")
         with contextlib.suppress(OSError):  # the disk may be what stopped it
             unfinished = {**facts, "recorded": journal.done, "finished": False, "auricle": __version__}
             write_json(request.out / SUMMARY, unfinished)

@@ -44,7 +44,7 @@ class Task:
         top: for ``tag``: how many of the highest scores to keep; None keeps all.
         thresholds: for ``tag``: scores below are not kept; for ``detect``: where an event begins.
         prior_spoof: for ``tag``, see ``Detector.tag``.
-        bookmarks: for ``detect``: folder in which to mark how far it got in a recording, and to go on from there.
+        bookmarks: for ``detect``: folder in which to mark how far it got in a recording, and to resume from there.
         bookmark_every_s: seconds of work between two marks; what takes less has none.
     """
 

@@ -39,7 +39,7 @@ def work_in_processes(
         on_pulse: is given signs of life, of recordings that take long.
 
     Raises:
-        UsageError: the work refuses to go on, as it does when the model is broken.
+        UsageError: the work refuses to continue, as it does when the model is broken.
         AuricleError: workers die before they are ready.
     """
     yield from Pool(_Processes(open_work), pieces, failed_record, timeout_s, on_pulse).run(jobs)

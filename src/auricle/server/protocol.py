@@ -53,7 +53,7 @@ def _nothing() -> None:
 
 
 class _Valve:
-    """Reading from a connection, which several may want to pause: it goes on when none does."""
+    """Reading from a connection, which several may want to pause: it continues when none does."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -264,7 +264,7 @@ class RequestProtocol(H11Protocol):
         self._lag.paused(self.transport)
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Continue."""
         super().resume_writing()
         self._lag.resumed()
 
@@ -401,6 +401,6 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._lag.paused(self.transport)
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Continue."""
         super().resume_writing()
         self._lag.resumed()

@@ -390,7 +390,7 @@ class RemoteNetwork:
         return cast(Outputs, self._insist(Job("windows", self._model, windows=windows, wanted=wanted)))
 
     def advance(self, samples: FloatArray, state: FloatArray | None) -> Advance:
-        """Go on with recordings as ``RunningSession.advance`` does; once more where a worker died meanwhile."""
+        """Continue with recordings as ``RunningSession.advance`` does; once more where a worker died meanwhile."""
         return cast(Advance, self._insist(Job("advance", self._model, windows=samples, state=state)))
 
     def _insist(self, job: Job) -> Any:

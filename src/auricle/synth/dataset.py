@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``auricle data synth CLIPS``: a data set of soundscapes in the form ``desed``, out of isolated clips.
+"""``auricle data synth CLIPS``: a data set of soundscapes in the format ``desed``, out of isolated clips.
 
     audio/train_0000.flac ...   the scenes, 16 bits
     events.tsv, durations.tsv   what can be heard and when; how long each scene is

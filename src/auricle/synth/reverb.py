@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rooms that never were: reverberation as noise that dies away."""
+"""Synthetic reverberation: noise that decays exponentially."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small head on a teacher's embedding, so that it speaks the user's classes: logistic regression, nothing more."""
+"""A small head on a teacher's embedding, for the user's classes: logistic regression, nothing more."""
 
 from __future__ import annotations
 

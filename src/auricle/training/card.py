@@ -48,7 +48,7 @@ def model_card(spec: BundleSpec, manifest: Manifest, dev: Mapping[str, float], t
         *_calibration_lines(spec),
         "## Data",
         "",
-        f"`{provenance.data_name}` (form {provenance.data_form}, {len(manifest)} clips of which {manifest.negatives} "
+        f"`{provenance.data_name}` (format {provenance.data_form}, {len(manifest)} clips of which {manifest.negatives} "
         f"negatives, data hash `{provenance.data_hash[:16]}`), seed {', '.join(map(str, provenance.seeds))}.",
         f"Licence of the data: {provenance.license or 'not stated'}. {provenance.attribution}".rstrip(),
         "",
@@ -102,7 +102,7 @@ def _init_lines(spec: BundleSpec) -> list[str]:
 
 
 def _teacher_lines(spec: BundleSpec) -> list[str]:
-    """Return who taught the model; nothing where nobody did."""
+    """Return which teacher labelled the data; nothing without a teacher."""
     teacher = spec.provenance.teacher
     said = f"It learnt from soft labels too: {teacher}. What its teacher mistakes, it may mistake."
     return [said, ""] if teacher else []

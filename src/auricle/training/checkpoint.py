@@ -27,14 +27,14 @@ from auricle.files import atomic_write, sha256_bytes
 
 #: How many checkpoints stay, unless the recipe says otherwise.
 KEEP = 2
-#: Of what a checkpoint says. A later auricle raises it when an earlier one could not go on from its checkpoints.
+#: Of what a checkpoint says. A later auricle raises it when an earlier one could not resume from its checkpoints.
 FORMAT = 1
 _NAME = re.compile(r"checkpoint-(\d{8})-([0-9a-f]{64})\.safetensors")
 
 
 @dataclass
 class State:
-    """Everything that a run needs to go on.
+    """Everything that a run needs to continue.
 
     Attributes:
         tensors: by name: ``model.*``, ``ema.*``, ``best.*``, ``optim.<parameter>.<slot>``.
@@ -85,7 +85,7 @@ def save_checkpoint(folder: Path, state: State, keep: int = KEEP) -> Path:
         raise TrainingError(
             f"the checkpoint of step {state.step} ({len(content)} bytes) cannot be written into {folder}: "
             f"{error.strerror}; {f'{kept[-1]} is intact' if kept else 'there is none before it'}: "
-            "see to the disk, then go on with --resume"
+            "see to the disk, then continue with --resume"
         ) from error
     return path
 

@@ -2,7 +2,7 @@
 """``auricle compress``: a student is cut out of a teacher, distilled on unlabelled audio, and becomes a model folder.
 
 Everything on the way lies in ``OUT/run``: decoded recordings, labelled crops, the checkpoint. Each step of it is a
-function of the request, so a run that was stopped goes on to the same bits.
+function of the request, so a run that was stopped continues to the same bits.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class CompressResult:
 
 
 def run_compression(request: CompressRequest, progress: Progress) -> CompressResult:
-    """Make a student, or go on with it.
+    """Make a student, or resume it.
 
     Raises:
         UsageError: and its kinds: no such teacher, wrong options, no audio, a folder of something else.
@@ -283,7 +283,7 @@ def _clips(request: CompressRequest) -> list[Clip]:
 
 
 def _plan(request: CompressRequest, recipe: Recipe, teacher: StagedTeacher, clips: Sequence[Clip]) -> dict[str, Any]:
-    """Return what must be the same when a run goes on."""
+    """Return what must be the same when a run continues."""
     listed = "\n".join(f"{clip.key} {clip.size_bytes}" for clip in clips)
     return {
         "teacher": teacher.identity,
@@ -300,20 +300,20 @@ def _acquire_output(request: CompressRequest, plan: dict[str, Any]) -> None:
     path = folder / RUN / PLAN
     others = [p for p in folder.iterdir() if p.name != "lock"]
     if request.resume and request.overwrite:
-        raise RunError("--resume goes on with a run and --overwrite throws it away: give one of them")
+        raise RunError("--resume resumes a run and --overwrite throws it away: give one of them")
     if others and not path.is_file():
         raise RunError(f"{folder} is not empty and holds no run of compress; choose another folder")
     if others and request.overwrite:
         for found in others:
             shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
     elif others and not request.resume:
-        raise RunError(f"{folder} is not empty; --resume goes on with it, --overwrite replaces it")
+        raise RunError(f"{folder} is not empty; --resume resumes it, --overwrite replaces it")
     if path.is_file():
         stored = read_json(path)
         changed = sorted(key for key in {*plan, *stored} if plan.get(key) != stored.get(key))
         if changed:
             raise RunError(
-                f"{folder} cannot go on: it was started with another {', '.join(changed)}; give the same command, "
+                f"{folder} cannot continue: it was started with another {', '.join(changed)}; give the same command, "
                 "or start anew with --overwrite or in another folder"
             )
     else:

@@ -90,11 +90,11 @@ class Group:
         return everybody
 
     def shard(self, items: Sequence[T]) -> Sequence[T]:
-        """Return this process's part of some items, as cards are dealt."""
+        """Return this process's part of some items, every n-th."""
         return items[self.rank :: self.size]
 
     def gather_shards(self, own: list[T]) -> list[T]:
-        """Join what all processes made of the items they were dealt, in the items' order."""
+        """Join what all processes made of the items they were given, in the items' order."""
         if self.size == 1:
             return own
         parts: list[list[T]] = [[] for _ in range(self.size)]

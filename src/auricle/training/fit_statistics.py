@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from auricle.batches.crops import scoring_windows
-from auricle.nn.clip_statistics import FARTHEST, Texture
+from auricle.nn.clip_statistics import FARTHEST, ClipStatistics
 from auricle.nn.networks import Network
 from auricle.teachers.heads import fit_head
 from auricle.training.preparation import Material
@@ -23,15 +23,15 @@ LEAST_SPREAD = 0.02
 MOST_CLIPS = 4_096
 
 
-def fit_texture(network: Network, material: Material, train: npt.NDArray[np.int64]) -> bool:
-    """Fit the expert for textures of a network that has one; returns whether it was.
+def fit_clip_statistics(network: Network, material: Material, train: npt.NDArray[np.int64]) -> bool:
+    """Fit the clip-statistics branch of a network that has one; returns whether it was.
 
     It is not where labels are a teacher's alone or say when, or where a class has no clip. Of a clip that is longer
     than a window the first counts.
     """
     texture = getattr(network, "texture", None)
     clips = [material.manifest.clips[i] for i in train]
-    if not isinstance(texture, Texture) or not material.has_labels or any(clip.strong for clip in clips):
+    if not isinstance(texture, ClipStatistics) or not material.has_labels or any(clip.strong for clip in clips):
         return False
     task = material.recipe.task
     chosen = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), MOST_CLIPS)).astype(np.int64))

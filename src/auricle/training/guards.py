@@ -78,4 +78,4 @@ def constant_scores(scores: FloatArray) -> str | None:
     """
     if len(scores) < 2 or float(np.ptp(scores, axis=0).max()) > CONSTANT:
         return None
-    return f"all {len(scores)} dev clips get the same scores: the network does not listen; lower optim.lr"
+    return f"all {len(scores)} dev outputs are identical (collapsed); lower optim.lr"

@@ -101,7 +101,7 @@ class Loop:
         reader: reads its clips.
         score_dev: maps a network to named dev figures, the first of which selects; None selects nothing.
         folder: where checkpoints and logs go.
-        state: to go on from; a fresh one starts at step 0.
+        state: to resume from; a fresh one starts at step 0.
         progress: listens, in the process that leads.
         group: the processes that train together; each computes its part of every step.
         phases: adds up where the time goes.
@@ -161,7 +161,7 @@ class Loop:
                 self._walk(stop)
             exit_code = self._agreed(stop)
             if exit_code is not None:
-                raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", exit_code)
+                raise Interrupted(f"stopped at step {self.state.step}; continue with --resume", exit_code)
         return self.state
 
     def _leave_group(self) -> None:
@@ -292,7 +292,7 @@ class Loop:
         if self.group.size > 1:  # the others are in the middle of this step, and cannot go back with this one
             raise TrainingError(
                 f"a step does not fit into the memory of {device}: lower data.batch_size or raise optim.accumulate, "
-                "and go on from the last checkpoint with --fork"
+                "and resume from the last checkpoint with --fork"
             ) from error
         self.state.micro_batches = more_parts(self._parts, size, device, error)
         self.progress.notice(

@@ -68,7 +68,7 @@ class Material:
 
     @property
     def teacher_summary(self) -> str:
-        """Who taught, and by how much sound, for people; empty where nobody did."""
+        """The teacher and how much sound it labelled, for people; empty without a teacher."""
         if self.soft_labels is None:
             labels = self.recipe.teacher.labels
             return "" if labels is None else Path(labels).name
@@ -127,7 +127,7 @@ def prepare_run(
 
 
 def read_training_data(data: DataSource | str | Path, recipe: Recipe, progress: Progress | None = None) -> Manifest:
-    """Read a data set of any form and join soft labels of a table to it; decodes nothing.
+    """Read a data set of any format and join soft labels of a table to it; decodes nothing.
 
     The soft labels of a folder are joined in ``prepare``; here they only make a data set of unlabelled recordings.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What decides the numbers of a run, beside its seed: a run goes on only where all of it is the same.
+"""What decides the numbers of a run, beside its seed: a run continues only where all of it is the same.
 
 How a run is carried out (loader processes, threads, checkpoints) may change on the way; what it computes may not.
 """
@@ -31,7 +31,7 @@ _RUN = ("precision", "early_stop")
 
 
 def fingerprint(material: Material, test_fold: str | None = None) -> dict[str, Any]:
-    """Return what must be the same when a run goes on, as JSON holds it."""
+    """Return what must be the same when a run continues, as JSON holds it."""
     recipe = material.recipe.model_dump(mode="json")
     recipe["run"] = {name: recipe["run"][name] for name in _RUN}
     recipe["data"].pop("workers")
@@ -91,7 +91,7 @@ def code_digest() -> str:
 
 
 def interrupted_state(run_folder: Path, material: Material, fold: str, notice: Callable[[str], None]) -> State:
-    """Return the state in which an earlier call left a fold, if the same code and data go on with it, or a fresh one.
+    """Return the state in which an earlier call left a fold, if the same code and data resume it, or a fresh one.
 
     Args:
         run_folder: of the fold.
@@ -137,7 +137,7 @@ def fork_state(
 ) -> State:
     """Make the state of a run fit for other conditions, and save it before anything is trained.
 
-    Weights, their averages, the optimiser and the log go on. Where the data or its order is another, the run goes
+    Weights, their averages, the optimiser and the log continue. Where the data or its order is another, the run goes
     back to the beginning of the epoch it was in, and forgets the best score so far, which other clips gave.
 
     Args:

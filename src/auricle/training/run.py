@@ -33,7 +33,7 @@ from auricle.training.card import model_card
 from auricle.training.checkpoint import State, last_good_state
 from auricle.training.dev_scores import DevRow, dev_figures, score_rows
 from auricle.training.distributed import ALONE, Group, join_group
-from auricle.training.fit_statistics import fit_texture
+from auricle.training.fit_statistics import fit_clip_statistics
 from auricle.training.guards import constant_scores
 from auricle.training.init_weights import begin_at_prior, initial_weights
 from auricle.training.loop import Loop, final_weights
@@ -111,7 +111,7 @@ def request_values(
 
 
 def run_training(run: Run, progress: Progress) -> RunResult:
-    """Train, or go on with a run, and write the model folder.
+    """Train, or resume a run, and write the model folder.
 
     Under ``torchrun`` or Ray Train the first process reads and writes; all of them train.
 
@@ -190,7 +190,7 @@ def fit(
     if recipe.init.given and state.step == 0:
         initial_weights(network, recipe.init.model, material, new_head=recipe.init.new_head)
     if state.step == 0:
-        fit_texture(network, material, split.train)
+        fit_clip_statistics(network, material, split.train)
 
     def score_dev(candidate: Network) -> dict[str, float]:
         clips = group.shard([material.manifest.clips[i] for i in split.dev])
@@ -240,7 +240,7 @@ def acquire_output(run: Run, stack: ExitStack) -> None:
 def _require_forkable(request: TrainRequest, source: Path) -> None:
     """Refuse a fork of nothing, or one that is something else at the same time."""
     if request.resume or request.overwrite:
-        raise RunError("--fork goes on with the run of --out in a new folder: leave out --resume, --overwrite")
+        raise RunError("--fork resumes the run of --out in a new folder: leave out --resume, --overwrite")
     if not (source / RUN_FOLDER / RECIPE_FILE).is_file():
         raise RunError(f"{source} holds no run; --fork takes the folder of a new one, --out that of the old one")
 
@@ -283,7 +283,7 @@ def _stored_report(values: dict[str, Any]) -> Report:
 
 
 def _find_state(run: Run, material: Material, split: Split, progress: Progress) -> State:
-    """Return the state to go on from: that of a run to fork, or of this run when resuming, else a fresh one."""
+    """Return the state to resume from: that of a run to fork, or of this run when resuming, else a fresh one."""
     fresh = State(fingerprint=fingerprint(material, run.request.test_fold))
     source = run.source
     if source is not None:
@@ -293,7 +293,7 @@ def _find_state(run: Run, material: Material, split: Split, progress: Progress) 
             progress.notice(f"fork: {change}")
         clips = len(training_set(material, split.train).clips)
         state = fork_state(source, state, run.folder, fresh.fingerprint, changes, material, clips)
-        progress.notice(f"forked from {source}, going on from step {state.step}")
+        progress.notice(f"forked from {source}, resuming at step {state.step}")
         return state
     if not run.request.resume:
         return fresh
@@ -304,10 +304,10 @@ def _find_state(run: Run, material: Material, split: Split, progress: Progress) 
     changes = differences(found.fingerprint, fresh.fingerprint)
     if changes:
         raise RunError(
-            f"{run.out} cannot go on: it was started with other settings, data or code: {'; '.join(changes)}; "
-            "give the same ones, go on with these in another folder with --fork, or train anew with --overwrite"
+            f"{run.out} cannot continue: it was started with other settings, data or code: {'; '.join(changes)}; "
+            "give the same ones, resume these in another folder with --fork, or train anew with --overwrite"
         )
-    progress.notice(f"going on from step {found.step}")
+    progress.notice(f"resuming at step {found.step}")
     return found
 
 

@@ -45,7 +45,7 @@ def wants_calibration(material: Material, split: Split) -> bool:
 def calibrate_inside(
     material: Material, split: Split, run_folder: Path, train_part: TrainPart, group: Group, progress: Progress
 ) -> LlrPart | None:
-    """Train the folds of a run, or go on with them, and return the calibration that their scores give.
+    """Train the folds of a run, or resume them, and return the calibration that their scores give.
 
     What is finished is kept; without two systems, speakers are left out alone.
 

@@ -2,7 +2,7 @@
 """Ogg pages: a walk from page to page, each checked by its sum.
 
 A page is ``OggS``, 23 bytes of header (flags at 5, last sample's position at 6, stream number at 14, checksum at 22,
-number of segments at 26), the segment lengths, and the segments. Flag 1 marks a page that goes on with a packet,
+number of segments at 26), the segment lengths, and the segments. Flag 1 marks a page that continues a packet,
 flag 2 the first page of a stream, flag 4 the last.
 """
 

@@ -79,7 +79,7 @@ def terms_of(name: str) -> str:
 def fetch(
     name: str, out: Path, progress: Progress, *, archive: Path | None = None, url: str | None = None
 ) -> FetchReport:
-    """Fetch a data set into ``out``; the caller has shown ``terms_of`` and been told to go on.
+    """Fetch a data set into ``out``; the caller has shown ``terms_of`` and been told to continue.
 
     Args:
         name: of ``sources.SOURCES``.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Downloads that go on where they stopped: in this call, after a break of the connection, or in the next.
+"""Downloads that continue where they stopped: in this call, after a break of the connection, or in the next.
 
 What has come is in ``NAME.part``; beside it, ``NAME.part.json`` says which version of the file it belongs to. The
 server is asked for the rest (``Range``), on the condition that the file is still the same (``If-Range``, RFC 9110).
@@ -38,7 +38,7 @@ def download(url: str, target: Path, progress: Progress) -> None:
 
     Raises:
         UsageError: the server has no such file, or says no.
-        AuricleError: the connection broke too often; the next call goes on there.
+        AuricleError: the connection broke too often; the next call continues there.
     """
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url} is no address of the web (http or https)")
@@ -60,7 +60,7 @@ def download(url: str, target: Path, progress: Progress) -> None:
         tries = 0 if _size(part) > before else tries + 1
         if tries > len(RETRY_PAUSES_S):
             raise AuricleError(
-                f"{url}: {reason}, {tries} times; {_size(part)} bytes are kept, and the same command goes on there"
+                f"{url}: {reason}, {tries} times; {_size(part)} bytes are kept, and the same command continues there"
             )
         time.sleep(RETRY_PAUSES_S[max(0, tries - 1)])
     part.replace(target)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form ``asvspoof``: protocols, one recording a line, as the data sets of the ASVspoof challenges are unpacked.
+"""The format ``asvspoof``: protocols, one recording a line, as the data sets of the ASVspoof challenges are unpacked.
 
 2019        SPEAKER UTTERANCE - SYSTEM KEY
 2021 LA     SPEAKER UTTERANCE CODEC TRANSMISSION SYSTEM KEY TRIM SUBSET

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form ``csv``: tables with a path and labels a row, as ESC-50, UrbanSound8K, FSD50K and audiofolders have them.
+"""The format ``csv``: tables with a path and labels a row, as ESC-50, UrbanSound8K, FSD50K and audiofolders have them.
 
 Columns: ``path`` or ``filename``, ``label`` or ``category`` (several joined with ``;``), or what data sets call them;
 optional ``fold``, ``split``, ``group``, ``onset``, ``offset`` (seconds: a segment of the file; for events see

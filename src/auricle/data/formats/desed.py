@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form ``desed``: tables that say when. DESED's ``metadata/`` is one; one table is enough.
+"""The format ``desed``: tables that say when. DESED's ``metadata/`` is one; one table is enough.
 
 strong      ``filename  onset  offset  event_label``   a row an event, in seconds; an empty (or NaN) row: no event
 weak        ``filename  event_labels``                 what can be heard, joined by commas; nobody said when
@@ -79,7 +79,7 @@ def _choose_tables(path: Path, options: ReadOptions) -> list[tuple[Path, str]]:
     """Return the tables to read, each with what it says; facts come last.
 
     A table that was named itself is strong though its labels are called ``label``: whoever says ``--data-format desed``
-    means events, where the form ``csv`` would cut segments.
+    means events, where the format ``csv`` would cut segments.
     """
     if path.is_dir():
         kinds = [(table, _kind(columns_of(table, options))) for table in _tables(path)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing the form ``desed``: events, weak labels, durations and other facts as tables with tabs."""
+"""Writing the format ``desed``: events, weak labels, durations and other facts as tables with tabs."""
 
 from __future__ import annotations
 

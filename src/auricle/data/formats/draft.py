@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the rows that a form read to a checked manifest: what all forms have in common.
+"""From the rows that a format read to a checked manifest: what all formats have in common.
 
 Absent files, rows that stand twice, unknown classes and contradictions are found here, once.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form ``folders``: one folder a class, nested as people like, below ``train/ dev/ test/`` if they are there."""
+"""The format ``folders``: one folder a class, nested as people like, below ``train/ dev/ test/`` if they are there."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form ``numpy``: a folder of ``.npy`` files and a table of soft labels, described by ``features.json``."""
+"""The format ``numpy``: a folder of ``.npy`` files and a table of soft labels, described by ``features.json``."""
 
 from __future__ import annotations
 

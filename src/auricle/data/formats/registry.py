@@ -130,7 +130,7 @@ def read_manifest(
     follow_links: bool = False,
     max_missing: float = MAX_MISSING,
 ) -> Manifest:
-    """Read a data set of any form without decoding anything.
+    """Read a data set of any format without decoding anything.
 
     Args:
         path: a folder or a table.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From events that a form has read to clips with strong labels; what all such forms check is checked here, once."""
+"""From events that a format has read to clips with strong labels; what all such formats check is checked here, once."""
 
 from __future__ import annotations
 

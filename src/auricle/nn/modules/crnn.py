@@ -9,7 +9,7 @@ centred on its own span (``timeline.FrameGrid``).
     waveform (batch, sample) -> log-mel (batch, mel, frame) -> norm per mel
       -> [conv, norm, relu] x 4, channels (16, 48, 96, 96) -> GRU over all channels and frequencies -> head
 
-Beside it, when it is used, an expert for textures hears the log-mel as a whole (``nn.clip_statistics``).
+Beside it, when it is used, a clip-statistics branch hears the log-mel as a whole (``nn.clip_statistics``).
 
 A causal network looks only backwards: its convolutions are padded on the left and its GRU runs forward. Before the
 first sample it remembers zeros, in a training crop as in a file; ``nn.streaming`` is the same network with its memory
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from auricle.errors import UsageError
-from auricle.nn.clip_statistics import Texture
+from auricle.nn.clip_statistics import ClipStatistics
 from auricle.nn.cpu.convolution import convolve
 from auricle.nn.cpu.gru import run_gru
 from auricle.nn.frontends.logmel import GraphLogMel, LogMel, LogMelSpec
@@ -120,7 +120,7 @@ class Crnn(Network):
         width: multiplies all channel counts.
         time_stride: log-mel frames an output frame stands for: 2, 4 or 8.
         dropout: before the GRU and before the head.
-        texture: an expert for textures beside it, which needs a whole window: not for a causal network.
+        texture: a clip-statistics branch beside it, which needs a whole window: not for a causal network.
 
     Raises:
         UsageError: the clip is shorter than one frame.
@@ -162,7 +162,7 @@ class Crnn(Network):
         if clip_samples < self.min_samples:
             raise UsageError(_too_short(clip_samples, self.min_samples, frontend.sample_rate))
         self.head = HEADS.get(head)(self.embedding_size, labels, self.frames(clip_samples))
-        self.texture = Texture(frontend.n_mels, labels) if texture and not causal else None
+        self.texture = ClipStatistics(frontend.n_mels, labels) if texture and not causal else None
         self.has_frames = bool(self.head.has_frames)
         self.fixed_length = None if self.has_frames else clip_samples
 

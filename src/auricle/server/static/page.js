@@ -57,7 +57,7 @@ function complain(text) {
   $("problem").hidden = !text;
 }
 
-// `share` is known while something is sent; what takes unknown time shows that it goes on, and for how long.
+// `share` is known while something is sent; what takes unknown time shows that it continues, and for how long.
 let clock = null;
 function working(text, share = null) {
   clearInterval(clock);
@@ -89,7 +89,7 @@ function begin(title, labels, thresholds) {
   $("none").hidden = $("result").hidden = true;
 }
 
-// While a recording goes on, it has no number of events yet.
+// While a recording continues, it has no number of events yet.
 function summarise(seconds, events, flags, { over = true } = {}) {
   const part = (value, text) => {
     const span = document.createElement("span");
