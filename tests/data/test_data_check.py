@@ -166,14 +166,6 @@ def test_esc10_is_good(shared):
     assert (report.facts["durations"]["min"], report.facts["durations"]["max"]) == (3.64408, 7.24027)
 
 
-@pytest.mark.parametrize("speakers", ["me", "my neighbour"])
-def test_one_group_cannot_be_split_and_is_not_called_ready(table, speakers):
-    rows = "".join(f"{n}.wav,{label},{speakers}\n" for n, label in enumerate("xyx"))
-    assert check(table(f"path,label,speaker\n{rows}")).problems == (
-        "no clip is left for dev: 3 clips in 1 groups; add recordings",
-    )
-
-
 @pytest.mark.parametrize("label", ["barn\u00a0owl", "x\u200b", "a\u2028b"])
 def test_a_class_with_an_invisible_character_is_refused_before_training(table, label):
     report = check(table(f"path,label\na.wav,{label}\nb.wav,dog\nc.wav,dog\n"))

@@ -35,21 +35,6 @@ def labels_in(manifest, indices):
     return Counter(label for i in indices for label in manifest.clips[i].label)
 
 
-@pytest.mark.parametrize(
-    ("clips", "dev"),
-    [
-        ([clip(0), clip(1, ("b",))], [1]),  # equally missed: the last
-        ([clip(0), clip(1, ("b",)), clip(2, (), group="x")], [2]),  # without the negative no class is lost
-        ([clip(0, ("b",)), clip(1, group="g"), clip(2, group="g")], [0]),  # a class each: the smaller group
-    ],
-)
-def test_where_no_class_has_two_groups_dev_is_what_train_misses_least(clips, dev):
-    """Two recordings can be trained on: `data check` calls them ready, and a flag says which classes train lacks."""
-    split = make_split(make(clips), dev_fraction=0.1)
-    assert split.dev.tolist() == dev
-    assert len(split.train) == len(clips) - len(dev)
-
-
 class TestSplit:
     def test_dev_by_group_with_a_like_share_of_every_class_and_no_test(self):
         manifest = make(even(80))

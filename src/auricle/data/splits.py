@@ -135,18 +135,8 @@ def hold_out(manifest: Manifest, indices: IntArray, fraction: float, seed: int) 
     all_groups = manifest.groups()
     numbers, counts = group_counts([all_groups[i] for i in indices], strata(manifest)[indices])
     generator = np.random.default_rng(seed)
-    dealt = split_groups(counts, (1 - fraction, fraction), generator, represent=True)
-    if len(dealt) > 1 and not dealt.any():  # no class has two groups: the least missed goes
-        dealt[_least_missed(counts)] = 1
-    parts = dealt[numbers]
+    parts = split_groups(counts, (1 - fraction, fraction), generator, represent=True)[numbers]
     return indices[parts == 0], indices[parts == 1]
-
-
-def _least_missed(counts: DoubleArray) -> int:
-    """Return the group without which the others lack the fewest classes; of equals, the smallest, then the last."""
-    lost = ((counts > 0) & (counts == counts.sum(axis=0))).sum(axis=1)
-    sizes = counts.sum(axis=1)
-    return int(min(range(len(counts)), key=lambda group: (lost[group], sizes[group], -group)))
 
 
 def hold_out_systems(
