@@ -22,6 +22,8 @@ from auricle.files import atomic_write
 from auricle.nn.modules.mobilenet import MobileNet
 
 _PURPOSE = 51_413
+#: Share of the way that running statistics of norms move in a step.
+NORM_MOMENTUM = 0.01
 #: No class is taken to be rarer than this before anything is learnt.
 LEAST_SHARE = 1e-4
 #: Items that say how far embeddings spread and how often each class is there.
@@ -89,6 +91,8 @@ def distil(
     """
     run, first = _Run(student, plan), store.batch(range(min(len(store), _FIRST_ITEMS)))
     spread = embedding_spread(first.deep)
+    for norm in _norms(student):
+        norm.momentum = NORM_MOMENTUM
     if checkpoint.is_file():
         run.load(checkpoint)
     else:
@@ -124,7 +128,7 @@ def draw_items(store: CropStore, plan: LoopPlan, step: int) -> list[int]:
 
 def recalibrate(student: MobileNet, store: CropStore, plan: LoopPlan) -> None:
     """Estimate the statistics of all norms anew: the mean over some batches."""
-    norms = [m for m in student.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = _norms(student)
     for norm in norms:
         norm.reset_running_stats()
     student.train()
@@ -134,7 +138,11 @@ def recalibrate(student: MobileNet, store: CropStore, plan: LoopPlan) -> None:
                 norm.momentum = 1 / (number + 1)
             student.classify(store.batch(draw_items(store, plan, -1 - number + 2**31)).features)
     for norm in norms:
-        norm.momentum = 0.01
+        norm.momentum = NORM_MOMENTUM
+
+
+def _norms(student: MobileNet) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+    return [m for m in student.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
 
 
 def begin_at_shares(layer: nn.Linear, shares: Tensor) -> None:
@@ -202,7 +210,7 @@ class _Run:
         """Continue where a checkpoint was written."""
         with safe_open(checkpoint, "pt") as file:
             facts: dict[str, Any] = file.metadata()
-            if facts["plan"] != str(asdict(self.plan)):
+            if facts["plan"] != _unchanging(self.plan):
                 raise RunError(
                     f"{checkpoint} is of a run with {facts['plan']}; give the same options, or another folder"
                 )
