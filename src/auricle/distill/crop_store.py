@@ -121,7 +121,8 @@ class CropMaker:
         """Return the teacher's logits ``(wave, class)`` and deep maps ``(wave, dimension, step)``."""
         logits, maps = [], []
         for start in range(0, len(waves), AT_ONCE):
-            deep = self.teacher.deep_map(torch.from_numpy(np.stack(waves[start : start + AT_ONCE])))
+            # Rounded as it is stored, into memory of its own: the engine's last bits depend on where its memory lies.
+            deep = self.teacher.deep_map(torch.from_numpy(np.stack(waves[start : start + AT_ONCE]))).half().float()
             with torch.inference_mode():
                 logits.append(self.teacher.head(deep.mean(2)).numpy())
                 maps.append(deep.numpy())
