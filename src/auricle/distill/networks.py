@@ -66,7 +66,7 @@ class StagedTeacher:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         content = trace(
-            _DeepMap(self.network),
+            _DeepMap(self.network).eval(),  # the exporter gives all modules the mode of this one
             {"features": torch.zeros(1, self.network.spec.n_mels, 128)},
             {"features": {0: "batch", 2: "frame"}, "deep": {0: "batch", 2: "step"}},
         )

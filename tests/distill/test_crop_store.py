@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shards: what the teacher says, the same each time, and found damaged where they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers.tinyteachers import write_efficientat
+
+from auricle.data.manifest import Clip
+from auricle.distill import crop_store
+from auricle.distill.crop_store import CropMaker, CropStore, is_whole, make_store
+from auricle.distill.crops import CropRules
+from auricle.distill.networks import open_staged_teacher
+from auricle.distill.recordings import pack_recordings
+from auricle.errors import DataError
+from auricle.nn.frontends.sine_mel import SineMelSpec
+from auricle.nn.modules.mobilenet import MobileNet
+
+
+@pytest.fixture(scope="module")
+def maker(tmp_path_factory) -> CropMaker:
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("crops")
+    teacher = open_staged_teacher(str(write_efficientat(folder / "teacher")))
+    clips = []
+    for number in range(4):
+        noise = 0.2 * np.random.default_rng(number).standard_normal(32_000)
+        soundfile.write(folder / f"{number}.wav", noise, 16_000)
+        clips.append(Clip(f"{number}.wav", str(folder / f"{number}.wav")))
+    student = MobileNet(SineMelSpec(), len(teacher.labels), width=0.125)
+    pack = pack_recordings(folder / "pack", clips, teacher.sample_rate)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crop_store, "SHARD_CROPS", 2)
+        yield CropMaker(teacher, student, CropRules(shares=(0, 1, 0)), pack, range(4))
+
+
+def test_labels_are_what_the_teacher_says_without_dropout(maker):
+    """The network itself in evaluation mode, on the waveform, says the same; a second time too."""
+    first, again = maker.shard(0), maker.shard(0)
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, again[name], name)
+    assert first["sources"].tolist() == [[1, 2, -1], [1, -1, -1], [2, -1, -1], [4, 5, -1], [4, -1, -1], [5, -1, -1]]
+    deep = torch.from_numpy(first["deep"].astype(np.float32))
+    with torch.inference_mode():
+        expected = maker.teacher.network.eval().head(deep.mean(2)).numpy()
+    np.testing.assert_allclose(first["logits"], expected, atol=0.01, rtol=1e-3)
+
+
+def test_a_damaged_shard_is_seen_and_made_again(maker, tmp_path):
+    make_store(tmp_path, maker, 2)
+    before = (tmp_path / "00001.logits.npy").read_bytes()
+    (tmp_path / "00001.logits.npy").write_bytes(before[:-1] + b"x")
+    assert (is_whole(tmp_path, 0), is_whole(tmp_path, 1), is_whole(tmp_path, 2)) == (True, False, False)
+    make_store(tmp_path, maker, 2)
+    assert (tmp_path / "00001.logits.npy").read_bytes() == before
+    store = CropStore(tmp_path, 1)
+    assert store.counts.tolist() == [2, 1, 1, 2, 1, 1]
+    store.extend(2)
+    batch = store.batch([0, 7])
+    assert batch.source_deep.shape[:2] == (2, 3)
+    torch.testing.assert_close(batch.source_deep[0, 1], store.batch([2]).deep[0])
+
+
+def test_a_store_of_other_rules_is_refused(maker, tmp_path):
+    make_store(tmp_path, maker, 1)
+    other = CropMaker(maker.teacher, maker.student, CropRules(seed=1), maker.pack, range(4))
+    with pytest.raises(DataError, match="holds crops of another run"):
+        make_store(tmp_path, other, 1)
