@@ -131,8 +131,13 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
 def _require_dev(sweep: Sweep, manifest: Manifest) -> None:
     """Refuse data that is too little for a dev part: there is nothing to compare trials on."""
     data = sweep.recipe.data
-    systems = {"dev_systems": data.dev_systems} if data.dev == "inside" else {}
-    split = make_split(manifest, dev=data.dev, dev_fraction=data.dev_fraction, seed=sweep.recipe.seed, **systems)
+    split = make_split(
+        manifest,
+        dev=data.dev,
+        dev_fraction=data.dev_fraction,
+        dev_systems=data.dev_systems if data.dev == "inside" else (),
+        seed=sweep.recipe.seed,
+    )
     if len(split.dev) == 0:
         raise UsageError(f"a sweep compares trials on dev clips, and {manifest.root} has {split.notes[-1]}")
 
