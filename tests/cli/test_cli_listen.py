@@ -153,7 +153,7 @@ def test_a_lost_microphone_ends_what_is_open_and_listening_goes_on(causal, capsy
     assert again["onset"] == pytest.approx(0.6 + gap["gap"]["gap_s"], abs=1e-3)
     assert "cut" not in ended
     said = capsys.readouterr().err
-    assert "auricle: listening with tiny at 1000 Hz; latency up to 0.1 s late at most (Ctrl-C ends)" in said
+    assert "auricle: listening with tiny at 1000 Hz; latency up to 0.1 s (Ctrl-C ends)" in said
     assert "auricle: the microphone was lost and is back after" in said
     assert "at 0.5 s; what was open ends there" in said
 

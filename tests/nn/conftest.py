@@ -24,7 +24,9 @@ def small_recipe():
         options = NETWORKS.get(name)
         frontend: dict[str, object] = {"sample_rate": sample_rate}
         if options.frontends[0] not in FRONTEND_KEYS:  # it makes log-mels
-            frontend |= {"window_ms": 25, "hop_ms": 10, "n_mels": n_mels, "f_max": None}
+            # Frames of the sine front end lie side by side.
+            window_ms = 10 if options.frontends[0] == "sinemel" else 25
+            frontend |= {"window_ms": window_ms, "hop_ms": 10, "n_mels": n_mels, "f_max": None}
         small: dict[str, object] = {"width": 0.125} if "width" in options.model_fields else {}
         if name == "rawnet":
             raw = {"kernel": 64, "stride": 32, "filter_mask": 1, **cast("dict[str, object]", model.get("raw", {}))}

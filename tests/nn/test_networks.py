@@ -17,7 +17,7 @@ from auricle.nn.networks import NETWORKS, build_network
 
 LABELS, SAMPLES = 3, 4_000
 #: Random networks of thirteen or fifteen residuals multiply what rounding does; an embedding goes up to 7.
-DEEP = ("mobilecrnn", "efficientat")
+DEEP = ("mobilecrnn", "efficientat", "mobilenet")
 CASES = [
     pytest.param({"name": name, **options}, id=name_of(name, options))
     for name in NETWORKS
@@ -42,7 +42,8 @@ def test_shapes(small_network, model):
     output = network(noise(2, SAMPLES))
     assert output.clip_logits.shape == (2, LABELS)
     assert output.embedding.shape == (2, network.embedding_size)
-    assert network.has_frames == (model["head"] in ("attention", "linear_softmax", "statistics"))
+    branch = model["name"] == "mobilenet"  # its frames come from a branch beside the head
+    assert network.has_frames == (branch or model["head"] in ("attention", "linear_softmax", "statistics"))
     assert network.fixed_length == (SAMPLES if model["head"] == "concat_mlp" else None)
     if network.has_frames:
         assert output.frame_logits.shape == (2, network.frames(SAMPLES), LABELS)
@@ -119,7 +120,8 @@ def test_the_exported_graph_gives_torchs_scores(small_network, model, task, nega
     content = export_onnx(ScoringGraph(network.for_export(), task, negatives=negatives), SAMPLES)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [o.name for o in session.get_outputs()]
-    assert names == (["clip", "frames", "embedding"] if network.has_frames else ["clip", "embedding"])
+    frames, of_frames = network.has_frames, network.has_frame_embedding
+    assert names == ["clip", *["frames"] * frames, "embedding", *["frame_embedding"] * of_frames]
     found = dict(zip(names, session.run(None, {"waveform": waveform.numpy()}), strict=True))
     np.testing.assert_allclose(found["clip"], expected, atol=1e-4)
     rtol = 5e-4 if model["name"] in DEEP else 1e-7

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tinybundle import RATE, make_bundle
+from helpers.tinybundle import RATE, make_bundle
 
 from auricle.runtime.bundle import Bundle
 from auricle.runtime.detector import Detector

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auricle.data.splits import make_split
 from auricle.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
 from auricle.files import FolderLock, atomic_write, read_json, write_json
 from auricle.output_folder import OutputFolder
@@ -114,6 +115,7 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
 
     if sweep.recipe.data.dev == "none":
         raise UsageError("a sweep compares trials on dev clips, and data.dev none leaves it none; give given or inside")
+    _require_dev(sweep, manifest)
     _acquire_output(out, resume=resume)
     with FolderLock(out):
         _describe(sweep, manifest, out)
@@ -124,6 +126,20 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
         while search.finished() < sweep.section.trials:
             search.step()
         return search.table()
+
+
+def _require_dev(sweep: Sweep, manifest: Manifest) -> None:
+    """Refuse data that is too little for a dev part: there is nothing to compare trials on."""
+    data = sweep.recipe.data
+    split = make_split(
+        manifest,
+        dev=data.dev,
+        dev_fraction=data.dev_fraction,
+        dev_systems=data.dev_systems if data.dev == "inside" else (),
+        seed=sweep.recipe.seed,
+    )
+    if len(split.dev) == 0:
+        raise UsageError(f"a sweep compares trials on dev clips, and {manifest.root} has {split.notes[-1]}")
 
 
 def _acquire_output(out: Path, *, resume: bool) -> None:

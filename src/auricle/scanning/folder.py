@@ -99,6 +99,7 @@ def opened_scan(request: ScanRequest, plan: dict[str, Any], notice: Callable[[st
     folder = request.out / JOURNAL
     with ExitStack() as stack:
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(FolderLock(folder))
             journal = stack.enter_context(_journal(request, folder, plan, notice))
         except OSError as error:

@@ -173,6 +173,10 @@ class MobileNet(Network):
         self.grid = FrameGrid(hop, grid.receptive_samples + reach, grid.first_centre_samples)
         self.log_scale = 1.0
 
+    def frames(self, samples: int) -> int:
+        """Return the number of output frames for ``samples`` samples: one that is not full counts."""
+        return -(-(samples // self.spec.hop_samples) // TIME_STRIDE)
+
     def features(self, waveform: Tensor) -> Tensor:
         """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""
         return torch.as_tensor(self.frontend(waveform))
