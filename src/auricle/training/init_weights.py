@@ -18,7 +18,7 @@ from auricle.runtime.bundle import load_bundle, resolve_model
 from auricle.training.preparation import Material
 
 #: What knows the classes, by the names of its weights.
-LAST = ("head.", "texture.")
+LAST = ("head.", "frame_head.", "texture.")
 WEIGHTS_FILE = "model.safetensors"
 #: No class is taken to be rarer than this before anything is learnt.
 LEAST_PRIOR = 1e-3
