@@ -115,8 +115,6 @@ def load_checkpoint(path: Path) -> State:
 def _state_of(header: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> State:
     """Return the state that a checkpoint holds; ``RunError`` if it was made by a later version or is of no use."""
     maker, version = header.pop("auricle", "0.1"), header.pop("format", 1)
-    if "quarantine" in header:  # until version 0.2
-        header["skipped_clips"] = header.pop("quarantine")
     if "quarantine" in header:  # its name up to version 0.1
         header["skipped_clips"] = header.pop("quarantine")
     if version > FORMAT or set(header) - {f.name for f in fields(State)}:
