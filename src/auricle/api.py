@@ -155,7 +155,6 @@ def export_int8(request: Int8Request) -> Int8Result:
         UsageError: no such model, part or fold, or a model that came with auricle.
         TrainingError: 8 bits cost more than the model's recipe allows.
     """
-    from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import choose_clips
     from auricle.exporting.int8_model import export_int8 as export
     from auricle.runtime.bundle import load_bundle, resolve_model
@@ -163,8 +162,9 @@ def export_int8(request: Int8Request) -> Int8Result:
     bundle = load_bundle(resolve_model(request.model))
     if request.data is None:
         return export(bundle, None)
-    manifest = read_manifest(Path(request.data), labels=bundle.spec.labels, task=bundle.spec.task)
-    return export(bundle, choose_clips(manifest, split=request.split, fold=request.fold))
+    manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
+    clips = choose_clips(manifest, split=request.split, fold=request.fold)
+    return export(bundle, _readable(clips, request.on_failure))
 
 
 @takes(ReportRequest)
@@ -192,7 +192,7 @@ def report(request: ReportRequest) -> Path:
     return page
 
 
-def _clips_for(bundle: Bundle, request: Int8Request | ReportRequest) -> Chosen | None:
+def _clips_for(bundle: Bundle, request: ReportRequest) -> Chosen | None:
     """Return the chosen clips of a data set whose classes must be the model's; None without data."""
     from auricle.evaluation.held_out import choose_held_out
     from auricle.runtime.bundle import trained_clips
@@ -464,10 +464,8 @@ def tune(
         )
     if spec.is_spoof:
         raise UsageError(f"{model} tells bona fide from spoofed speech: it makes no events to tune")
-    everything, known = (
-        read_manifest(Path(data), labels=detector.labels, task=spec.task),
-        trained_clips(detector.bundle),
-    )
+    everything = read_manifest(Path(data), labels=detector.labels, task=spec.task)
+    known = trained_clips(detector.bundle)
     dev = choose_dev(everything, known) if split is None and fold is None else None
     manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
     refuse_trained(manifest, known, f"--tune with {data}")
