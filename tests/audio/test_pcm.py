@@ -49,13 +49,13 @@ def heard(reader: PcmReader) -> np.ndarray:
     ],
 )
 def test_s17_plain_samples_may_be_cut_anywhere(form, data, most):
-    reader = PcmReader(Pipe(data, most), sample_rate=8_000, form=form)
+    reader = PcmReader(Pipe(data, most), sample_rate=8_000, format=form)
     np.testing.assert_array_equal(heard(reader)[:, 0], SAMPLES)
 
 
 def test_samples_are_16_bits_and_one_channel_unless_told():
     reader = PcmReader(Pipe(b"\x00\x40" * 4), sample_rate=8_000)
-    assert (reader.form, reader.channels) == ("s16le", 1)
+    assert (reader.format, reader.channels) == ("s16le", 1)
     np.testing.assert_array_equal(heard(reader)[:, 0], [0.5] * 4)
 
 

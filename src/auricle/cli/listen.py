@@ -45,7 +45,7 @@ def listen(
             show_default="the model's longest gap",
         ),
     ] = None,
-    form: Annotated[
+    format: Annotated[
         Literal["table", "json"],
         typer.Option("--format", "-f", help="A live table (lines, where stdout is no terminal), or JSON lines."),
     ] = "table",
@@ -95,4 +95,4 @@ def listen(
         if source is None
         else open_pipe(source, rate, sample_format, channels, microphone)
     )
-    hear(detector, heard, thresholds.as_argument(detector.labels), form=form, stream=sys.stdout, quiet=quiet)
+    hear(detector, heard, thresholds.as_argument(detector.labels), format=format, stream=sys.stdout, quiet=quiet)

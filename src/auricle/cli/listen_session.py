@@ -55,7 +55,7 @@ def open_pipe(
         raise UsageError(f"got {source!r}; listen hears the microphone or - (stdin): use `auricle detect` for files")
     if microphone is not None:
         raise UsageError("--microphone goes without -: either the microphone or stdin is heard")
-    return PcmReader(sys.stdin.buffer, sample_rate=rate, form=sample_format, channels=channels)
+    return PcmReader(sys.stdin.buffer, sample_rate=rate, format=sample_format, channels=channels)
 
 
 def open_microphone(name: str | None, rate: int | None, plain: Sequence[object], backend: Any = None) -> Microphone:
@@ -83,13 +83,13 @@ def hear(
     source: Source,
     threshold: Threshold | None,
     *,
-    form: str,
+    format: str,
     stream: TextIO,
     quiet: bool,
 ) -> None:
     """Tell the events of ``source`` until it ends, or until it is interrupted: then with the events so far."""
     recording = Recording(detector.spec, detector.network, source.sample_rate, threshold)
-    board = _make_display(form, stream, detector)
+    board = _make_display(format, stream, detector)
     if not quiet:
         say(
             f"auricle: listening with {detector.spec.name} at {source.sample_rate} Hz; "
@@ -107,8 +107,8 @@ def hear(
         told.close(source)
 
 
-def _make_display(form: str, stream: TextIO, detector: Detector) -> Display:
-    if form == "json":
+def _make_display(format: str, stream: TextIO, detector: Detector) -> Display:
+    if format == "json":
         return JsonDisplay(stream)
     if stream.isatty():
         return TableDisplay(stream, detector.labels)

@@ -107,7 +107,7 @@ class Manifest:
 
     Attributes:
         root: the folder or table it was read from.
-        form: name of the form it was read as.
+        format: name of the format it was read as.
         task: ``single`` (one class a clip) or ``multi`` (any number).
         labels: the classes in the order of all targets; sorted unless the caller fixed them.
         clips: in the order of the data set.
@@ -117,7 +117,7 @@ class Manifest:
     """
 
     root: Path
-    form: str
+    format: str
     task: Task
     labels: tuple[str, ...]
     clips: tuple[Clip, ...]

@@ -223,7 +223,7 @@ def make_spec(
         thresholds=thresholds,
         provenance=ProvenancePart(
             data_hash=manifest.data_hash,
-            data_form=manifest.form,
+            data_form=manifest.format,
             data_name=manifest.name,
             recipe=shown_recipe(recipe),
             seeds=(trained.seed,),
