@@ -122,7 +122,7 @@ def test_options_that_contradict_the_header_are_refused(options, expected):
 @pytest.mark.parametrize(
     ("data", "code", "expected"),
     [
-        (b"fLaC" + bytes(50), "unsupported_codec", "stdin is FLAC, which cannot be heard as it comes; decode it: ffm"),
+        (b"fLaC" + bytes(50), "unsupported_codec", "stdin is FLAC, which cannot be read as it comes; decode it: ffm"),
         (b"OggS" + bytes(50), "unsupported_codec", "stdin is Ogg, which"),
         (b"ID3\x04" + bytes(50), "unsupported_codec", "stdin is MP3, which"),
         (2 * b"\xff\xf3\x88\xc4".ljust(288, b"\0"), "unsupported_codec", "stdin is MP3, which"),
@@ -134,7 +134,7 @@ def test_options_that_contradict_the_header_are_refused(options, expected):
         (b"caff\0\1\0\0", "unsupported_codec", "stdin is CAF, which"),
         (b".snd\0\0\0\x18", "unsupported_codec", "stdin is AU, which"),
         (b"riff\x2e\x91\xcf\x11" + bytes(50), "unsupported_codec", "stdin is W64, which"),
-        (b"RF64\xff\xff\xff\xffWAVE", "unsupported_codec", "stdin is a WAV of the RF64 form, which"),
+        (b"RF64\xff\xff\xff\xffWAVE", "unsupported_codec", "stdin is a WAV of the RF64 format, which"),
         (b"\x1aE\xdf\xa3" + bytes(50), "unsupported_codec", "stdin is WebM or Matroska, which"),
         (b"RIFF\x00\x00\x00\x00AVI ", "bad_header", "stdin begins with RIFF and is no WAV; send WAV or plain samples"),
         (wav()[:20], "bad_header", "stdin ends inside a WAV header; send the recording again"),

@@ -132,7 +132,7 @@ def hear(model: str, card: Card, *, format: str = "json", limit: int = 10, quiet
             for _ in range(limit):
                 yield next(blocks)
 
-    listen_session.hear(detector, Limited(), None, format=format, stream=stream, quiet=quiet)
+    listen_session.print_events(detector, Limited(), None, format=format, stream=stream, quiet=quiet)
     return stream.getvalue()
 
 
@@ -225,8 +225,8 @@ def test_microphones_are_listed(auricle, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("night.wav",), "got 'night.wav'; listen hears the microphone or - (stdin): use `auricle detect` for files"),
-        (("-", "--microphone", "USB"), "--microphone goes without -: either the microphone or stdin is heard"),
+        (("night.wav",), "got 'night.wav'; listen reads the microphone or - (stdin): use `auricle detect` for files"),
+        (("-", "--microphone", "USB"), "--microphone goes without -: either the microphone or stdin is read"),
         (("--channels", 2), "--sample-format and --channels are for samples on stdin: auricle listen - --rate 16000"),
         (("-", "--threshold", "lout=0.5"), "lout"),
     ],

@@ -436,7 +436,7 @@ DOUBTFUL = {
 def test_folders_that_say_no_sounds_are_asked_about_not_guessed(lay, names):
     root = lay({f"{name}/{i}.wav": None for name in names for i in range(2)})
     text = refusal(root)
-    assert "say what lies in them, not what can be heard" in text
+    assert "say what lies in them, not what sounds" in text
     assert f"auricle data check {root} --data-format folders" in text
     assert read_manifest(root, data_format="folders").labels == tuple(sorted(names))
 

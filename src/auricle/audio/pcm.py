@@ -33,7 +33,7 @@ _OTHERS = (
     (0, b"ID3", "MP3"),
     (0, b"\x1aE\xdf\xa3", "WebM or Matroska"),
     (0, b"RIFX", "a big-endian WAV"),
-    (0, b"RF64", "a WAV of the RF64 form"),
+    (0, b"RF64", "a WAV of the RF64 format"),
     (0, b"FORM", "AIFF"),
     (0, b"caff", "CAF"),
     (0, b".snd", "AU"),
@@ -153,7 +153,7 @@ class PcmReader:
         return _parse_fmt(fmt)
 
     def _refuse_others(self) -> None:
-        """Refuse what is no plain samples; heard as such it would be noise.
+        """Refuse what is not plain samples; read as such it would be noise.
 
         Raises:
             InputError: ``unsupported_codec``.
@@ -165,7 +165,7 @@ class PcmReader:
         if name is not None:
             raise InputError(
                 "unsupported_codec",
-                f"stdin is {name}, which cannot be heard as it comes; decode it: ffmpeg -i - -f wav - | auricle "
+                f"stdin is {name}, which cannot be read as it comes; decode it: ffmpeg -i - -f wav - | auricle "
                 "listen -",
             )
 

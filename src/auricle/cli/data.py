@@ -118,7 +118,7 @@ def synth(
     snr: Annotated[str, typer.Option("--snr", metavar="LOW,HIGH", help="Events over the background, in dB.")] = "0,20",
     background: Annotated[
         list[str] | None,
-        typer.Option("--background", metavar="LABEL", help="A class that is heard behind whole scenes; repeatable."),
+        typer.Option("--background", metavar="LABEL", help="A class that sounds behind whole scenes; repeatable."),
     ] = None,
     background_share: Annotated[
         float, typer.Option("--background-share", min=0, max=1, help="Share of scenes with one; others have noise.")

@@ -2,10 +2,10 @@
 """The format ``desed``: tables that say when. DESED's ``metadata/`` is one; one table is enough.
 
 strong      ``filename  onset  offset  event_label``   a row an event, in seconds; an empty (or NaN) row: no event
-weak        ``filename  event_labels``                 what can be heard, joined by commas; nobody said when
+weak        ``filename  event_labels``                 what is audible, joined by commas; nobody said when
 facts       ``filename`` and any of ``duration split fold group``
 
-A file in a table of durations that no other table lists has strong labels, too: nothing can be heard in it. Parts come
+A file in a table of durations that no other table lists has strong labels, too: nothing is audible in it. Parts come
 from the names of folders and tables (``metadata/validation/...`` is dev), unless a column ``split`` says them.
 """
 

@@ -84,7 +84,7 @@ def doubtful_folders(path: Path) -> str | None:
         return f"there is one folder, {names[0]!r}, with folders in it: auricle data check {below}{override}"
     named = container_names(names)
     if named:
-        text = f"the folder names {shorten(map(repr, named), 4)} say what lies in them, not what can be heard"
+        text = f"the folder names {shorten(map(repr, named), 4)} say what lies in them, not what sounds"
         return f"{text}: class folders are named after sounds{override}"
     shared = set.intersection(*inner.values()) if len(inner) > 1 and len(inner) == len(folders) else set()
     if len(shared) > 1:

@@ -4,7 +4,7 @@
 ``night.wav`` belongs with ``night.txt``, ``night.Table.1.selections.txt``, ``night.BirdNET.results.csv`` or
 ``night.TextGrid``: the file whose name begins with that of the recording, and with that of no other whose name is
 longer. Label files in a folder of their own belong to the recording of that name wherever it lies. A table that names
-the recording of each row may lie anywhere. A file without labels says that nothing can be heard; a recording without a
+the recording of each row may lie anywhere. A file without labels says that nothing is audible; a recording without a
 file says nothing and is left out.
 """
 
