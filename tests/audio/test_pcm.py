@@ -110,7 +110,7 @@ def test_plain_samples_need_a_rate():
     ("options", "expected"),
     [
         ({"sample_rate": 16_000}, "--rate 16000 contradicts the WAV header on stdin, which says 8000; leave it out"),
-        ({"form": "f32le"}, "--sample-format f32le contradicts the WAV header on stdin, which says s16le; leave it"),
+        ({"format": "f32le"}, "--sample-format f32le contradicts the WAV header on stdin, which says s16le; leave it"),
         ({"channels": 2}, "--channels 2 contradicts the WAV header on stdin, which says 1; leave it out"),
     ],
 )
