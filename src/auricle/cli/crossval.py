@@ -30,5 +30,5 @@ def crossval(request: CrossvalRequest, *, screen: ReportOptions) -> None:
 
     with TrainingProgress(quiet=screen.quiet) as progress:
         result = api.crossval(replace(request, progress=progress))
-    print_crossval(result, screen.form, sys.stdout)
+    print_crossval(result, screen.format, sys.stdout)
     Unreadable(result.failures).leave()

@@ -55,12 +55,12 @@ def evaluate(
     from auricle.cli.report_output import Unreadable, print_report
     from auricle.errors import UsageError
 
-    model, form, unreadable = request.model, screen.form, Unreadable()
+    model, format, unreadable = request.model, screen.format, Unreadable()
     if false_alarms:
         if request.data is not None or tune or model is None:
             raise UsageError("--false-alarms takes --model and recordings without any class, and no labelled DATA")
         quiet = api.false_alarms(false_alarms, model=model, precision=request.precision, on_failure=unreadable)
-        print_report(quiet, form, sys.stdout)
+        print_report(quiet, format, sys.stdout)
         unreadable.leave()
         return
     if boxes and not tune:
@@ -75,5 +75,5 @@ def evaluate(
         report = api.tune(TuneRequest(request.data, model=model, boxes=boxes, **same))
     else:
         report = api.evaluate(replace(request, on_failure=unreadable))
-    print_report(report, form, sys.stdout)
+    print_report(report, format, sys.stdout)
     unreadable.leave()

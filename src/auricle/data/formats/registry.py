@@ -68,10 +68,10 @@ def _misfit(name: str, item: object) -> str:
     return "" if isinstance(item, Format) else f"expected auricle's Format, got {type(item).__name__}"
 
 
-FORMS = FormatRegistry("data format", package="auricle.data.formats", group="auricle.formats", accepts=_misfit)
+FORMATS = FormatRegistry("data format", package="auricle.data.formats", group="auricle.formats", accepts=_misfit)
 
 
-def recognise_form(path: Path, options: ReadOptions | None = None) -> str:
+def recognise_format(path: Path, options: ReadOptions | None = None) -> str:
     """Return the name of the format that lies at ``path``.
 
     Raises:
@@ -80,11 +80,11 @@ def recognise_form(path: Path, options: ReadOptions | None = None) -> str:
     options = ReadOptions() if options is None else options
     if not path.exists():
         raise DataError(f"{path} cannot be read", ["no such file or folder"])
-    for name in FORMS.in_order():
-        form = FORMS.get(name)
-        if form.recognise(path, options):
-            if form.hint is not None:
-                _ask(path, form.hint)
+    for name in FORMATS.in_order():
+        format = FORMATS.get(name)
+        if format.recognise(path, options):
+            if format.hint is not None:
+                _ask(path, format.hint)
             return name
     if path.suffix.lower() in TABLES or (path.is_dir() and tables_in(path)):
         return "csv"  # a table that lacks something: reading it says what
@@ -108,12 +108,12 @@ def _recognised(path: Path, holding: Path | None) -> str | None:
 
     With ``holding``, only if the data set there lists a recording in that folder.
     """
-    quick = (name for name in FORMS.in_order() if FORMS.get(name).order < _WALKING)
-    found = next((name for name in quick if FORMS.get(name).recognise(path, ReadOptions())), None)
+    quick = (name for name in FORMATS.in_order() if FORMATS.get(name).order < _WALKING)
+    found = next((name for name in quick if FORMATS.get(name).recognise(path, ReadOptions())), None)
     if found is None or holding is None:
         return found
     try:
-        clips = FORMS.get(found).read(path, ReadOptions()).clips
+        clips = FORMATS.get(found).read(path, ReadOptions()).clips
     except DataError:
         return None
     return found if any(Path(clip.path).is_relative_to(holding.absolute()) for clip in clips) else None
@@ -167,19 +167,19 @@ def read_manifest(
     )
     path, name = Path(path), data_format
     if name == "auto":
-        name = recognise_form(path, options)
+        name = recognise_format(path, options)
     else:
         options = replace(options, named=True)
-    form = FORMS.get(name)
+    format = FORMATS.get(name)
     if not path.exists():
         raise DataError(f"{path} cannot be read", ["no such file or folder"])
-    if label_column is not None and not form.names_labels:
-        fitting = ", ".join(name for name in FORMS.in_order() if FORMS.get(name).names_labels)
+    if label_column is not None and not format.names_labels:
+        fitting = ", ".join(name for name in FORMATS.in_order() if FORMATS.get(name).names_labels)
         raise UsageError(
             f"label_column {label_column!r}: {path} is read as the format {name}, which has no column of labels; "
             f"leave it out, or name a format that has one: {fitting}"
         )
-    return form.read(path, options)
+    return format.read(path, options)
 
 
 def read_source(source: DataSource, *, task: str = "auto", labels: Sequence[str] | None = None) -> Manifest:
