@@ -18,7 +18,7 @@ from auricle.cli.options import Inputs, ScoringOptions, Threshold
 def detect(
     inputs: Inputs,
     *,
-    form: Annotated[
+    format: Annotated[
         Literal["table", "json", "csv", "audacity", "raven"], typer.Option("--format", "-f", help="Format of results.")
     ] = "table",
     threshold: Threshold = None,
@@ -54,4 +54,4 @@ def detect(
     from auricle.runtime.thresholds import parse_thresholds
 
     cutouts = None if clips is None else CutoutOptions(str(clips), lead, tail, clip_format)
-    score("detect", inputs, options, form, threshold=parse_thresholds(threshold), cutouts=cutouts)
+    score("detect", inputs, options, format, threshold=parse_thresholds(threshold), cutouts=cutouts)
