@@ -239,7 +239,7 @@ def _samples(part: Block, codec: str) -> npt.NDArray[Any]:
     """
     if codec == "FLOAT":
         return part.astype(np.float32)
-    bits, kind = (16, np.int16) if codec == "PCM_16" else (24, np.int32)
+    bits = 16 if codec == "PCM_16" else 24
     scale = 1 << (bits - 1)
-    whole = np.clip(np.rint(np.nan_to_num(part).astype(np.float64) * scale), -scale, scale - 1).astype(kind)
-    return whole if bits == 16 else whole << 8
+    whole = np.clip(np.rint(np.nan_to_num(part).astype(np.float64) * scale), -scale, scale - 1).astype(np.int32)
+    return whole.astype(np.int16) if bits == 16 else whole << 8
