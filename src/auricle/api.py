@@ -32,10 +32,11 @@ from auricle.recipe.requests import (
     TeachRequest,
     TrainRequest,
 )
-from auricle.results import SPOOF_LABELS, Failure, Int8Result, Report, RunResult
+from auricle.results import SPOOF_LABELS, Event, Failure, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
+    from auricle.audio.cutouts import CutoutFormat, CutoutOptions
     from auricle.data.manifest import Manifest
     from auricle.data.readable import OnFailure
     from auricle.distill.teach import TeachResult
@@ -53,6 +54,7 @@ __all__ = [
     "bench_train",
     "compress",
     "crossval",
+    "cut_out",
     "evaluate",
     "export_int8",
     "export_site",
@@ -251,6 +253,7 @@ def scan(
     follow_links: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    cutouts: CutoutOptions | None = None,
     progress: ScanProgress | None = None,
 ) -> ScanResult:
     """Tag, detect or embed any number of recordings; one that fails is a result with ``error``.
@@ -274,6 +277,7 @@ def scan(
         follow_links: also read what is linked from within a folder and lies outside it.
         resume: resume the scan in ``out``.
         overwrite: throw away the scan in ``out``.
+        cutouts: of ``detect``: write each event as a file too, as its recording's turn comes.
         progress: listener.
 
     Returns:
@@ -295,7 +299,12 @@ def scan(
     listener = ScanProgress() if progress is None else progress
     names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | os.PathLike) else inputs)]
     thresholds = Thresholds.from_argument(threshold)
-    task = Task(command, DEFAULT_MODEL if model is None else model, precision, top, thresholds, prior_spoof)
+    name = DEFAULT_MODEL if model is None else model
+    task = Task(command, name, precision, top, thresholds, prior_spoof, cutouts=cutouts)
+    if cutouts is not None and command != "detect":
+        raise UsageError(f"cut-outs are of events, which {command} does not find: use detect")
+    if cutouts is not None and "-" in names:
+        raise UsageError("- (stdin) cannot be read again, so it goes without --clips; save it to a file")
 
     def open_model() -> Detector:
         if model is None:
@@ -317,6 +326,40 @@ def scan(
         from auricle.scanning.workers import work_in_processes as work
     request = ScanRequest(names, Path(out), task, format, jobs, timeout_s, follow_links, resume, overwrite)
     return scan_into_folder(request, open_model(), work, listener)
+
+
+def cut_out(
+    recording: PathLike,
+    events: Sequence[Event],
+    out: PathLike,
+    *,
+    lead_s: float = 1.0,
+    tail_s: float = 1.0,
+    format: CutoutFormat = "flac",
+) -> list[Path]:
+    """Write events of a recording as files of their own: all its channels, its rate, its samples.
+
+    Names have the times and the label, and so have the metadata (``auricle.audio.cutouts.read_cutout_tags``).
+
+    Args:
+        recording: file that the events are of.
+        events: as ``detect`` finds them, or made by hand.
+        out: folder; it is made.
+        lead_s: seconds of sound before an event, as far as there are any.
+        tail_s: seconds behind it.
+        format: ``flac`` or ``wav``.
+
+    Returns:
+        The files, in the order of the events.
+
+    Raises:
+        InputError: the recording cannot be read, or an event lies behind its end.
+        UsageError: wrong options.
+    """
+    from auricle.audio.cutouts import CutoutOptions, write_cutouts
+
+    path = os.fspath(recording)
+    return write_cutouts(path, Path(path).name, events, CutoutOptions(os.fspath(out), lead_s, tail_s, format))
 
 
 @takes(SweepRequest)
