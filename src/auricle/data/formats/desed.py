@@ -164,9 +164,10 @@ class _Reading:
         if kind == "strong":
             labels = [name for name in (STRONG_COLUMN, *LABEL_COLUMNS) if name in table.columns]
             if draft.options.label_column is not None:
-                labels = [named_column(table.columns, draft.options.label_column, draft.problems)]
+                named = named_column(table.columns, draft.options.label_column, draft.problems)
+                labels = [] if named is None else [named]
             names["label"] = labels[0] if labels else None
-            needed = (*TIME_COLUMNS, *(() if labels else (STRONG_COLUMN,)))
+            needed = (*TIME_COLUMNS, *(() if labels or draft.options.label_column else (STRONG_COLUMN,)))
             missing = [name for name in needed if name not in table.columns]
             draft.problems.extend(
                 "columns", (f"{table.path.name}: {missing_column(n, table.columns)}" for n in missing)
