@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from importlib import resources
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -20,7 +20,8 @@ from auricle import __version__
 from auricle.errors import AuricleError
 from auricle.files import printable
 from auricle.registry import nearest
-from auricle.results import Scores, rounded
+from auricle.results import DetectResult, Scores, rounded
+from auricle.runtime.spec import BundleSpec
 from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds, strongest
 from auricle.server.engine import Engine
 from auricle.server.gate import STREAM_PATH, Gate
@@ -31,6 +32,7 @@ from auricle.server.settings import Settings
 from auricle.server.streams import Streams
 from auricle.server.uploads import receive_upload
 from auricle.server.workers import Job
+from auricle.webpage.assets import modules_of, page_html, read_asset
 
 ModelName = Annotated[str | None, Query(description="A name from /v1/models; the first one by default.")]
 Top = Annotated[int, Query(ge=1, description="Labels to return.")]
@@ -40,6 +42,11 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
     "media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_HEAD = (
+    '<link rel="icon" href="static/icon.svg">\n<link rel="stylesheet" href="static/page.css">\n'
+    '<script type="module" src="static/serve.js"></script>'
+)
+_FOOTER = "Served by auricle on this machine. The page loads nothing from elsewhere."
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -110,7 +117,7 @@ class Service:
         return found
 
     async def detect(
-        self, request: Request, model: str | None, thresholds: Thresholds, *, scores: bool, tags: int
+        self, request: Request, model: str | None, thresholds: Thresholds, *, scores: bool, lanes: int, tags: int
     ) -> dict[str, Any]:
         """Answer ``POST /v1/detect``."""
         spec = self.engine.spec(model)
@@ -122,13 +129,39 @@ class Service:
         reply: dict[str, Any] = found.events.to_dict()
         if found.tags is not None:
             reply["tags"] = [score.to_dict() for score in found.tags.scores[:tags]]
-        return reply if found.scores is None else {**reply, "scores": _scores(found.scores)}
+        if found.scores is not None:
+            reply["scores"] = _scores(found.scores) if lanes == 0 else _lanes(found.scores, found.events, lanes)
+        return reply
 
     def models(self) -> dict[str, Any]:
         """Answer ``GET /v1/models``."""
         keys = ("name", "task", "labels", "sample_rate", "window_s", "hop_s", "thresholds")
         found = [spec.model_dump(mode="json", include=set(keys)) for spec in self.engine.specs.values()]
-        return {"default": self.engine.default, "models": [{key: values[key] for key in keys} for values in found]}
+        rules = [_event_rule(spec) for spec in self.engine.specs.values()]
+        models = [{**{key: v[key] for key in keys}, "events": rule} for v, rule in zip(found, rules, strict=True)]
+        return {"default": self.engine.default, "models": models}
+
+
+def _event_rule(spec: BundleSpec) -> dict[str, Any] | None:
+    """Return how events are made from scores; None for models that make boxes between change points."""
+    if spec.postprocess.boxes is not None:
+        return None
+    return {
+        "hop_samples": spec.grid.hop_samples,
+        "first_centre_samples": spec.grid.first_centre_samples,
+        "postprocess": spec.postprocess.model_dump(mode="json", exclude={"boxes"}),
+    }
+
+
+def _lanes(scores: Scores, found: DetectResult, lanes: int) -> dict[str, Any]:
+    """Return the scores of labels with events and of those with the highest ones; of all others the highest score."""
+    peaks = scores.values.max(axis=0, initial=0.0)
+    ranked = [scores.labels[i] for i in np.argsort(-peaks, kind="stable")]
+    kept = set([*dict.fromkeys(event.label for event in found.events), *ranked][:lanes])
+    columns = [i for i, label in enumerate(scores.labels) if label in kept]
+    chosen = replace(scores, values=scores.values[:, columns], labels=tuple(scores.labels[i] for i in columns))
+    highest = {label: rounded(peak) for label, peak in zip(scores.labels, peaks.tolist(), strict=True)}
+    return {**_scores(chosen), "peaks": highest}
 
 
 def _scores(scores: Scores) -> dict[str, Any]:
@@ -191,11 +224,14 @@ def _routes(service: Service) -> FastAPI:
         model: ModelName = None,
         threshold: ThresholdTexts = None,
         scores: Annotated[bool, Query(description="Also return the scores behind the events.")] = False,
+        lanes: Annotated[
+            int, Query(ge=0, description="Scores of so many labels only, those with events first; 0 for all.")
+        ] = 0,
         tags: Annotated[int, Query(ge=0, description="Also return so many labels with their clip scores.")] = 0,
     ) -> Response:
         """Say when sounds happen in a recording."""
         thresholds = parse_thresholds(threshold, "threshold")
-        return _json(await service.detect(request, model, thresholds, scores=scores, tags=tags))
+        return _json(await service.detect(request, model, thresholds, scores=scores, lanes=lanes, tags=tags))
 
     @app.get("/v1/models", dependencies=query, responses={200: {"model": ModelsReply}, **_ALWAYS})
     async def models() -> Response:
@@ -247,8 +283,8 @@ def _describe(app: FastAPI) -> None:
 
 def _page(app: FastAPI) -> None:
     """Serve the page and what it loads, read once: no request can name any other file."""
-    folder = resources.files("auricle.server") / "static"
-    contents = {item.name: item.read_bytes() for item in folder.iterdir() if item.is_file()}
+    contents = {**modules_of("serve.js"), **{name: read_asset(name) for name in ("page.css", "capture.js", "icon.svg")}}
+    contents["index.html"] = page_html(title="What can be detected?", head=_HEAD, footer=_FOOTER)
 
     def reply(name: str) -> Response:
         if name not in contents:
@@ -263,7 +299,7 @@ def _page(app: FastAPI) -> None:
 
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
-        return reply(name)
+        return reply(name if name != "index.html" else "")
 
     @app.get("/docs", include_in_schema=False)
     @app.get("/redoc", include_in_schema=False)
