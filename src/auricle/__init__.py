@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from auricle.api import (
         compress,
         crossval,
+        deployment,
         evaluate,
         export_int8,
         export_site,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         teach,
         train,
     )
+    from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording
     from auricle.errors import (
         AuricleError,
         BundleError,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
         Int8Result,
         Interval,
         LabelScore,
+        Origin,
         Report,
         RunResult,
         Scores,
@@ -63,9 +66,11 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "auricle.audio.origin.deployment": ("Deployment", "DeploymentReport", "Joint", "PlacedRecording"),
     "auricle.api": (
         "compress",
         "crossval",
+        "deployment",
         "evaluate",
         "export_int8",
         "export_site",
@@ -97,6 +102,7 @@ _HOMES = {
         "Int8Result",
         "Interval",
         "LabelScore",
+        "Origin",
         "Report",
         "RunResult",
         "Scores",
@@ -113,6 +119,8 @@ __all__ = [
     "BundleError",
     "ConfigError",
     "DataError",
+    "Deployment",
+    "DeploymentReport",
     "DetectResult",
     "Detector",
     "EmbedResult",
@@ -124,7 +132,10 @@ __all__ = [
     "Int8Result",
     "Interrupted",
     "Interval",
+    "Joint",
     "LabelScore",
+    "Origin",
+    "PlacedRecording",
     "Report",
     "RunError",
     "RunResult",
@@ -138,6 +149,7 @@ __all__ = [
     "__version__",
     "compress",
     "crossval",
+    "deployment",
     "evaluate",
     "export_int8",
     "export_site",

@@ -32,12 +32,17 @@ _RAVEN_COLUMNS = (
 _USUAL_BAND_HZ = 8_000.0
 
 
-def dump_csv(results: Iterable[DetectResult]) -> Iterator[str]:
-    """Yield ``path,onset,offset,label,score`` and a row an event."""
-    yield _row(_CSV_COLUMNS, ",")
+def dump_csv(
+    results: Iterable[DetectResult],
+    more_columns: Sequence[str] = (),
+    more_cells: Callable[[DetectResult, Event], Iterable[str]] = lambda result, event: (),
+) -> Iterator[str]:
+    """Yield ``path,onset,offset,label,score`` and a row an event, with further columns behind these."""
+    yield _row((*_CSV_COLUMNS, *more_columns), ",")
     for result in results:
         for e in result.events:
-            yield _row((result.path, *_numbers(e.onset, e.offset), e.label, *_numbers(e.score)), ",")
+            cells = (result.path, *_numbers(e.onset, e.offset), e.label, *_numbers(e.score))
+            yield _row((*cells, *more_cells(result, e)), ",")
 
 
 def parse_csv(lines: Iterable[str], where: str = "the CSV") -> list[DetectResult]:
