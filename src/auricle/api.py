@@ -143,7 +143,7 @@ def teach(request: TeachRequest) -> TeachResult:
 
 
 def _listener(request: ListenerOptions) -> Progress:
-    """Return who is told how far it is: nobody, where the request names none."""
+    """Return what is called with the progress: nothing, where the request names none."""
     return Progress() if request.progress is None else request.progress
 
 
@@ -207,7 +207,7 @@ def _clips_for(bundle: Bundle, request: ReportRequest) -> Chosen | None:
 
 
 def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
-    """Return the clips that can be read, if somebody is told of the others; else all."""
+    """Return the clips that can be read, if something is called for the others; else all."""
     from auricle.data.readable import keep_readable
 
     return manifest if on_failure is None else keep_readable(manifest, on_failure)
@@ -370,7 +370,7 @@ def evaluate(request: EvaluateRequest) -> Report:
     note |= {"unreadable": unreadable} if unreadable else {}
     if detector.spec.is_spoof:
         systems = detector.spec.provenance.systems
-        report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, heard=systems)
+        report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, known_systems=systems)
         return replace(report, details={**report.details, **note})
     if (option := files.first_given()) is not None:
         raise UsageError(f"{option} is for models with the labels bonafide and spoof; {request.model} has others")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auricle.data.formats.registry import read_manifest, recognise_form
+from auricle.data.formats.registry import read_manifest, recognise_format
 from auricle.errors import DataError
 from auricle.results import Event, Flag
 
@@ -23,7 +23,7 @@ def problems_of(path: Path) -> tuple[str, ...]:
 def test_audacity_labels(tmp_path, wav, write):
     wav(tmp_path / "a.wav", 1.0)
     write(tmp_path / "a.txt", "﻿0.500000\t0.750000\tcat\r\n\\\t100.0\t900.0\r\n0.1\t0.2\tdog\r\n\r\n")
-    assert recognise_form(tmp_path) == "labelfiles"
+    assert recognise_format(tmp_path) == "labelfiles"
     manifest = read_manifest(tmp_path)
     assert manifest.task == "multi"
     assert manifest.clips[0].events == (Event("dog", 0.1, 0.2, 1.0), Event("cat", 0.5, 0.75, 1.0))
@@ -213,7 +213,7 @@ def test_one_table_for_many_recordings(tmp_path, wav, write, tool):
     name, text = MANY[tool]
     table = write(tmp_path / name, text)
     found = {"sounds/a.wav": [("owl", 0.1, 0.2)], "sounds/b.wav": [("frog", 0.3, 0.4)]}
-    assert recognise_form(tmp_path) == "labelfiles"
+    assert recognise_format(tmp_path) == "labelfiles"
     assert events_of(tmp_path) == found
     assert Flag("unlisted_file", {"count": 1, "first": "sounds/c.wav"}) in read_manifest(tmp_path).flags
     if table.parent == tmp_path:
@@ -331,7 +331,7 @@ def test_other_texts_beside_recordings_are_no_labels(tmp_path, wav, write):
     for name in ("dog/a.wav", "cat/b.wav"):
         wav(tmp_path / name)
     write(tmp_path / "dog" / "a.txt", "a dog barks\n")
-    assert recognise_form(tmp_path) == "folders"
+    assert recognise_format(tmp_path) == "folders"
 
 
 def test_a_table_is_no_folder(tmp_path, write):

@@ -305,7 +305,7 @@ class AudioReader:
         counts: dict[str, float | int | str] = {"found": found}
         if declared is not None:
             counts["declared"] = declared
-        if self._decoder.damaged and found == declared:  # all there is to hear came before it
+        if self._decoder.damaged and found == declared:  # all sound came before it
             self._note(Flag("trailing_data"))
         elif self._decoder.damaged or (declared is not None and found < declared and not self._explained()):
             self._note(Flag(self._layout.loss, counts))

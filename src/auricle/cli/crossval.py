@@ -30,4 +30,4 @@ def crossval(request: CrossvalRequest, *, screen: ReportOptions) -> None:
 
     with TrainingProgress(quiet=screen.quiet) as progress:
         result = api.crossval(replace(request, progress=progress))
-    print_crossval(result, screen.form, sys.stdout)
+    print_crossval(result, screen.format, sys.stdout)

@@ -17,7 +17,7 @@ from auricle.cli.options import Inputs, ScoringOptions, Threshold
 def detect(
     inputs: Inputs,
     *,
-    form: Annotated[
+    format: Annotated[
         Literal["table", "json", "csv", "audacity", "raven"], typer.Option("--format", "-f", help="Format of results.")
     ] = "table",
     threshold: Threshold = None,
@@ -36,4 +36,4 @@ def detect(
     from auricle.cli.recordings import score
     from auricle.runtime.thresholds import parse_thresholds
 
-    score("detect", inputs, options, form, threshold=parse_thresholds(threshold))
+    score("detect", inputs, options, format, threshold=parse_thresholds(threshold))

@@ -54,11 +54,11 @@ def evaluate(
     from auricle.cli.report_output import Unreadable, print_report
     from auricle.errors import UsageError
 
-    model, form = request.model, screen.form
+    model, format = request.model, screen.format
     if false_alarms:
         if request.data is not None or tune or model is None:
             raise UsageError("--false-alarms takes --model and recordings without any class, and no labelled DATA")
-        print_report(api.false_alarms(false_alarms, model=model, precision=request.precision), form, sys.stdout)
+        print_report(api.false_alarms(false_alarms, model=model, precision=request.precision), format, sys.stdout)
         return
     if boxes and not tune:
         raise UsageError("--boxes says what --tune fits; give both")
@@ -70,5 +70,5 @@ def evaluate(
         report = api.tune(request.data, model=model, boxes=boxes, split=split, fold=fold, on_failure=unreadable)
     else:
         report = api.evaluate(replace(request, on_failure=unreadable))
-    print_report(report, form, sys.stdout)
+    print_report(report, format, sys.stdout)
     unreadable.leave()

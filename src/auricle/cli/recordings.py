@@ -91,7 +91,7 @@ class ScanMeter(ScanProgress):
     def recording(self, done_s: float, total_s: float | None) -> None:
         """Show it now and then."""
         if self._meter is not None:
-            self._meter.hear(done_s, total_s)
+            self._meter.show_seconds(done_s, total_s)
 
     def update(self, done: int, total: int) -> None:
         """Show it now and then."""

@@ -39,7 +39,7 @@ def column_called(columns: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def has_labels(columns: Sequence[str] | None) -> bool:
-    """Tell whether columns are those of this form."""
+    """Tell whether columns are those of this format."""
     return (
         columns is not None
         and column_called(columns, (*PATH_COLUMNS, *PATH_ALIASES)) is not None

@@ -74,7 +74,7 @@ class ClipOptions(FormatOptions):
     on_failure: Annotated[
         Callable[[str, Any], object] | None,
         Option(
-            "Is told of recordings that cannot be read; the others are measured. None raises InputError.",
+            "Called for each recording that cannot be read; the others are measured. None raises InputError.",
             python_only=True,
         ),
     ] = field(default=None, compare=False, repr=False)
@@ -140,11 +140,11 @@ class RecipeFileOptions(RecipeOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ListenerOptions:
-    """Who is told how far it is."""
+    """What is called with the progress."""
 
-    progress: Annotated[
-        Progress | None, Option("Listener: is told how far it is; None for nobody.", python_only=True)
-    ] = field(default=None, compare=False, repr=False)
+    progress: Annotated[Progress | None, Option("Called with the progress; None for nothing.", python_only=True)] = (
+        field(default=None, compare=False, repr=False)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,6 +358,6 @@ class BenchRequest(FormatOptions):
     )
     steps: Annotated[int, Option("Steps to time.", metavar="N", least=1)] = 10
     warm_up: Annotated[int, Option("Steps before them.", metavar="N", least=0)] = 3
-    notice: Annotated[Callable[[str], None] | None, Option("Is told what is being measured.", python_only=True)] = (
+    notice: Annotated[Callable[[str], None] | None, Option("Called with what is being measured.", python_only=True)] = (
         field(default=None, compare=False, repr=False)
     )

@@ -58,7 +58,7 @@ class TrialRow:
     reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the form of ``--format json``."""
+        """Return what ``--format json`` prints."""
         return dict(vars(self))
 
 
@@ -86,7 +86,7 @@ class SweepResult:
         return next((row for row in self.trials if row.state == "done"), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the form of ``--format json``."""
+        """Return what ``--format json`` prints."""
         return {
             "path": self.path,
             "metric": self.metric,

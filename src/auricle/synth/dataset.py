@@ -2,7 +2,7 @@
 """``auricle data synth CLIPS``: a data set of soundscapes in the format ``desed``, out of isolated clips.
 
     audio/train_0000.flac ...   the scenes, 16 bits
-    events.tsv, durations.tsv   what can be heard and when; how long each scene is
+    events.tsv, durations.tsv   what is audible and when; how long each scene is
     scenes.csv                  the part of each scene, and the clips in it
     scenes.jsonl                all that was done to make each scene
     synth.json                  rules, clips and data hash; written last, so that it marks a whole set

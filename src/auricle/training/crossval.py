@@ -98,7 +98,7 @@ def run_crossval(
         seeds: of the repetitions.
         out: gets ``fold<K>/`` (``seed<S>/fold<K>/`` for several seeds) and ``results.json``.
         jobs: folds trained at once, each with an equal share of the cores.
-        progress: listener; with several jobs it hears of folds only.
+        progress: listener; with several jobs it is called for folds only.
     """
     with FolderLock(out):
         _acquire_output(out, manifest, recipe)

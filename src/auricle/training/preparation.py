@@ -118,7 +118,7 @@ def prepare_run(
     Args:
         data: where it lies, or what ``read_training_data`` read: many runs of one data set read it once.
         recipe: every choice of the run.
-        progress: is told what is noticed.
+        progress: is called with what is noticed.
         test_fold: fold to hold out.
         cache_folder: where decoded waveforms are kept; the user's if None.
     """
@@ -154,7 +154,7 @@ def prepare(manifest: Manifest, recipe: Recipe, progress: Progress, *, cache_fol
     Args:
         manifest: what to train on.
         recipe: every choice of the run.
-        progress: hears of it.
+        progress: is called.
         cache_folder: where decoded waveforms are kept; the user's if None.
 
     Raises:

@@ -28,7 +28,7 @@ from auricle.data.formats.draft import Draft, data_folder
 from auricle.data.formats.finder import Finder
 from auricle.data.formats.jsonl import JSONL_SUFFIX, read_jsonl
 from auricle.data.formats.places import TABLES, columns_of, part_of_table, tables_in
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.labels import SPLIT_ALIASES
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, search_roots
@@ -210,7 +210,7 @@ def _read_one(path: Path, part: str | None, draft: Draft, prefix: str) -> None:
         _read_row(draft, f"{prefix}line {line}", dict(zip(columns, values, strict=True)), part, finder)
 
 
-def read_csv_form(path: Path, options: ReadOptions) -> Manifest:
+def read_csv(path: Path, options: ReadOptions) -> Manifest:
     """Read tables with paths and labels; raises ``DataError`` with all problems."""
     draft = Draft(path, "csv", options)
     tables = _find_tables(path, options, draft.notes)
@@ -231,4 +231,4 @@ def read_csv_form(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish(arrays=arrays)
 
 
-FORMS.add("csv", Format(looks_like_csv, read_csv_form, order=30))
+FORMATS.add("csv", Format(looks_like_csv, read_csv, order=30))

@@ -2,10 +2,10 @@
 """The format ``desed``: tables that say when. DESED's ``metadata/`` is one; one table is enough.
 
 strong      ``filename  onset  offset  event_label``   a row an event, in seconds; an empty (or NaN) row: no event
-weak        ``filename  event_labels``                 what can be heard, joined by commas; nobody said when
+weak        ``filename  event_labels``                 what is audible, joined by commas; nobody said when
 facts       ``filename`` and any of ``duration split fold group``
 
-A file in a table of durations that no other table lists has strong labels, too: nothing can be heard in it. Parts come
+A file in a table of durations that no other table lists has strong labels, too: nothing is audible in it. Parts come
 from the names of folders and tables (``metadata/validation/...`` is dev), unless a column ``split`` says them.
 """
 
@@ -22,7 +22,7 @@ from auricle.data.arrays import array_spec
 from auricle.data.columns import LABEL_COLUMNS, parse_seconds
 from auricle.data.formats.draft import Draft
 from auricle.data.formats.places import columns_of
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import LABEL_SEPARATOR, SPLIT_ALIASES
 from auricle.data.manifest import Manifest
@@ -245,7 +245,7 @@ class _Reading:
                 setattr(record, name, row[name])
 
 
-def read_desed_form(path: Path, options: ReadOptions) -> Manifest:
+def read_desed(path: Path, options: ReadOptions) -> Manifest:
     """Read tables of events, labels and facts; raises ``DataError`` with all problems."""
     path = Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps "..")
     draft = Draft(path, "desed", options)
@@ -269,4 +269,4 @@ def read_desed_form(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish(task="multi", arrays=arrays)
 
 
-FORMS.add("desed", Format(looks_like_desed, read_desed_form, order=40))
+FORMATS.add("desed", Format(looks_like_desed, read_desed, order=40))

@@ -4,7 +4,7 @@
 ``night.wav`` belongs with ``night.txt``, ``night.Table.1.selections.txt``, ``night.BirdNET.results.csv`` or
 ``night.TextGrid``: the file whose name begins with that of the recording, and with that of no other whose name is
 longer. Label files in a folder of their own belong to the recording of that name wherever it lies. A table that names
-the recording of each row may lie anywhere. A file without labels says that nothing can be heard; a recording without a
+the recording of each row may lie anywhere. A file without labels says that nothing is audible; a recording without a
 file says nothing and is left out.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from auricle.data.formats.draft import Draft
 from auricle.data.formats.finder import Finder, folded
 from auricle.data.formats.label_rows import LABEL_SUFFIXES, LabelFile, kind_of, read_labels
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import SPLIT_ALIASES
 from auricle.data.manifest import Manifest
@@ -213,7 +213,7 @@ def _leave_out_points(reading: _Reading) -> list[StrongRecord]:
     return [record for path, record in reading.records.items() if path not in only]
 
 
-def read_labelfiles_form(path: Path, options: ReadOptions) -> Manifest:
+def read_labelfiles(path: Path, options: ReadOptions) -> Manifest:
     """Read recordings with files of labels; raises ``DataError`` with all problems."""
     named = path if path.is_file() and kind_of(path) in ("raven", "birdnet", "kaleidoscope") else None
     if not path.is_dir() and named is None:
@@ -236,4 +236,4 @@ def read_labelfiles_form(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish(task="multi")
 
 
-FORMS.add("labelfiles", Format(looks_like_labelfiles, read_labelfiles_form, order=60))
+FORMATS.add("labelfiles", Format(looks_like_labelfiles, read_labelfiles, order=60))

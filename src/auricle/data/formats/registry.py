@@ -66,10 +66,10 @@ def _misfit(name: str, item: object) -> str:
     return "" if isinstance(item, Format) else f"expected auricle's Format, got {type(item).__name__}"
 
 
-FORMS = FormatRegistry("data format", package="auricle.data.formats", group="auricle.formats", accepts=_misfit)
+FORMATS = FormatRegistry("data format", package="auricle.data.formats", group="auricle.formats", accepts=_misfit)
 
 
-def recognise_form(path: Path, options: ReadOptions | None = None) -> str:
+def recognise_format(path: Path, options: ReadOptions | None = None) -> str:
     """Return the name of the format that lies at ``path``.
 
     Raises:
@@ -78,11 +78,11 @@ def recognise_form(path: Path, options: ReadOptions | None = None) -> str:
     options = ReadOptions() if options is None else options
     if not path.exists():
         raise DataError(f"{path} cannot be read", ["no such file or folder"])
-    for name in FORMS.in_order():
-        form = FORMS.get(name)
-        if form.recognise(path, options):
-            if form.hint is not None:
-                _ask(path, form.hint)
+    for name in FORMATS.in_order():
+        format = FORMATS.get(name)
+        if format.recognise(path, options):
+            if format.hint is not None:
+                _ask(path, format.hint)
             return name
     if path.suffix.lower() in TABLES or (path.is_dir() and tables_in(path)):
         return "csv"  # a table that lacks something: reading it says what
@@ -106,12 +106,12 @@ def _recognised(path: Path, holding: Path | None) -> str | None:
 
     With ``holding``, only if the data set there lists a recording in that folder.
     """
-    quick = (name for name in FORMS.in_order() if FORMS.get(name).order < _WALKING)
-    found = next((name for name in quick if FORMS.get(name).recognise(path, ReadOptions())), None)
+    quick = (name for name in FORMATS.in_order() if FORMATS.get(name).order < _WALKING)
+    found = next((name for name in quick if FORMATS.get(name).recognise(path, ReadOptions())), None)
     if found is None or holding is None:
         return found
     try:
-        clips = FORMS.get(found).read(path, ReadOptions()).clips
+        clips = FORMATS.get(found).read(path, ReadOptions()).clips
     except DataError:
         return None
     return found if any(Path(clip.path).is_relative_to(holding.absolute()) for clip in clips) else None
@@ -145,7 +145,7 @@ def read_manifest(
         max_missing: share of listed files that may be absent.
 
     Raises:
-        UsageError: an unknown form or task.
+        UsageError: an unknown format or task.
         DataError: with all problems at once.
     """
     if task not in ("auto", "single", "multi"):
@@ -162,11 +162,11 @@ def read_manifest(
     )
     path = Path(path)
     if data_format != "auto":
-        form = FORMS.get(data_format)
+        format = FORMATS.get(data_format)
         if not path.exists():
             raise DataError(f"{path} cannot be read", ["no such file or folder"])
-        return form.read(path, replace(options, named=True))
-    return FORMS.get(recognise_form(path, options)).read(path, options)
+        return format.read(path, replace(options, named=True))
+    return FORMATS.get(recognise_format(path, options)).read(path, options)
 
 
 def read_source(source: DataSource, *, task: str = "auto", labels: Sequence[str] | None = None) -> Manifest:
