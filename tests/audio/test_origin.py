@@ -210,6 +210,14 @@ def test_starts_that_contradict_each_other_are_flagged(tmp_path):
     assert read_origin(write_wav(tmp_path / "20180411_103000.WAV", before=fits))[1] == ()
 
 
+def test_a_name_of_the_recorders_clock_does_not_contradict_its_header(tmp_path):
+    """AudioMoths name files by the clock of the comment, whatever the user's zone is."""
+    comment = info(ICMT="Recorded at 23:30:00 31/05/2019 (UTC+2) by AudioMoth 247AA5015FB2A9D2 at gain setting 3")
+    for name, count in {"20190531_233000.WAV": 0, "20190531_213000.WAV": 1, "20190601_063000.WAV": 0}.items():
+        origin, flags = read_origin(write_wav(tmp_path / name, before=comment), Clocks.of("Asia/Tokyo"))
+        assert (origin.start.isoformat(), len(flags)) == ("2019-06-01T06:30:00+09:00", count)
+
+
 def test_a_clock_that_nobody_has_set(tmp_path):
     origin, (flag,) = read_origin(write_wav(tmp_path / "19700101_000012.WAV"))
     assert origin == Origin()

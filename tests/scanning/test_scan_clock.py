@@ -63,8 +63,8 @@ def test_rows_of_events_have_the_time_on_the_wall_where_the_event_begins(auricle
 
 def test_recorder_and_position_stand_in_the_table(auricle, tmp_path, model):  # noqa: F811
     comment = (
-        "Recorded at 06:30:00 31/05/2019 (UTC+2) by AudioMoth 247AA5015FB2A9D2 at gain setting 3 while battery state was "
-        "3.9V."
+        "Recorded at 06:30:00 31/05/2019 (UTC+2) by AudioMoth 247AA5015FB2A9D2 at gain setting 3 while battery state "
+        "was 3.9V."
     )
     path = write_wav(tmp_path / "20190531T063000+0200 [-27.3888+152.8808].wav", 1, before=info(ICMT=comment))
     (row,) = csv.DictReader(

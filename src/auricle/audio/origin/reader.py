@@ -75,7 +75,7 @@ def origin_of(said: list[tuple[str, Statement]], clocks: Clocks) -> tuple[Origin
     for _, statement in said:
         recorder = {**statement.recorder, **recorder}
         position = position or statement.position
-    origin, flags = Origin(None, "", recorder, position), {}
+    origin, first, flags = Origin(None, "", recorder, position), None, {}
     for name, statement in said:
         if statement.start is None:
             continue
@@ -83,18 +83,24 @@ def origin_of(said: list[tuple[str, Statement]], clocks: Clocks) -> tuple[Origin
             flags["clock_unset"] = Flag("clock_unset", {"start": spell_moment(statement.start), "from": name})
             continue
         start, reading = clocks.moment(statement.start)
-        if origin.start is None:
-            origin = replace(origin, start=start, source=name)
+        if origin.start is None or first is None:
+            origin, first = replace(origin, start=start, source=name), statement.start
             if reading:
                 flags["clock_change"] = Flag("clock_change", {"said": spell_moment(statement.start), "hour": reading})
-        elif (apart := _apart(origin.start, start)) is not None and apart > _CONFLICT_S:
+        elif _apart(first, statement.start, origin.start, start) > _CONFLICT_S:
             details = {origin.source: spell_moment(origin.start), name: spell_moment(start)}
             flags.setdefault("start_conflict", Flag("start_conflict", details))
     return origin, tuple(flags.values())
 
 
-def _apart(first: datetime, second: datetime) -> float | None:
-    """Return how far two starts are apart in seconds; None where only one of them has an offset: both may be right."""
-    if (first.tzinfo is None) != (second.tzinfo is None):
-        return None
-    return abs(seconds_between(first, second))
+def _apart(said: datetime, other: datetime, start: datetime, other_start: datetime) -> float:
+    """Return how far two sources are apart in seconds, with the best of what they can mean.
+
+    A time without an offset may be of the clock of the other source, as names of AudioMoths are of that of the comment.
+    """
+    readings = []
+    if (start.tzinfo is None) == (other_start.tzinfo is None):
+        readings.append(abs(seconds_between(start, other_start)))
+    if (said.tzinfo is None) != (other.tzinfo is None):
+        readings.append(abs(seconds_between(said.replace(tzinfo=None), other.replace(tzinfo=None))))
+    return min(readings)
