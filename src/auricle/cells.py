@@ -14,17 +14,15 @@ import re
 from collections.abc import Iterable
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-#: A number is a number, to a spreadsheet as to us.
-_NUMBER = re.compile(r"-\d+(\.\d+)?")
 
 
 def escape_cell(text: str) -> str:
     """Return text that no spreadsheet runs as a formula.
 
-    >>> [escape_cell(text) for text in ("=HYPERLINK(1)", "'=1", "'quoted'", "a-b", "-27.5", "-1+1")]
-    ["'=HYPERLINK(1)", "''=1", "'quoted'", 'a-b', '-27.5', "'-1+1"]
+    >>> [escape_cell(text) for text in ("=HYPERLINK(1)", "'=1", "'quoted'", "a-b")]
+    ["'=HYPERLINK(1)", "''=1", "'quoted'", 'a-b']
     """
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unescape_cell(text: str) -> str:

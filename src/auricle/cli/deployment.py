@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC
+from decimal import Decimal
 from typing import TextIO
 
 from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording, max_end
@@ -77,7 +78,8 @@ def _row(recording: PlacedRecording, gap: float | None) -> str:
         None if start is None or start.tzinfo is None else spell_moment(start.astimezone(UTC)),
         None if end is None else spell_moment(end),
     )
-    place = (str(origin.position[name]) if name in origin.position else None for name in ("latitude", "longitude"))
+    degrees = ("latitude", "longitude")
+    place = (Decimal(str(origin.position[name])) if name in origin.position else None for name in degrees)
     state = (origin.recorder.get("battery_v"), origin.recorder.get("temperature_c"))
     flags = ";".join(flag.code for flag in recording.flags)
     failure = (None, None) if error is None else (error.code, error.message)

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, TypeAlias
 
-from auricle.cells import as_text
 from auricle.events.formats import EVENT_FORMATS, EventFormat, dump_csv
-from auricle.results import DetectResult, EmbedResult, Event, Origin, TagResult, spell_moment
+from auricle.results import DetectResult, EmbedResult, Origin, TagResult, spell_moment
 from auricle.runtime.detector import Detector
 from auricle.runtime.thresholds import Thresholds, strongest
 from auricle.scanning.task import Task
@@ -50,7 +50,9 @@ def clock_cells(result: Any, seconds: float = 0.0) -> Row:
     origin = Origin() if result.origin is None else result.origin
     moment, recorder = origin.at(seconds), origin.recorder
     name = recorder.get("id") or " ".join(recorder[key] for key in ("make", "model") if key in recorder)
-    place = (str(round(origin.position[key], 7)) if key in origin.position else None for key in CLOCK_COLUMNS[2:])
+    place = (
+        Decimal(str(round(origin.position[key], 7))) if key in origin.position else None for key in CLOCK_COLUMNS[2:]
+    )
     return (None if moment is None else spell_moment(moment), name or None, *place)
 
 
@@ -127,11 +129,7 @@ def view_of(task: Task, detector: Detector) -> View:
 
 def _dump_with_clock(results: Iterable[DetectResult]) -> Iterator[str]:
     """Yield the CSV of events, with the clock."""
-
-    def cells(result: DetectResult, event: Event) -> list[str]:
-        return [as_text(cell) for cell in clock_cells(result, event.onset)]
-
-    return dump_csv(results, CLOCK_COLUMNS, cells)
+    return dump_csv(results, CLOCK_COLUMNS, lambda result, event: clock_cells(result, event.onset))
 
 
 def _at_its_start(result: Any) -> list[float]:
