@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from auricle.api import (
         compress,
         crossval,
+        cut_out,
         deployment,
         evaluate,
         export_int8,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         teach,
         train,
     )
+    from auricle.audio.cutouts import CutoutOptions
     from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording
     from auricle.errors import (
         AuricleError,
@@ -70,6 +72,7 @@ _HOMES = {
     "auricle.api": (
         "compress",
         "crossval",
+        "cut_out",
         "deployment",
         "evaluate",
         "export_int8",
@@ -81,6 +84,7 @@ _HOMES = {
         "teach",
         "train",
     ),
+    "auricle.audio.cutouts": ("CutoutOptions",),
     "auricle.errors": (
         "AuricleError",
         "BundleError",
@@ -118,6 +122,7 @@ __all__ = [
     "AuricleError",
     "BundleError",
     "ConfigError",
+    "CutoutOptions",
     "DataError",
     "Deployment",
     "DeploymentReport",
@@ -149,6 +154,7 @@ __all__ = [
     "__version__",
     "compress",
     "crossval",
+    "cut_out",
     "deployment",
     "evaluate",
     "export_int8",

@@ -102,6 +102,27 @@ def test_only_the_part_in_the_time_of_day_is_taken(auricle, card, model):  # noq
     assert "part" not in whole
 
 
+def test_events_of_a_part_are_cut_out_of_the_recording(auricle, card, model, tmp_path):  # noqa: F811
+    words = (
+        "detect",
+        card,
+        "--model",
+        model,
+        *LOUD,
+        "--time-zone",
+        "Europe/Berlin",
+        "--from",
+        "02:00",
+        "--to",
+        "02:01",
+    )
+    assert auricle(*words, "--clips", tmp_path / "clips", "--lead", 0, "--tail", 0, "--clip-format", "wav").code == 0
+    (path,) = (tmp_path / "clips").rglob("*.wav")
+    samples, rate = soundfile.read(path)
+    assert (len(samples), rate) == (RATE // 2, RATE)
+    assert np.abs(samples).min() > 0.7
+
+
 def test_a_folder_of_results_is_the_same_and_remembers_the_times(auricle, card, model, tmp_path):  # noqa: F811
     words = ("detect", card, "--model", model, "--time-zone", "Europe/Berlin", "--from", "02:00", "--to", "02:00:01")
     printed = auricle(*words, "-f", "json").out

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -172,6 +173,24 @@ def open_audio(
         duration_s=duration_s,
         limits=limits,
     )
+
+
+@contextmanager
+def open_channels(source: AudioSource, *, limits: Limits = _DEFAULT_LIMITS) -> Iterator[Decoder]:
+    """Open a recording for all its channels in its own rate, as they were recorded: no mix, no checks, no flags.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    opened = open_source(source)
+    try:
+        _, _, decoder = _open(opened, limits)
+        try:
+            yield decoder
+        finally:
+            decoder.close()
+    finally:
+        opened.close()
 
 
 class AudioReader:

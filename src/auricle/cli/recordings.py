@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import typer
 
 from auricle.api import scan
+from auricle.audio.cutouts import CutoutOptions
 from auricle.cli.guard import say
 from auricle.cli.options import ScoringOptions
 from auricle.cli.progress import Meter, spell_seconds
@@ -33,6 +34,7 @@ def score(
     top: int | None = None,
     threshold: Thresholds | None = None,
     prior_spoof: float | None = None,
+    cutouts: CutoutOptions | None = None,
 ) -> None:
     """Score all inputs; print the results, or write them into the folder ``--out``.
 
@@ -48,6 +50,7 @@ def score(
             top=top,
             threshold=threshold,
             prior_spoof=prior_spoof,
+            cutouts=cutouts,
             progress=ScanMeter(quiet=options.quiet),
             **kept,
         )

@@ -110,6 +110,11 @@ class ScanRequest(ScanOptions):
         ),
     ] = None
     prior_spoof: Annotated[float | None, Option("Of tag: as for Detector.tag.", python_only=True)] = None
+    cutouts: Annotated[
+        Any,
+        Option("Of detect: CutoutOptions, to write each event as a file too, as its recording's turn comes.",
+               python_only=True),
+    ] = None  # fmt: skip
     progress: Annotated[Any, Option("Listener, a ScanProgress; None for nobody.", python_only=True)] = field(
         default=None, compare=False, repr=False
     )

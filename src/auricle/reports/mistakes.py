@@ -9,7 +9,7 @@ from pathlib import PurePath
 import numpy as np
 
 from auricle.data.clip_audio import read_clip
-from auricle.evaluation.report import DECISION, with_none
+from auricle.evaluation.clip_metrics import DECISION, with_none
 from auricle.reports.figures import Scored
 from auricle.reports.sound import audio_uri, png_uri
 from auricle.reports.spectrogram import spectrogram_png

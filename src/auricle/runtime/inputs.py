@@ -29,7 +29,7 @@ Samples = npt.NDArray[np.floating[Any]]
 class Excerpt:
     """A part of a recording in a file: from ``offset_s`` on, for ``duration_s`` (to its end if None), in seconds."""
 
-    path: str | os.PathLike[str]
+    path: str
     offset_s: float
     duration_s: float | None = None
 

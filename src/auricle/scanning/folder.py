@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ def plan_of(request: FolderScan, bundle: Bundle) -> dict[str, Any]:
         "threshold": {"default": task.thresholds.default, **task.thresholds.labels},
         "prior_spoof": task.prior_spoof,
         "format": request.format,
+        "cutouts": None if task.cutouts is None else asdict(task.cutouts),
         "clock": [task.time_zone, task.clock_zone, task.clock],
         **selection.plan(),
         "working_folder": str(Path.cwd()) if relative else None,
