@@ -85,7 +85,8 @@ def open_input(
         return nullcontext(ArrayReader(x, sample_rate, model_rate))
     part: dict[str, Any] = {}
     if isinstance(x, Excerpt):
-        x, part = x.path, {"offset_s": x.offset_s, "duration_s": x.duration_s}
+        part = {"offset_s": x.offset_s, "duration_s": x.duration_s}
+        x = x.path
     if not isinstance(x, (str, bytes, os.PathLike)) and not hasattr(x, "read"):
         raise UsageError(f"got {type(x).__name__}; expected a path, a binary file object or a NumPy array")
     if sample_rate is not None:
