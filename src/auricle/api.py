@@ -100,10 +100,11 @@ def crossval(request: CrossvalRequest) -> CrossvalResult:
     """
     from auricle.training.crossval import run_crossval
     from auricle.training.preparation import read_training_data
-    from auricle.training.run import recipe_of
+    from auricle.training.request_recipe import recipe_of
 
-    recipe, listener = recipe_of(request), _listener(request)
-    manifest = read_training_data(request.source, recipe, listener)
+    listener = _listener(request)
+    manifest = read_training_data(request.source, recipe_of(request), listener)
+    recipe = recipe_of(request, manifest, listener)
     with tempfile.TemporaryDirectory(prefix="auricle-crossval-") as temporary:
         folder = Path(temporary if request.out is None else request.out)
         return run_crossval(
@@ -500,7 +501,7 @@ def bench_train(request: BenchRequest) -> TrainingBench:
         DataError: fewer clips than a batch.
     """
     from auricle.training.bench import bench_recipes
-    from auricle.training.run import make_request_recipe
+    from auricle.training.request_recipe import make_request_recipe
 
     overrides, settings = list(request.overrides), recipe_settings(request)
     chosen = {name: make_request_recipe(name, None, overrides, None, settings) for name in request.models or ()}

@@ -214,7 +214,8 @@ class ProvenancePart(_Part):
     """Where the model comes from.
 
     ``systems`` and ``speakers`` are those of all recordings that shaped it, of models that tell bona fide from spoofed
-    speech: figures for others are figures for what it never heard. ``teacher`` is whose soft labels it learnt from.
+    speech: figures for others are figures for what it never heard. ``teacher`` is whose soft labels it learnt from;
+    ``initial_weights`` is the SHA-256 of the weights that training began with.
     """
 
     data_hash: str = ""
@@ -230,6 +231,7 @@ class ProvenancePart(_Part):
     systems: Annotated[tuple[str, ...], Field(strict=False)] = ()
     speakers: Annotated[tuple[str, ...], Field(strict=False)] = ()
     teacher: str = ""
+    initial_weights: str | None = None
 
 
 class BundleSpec(_Part):

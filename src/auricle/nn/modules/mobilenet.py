@@ -123,6 +123,8 @@ class MobileNet(Network):
         UsageError: a residual that is needed is missing.
     """
 
+    class_layers = ("head.3.", "frame_head.")
+
     def __init__(
         self,
         frontend: SineMelSpec,
