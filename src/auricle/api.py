@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from auricle.errors import InputError, UsageError
 from auricle.files import require_writable
 from auricle.progress import Progress
-from auricle.recipe.model_requests import EvaluateRequest, Int8Request, ReportRequest, SiteRequest
+from auricle.recipe.model_requests import EvaluateRequest, Int8Request, ReportRequest, SiteRequest, TuneRequest
 from auricle.recipe.options import recipe_settings, takes
 from auricle.recipe.requests import (
     BenchRequest,
@@ -32,7 +32,7 @@ from auricle.recipe.requests import (
     TeachRequest,
     TrainRequest,
 )
-from auricle.results import SPOOF_LABELS, Event, Int8Result, Report, RunResult
+from auricle.results import SPOOF_LABELS, Event, Failure, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _clips_for(bundle: Bundle, request: ReportRequest) -> Chosen | None:
         return None
     manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
     chosen = choose_held_out(manifest, trained_clips(bundle), split=request.split, fold=request.fold)
-    return replace(chosen, manifest=_readable(chosen.manifest, request.on_failure))
+    return chosen if request.on_failure is None else chosen.readable(request.on_failure)
 
 
 def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
@@ -408,11 +408,8 @@ def evaluate(request: EvaluateRequest) -> Report:
     detector = load(request.model, precision=request.precision)
     manifest = _read(request, request.data, detector.labels, detector.spec.task)
     chosen = choose_held_out(manifest, trained_clips(detector.bundle), split=request.split, fold=request.fold)
-    count = len(chosen.manifest)
-    chosen = replace(chosen, manifest=_readable(chosen.manifest, request.on_failure))
-    unreadable = count - len(chosen.manifest)
+    chosen = chosen if request.on_failure is None else chosen.readable(request.on_failure)
     note = {**chosen.details(), **({"note": chosen.note} if chosen.note else {})}
-    note |= {"unreadable": unreadable} if unreadable else {}
     if detector.spec.is_spoof:
         systems = detector.spec.provenance.systems
         report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, known_systems=systems)
@@ -429,6 +426,7 @@ def false_alarms(
     model: str,
     threshold: float | Mapping[str, float] | None = None,
     precision: str = "float32",
+    on_failure: OnFailure | None = None,
 ) -> Report:
     """Count events in recordings that hold none of the model's classes.
 
@@ -437,9 +435,10 @@ def false_alarms(
         model: folder or name.
         threshold: as for ``Detector.detect``.
         precision: ``float32`` or ``int8``.
+        on_failure: is told of recordings that cannot be read; the others are measured. None raises InputError.
 
     Raises:
-        InputError: a recording cannot be used; a figure over the rest would hide it.
+        InputError: a recording cannot be used and nobody is told, or none can.
         UsageError: no recording, or no sound in them.
     """
     from auricle.audio.listing import Listing
@@ -449,42 +448,34 @@ def false_alarms(
 
     names = [quiet] if isinstance(quiet, str | os.PathLike) else list(quiet)
     detector = load(model, precision=precision)
-    results = []
+    results, failures = [], dict[str, Failure]()
     for entry in Listing([os.fspath(name) for name in names]):
-        if entry.error is not None:
-            raise InputError(entry.error.code, entry.error.message)
         try:
+            if entry.error is not None:
+                raise InputError(entry.error.code, entry.error.message)
             results.append(detector.detect(entry.path, threshold=threshold))
         except InputError as error:
-            raise InputError(error.code, f"{printable(entry.path)}: {error.message}") from error
+            if on_failure is None:
+                raise InputError(error.code, f"{printable(entry.path)}: {error.message}") from error
+            failures[entry.path] = Failure(error.code, error.message)
+            on_failure(entry.path, failures[entry.path])
+    if failures and not results:
+        raise InputError(next(iter(failures.values())).code, "none of the recordings can be read")
     limits = dict(zip(detector.labels, on_thresholds(detector.spec, threshold), strict=True))
     try:
-        return false_alarm_report(results, detector.labels, limits)
+        report = false_alarm_report(results, detector.labels, limits)
     except ValueError as error:
         raise UsageError(f"{', '.join(map(str, names))}: {error}; give recordings of some minutes") from error
+    return replace(report, details={**report.details, **({"unreadable": len(failures)} if failures else {})})
 
 
-def tune(
-    data: PathLike,
-    *,
-    model: str,
-    boxes: bool = False,
-    split: str | None = None,
-    fold: str | None = None,
-    on_failure: OnFailure | None = None,
-) -> Report:
+@takes(TuneRequest)
+def tune(request: TuneRequest) -> Report:
     """Fit how a model makes events of scores on the dev part of labelled recordings, and store it in the model.
 
     Where labels say when, that is the filter, hysteresis and threshold of each class, or with ``boxes`` the settings of
     boxes between change points; else filter and threshold. The model folder is replaced as a whole or not at all.
-
-    Args:
-        data: of any format, with a part ``dev``; its classes must be the model's.
-        model: a folder; built-in models stay as they are.
-        boxes: make boxes from now on.
-        split: None or ``dev``; any other part is refused.
-        fold: None; a fold is refused.
-        on_failure: as for ``evaluate``.
+    Any other ``split`` than dev is refused, and any ``fold``.
 
     Returns:
         The report on the dev part, tuned: too good by nature. ``details["tuned"]`` says what was fitted.
@@ -492,13 +483,13 @@ def tune(
     Raises:
         UsageError: another part than dev, none, or a model that cannot be written.
     """
-    from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import evaluate_clips
     from auricle.evaluation.held_out import choose_dev, refuse_trained
     from auricle.evaluation.tuning.model import dev_part, tune_detector
     from auricle.runtime.bundle import add_files, builtin_models, trained_clips
     from auricle.runtime.spec import PostprocessPart
 
+    model, split, fold = request.model, request.split, request.fold
     detector = load(model)
     spec = detector.spec
     if model in builtin_models() or model.startswith("hf:"):
@@ -507,18 +498,18 @@ def tune(
         )
     if spec.is_spoof:
         raise UsageError(f"{model} tells bona fide from spoofed speech: it makes no events to tune")
-    everything = read_manifest(Path(data), labels=detector.labels, task=spec.task)
+    everything = _read(request, request.data, detector.labels, spec.task)
     known = trained_clips(detector.bundle)
     dev = choose_dev(everything, known) if split is None and fold is None else None
     manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
-    refuse_trained(manifest, known, f"--tune with {data}")
+    refuse_trained(manifest, known, f"--tune with {request.data}")
     require_writable(detector.bundle.path)
-    manifest = _readable(manifest, on_failure)
+    manifest = _readable(manifest, request.on_failure)
     post = spec.postprocess
     tuned = tune_detector(
         detector,
         manifest,
-        boxes=boxes,
+        boxes=request.boxes,
         min_event_s=post.min_event_s,
         off_ratio=post.off_ratio,
         max_gap_s=post.max_gap_s,

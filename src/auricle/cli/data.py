@@ -30,9 +30,6 @@ def check(
     deep: Annotated[
         bool, typer.Option("--deep", help="Decode every recording: finds damage, silence, clipping, equal audio.")
     ] = False,
-    encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of the tables, if it is not UTF-8.")
-    ] = None,
     screen: ReportOptions,
 ) -> None:
     """Say how a data set is understood, what it holds, and everything that is wrong with it.
@@ -49,9 +46,7 @@ def check(
 
     with Meter("check", quiet=screen.quiet) as meter:
         source = request.source
-        reading: dict[str, object] = {"encoding": encoding}
-        reading |= {"data_format": source.format, "sample_rate": source.sample_rate}
-        report = check_data(source.path, deep=deep, progress=meter.update, **reading)
+        report = check_data(source.path, deep=deep, progress=meter.update, **source.reading())
     if screen.format == "json":
         print_object(report.to_dict(), sys.stdout)
     else:

@@ -38,6 +38,16 @@ class EvaluateRequest(ClipOptions):
 
 
 @dataclass(frozen=True)
+class TuneRequest(ClipOptions):
+    """``auricle evaluate --tune``: how a model makes events of scores is fitted on the part dev of recordings."""
+
+    data: Annotated[PathLike, Argument("Labelled recordings with a part dev; their classes are the model's.", "DATA")]
+    _: KW_ONLY
+    model: Annotated[str, Option("A folder; built-in models stay as they are.", short="-m", metavar="MODEL")]
+    boxes: Annotated[bool, Option("Fit events between change points instead of thresholds.")] = False
+
+
+@dataclass(frozen=True)
 class Int8Request(ClipOptions):
     """``auricle export --int8``: a form of a model in 8 bits is written beside it."""
 

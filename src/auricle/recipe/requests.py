@@ -21,11 +21,18 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class DataSource:
-    """A data set on disk: where it lies, its format (``auto`` recognises it), and the rate of arrays without one."""
+    """A data set on disk: where it lies, and how it is read; see ``FormatOptions``. ``auto`` recognises its format."""
 
     path: Path
     format: str = "auto"
     sample_rate: int | None = None
+    encoding: str | None = None
+    label_column: str | None = None
+
+    def reading(self) -> dict[str, Any]:
+        """Return how it is read, as ``read_manifest`` takes it."""
+        names = ("sample_rate", "encoding", "label_column")
+        return {"data_format": self.format, **{name: getattr(self, name) for name in names}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +47,16 @@ class FormatOptions:
         int | None,
         Option("Rate in Hz of .npy waveforms that do not say it themselves.", metavar="HZ", least=1, hertz=True),
     ] = None
+    encoding: Annotated[
+        str | None, Option("Encoding of tables and label files, if it is not UTF-8.", metavar="NAME")
+    ] = None
+    label_column: Annotated[
+        str | None, Option("Column of tables and label files that names the classes.", metavar="NAME")
+    ] = None
 
     def source_at(self, path: PathLike) -> DataSource:
         """Return the data set at a path, read this way."""
-        return DataSource(Path(path), self.data_format, self.sample_rate)
+        return DataSource(Path(path), self.data_format, self.sample_rate, self.encoding, self.label_column)
 
 
 @dataclass(frozen=True)
