@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 from auricle.errors import InputError, UsageError
 from auricle.files import require_writable
 from auricle.progress import Progress
-from auricle.recipe.model_requests import EvaluateRequest, Int8Request, ReportRequest, SiteRequest, TuneRequest
+from auricle.recipe.model_requests import (
+    EvaluateRequest,
+    FalseAlarmsRequest,
+    Int8Request,
+    ReportRequest,
+    SiteRequest,
+    TuneRequest,
+)
 from auricle.recipe.options import recipe_settings, takes
 from auricle.recipe.requests import (
     BenchRequest,
@@ -420,22 +427,9 @@ def evaluate(request: EvaluateRequest) -> Report:
     return replace(report, details={**report.details, **note})
 
 
-def false_alarms(
-    quiet: PathLike | Sequence[PathLike],
-    *,
-    model: str,
-    threshold: float | Mapping[str, float] | None = None,
-    precision: str = "float32",
-    on_failure: OnFailure | None = None,
-) -> Report:
+@takes(FalseAlarmsRequest)
+def false_alarms(request: FalseAlarmsRequest) -> Report:
     """Count events in recordings that hold none of the model's classes.
-
-    Args:
-        quiet: files, folders or globs.
-        model: folder or name.
-        threshold: as for ``Detector.detect``.
-        precision: ``float32`` or ``int8``.
-        on_failure: is told of recordings that cannot be read; the others are measured. None raises InputError.
 
     Raises:
         InputError: a recording cannot be used and nobody is told, or none can.
@@ -446,8 +440,9 @@ def false_alarms(
     from auricle.files import printable
     from auricle.runtime.tracker import on_thresholds
 
+    quiet, threshold, on_failure = request.quiet, request.threshold, request.on_failure
     names = [quiet] if isinstance(quiet, str | os.PathLike) else list(quiet)
-    detector = load(model, precision=precision)
+    detector = load(request.model, precision=request.precision)
     results, failures = [], dict[str, Failure]()
     for entry in Listing([os.fspath(name) for name in names]):
         try:

@@ -74,7 +74,20 @@ class DataOptions(FormatOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipOptions(FormatOptions):
+class FailureOptions:
+    """What becomes of recordings that cannot be read."""
+
+    on_failure: Annotated[
+        Callable[[str, Any], object] | None,
+        Option(
+            "Called for each recording that cannot be read; the others are measured. None raises InputError.",
+            python_only=True,
+        ),
+    ] = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions(FailureOptions, FormatOptions):
     """Which clips of a labelled data set are taken."""
 
     split: Annotated[
@@ -84,13 +97,6 @@ class ClipOptions(FormatOptions):
         ),
     ] = None
     fold: Annotated[str | None, Option("Take only fold K of the data.", metavar="K")] = None
-    on_failure: Annotated[
-        Callable[[str, Any], object] | None,
-        Option(
-            "Called for each recording that cannot be read; the others are measured. None raises InputError.",
-            python_only=True,
-        ),
-    ] = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
