@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from auricle.api import (
         compress,
         crossval,
+        cut_out,
         evaluate,
         export_int8,
         export_site,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         teach,
         train,
     )
+    from auricle.audio.cutouts import CutoutOptions
     from auricle.errors import (
         AuricleError,
         BundleError,
@@ -66,6 +68,7 @@ _HOMES = {
     "auricle.api": (
         "compress",
         "crossval",
+        "cut_out",
         "evaluate",
         "export_int8",
         "export_site",
@@ -76,6 +79,7 @@ _HOMES = {
         "teach",
         "train",
     ),
+    "auricle.audio.cutouts": ("CutoutOptions",),
     "auricle.errors": (
         "AuricleError",
         "BundleError",
@@ -112,6 +116,7 @@ __all__ = [
     "AuricleError",
     "BundleError",
     "ConfigError",
+    "CutoutOptions",
     "DataError",
     "DetectResult",
     "Detector",
@@ -138,6 +143,7 @@ __all__ = [
     "__version__",
     "compress",
     "crossval",
+    "cut_out",
     "evaluate",
     "export_int8",
     "export_site",

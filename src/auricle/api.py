@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 from auricle.errors import InputError, UsageError
 from auricle.files import require_writable
 from auricle.progress import Progress
-from auricle.recipe.model_requests import EvaluateRequest, Int8Request, ReportRequest, SiteRequest
+from auricle.recipe.model_requests import (
+    EvaluateRequest,
+    FalseAlarmsRequest,
+    Int8Request,
+    ReportRequest,
+    SiteRequest,
+    TuneRequest,
+)
 from auricle.recipe.options import recipe_settings, takes
 from auricle.recipe.requests import (
     BenchRequest,
@@ -32,10 +39,11 @@ from auricle.recipe.requests import (
     TeachRequest,
     TrainRequest,
 )
-from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
+from auricle.results import SPOOF_LABELS, Event, Failure, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
+    from auricle.audio.cutouts import CutoutFormat, CutoutOptions
     from auricle.data.manifest import Manifest
     from auricle.data.readable import OnFailure
     from auricle.distill.teach import TeachResult
@@ -53,6 +61,7 @@ __all__ = [
     "bench_train",
     "compress",
     "crossval",
+    "cut_out",
     "evaluate",
     "export_int8",
     "export_site",
@@ -142,7 +151,7 @@ def teach(request: TeachRequest) -> TeachResult:
 
 
 def _listener(request: ListenerOptions) -> Progress:
-    """Return who is told how far it is: nobody, where the request names none."""
+    """Return what is called with the progress: nothing, where the request names none."""
     return Progress() if request.progress is None else request.progress
 
 
@@ -202,11 +211,11 @@ def _clips_for(bundle: Bundle, request: ReportRequest) -> Chosen | None:
         return None
     manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
     chosen = choose_held_out(manifest, trained_clips(bundle), split=request.split, fold=request.fold)
-    return replace(chosen, manifest=_readable(chosen.manifest, request.on_failure))
+    return chosen if request.on_failure is None else chosen.readable(request.on_failure)
 
 
 def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
-    """Return the clips that can be read, if somebody is told of the others; else all."""
+    """Return the clips that can be read, if something is called for the others; else all."""
     from auricle.data.readable import keep_readable
 
     return manifest if on_failure is None else keep_readable(manifest, on_failure)
@@ -252,6 +261,7 @@ def scan(
     follow_links: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    cutouts: CutoutOptions | None = None,
     progress: ScanProgress | None = None,
 ) -> ScanResult:
     """Tag, detect or embed any number of recordings; one that fails is a result with ``error``.
@@ -275,6 +285,7 @@ def scan(
         follow_links: also read what is linked from within a folder and lies outside it.
         resume: resume the scan in ``out``.
         overwrite: throw away the scan in ``out``.
+        cutouts: of ``detect``: write each event as a file too, as its recording's turn comes.
         progress: listener.
 
     Returns:
@@ -296,7 +307,12 @@ def scan(
     listener = ScanProgress() if progress is None else progress
     names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | os.PathLike) else inputs)]
     thresholds = Thresholds.from_argument(threshold)
-    task = Task(command, DEFAULT_MODEL if model is None else model, precision, top, thresholds, prior_spoof)
+    name = DEFAULT_MODEL if model is None else model
+    task = Task(command, name, precision, top, thresholds, prior_spoof, cutouts=cutouts)
+    if cutouts is not None and command != "detect":
+        raise UsageError(f"cut-outs are of events, which {command} does not find: use detect")
+    if cutouts is not None and "-" in names:
+        raise UsageError("- (stdin) cannot be read again, so it goes without --clips; save it to a file")
 
     def open_model() -> Detector:
         if model is None:
@@ -318,6 +334,40 @@ def scan(
         from auricle.scanning.workers import work_in_processes as work
     request = ScanRequest(names, Path(out), task, format, jobs, timeout_s, follow_links, resume, overwrite)
     return scan_into_folder(request, open_model(), work, listener)
+
+
+def cut_out(
+    recording: PathLike,
+    events: Sequence[Event],
+    out: PathLike,
+    *,
+    lead_s: float = 1.0,
+    tail_s: float = 1.0,
+    format: CutoutFormat = "flac",
+) -> list[Path]:
+    """Write events of a recording as files of their own: all its channels, its rate, its samples.
+
+    Names have the times and the label, and so have the metadata (``auricle.audio.cutouts.read_cutout_tags``).
+
+    Args:
+        recording: file that the events are of.
+        events: as ``detect`` finds them, or made by hand.
+        out: folder; it is made.
+        lead_s: seconds of sound before an event, as far as there are any.
+        tail_s: seconds behind it.
+        format: ``flac`` or ``wav``.
+
+    Returns:
+        The files, in the order of the events.
+
+    Raises:
+        InputError: the recording cannot be read, or an event lies behind its end.
+        UsageError: wrong options.
+    """
+    from auricle.audio.cutouts import CutoutOptions, write_cutouts
+
+    path = os.fspath(recording)
+    return write_cutouts(path, Path(path).name, events, CutoutOptions(os.fspath(out), lead_s, tail_s, format))
 
 
 @takes(SweepRequest)
@@ -366,14 +416,11 @@ def evaluate(request: EvaluateRequest) -> Report:
     detector = load(request.model, precision=request.precision)
     manifest = _read(request, request.data, detector.labels, detector.spec.task)
     chosen = choose_held_out(manifest, trained_clips(detector.bundle), split=request.split, fold=request.fold)
-    count = len(chosen.manifest)
-    chosen = replace(chosen, manifest=_readable(chosen.manifest, request.on_failure))
-    unreadable = count - len(chosen.manifest)
+    chosen = chosen if request.on_failure is None else chosen.readable(request.on_failure)
     note = {**chosen.details(), **({"note": chosen.note} if chosen.note else {})}
-    note |= {"unreadable": unreadable} if unreadable else {}
     if detector.spec.is_spoof:
         systems = detector.spec.provenance.systems
-        report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, heard=systems)
+        report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, known_systems=systems)
         return replace(report, details={**report.details, **note})
     if (option := files.first_given()) is not None:
         raise UsageError(f"{option} is for models with the labels bonafide and spoof; {request.model} has others")
@@ -381,23 +428,12 @@ def evaluate(request: EvaluateRequest) -> Report:
     return replace(report, details={**report.details, **note})
 
 
-def false_alarms(
-    quiet: PathLike | Sequence[PathLike],
-    *,
-    model: str,
-    threshold: float | Mapping[str, float] | None = None,
-    precision: str = "float32",
-) -> Report:
+@takes(FalseAlarmsRequest)
+def false_alarms(request: FalseAlarmsRequest) -> Report:
     """Count events in recordings that hold none of the model's classes.
 
-    Args:
-        quiet: files, folders or globs.
-        model: folder or name.
-        threshold: as for ``Detector.detect``.
-        precision: ``float32`` or ``int8``.
-
     Raises:
-        InputError: a recording cannot be used; a figure over the rest would hide it.
+        InputError: a recording cannot be used and nobody is told, or none can.
         UsageError: no recording, or no sound in them.
     """
     from auricle.audio.listing import Listing
@@ -405,44 +441,37 @@ def false_alarms(
     from auricle.files import printable
     from auricle.runtime.tracker import on_thresholds
 
+    quiet, threshold, on_failure = request.quiet, request.threshold, request.on_failure
     names = [quiet] if isinstance(quiet, str | os.PathLike) else list(quiet)
-    detector = load(model, precision=precision)
-    results = []
+    detector = load(request.model, precision=request.precision)
+    results, failures = [], dict[str, Failure]()
     for entry in Listing([os.fspath(name) for name in names]):
-        if entry.error is not None:
-            raise InputError(entry.error.code, entry.error.message)
         try:
+            if entry.error is not None:
+                raise InputError(entry.error.code, entry.error.message)
             results.append(detector.detect(entry.path, threshold=threshold))
         except InputError as error:
-            raise InputError(error.code, f"{printable(entry.path)}: {error.message}") from error
+            if on_failure is None:
+                raise InputError(error.code, f"{printable(entry.path)}: {error.message}") from error
+            failures[entry.path] = Failure(error.code, error.message)
+            on_failure(entry.path, failures[entry.path])
+    if failures and not results:
+        raise InputError(next(iter(failures.values())).code, "none of the recordings can be read")
     limits = dict(zip(detector.labels, on_thresholds(detector.spec, threshold), strict=True))
     try:
-        return false_alarm_report(results, detector.labels, limits)
+        report = false_alarm_report(results, detector.labels, limits)
     except ValueError as error:
         raise UsageError(f"{', '.join(map(str, names))}: {error}; give recordings of some minutes") from error
+    return replace(report, details={**report.details, **({"unreadable": len(failures)} if failures else {})})
 
 
-def tune(
-    data: PathLike,
-    *,
-    model: str,
-    boxes: bool = False,
-    split: str | None = None,
-    fold: str | None = None,
-    on_failure: OnFailure | None = None,
-) -> Report:
+@takes(TuneRequest)
+def tune(request: TuneRequest) -> Report:
     """Fit how a model makes events of scores on the dev part of labelled recordings, and store it in the model.
 
     Where labels say when, that is the filter, hysteresis and threshold of each class, or with ``boxes`` the settings of
     boxes between change points; else filter and threshold. The model folder is replaced as a whole or not at all.
-
-    Args:
-        data: of any format, with a part ``dev``; its classes must be the model's.
-        model: a folder; built-in models stay as they are.
-        boxes: make boxes from now on.
-        split: None or ``dev``; any other part is refused.
-        fold: None; a fold is refused.
-        on_failure: as for ``evaluate``.
+    Any other ``split`` than dev is refused, and any ``fold``.
 
     Returns:
         The report on the dev part, tuned: too good by nature. ``details["tuned"]`` says what was fitted.
@@ -450,13 +479,13 @@ def tune(
     Raises:
         UsageError: another part than dev, none, or a model that cannot be written.
     """
-    from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import evaluate_clips
     from auricle.evaluation.held_out import choose_dev, refuse_trained
     from auricle.evaluation.tuning.model import dev_part, tune_detector
     from auricle.runtime.bundle import add_files, builtin_models, trained_clips
     from auricle.runtime.spec import PostprocessPart
 
+    model, split, fold = request.model, request.split, request.fold
     detector = load(model)
     spec = detector.spec
     if model in builtin_models() or model.startswith("hf:"):
@@ -465,18 +494,18 @@ def tune(
         )
     if spec.is_spoof:
         raise UsageError(f"{model} tells bona fide from spoofed speech: it makes no events to tune")
-    everything = read_manifest(Path(data), labels=detector.labels, task=spec.task)
+    everything = _read(request, request.data, detector.labels, spec.task)
     known = trained_clips(detector.bundle)
     dev = choose_dev(everything, known) if split is None and fold is None else None
     manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
-    refuse_trained(manifest, known, f"--tune with {data}")
+    refuse_trained(manifest, known, f"--tune with {request.data}")
     require_writable(detector.bundle.path)
-    manifest = _readable(manifest, on_failure)
+    manifest = _readable(manifest, request.on_failure)
     post = spec.postprocess
     tuned = tune_detector(
         detector,
         manifest,
-        boxes=boxes,
+        boxes=request.boxes,
         min_event_s=post.min_event_s,
         off_ratio=post.off_ratio,
         max_gap_s=post.max_gap_s,

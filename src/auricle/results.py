@@ -64,6 +64,11 @@ class Failure:
         return {"code": self.code, "message": self.message}
 
 
+def failure_rows(failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
+    """Return recordings that were not used, and why, for JSON."""
+    return [{"path": key, "error": failure.to_dict()} for key, failure in failures.items()]
+
+
 @dataclass(frozen=True)
 class LabelScore:
     """A label and its score in [0, 1]."""

@@ -56,7 +56,7 @@ def test_asvspoof_2019_as_it_is_unpacked(lay, track, lines):
         files |= {f"ASVspoof2019_{track}_{part}/flac/{name}.flac": None for name in names}
     root = lay(files, f"all/{track}")
     manifest = read_manifest(root)
-    assert (manifest.form, manifest.labels) == ("asvspoof", ("bonafide", "spoof"))
+    assert (manifest.format, manifest.labels) == ("asvspoof", ("bonafide", "spoof"))
     assert Counter((c.split, *c.label) for c in manifest.clips) == dict.fromkeys(
         [(part, key) for part in ("train", "dev", "test") for key in ("bonafide", "spoof")], 1
     )
@@ -140,7 +140,7 @@ def test_fsd50k_at_its_root_and_at_a_part(lay):
         }
     )
     manifest = read_manifest(root)
-    assert (manifest.form, manifest.task, manifest.labels) == ("csv", "multi", ("Bark", "Cat", "Dog", "Meow"))
+    assert (manifest.format, manifest.task, manifest.labels) == ("csv", "multi", ("Bark", "Cat", "Dog", "Meow"))
     assert {name: (label, split) for name, (label, split, _, _) in said(manifest).items()} == {
         "1.wav": (("Bark", "Dog"), "train"),
         "2.wav": (("Cat", "Meow"), "dev"),
@@ -263,7 +263,7 @@ def test_audioset_by_every_name_its_recordings_are_given(lay):
         }
     )
     manifest = read_manifest(root)
-    assert (manifest.form, manifest.task) == ("audioset", "multi")
+    assert (manifest.format, manifest.task) == ("audioset", "multi")
     assert manifest.labels == ("Domestic animals, pets", "Hammer", "Squeak")
     assert [(c.key, c.split) for c in manifest.clips] == [
         ("audio/--4gqARaEJE.wav", "train"),
@@ -360,7 +360,7 @@ def test_speech_commands_as_unpacked(lay, place):
         "train",
     )
     manifest = read_manifest(root)
-    assert (manifest.form, manifest.labels, manifest.negatives) == ("speechcommands", ("no", "yes"), 1)
+    assert (manifest.format, manifest.labels, manifest.negatives) == ("speechcommands", ("no", "yes"), 1)
     assert {c.key.removeprefix(place): (c.split, c.group) for c in manifest.clips} == {
         "_background_noise_/doing_the_dishes.wav": ("train", None),
         "no/aa11_nohash_0.wav": ("train", "aa11"),
@@ -436,7 +436,7 @@ DOUBTFUL = {
 def test_folders_that_say_no_sounds_are_asked_about_not_guessed(lay, names):
     root = lay({f"{name}/{i}.wav": None for name in names for i in range(2)})
     text = refusal(root)
-    assert "say what lies in them, not what can be heard" in text
+    assert "say what lies in them, not what sounds" in text
     assert f"auricle data check {root} --data-format folders" in text
     assert read_manifest(root, data_format="folders").labels == tuple(sorted(names))
 

@@ -26,6 +26,8 @@ FUNCTIONS = {
     "teach": requests.TeachRequest,
     "bench_train": requests.BenchRequest,
     "evaluate": model_requests.EvaluateRequest,
+    "false_alarms": model_requests.FalseAlarmsRequest,
+    "tune": model_requests.TuneRequest,
     "export_int8": model_requests.Int8Request,
     "export_site": model_requests.SiteRequest,
     "report": model_requests.ReportRequest,
@@ -43,7 +45,18 @@ COMMANDS = {
     "data import": requests.DataOptions,
 }
 #: Options of several commands, which no command writes by itself.
-SHARED = {"--test-fold", "--sample-rate", "--data-format", "--split", "--fold", "--soft", "--init", "--set"}
+SHARED = {
+    "--encoding",
+    "--label-column",
+    "--test-fold",
+    "--sample-rate",
+    "--data-format",
+    "--split",
+    "--fold",
+    "--soft",
+    "--init",
+    "--set",
+}
 #: Adds one field to the class, before anything is made of it, then shows where it went.
 ONE_FIELD = """
 import inspect, json, sys

@@ -122,7 +122,7 @@ def test_labels_are_downloaded_in_three_forms(page, clip, tmp_path):
     expected = load("esc10").detect(clip)
     for form, parse in (("audacity", parse_audacity), ("csv", parse_csv), ("json", parse_jsonl)):
         with page.expect_download() as download:
-            page.click(f"[data-form={form}]")
+            page.click(f"[data-format={form}]")
         path = tmp_path / download.value.suggested_filename
         download.value.save_as(path)
         assert path.stem == clip.stem
@@ -147,7 +147,7 @@ def test_a_microphone_is_heard_live(page):
     assert page.inner_text("#title") == "What was heard"
     assert page.evaluate("document.getElementById('audio').src").startswith("blob:")
     with page.expect_download() as download:
-        page.click("[data-form=csv]")
+        page.click("[data-format=csv]")
     assert "dog" in Path(download.value.path()).read_text(encoding="utf-8")
 
 
@@ -164,7 +164,7 @@ def test_the_keyboard_reaches_everything(page, clip):
     reached = set()
     for _ in range(30):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.id || document.activeElement.dataset.form"))
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.dataset.format"))
     assert {"model", "choose", "listen", "play", "track", "audacity", "csv", "json"} <= reached
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``auricle data``: look at a data set before training on it, or bring one into a form that trains."""
+"""``auricle data``: look at a data set before training on it, or bring one into a format that trains."""
 
 from __future__ import annotations
 
@@ -30,9 +30,6 @@ def check(
     deep: Annotated[
         bool, typer.Option("--deep", help="Decode every recording: finds damage, silence, clipping, equal audio.")
     ] = False,
-    encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of the tables, if it is not UTF-8.")
-    ] = None,
     screen: ReportOptions,
 ) -> None:
     """Say how a data set is understood, what it holds, and everything that is wrong with it.
@@ -49,10 +46,8 @@ def check(
 
     with Meter("check", quiet=screen.quiet) as meter:
         source = request.source
-        reading: dict[str, object] = {"encoding": encoding}
-        reading |= {"data_format": source.format, "sample_rate": source.sample_rate}
-        report = check_data(source.path, deep=deep, progress=meter.update, **reading)
-    if screen.form == "json":
+        report = check_data(source.path, deep=deep, progress=meter.update, **source.reading())
+    if screen.format == "json":
         print_object(report.to_dict(), sys.stdout)
     else:
         print("\n".join(printable(line) for line in report.lines()))
@@ -86,7 +81,7 @@ def import_(
     manifest = read_source(request.source)
     with Meter("import", quiet=screen.quiet) as meter:
         report = import_dataset(manifest, out, sample_rate=rate, progress=meter.update)
-    if screen.form == "json":
+    if screen.format == "json":
         print_object(report.to_dict(), sys.stdout)
     else:
         print(f"{report.clips} clips in {report.path}")
@@ -118,7 +113,7 @@ def synth(
     snr: Annotated[str, typer.Option("--snr", metavar="LOW,HIGH", help="Events over the background, in dB.")] = "0,20",
     background: Annotated[
         list[str] | None,
-        typer.Option("--background", metavar="LABEL", help="A class that is heard behind whole scenes; repeatable."),
+        typer.Option("--background", metavar="LABEL", help="A class that sounds behind whole scenes; repeatable."),
     ] = None,
     background_share: Annotated[
         float, typer.Option("--background-share", min=0, max=1, help="Share of scenes with one; others have noise.")
@@ -174,7 +169,7 @@ def synth(
     )
     make_scenes(
         read.source_at(clips_data), out, rules, parts=part or (), scenes=scenes, events=events, snr=snr,
-        jobs=jobs, form=screen.form, quiet=screen.quiet,
+        jobs=jobs, format=screen.format, quiet=screen.quiet,
     )  # fmt: skip
 
 
@@ -197,7 +192,7 @@ def fetch(
         str | None, typer.Option("--url", metavar="URL", help="A mirror instead of the official address.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the licence and download without asking.")] = False,
-    form: ReportFormat = "table",
+    format: ReportFormat = "table",
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
@@ -216,4 +211,4 @@ def fetch(
         list_sources()
     else:
         folder = Path(name) if out is None else out
-        fetch_and_tell(name, folder, archive=archive, url=url, yes=yes, form=form, quiet=quiet)
+        fetch_and_tell(name, folder, archive=archive, url=url, yes=yes, format=format, quiet=quiet)

@@ -40,7 +40,7 @@ def demo(
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a detector in minutes, and see what it finds in a recording that it has never heard.
+    """Train a detector in minutes, and see what it finds in a recording that it was not trained on.
 
     Leaves a model, a recording with its truth, and a page to open in a browser.
 

@@ -117,7 +117,7 @@ class DebugOptions:
 class FormOptions:
     """How a report is shown."""
 
-    form: ReportFormat = "table"
+    format: ReportFormat = "table"
     debug: Debug = False
 
 
@@ -132,6 +132,6 @@ class ReportOptions(FormOptions):
 class TableOptions:
     """How a table is shown."""
 
-    form: TableFormat = "table"
+    format: TableFormat = "table"
     debug: Debug = False
     quiet: Quiet = False

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import typer
 
 from auricle.api import scan
+from auricle.audio.cutouts import CutoutOptions
 from auricle.cli.guard import say
 from auricle.cli.options import ScoringOptions
 from auricle.cli.progress import Meter, spell_seconds
@@ -32,6 +33,7 @@ def score(
     top: int | None = None,
     threshold: Thresholds | None = None,
     prior_spoof: float | None = None,
+    cutouts: CutoutOptions | None = None,
 ) -> None:
     """Score all inputs; print the results, or write them into the folder ``--out``.
 
@@ -54,6 +56,7 @@ def score(
         follow_links=options.follow_links,
         resume=options.resume,
         overwrite=options.overwrite,
+        cutouts=cutouts,
         progress=ScanMeter(quiet=options.quiet),
     )
     tally = found.tally
@@ -95,7 +98,7 @@ class ScanMeter(ScanProgress):
     def recording(self, done_s: float, total_s: float | None) -> None:
         """Show it now and then."""
         if self._meter is not None:
-            self._meter.hear(done_s, total_s)
+            self._meter.show_seconds(done_s, total_s)
 
     def update(self, done: int, total: int) -> None:
         """Show it now and then."""

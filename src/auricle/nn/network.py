@@ -45,7 +45,7 @@ class Network(nn.Module):
     """Base of all networks. Training calls ``features`` and ``classify`` apart, to mask what lies between.
 
     Attributes:
-        head: maps what the network has heard to logits.
+        head: maps the network's hidden states to logits.
         frontend: maps waveforms to features; it is swapped for another form at export.
         grid: how output frames lie over input samples.
         embedding_size: length of the embedding.

@@ -36,7 +36,7 @@ class FrontendSection(Section):
     name: Literal["logmel", "kaldimel", "sinemel", "waveform"] = Field(
         "logmel",
         description="Front end by name; `kaldimel` is EfficientAT's own; `sinemel` is that of `mobilenet`, a sine "
-        "window without overlap; `waveform` is for `rawnet`, which hears the "
+        "window without overlap; `waveform` is for `rawnet`, which takes the "
         "samples: the other keys but `sample_rate` say nothing then.",
     )
     sample_rate: int = Field(16_000, ge=4_000, le=96_000, description="Rate that recordings are resampled to, in Hz.")
@@ -80,7 +80,7 @@ class DataSection(Section):
         0.15, gt=0, lt=0.9, description="Share of the groups held out as dev where no split is given."
     )
     dev_systems: tuple[str, ...] = Field(
-        (), description="Spoofing systems that only dev may have: it tells then how systems never heard are detected."
+        (), description="Spoofing systems that only dev may have: dev then measures systems that are not in training."
     )
     exclude_systems: tuple[str, ...] = Field((), description="Spoofing systems whose clips are left out of everything.")
     calibration_folds: int = Field(
@@ -100,8 +100,8 @@ class AugmentSection(Section):
     )
     mixup_by: Literal["amplitude", "level"] = Field(
         "level",
-        description="What the share of a crop in a mix is a share of: its samples as they are, or after both crops "
-        "were brought to the same loudness (`level`), so that labels say what is heard.",
+        description="What the weight of a crop in a mix weighs: its samples as they are, or after both crops "
+        "were brought to the same loudness (`level`), so that labels follow what is audible.",
     )
     shift: bool = Field(True, description="Roll the crop by a random time.")
     speed: tuple[float, float] = Field(
@@ -153,7 +153,7 @@ class TeacherSection(Section):
     clip_share: float = Field(
         0.15, ge=0, lt=1, description="Share of the crops that are labelled clips, where there are mixtures or a pool."
     )
-    pool: str | None = Field(None, description="Where the pool lies, if not where the teacher heard it.")
+    pool: str | None = Field(None, description="Where the pool lies, if not where the teacher labelled it.")
     pool_weight: Fraction = Field(0.3, description="Weight of the classes on sound that is of the pool alone.")
     classes_weight: float = Field(
         0.1, ge=0, description="Weight of matching all of the teacher's classes, by a layer that is dropped at export."

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 S = TypeVar("S", bound=Scorer | RunningScorer)
-#: Gets the seconds heard so far and, if known, those of the whole.
+#: Gets the seconds read so far and, if known, those of the whole.
 Progress = Callable[[float, float | None], None]
 WorkerStatus = Callable[[FloatArray], None] | None
 
@@ -108,13 +108,13 @@ class Detector:
     def reporting(self, on_progress: Progress) -> Detector:
         """Return the same detector that tells, block by block, how far it is in a recording.
 
-        ``on_progress`` gets the seconds heard so far, and those of the whole by its header (None if it is unknown).
+        ``on_progress`` gets the seconds read so far, and those of the whole by its header (None if it is unknown).
         """
         return Detector(self.bundle, self._network, limits=self._limits, on_progress=on_progress)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the model can hear, in the order of its scores."""
+        """The model's classes, in the order of its scores."""
         return self.spec.labels
 
     @property
@@ -326,18 +326,18 @@ class Detector:
         check = None if spec.domain is None else DomainCheck(spec.domain, spec.sample_rate)
         scorer = scorer_of(None if check is None else check.add)
         with open_input(x, sample_rate, spec.sample_rate, self._limits) as reader:
-            replay, heard = _Replay(place, scorer, check), 0
+            replay, read = _Replay(place, scorer, check), 0
             for block in reader:
-                heard += len(block)
+                read += len(block)
                 if self._on_progress is not None:
                     self._on_progress(reader.duration, reader.expected_s)
-                if replay.skips(heard):
+                if replay.skips(read):
                     continue
                 frames = scorer.push(block)
                 if on_frames is not None:
                     on_frames(frames)
                 if mark is not None:
-                    mark(Place(heard, scorer.parts(), None, [], [] if check is None else check.distances))
+                    mark(Place(read, scorer.parts(), None, [], [] if check is None else check.distances))
             replay.finish()
             duration, flags = reader.duration, reader.flags
         frames = scorer.finish()
@@ -354,19 +354,19 @@ class Detector:
 
 
 class _Replay:
-    """What was scored before a kill is heard again, and not scored again."""
+    """What was scored before a kill is read again, and not scored again."""
 
     def __init__(self, place: Place | None, scorer: Scorer | RunningScorer, check: DomainCheck | None) -> None:
         self._place, self._scorer, self._check = place, scorer, check
 
-    def skips(self, heard: int) -> bool:
-        """Tell whether the block that ends after ``heard`` samples was scored; continue where the mark is."""
+    def skips(self, read: int) -> bool:
+        """Tell whether the block that ends after ``read`` samples was scored; continue where the mark is."""
         place = self._place
         if place is None:
             return False
-        if heard > place.samples:
+        if read > place.samples:
             raise LostPlaceError("the blocks of the recording pass by the place that was marked")
-        if heard == place.samples:
+        if read == place.samples:
             self._scorer.resume(place.scorer)
             if self._check is not None:
                 self._check.distances = place.distances

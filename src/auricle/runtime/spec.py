@@ -214,7 +214,7 @@ class ProvenancePart(_Part):
     """Where the model comes from.
 
     ``systems`` and ``speakers`` are those of all recordings that shaped it, of models that tell bona fide from spoofed
-    speech: figures for others are figures for what it never heard. ``teacher`` is whose soft labels it learnt from;
+    speech: figures for others are figures for what it was not trained on. ``teacher`` gave its soft labels.
     ``initial_weights`` is the SHA-256 of the weights that training began with.
     """
 

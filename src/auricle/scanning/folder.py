@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ def plan_of(request: ScanRequest, bundle: Bundle) -> dict[str, Any]:
         "threshold": {"default": task.thresholds.default, **task.thresholds.labels},
         "prior_spoof": task.prior_spoof,
         "format": request.format,
+        "cutouts": None if task.cutouts is None else asdict(task.cutouts),
         "inputs": list(request.inputs),
         "follow_links": request.follow_links,
         "working_folder": str(Path.cwd()) if relative else None,

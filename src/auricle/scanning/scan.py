@@ -226,7 +226,7 @@ def _work(
             pieces,
             jobs=request.jobs,
             timeout_s=request.timeout_s,
-            on_pulse=lambda _, pulse: progress.recording(pulse.heard_s, pulse.total_s),
+            on_pulse=lambda _, pulse: progress.recording(pulse.done_s, pulse.total_s),
         ):
             journal.record(index, record)
             progress.update(journal.done, journal.total)

@@ -9,6 +9,7 @@ written from it is what would have been written at once.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from auricle.audio.cutouts import CutoutOptions, write_cutouts
 from auricle.audio.listing import Entry
+from auricle.errors import InputError
 from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, TagResult
 from auricle.runtime.detector import Detector, load
 from auricle.runtime.long_file_progress import EVERY_S, Bookmark, bookmark_in
@@ -46,6 +49,7 @@ class Task:
         prior_spoof: for ``tag``, see ``Detector.tag``.
         bookmarks: for ``detect``: folder in which to mark how far it got in a recording, and to resume from there.
         bookmark_every_s: seconds of work between two marks; what takes less has none.
+        cutouts: for ``detect``: write each event as a file too; a recording of which that fails has failed.
     """
 
     command: Command
@@ -56,6 +60,7 @@ class Task:
     prior_spoof: float | None = None
     bookmarks: str | None = None
     bookmark_every_s: float = EVERY_S
+    cutouts: CutoutOptions | None = None
 
     def open(self) -> Work:
         """Load the model and return the work."""
@@ -92,7 +97,12 @@ class Task:
         if self.command == "embed":
             return detector.embed_many(sources, jobs=jobs)
         threshold = self.thresholds.as_argument(detector.labels)
-        return detector.detect_many(sources, threshold=threshold, jobs=jobs, bookmark_of=bookmark_of)
+        if self.cutouts is None:
+            return detector.detect_many(sources, threshold=threshold, jobs=jobs, bookmark_of=bookmark_of)
+        waiting: deque[Source] = deque()
+        noted = (waiting.append(source) or source for source in sources)  # type: ignore[func-returns-value]
+        found = detector.detect_many(noted, threshold=threshold, jobs=jobs, bookmark_of=bookmark_of)
+        return (cut_out(waiting.popleft(), result, self.cutouts) for result in found)
 
     def kept(self, result: TagResult) -> TagResult:
         """Return a result with the scores that are wanted: the highest ``top`` of those that reach their threshold."""
@@ -102,6 +112,17 @@ class Task:
         if self.bookmarks is None:
             return None
         return bookmark_in(Path(self.bookmarks), entry.path, self.bookmark_every_s)
+
+
+def cut_out(source: Source, result: DetectResult, options: CutoutOptions) -> DetectResult:
+    """Write the events of a recording as files; returns the result, failed if that failed."""
+    if result.error is not None:
+        return result
+    try:
+        write_cutouts(source, result.path, result.events, options)
+    except InputError as error:
+        return replace(result, events=(), error=Failure(error.code, f"its events were not cut out: {error.message}"))
+    return result
 
 
 def completed(result: Result, entry: Entry) -> Result:

@@ -212,7 +212,7 @@ def _routes(service: Service) -> FastAPI:
 
     @app.get("/metrics", responses={200: _TEXT, **refusals(401, 403)}, response_class=Response)
     async def metrics() -> Response:
-        """Give the meters in the form of Prometheus."""
+        """Return the meters in the format of Prometheus."""
         return Response(service.meters.text(), headers={"content-type": CONTENT_TYPE})
 
     @app.websocket(STREAM_PATH)

@@ -132,7 +132,7 @@ def clip_rows(network: Network, material: Material, clips: Sequence[Clip]) -> li
 def score_held_out(folder: Path, trained: Trained, indices: IntArray) -> FloatArray:
     """Return the clip scores of held-out clips, ``(clip, label)``.
 
-    They come from the finished model as users run it, except for stored log-mels: a model hears waveforms, so
+    They come from the finished model as users run it, except for stored log-mels: a model takes waveforms, so
     these are scored by its network.
     """
     material = trained.material
@@ -224,7 +224,7 @@ def make_spec(
         thresholds=thresholds,
         provenance=ProvenancePart(
             data_hash=manifest.data_hash,
-            data_form=manifest.form,
+            data_form=manifest.format,
             data_name=manifest.name,
             recipe=shown_recipe(recipe),
             seeds=(trained.seed,),

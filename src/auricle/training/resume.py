@@ -99,7 +99,7 @@ def interrupted_state(run_folder: Path, material: Material, fold: str, notice: C
         run_folder: of the fold.
         material: its data and recipe.
         fold: its name.
-        notice: hears why it starts again.
+        notice: is called with the reason why it starts again.
     """
     fresh = State(fingerprint=fingerprint(material, fold))
     try:

@@ -20,7 +20,7 @@ from pathlib import Path
 from auricle.data.formats.draft import Draft
 from auricle.data.formats.finder import FileIndex
 from auricle.data.formats.places import columns_of, part_of_table, table_places
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import Found, regular_size
 from auricle.data.read_options import ReadOptions
@@ -124,7 +124,7 @@ def _read_table(draft: Draft, path: Path, names: dict[str, str], recordings: _Re
     return gone
 
 
-def read_audioset_form(path: Path, options: ReadOptions) -> Manifest:
+def read_audioset(path: Path, options: ReadOptions) -> Manifest:
     """Read AudioSet's segment tables; raises ``DataError`` with all problems."""
     path = Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps "..")
     tables = _segment_tables(path)
@@ -150,4 +150,4 @@ def read_audioset_form(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish(task="multi")
 
 
-FORMS.add("audioset", Format(looks_like_audioset, read_audioset_form, order=10))
+FORMATS.add("audioset", Format(looks_like_audioset, read_audioset, order=10))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events as files, in the forms that `auricle detect --format audacity|csv|json` writes.
+// Events as files, in the formats that `auricle detect --format audacity|csv|json` writes.
 
 const oneLine = (text) => text.replace(/[\t\r\n]+/g, " ");
 // A spreadsheet would run such a cell as a formula.
@@ -7,7 +7,7 @@ const disarm = (text) => (/^'*[=+\-@\t\r]/.test(text) ? `'${text}` : text);
 const quote = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 const cell = (value) => (typeof value === "number" ? String(value) : quote(disarm(value)));
 
-const FORMS = {
+const FORMATS = {
   audacity: {
     suffix: ".txt",
     write: (result) => result.events.map((e) => `${e.onset.toFixed(6)}\t${e.offset.toFixed(6)}\t${oneLine(e.label)}\n`).join(""),
@@ -22,8 +22,8 @@ const FORMS = {
   json: { suffix: ".jsonl", write: (result) => `${JSON.stringify(result)}\n` },
 };
 
-export function download(form, result) {
-  const { suffix, write } = FORMS[form];
+export function download(format, result) {
+  const { suffix, write } = FORMATS[format];
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([write(result)], { type: "text/plain" }));
   link.download = `${result.path.replace(/\.[^.]*$/, "") || "auricle"}${suffix}`;

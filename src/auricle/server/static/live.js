@@ -46,9 +46,9 @@ export class Live {
       this.socket.onclose = ({ code, reason }) => {
         const text = reason || "The connection to the server was lost.";
         reject(new Error(text));
-        const heard = Boolean(this.worklet);
+        const started = Boolean(this.worklet);
         this.release();
-        if (!heard) return;
+        if (!started) return;
         if (code !== 1000) this.on.problem(text);
         this.on.end();
       };

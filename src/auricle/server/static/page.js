@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page: a recording or the microphone in, what can be heard and when out.
+// The page: a recording or the microphone in, what is detected and when out.
 
 import { download } from "./labels.js";
 import { Live } from "./live.js";
@@ -246,13 +246,13 @@ function setLevel(block) {
   $("level").firstElementChild.style.width = `${100 * (1 - db / LOWEST_DB)}%`;
 }
 
-function hear(message) {
+function receive(message) {
   if (message.times) timeline.addScores(message.times, message.scores);
   else if (message.end) result.flags = message.end.flags;
-  else if (message.onset !== undefined) hearEvent(message);
+  else if (message.onset !== undefined) receiveEvent(message);
 }
 
-function hearEvent(message) {
+function receiveEvent(message) {
   const begun = timeline.events.find((event) => event.label === message.label && event.onset === message.onset && event.offset === undefined);
   if (begun) Object.assign(begun, message);
   else timeline.events.push(message);
@@ -286,7 +286,7 @@ async function listen() {
       summarise(seconds, timeline.events, [], { over: false });
       timeline.show(Math.max(0, seconds - LIVE_VIEW_S), Math.max(seconds, LIVE_VIEW_S));
     },
-    message: hear,
+    message: receive,
     problem: complain,
     end: () => finish(session),
   });
@@ -301,7 +301,7 @@ async function listen() {
   }
 }
 
-// Turns what was heard into a recording like any other.
+// Turns what was recorded into a recording like any other.
 function finish(session) {
   live = null;
   $("live").hidden = true;
@@ -360,8 +360,8 @@ $("all").addEventListener("change", () => {
   timeline.all = $("all").checked;
   timeline.show(timeline.from, timeline.to);
 });
-for (const button of document.querySelectorAll("[data-form]")) {
-  button.addEventListener("click", () => result && download(button.dataset.form, result));
+for (const button of document.querySelectorAll("[data-format]")) {
+  button.addEventListener("click", () => result && download(button.dataset.format, result));
 }
 window.addEventListener("resize", () => $("result").hidden || timeline.show(timeline.from, timeline.to));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => $("result").hidden || timeline.show(timeline.from, timeline.to));

@@ -3,27 +3,28 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
-from auricle.data.formats.registry import read_manifest, recognise_form
+from auricle.data.formats.registry import read_manifest, recognise_format
 from auricle.errors import DataError
 from auricle.results import Event, Flag
 
 RAVEN = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)"
 
 
-def problems_of(path: Path) -> tuple[str, ...]:
+def problems_of(path: Path, **options) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
-        read_manifest(path, data_format="labelfiles")
+        read_manifest(path, data_format="labelfiles", **options)
     return caught.value.problems
 
 
 def test_audacity_labels(tmp_path, wav, write):
     wav(tmp_path / "a.wav", 1.0)
     write(tmp_path / "a.txt", "﻿0.500000\t0.750000\tcat\r\n\\\t100.0\t900.0\r\n0.1\t0.2\tdog\r\n\r\n")
-    assert recognise_form(tmp_path) == "labelfiles"
+    assert recognise_format(tmp_path) == "labelfiles"
     manifest = read_manifest(tmp_path)
     assert manifest.task == "multi"
     assert manifest.clips[0].events == (Event("dog", 0.1, 0.2, 1.0), Event("cat", 0.5, 0.75, 1.0))
@@ -88,8 +89,9 @@ def test_a_selection_of_another_file(tmp_path, wav, write):
     )
 
 
-def events_of(root: Path) -> dict[str, list[tuple[str, float, float]]]:
-    return {c.key: [(e.label, e.onset, e.offset) for e in c.events or ()] for c in read_manifest(root).clips}
+def events_of(root: Path, **options) -> dict[str, list[tuple[str, float, float]]]:
+    clips = read_manifest(root, **options).clips
+    return {c.key: [(e.label, e.onset, e.offset) for e in c.events or ()] for c in clips}
 
 
 @pytest.mark.parametrize("last", ["Species", None])
@@ -175,7 +177,33 @@ def test_a_column_of_ones_own_names_the_sounds(tmp_path, wav, write, column):
     assert events_of(tmp_path) == {"a.wav": [("song", 0.1, 0.2)]}
     assert f"the sounds are named in the column {column!r}" in read_manifest(tmp_path).notes
     write(tmp_path / "a.selections.txt", f"{head}\tAge\n1\tS\t1\t0.1\t0.2\t0\t9\t0.1\tx\t0.5\tsong\told\n")
+    either = f"--label-column {shlex.quote(column)} or Age"
+    text = f"a.selections.txt: several columns may name the sounds; take one of them: {either}"
+    assert problems_of(tmp_path) == (text,)
+    assert events_of(tmp_path, label_column=column.upper()) == {"a.wav": [("song", 0.1, 0.2)]}
+    assert events_of(tmp_path, label_column="Age") == {"a.wav": [("old", 0.1, 0.2)]}
+    assert (
+        f"no column {column + 's'!r} (did you mean {column!r}?); found: "
+        in problems_of(tmp_path, label_column=f"{column}s")[0]
+    )
+    write(tmp_path / "a.selections.txt", f"{RAVEN}\tScore\n1\tS\t1\t0.1\t0.2\t0\t9\t0.1\n")
     assert "a.selections.txt: no column names the sounds; found: " in problems_of(tmp_path)[0]
+
+
+def test_a_known_column_of_labels_goes_before_others_which_are_named(tmp_path, wav, write):
+    wav(tmp_path / "a.wav", 1.0)
+    head = f"{RAVEN}\tSpecies\tAnnotation\tCall Type"
+    write(tmp_path / "a.selections.txt", f"{head}\n1\tS\t1\t0.1\t0.2\t0\t9\towl\tnice\thoot\n")
+    assert events_of(tmp_path) == {"a.wav": [("nice", 0.1, 0.2)]}
+    text = "the sounds are named in the column 'Annotation'; --label-column takes Species or 'Call Type'"
+    assert text in read_manifest(tmp_path).notes
+    assert events_of(tmp_path, label_column="species") == {"a.wav": [("owl", 0.1, 0.2)]}
+
+
+def test_a_table_of_times_beside_its_recording_may_name_its_column(tmp_path, wav, write):
+    wav(tmp_path / "a.wav", 1.0)
+    write(tmp_path / "a.csv", "start,end,Ruf\n0.1,0.2,hoot\n")
+    assert events_of(tmp_path, label_column="Ruf") == {"a.wav": [("hoot", 0.1, 0.2)]}
 
 
 MANY = {
@@ -213,7 +241,7 @@ def test_one_table_for_many_recordings(tmp_path, wav, write, tool):
     name, text = MANY[tool]
     table = write(tmp_path / name, text)
     found = {"sounds/a.wav": [("owl", 0.1, 0.2)], "sounds/b.wav": [("frog", 0.3, 0.4)]}
-    assert recognise_form(tmp_path) == "labelfiles"
+    assert recognise_format(tmp_path) == "labelfiles"
     assert events_of(tmp_path) == found
     assert Flag("unlisted_file", {"count": 1, "first": "sounds/c.wav"}) in read_manifest(tmp_path).flags
     if table.parent == tmp_path:
@@ -331,7 +359,7 @@ def test_other_texts_beside_recordings_are_no_labels(tmp_path, wav, write):
     for name in ("dog/a.wav", "cat/b.wav"):
         wav(tmp_path / name)
     write(tmp_path / "dog" / "a.txt", "a dog barks\n")
-    assert recognise_form(tmp_path) == "folders"
+    assert recognise_format(tmp_path) == "folders"
 
 
 def test_a_table_is_no_folder(tmp_path, write):

@@ -93,7 +93,7 @@ def test_the_data_set_is_a_function_of_its_seed(tmp_path):
 
 def test_it_reads_as_class_folders_with_negatives(tmp_path):
     manifest = read_manifest(synthesise(tmp_path / "set", clips_per_class=2, clip_s=0.1))
-    assert (manifest.form, manifest.task, manifest.labels, manifest.negatives) == (
+    assert (manifest.format, manifest.task, manifest.labels, manifest.negatives) == (
         "folders",
         "single",
         tuple(MAKERS),

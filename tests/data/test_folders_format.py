@@ -23,7 +23,7 @@ def test_class_folders_nested_with_any_ending_in_order(tmp_path, wav, write):
         wav(tmp_path / name)
     write(tmp_path / "dog" / "readme.txt", "no audio")
     manifest = read_manifest(tmp_path)
-    assert (manifest.form, manifest.task, manifest.labels, manifest.negatives) == (
+    assert (manifest.format, manifest.task, manifest.labels, manifest.negatives) == (
         "folders",
         "single",
         ("cat", "dog"),

@@ -195,7 +195,7 @@ def manifest(negatives: int = 0) -> Manifest:
         Clip("b", "b", ("y",)),
         *[Clip(f"n{i}", "n", negative=True) for i in range(negatives)],
     ]
-    return Manifest(root=Path("clips"), clips=tuple(clips), labels=("x", "y"), task="single", form="folders")
+    return Manifest(root=Path("clips"), clips=tuple(clips), labels=("x", "y"), task="single", format="folders")
 
 
 def test_a_card_without_held_out_data_claims_nothing(spec):

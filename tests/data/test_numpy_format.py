@@ -39,7 +39,12 @@ def problems_of(path, **options):
 
 def test_soft_distributions(arrays):
     manifest = read_manifest(arrays("filename,dog,cat\na.npy,0.75,0.25\nb.npy,0,1\nc.npy,0,0\n"))
-    assert (manifest.form, manifest.task, manifest.labels, manifest.negatives) == ("numpy", "single", ("cat", "dog"), 1)
+    assert (manifest.format, manifest.task, manifest.labels, manifest.negatives) == (
+        "numpy",
+        "single",
+        ("cat", "dog"),
+        1,
+    )
     assert [(c.label, c.kind) for c in manifest.clips] == [(("dog",), "soft"), (("cat",), "hard"), ((), "hard")]
     np.testing.assert_allclose(manifest.targets(), [[0.25, 0.75], [1, 0], [0, 0]])
     np.testing.assert_array_equal(manifest.soft_targets()[1], [True, False, False])
@@ -127,7 +132,7 @@ def test_unlisted_arrays_are_flagged(arrays):
 def test_the_table_itself_can_be_named(arrays):
     path = arrays("filename,dog,cat\na.npy,1,0\nb.npy,0,1\n")
     manifest = read_manifest(path / "labels.csv")
-    assert (manifest.form, manifest.name) == ("numpy", "labels")
+    assert (manifest.format, manifest.name) == ("numpy", "labels")
 
 
 def test_a_decimal_comma_is_found_in_the_right_form(arrays):  # L13

@@ -26,7 +26,7 @@ def corpus(tmp_path, wav, write):
 
 def test_protocols_become_a_manifest(corpus):
     manifest = read_manifest(corpus())
-    assert (manifest.form, manifest.task, manifest.labels) == ("asvspoof", "single", ("bonafide", "spoof"))
+    assert (manifest.format, manifest.task, manifest.labels) == ("asvspoof", "single", ("bonafide", "spoof"))
     assert [(c.key, c.label, c.split, c.group, c.extra["system"]) for c in manifest.clips] == [
         ("flac/D1.flac", ("spoof",), "dev", "s3", "A02"),
         ("flac/E1.wav", ("bonafide",), "test", "s4", "-"),
@@ -143,7 +143,7 @@ def test_a_protocol_that_is_no_text(corpus, write):
 
 def test_the_shared_corpus_reads_as_documented(shared):
     manifest = read_manifest(shared / "data" / "spoof")
-    assert (manifest.form, len(manifest), manifest.flags) == ("asvspoof", 1835, ())
+    assert (manifest.format, len(manifest), manifest.flags) == ("asvspoof", 1835, ())
     counts = Counter((c.split, c.label[0]) for c in manifest.clips)
     assert counts == {
         ("train", "bonafide"): 578,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from auricle.data.check.dataset import check
-from auricle.data.formats.registry import read_manifest, recognise_form
+from auricle.data.formats.registry import read_manifest, recognise_format
 from auricle.data.numpy_import import import_dataset
 from auricle.errors import DataError
 from auricle.results import Event, Flag
@@ -40,7 +40,7 @@ def problems_of(path: Path, **reading) -> tuple[str, ...]:
 def test_rows_become_events_of_their_file(scenes):
     folder = scenes("b.wav\t0.5\t0.75\tcat\na.wav\t0.1\t0.4\tdog\nb.wav\t0.25\t0.6\tdog\n")
     manifest = read_manifest(folder)
-    assert (manifest.form, manifest.task, manifest.labels, manifest.strong) == ("desed", "multi", ("cat", "dog"), 2)
+    assert (manifest.format, manifest.task, manifest.labels, manifest.strong) == ("desed", "multi", ("cat", "dog"), 2)
     b, a = manifest.clips
     assert b.events == (Event("dog", 0.25, 0.6, 1.0), Event("cat", 0.5, 0.75, 1.0))
     assert (a.events, a.label, b.label) == ((Event("dog", 0.1, 0.4, 1.0),), ("dog",), ("cat", "dog"))
@@ -85,7 +85,7 @@ def test_the_folders_of_desed(tmp_path, wav, write):
     write(tmp_path / "metadata" / "validation" / "validation.tsv", HEAD + "v.wav\t0\t0.5\tdog\n")
     write(tmp_path / "metadata" / "validation" / "validation_durations.tsv", "filename\tduration\nv.wav\t1\n")
     write(tmp_path / "metadata" / "eval" / "public.tsv", HEAD + "e.wav\t0\t0.5\tcat\n")
-    assert recognise_form(tmp_path) == "desed"
+    assert recognise_format(tmp_path) == "desed"
     found = {clip.key: (clip.split, clip.strong, clip.duration) for clip in read_manifest(tmp_path).clips}
     assert found == {"w.wav": ("train", False, None), "v.wav": ("dev", True, 1.0), "e.wav": ("test", True, None)}
 
@@ -218,7 +218,7 @@ def test_an_import_keeps_the_events(scenes, write):
     write(folder / "weak.tsv", "filename\tevent_labels\nc.wav\t=dog,cat\n")
     import_dataset(read_manifest(folder), folder / "arrays", sample_rate=8_000)
     again = read_manifest(folder / "arrays")
-    assert again.form == "desed"
+    assert again.format == "desed"
     found = {clip.key: (clip.label, clip.events, clip.duration) for clip in again.clips}
     assert found == {
         "a.npy": (("=dog",), (Event("=dog", 0.25, 0.5, 1.0),), 1.0),
@@ -240,7 +240,7 @@ def test_a_weak_class_with_a_comma_cannot_be_imported(scenes, write):
 
 def test_the_shared_scenes(shared):
     manifest = read_manifest(shared / "data" / "strong")
-    assert (manifest.form, len(manifest), manifest.strong) == ("desed", 80, 80)
+    assert (manifest.format, len(manifest), manifest.strong) == ("desed", 80, 80)
     assert sum(len(clip.events) for clip in manifest.clips) == 224
     assert {clip.split for clip in manifest.clips} == {"test"}
 

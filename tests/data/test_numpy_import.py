@@ -23,7 +23,7 @@ def test_waveforms_come_back_as_they_were(table, tmp_path):
     report = import_dataset(source, tmp_path / "out", sample_rate=16_000)
     assert report.to_dict() == {"path": str(tmp_path / "out"), "clips": 3, "failures": []}
     result = read_manifest(tmp_path / "out")
-    assert (result.form, result.task, result.labels, result.negatives) == ("numpy", "single", ("cat", "dog"), 1)
+    assert (result.format, result.task, result.labels, result.negatives) == ("numpy", "single", ("cat", "dog"), 1)
     np.testing.assert_array_equal(result.targets(), source.targets())
     assert [(c.key, c.fold, c.group) for c in result.clips] == [
         ("x/a.npy", "1", "g"), ("x/b.npy", "2", "h"), ("x/c.npy", "2", "h"),

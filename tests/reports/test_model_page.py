@@ -144,7 +144,7 @@ def test_several_labels_have_no_matrix_and_say_what_was_missed_or_heard(clips, m
     scored = multi([[1, 0], [0, 0], [1, 1]], [[0.2, 0.1], [0.1, 0.9], [0.9, 0.9]])
     monkeypatch.setattr("auricle.reports.mistakes._with_clip", lambda _, mistake: mistake)
     mistakes, count = worst_mistakes(scored)
-    assert [(m.true, m.found) for m in mistakes] == [("none of them", "heard dog"), ("cat", "missed cat")]
+    assert [(m.true, m.found) for m in mistakes] == [("none of them", "false alarm dog"), ("cat", "missed cat")]
     assert count == 2
     assert confusion(scored) is None
     assert precision_chart(scored).count("<polyline") == 2

@@ -46,7 +46,7 @@ def test_the_set_reads_as_strong_labels_that_are_true(clips, tmp_path):
     assert report.scenes == {"train": 5, "test": 3}
     assert sorted(report.failures) == ["mute1.wav", "mute2.wav", "mute3.wav"]
     manifest = read_manifest(out)
-    assert (manifest.form, manifest.strong, len(manifest)) == ("desed", 8, 8)
+    assert (manifest.format, manifest.strong, len(manifest)) == ("desed", 8, 8)
     assert [clip.split for clip in manifest.clips] == ["train"] * 5 + ["test"] * 3
     assert sum(len(clip.events) for clip in manifest.clips) == sum(report.events.values())
     assert check(out).ok

@@ -53,7 +53,7 @@ def stopped_after(blocks: int):
     """Return a listener that stops the run when it comes to the block after so many."""
     count = 0
 
-    def progress(heard_s, total_s):
+    def progress(done_s, total_s):
         nonlocal count
         count += 1
         if count > blocks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auricle.data.formats.registry import FORMS, read_manifest, recognise_form
+from auricle.data.formats.registry import FORMATS, read_manifest, recognise_format
 from auricle.errors import DataError, UsageError
 
 #: The general formats, in the order in which they are tried.
@@ -12,8 +12,8 @@ GENERAL = ("asvspoof", "csv", "desed", "labelfiles", "numpy", "folders")
 
 
 def test_every_form_is_tried():
-    assert sorted(FORMS.in_order()) == FORMS.names()
-    assert [name for name in FORMS.in_order() if name in GENERAL] == list(GENERAL)
+    assert sorted(FORMATS.in_order()) == FORMATS.names()
+    assert [name for name in FORMATS.in_order() if name in GENERAL] == list(GENERAL)
 
 
 def test_the_order_of_recognition(tmp_path, wav, write):
@@ -28,7 +28,7 @@ def test_the_order_of_recognition(tmp_path, wav, write):
     write(tmp_path / "x.npy", "")
     seen = []
     for reason in (protocol, table, events, labels, soft, None):
-        seen.append(recognise_form(tmp_path))
+        seen.append(recognise_format(tmp_path))
         if reason is not None:
             reason.unlink()
         if reason is protocol:
@@ -54,7 +54,7 @@ def test_class_folders_with_a_stray_table_are_still_class_folders(tmp_path, wav,
     for name in ("dog/a.wav", "cat/b.wav"):
         wav(tmp_path / name)
     write(tmp_path / "metadata.csv", "file_name,comment\ndog/a.wav,x\n")
-    assert recognise_form(tmp_path) == "folders"
+    assert recognise_format(tmp_path) == "folders"
 
 
 @pytest.mark.parametrize("data_format", ["auto", "csv"])
@@ -96,7 +96,7 @@ def test_every_form_is_the_same_by_a_path_that_goes_up_first(tmp_path, wav, writ
         found = [read_manifest(path, sample_rate=16_000) for path in (root, "../data")]
         direct, upwards = ([(c.key, c.path, c.label, c.split) for c in manifest.clips] for manifest in found)
         assert direct == upwards
-        seen.append((found[0].form, name))
+        seen.append((found[0].format, name))
         if reason is not None:
             reason.unlink()
         if name == "asvspoof":

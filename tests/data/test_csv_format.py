@@ -17,7 +17,7 @@ def problems_of(path, **options):
 
 def test_the_smallest_table(table):
     manifest = read_manifest(table("path,label\na.wav,dog\nb.wav,cat\n"))
-    assert (manifest.form, manifest.task, manifest.labels, len(manifest)) == ("csv", "single", ("cat", "dog"), 2)
+    assert (manifest.format, manifest.task, manifest.labels, len(manifest)) == ("csv", "single", ("cat", "dog"), 2)
     assert [(c.key, c.label, c.negative, c.size_bytes) for c in manifest.clips] == [
         ("a.wav", ("dog",), False, 1644),
         ("b.wav", ("cat",), False, 1644),
@@ -36,7 +36,7 @@ def test_a_folder_with_one_fitting_table(table, tmp_path, write):
     table("filename,category\na.wav,dog\nb.wav,cat\n")
     write(tmp_path / "notes.csv", "who,what\n1,2\n")
     manifest = read_manifest(tmp_path)
-    assert (manifest.form, len(manifest), manifest.name) == ("csv", 2, tmp_path.name)
+    assert (manifest.format, len(manifest), manifest.name) == ("csv", 2, tmp_path.name)
 
 
 def test_two_fitting_tables_are_ambiguous(table, tmp_path):
@@ -203,7 +203,7 @@ def test_arrays_in_a_table_need_their_rate(tmp_path, write):
 
 def test_esc10_reads_as_documented(shared):
     manifest = read_manifest(shared / "data" / "esc10")
-    assert (manifest.form, manifest.task, len(manifest.labels), len(manifest)) == ("csv", "single", 10, 400)
+    assert (manifest.format, manifest.task, len(manifest.labels), len(manifest)) == ("csv", "single", 10, 400)
     assert manifest.folds == ("1", "2", "3", "4", "5")
     assert manifest.notes == ("groups are taken from the column 'freesound_id'",)
     assert manifest.flags == ()
