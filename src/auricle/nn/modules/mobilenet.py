@@ -124,6 +124,7 @@ class MobileNet(Network):
     """
 
     class_layers = ("head.3.", "frame_head.")
+    head: nn.Sequential
 
     def __init__(
         self,
