@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, get_args
 from auricle.errors import InputError, UsageError
 from auricle.files import require_writable
 from auricle.progress import Progress
-from auricle.recipe.model_requests import EvaluateRequest, Int8Request, ReportRequest, SiteRequest, TuneRequest
+from auricle.recipe.model_requests import (
+    EvaluateRequest,
+    FalseAlarmsRequest,
+    Int8Request,
+    ReportRequest,
+    SiteRequest,
+    TuneRequest,
+)
 from auricle.recipe.options import recipe_settings, takes
 from auricle.recipe.requests import (
     BenchRequest,
@@ -104,10 +111,11 @@ def crossval(request: CrossvalRequest) -> CrossvalResult:
     """
     from auricle.training.crossval import run_crossval
     from auricle.training.preparation import read_training_data
-    from auricle.training.run import recipe_of
+    from auricle.training.request_recipe import recipe_of
 
-    recipe, listener = recipe_of(request), _listener(request)
-    manifest = read_training_data(request.source, recipe, listener)
+    listener = _listener(request)
+    manifest = read_training_data(request.source, recipe_of(request), listener)
+    recipe = recipe_of(request, manifest, listener)
     with tempfile.TemporaryDirectory(prefix="auricle-crossval-") as temporary:
         folder = Path(temporary if request.out is None else request.out)
         return run_crossval(
@@ -416,22 +424,9 @@ def evaluate(request: EvaluateRequest) -> Report:
     return replace(report, details={**report.details, **note})
 
 
-def false_alarms(
-    quiet: PathLike | Sequence[PathLike],
-    *,
-    model: str,
-    threshold: float | Mapping[str, float] | None = None,
-    precision: str = "float32",
-    on_failure: OnFailure | None = None,
-) -> Report:
+@takes(FalseAlarmsRequest)
+def false_alarms(request: FalseAlarmsRequest) -> Report:
     """Count events in recordings that hold none of the model's classes.
-
-    Args:
-        quiet: files, folders or globs.
-        model: folder or name.
-        threshold: as for ``Detector.detect``.
-        precision: ``float32`` or ``int8``.
-        on_failure: is told of recordings that cannot be read; the others are measured. None raises InputError.
 
     Raises:
         InputError: a recording cannot be used and nobody is told, or none can.
@@ -442,8 +437,9 @@ def false_alarms(
     from auricle.files import printable
     from auricle.runtime.tracker import on_thresholds
 
+    quiet, threshold, on_failure = request.quiet, request.threshold, request.on_failure
     names = [quiet] if isinstance(quiet, str | os.PathLike) else list(quiet)
-    detector = load(model, precision=precision)
+    detector = load(request.model, precision=request.precision)
     results, failures = [], dict[str, Failure]()
     for entry in Listing([os.fspath(name) for name in names]):
         try:
@@ -530,7 +526,7 @@ def bench_train(request: BenchRequest) -> TrainingBench:
         DataError: fewer clips than a batch.
     """
     from auricle.training.bench import bench_recipes
-    from auricle.training.run import make_request_recipe
+    from auricle.training.request_recipe import make_request_recipe
 
     overrides, settings = list(request.overrides), recipe_settings(request)
     chosen = {name: make_request_recipe(name, None, overrides, None, settings) for name in request.models or ()}

@@ -26,6 +26,7 @@ FUNCTIONS = {
     "teach": requests.TeachRequest,
     "bench_train": requests.BenchRequest,
     "evaluate": model_requests.EvaluateRequest,
+    "false_alarms": model_requests.FalseAlarmsRequest,
     "tune": model_requests.TuneRequest,
     "export_int8": model_requests.Int8Request,
     "export_site": model_requests.SiteRequest,
