@@ -101,6 +101,7 @@ def _train(name: str, out: Path, source: Source, *, quiet: bool) -> Report:
             result = api.train(
                 source.manifest.root,
                 out=out / name,
+                model="crnn",
                 overrides=source.recipe,
                 test_fold=source.test_fold,
                 progress=progress,

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 class Unreadable:
     """Names recordings that cannot be read as they come, and counts them at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, failures: Mapping[str, Failure] | None = None) -> None:
         self.count = 0
+        for key, failure in (failures or {}).items():
+            self(key, failure)
 
     def __call__(self, key: str, failure: Failure) -> None:
         """Name one."""

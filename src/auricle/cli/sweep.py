@@ -28,11 +28,13 @@ def sweep(request: SweepRequest, *, screen: TableOptions) -> None:
       auricle train clips/ --recipe sweeps/yard/best.yaml --out models/yard
     """
     from auricle import api
+    from auricle.cli.report_output import Unreadable
     from auricle.cli.train_progress import TrainingProgress
 
     with TrainingProgress(quiet=screen.quiet) as progress:
         result = api.sweep(replace(request, progress=progress))
     print_sweep(result, screen.format, sys.stdout)
+    Unreadable(result.failures).leave()
 
 
 def print_sweep(result: SweepResult, format: str, stream: TextIO) -> None:

@@ -215,6 +215,7 @@ class ProvenancePart(_Part):
 
     ``systems`` and ``speakers`` are those of all recordings that shaped it, of models that tell bona fide from spoofed
     speech: figures for others are figures for what it was not trained on. ``teacher`` gave its soft labels.
+    ``initial_weights`` is the SHA-256 of the weights that training began with.
     """
 
     data_hash: str = ""
@@ -230,6 +231,7 @@ class ProvenancePart(_Part):
     systems: Annotated[tuple[str, ...], Field(strict=False)] = ()
     speakers: Annotated[tuple[str, ...], Field(strict=False)] = ()
     teacher: str = ""
+    initial_weights: str | None = None
 
 
 class BundleSpec(_Part):

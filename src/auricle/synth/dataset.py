@@ -39,7 +39,7 @@ from auricle.errors import InputError, UsageError
 from auricle.files import atomic_write, write_json
 from auricle.output_folder import OutputFolder
 from auricle.registry import nearest
-from auricle.results import Failure, FloatArray, rounded
+from auricle.results import Failure, FloatArray, failure_rows, rounded
 from auricle.synth.activity import RegionRule, active_regions
 from auricle.synth.scenes import ScenePlan, SceneRules, SceneSource, draw_scene, render_scene
 
@@ -85,8 +85,12 @@ class SynthReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of ``auricle data synth``."""
-        failures = [{"path": key, "error": failure.to_dict()} for key, failure in self.failures.items()]
-        return {"path": self.path, "scenes": dict(self.scenes), "events": dict(self.events), "failures": failures}
+        return {
+            "path": self.path,
+            "scenes": dict(self.scenes),
+            "events": dict(self.events),
+            "failures": failure_rows(self.failures),
+        }
 
 
 def parse_part(text: str) -> ScenePart:

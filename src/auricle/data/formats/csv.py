@@ -22,6 +22,7 @@ from auricle.data.columns import (
     PATH_ALIASES,
     column_called,
     has_labels,
+    named_column,
     parse_seconds,
 )
 from auricle.data.formats.draft import Draft, data_folder
@@ -64,7 +65,7 @@ def looks_like_csv(path: Path, options: ReadOptions) -> bool:
     """Recognise a table with paths and labels, or a folder that holds one."""
     is_table = path.is_file() and path.suffix.lower() in TABLES
     tables = [path] if is_table else tables_in(path)
-    return any(has_labels(columns_of(table, options)) for table in tables)
+    return any(has_labels(columns_of(table, options), options.label_column) for table in tables)
 
 
 def _find_tables(path: Path, options: ReadOptions, notes: list[str]) -> list[tuple[Path, str | None]]:
@@ -76,7 +77,7 @@ def _find_tables(path: Path, options: ReadOptions, notes: list[str]) -> list[tup
     if path.is_file():
         return [(path, None)]
     tables = tables_in(path)
-    fitting = [t for t in tables if has_labels(columns_of(t, options))] or tables
+    fitting = [t for t in tables if has_labels(columns_of(t, options), options.label_column)] or tables
     if not fitting:
         raise DataError(f"{path} holds no table", ["expected one .csv or .tsv with the columns path and label"])
     others = [t for t in tables if t not in fitting and part_of_table(t, path) is not None]
@@ -120,7 +121,7 @@ def _named_columns(table: Table, draft: Draft) -> dict[str, str]:
     columns = table.columns
     meanings = {
         "path": _pick(columns, PATH_COLUMNS, PATH_ALIASES, draft.problems),
-        "label": _pick(columns, LABEL_COLUMNS, LABEL_ALIASES, draft.problems),
+        "label": _pick(columns, LABEL_COLUMNS, LABEL_ALIASES, draft.problems, draft.options.label_column),
         "group": column_called(columns, GROUP_COLUMNS),
         "fold": column_called(columns, ("fold",)),
         "split": _split_column(table),
@@ -130,15 +131,26 @@ def _named_columns(table: Table, draft: Draft) -> dict[str, str]:
     for meaning, said in (("path", "paths"), ("label", "classes"), ("group", "groups"), ("split", "parts")):
         column = meanings[meaning]
         if column is not None and column not in (meaning, *PATH_COLUMNS, *LABEL_COLUMNS):
-            draft.notes.append(f"{said} are taken from the column {column!r}")
+            draft.notes.append(f"{said} are taken from the column {column!r}{_others(meaning, column, table)}")
     unsure = column_called(columns, SURE_COLUMNS)
     if unsure is not None:
         draft.notes.append(f"the column {unsure!r} is not used: every row counts as certain")
     return {meaning: column for meaning, column in meanings.items() if column is not None}
 
 
-def _pick(columns: Sequence[str], names: Sequence[str], aliases: Sequence[str], problems: Problems) -> str | None:
-    """Return the column with one of ``names``, else with the first of ``aliases``; a problem where there is none."""
+def _others(meaning: str, column: str, table: Table) -> str:
+    """Return which other columns could name the classes, for a note."""
+    names = (*LABEL_COLUMNS, *LABEL_ALIASES) if meaning == "label" else ()
+    found = dict.fromkeys(c for name in names if (c := column_called(table.columns, (name,))) not in (None, column))
+    return f" (also there: {', '.join(map(repr, found))}; --label-column takes another)" if found else ""
+
+
+def _pick(
+    columns: Sequence[str], names: Sequence[str], aliases: Sequence[str], problems: Problems, chosen: str | None = None
+) -> str | None:
+    """Return the column that a user chose, else one of ``names``, else the first of ``aliases``, or note a problem."""
+    if chosen is not None:
+        return named_column(columns, chosen, problems)
     if any(name in columns for name in names):
         return pick_column(columns, names, problems)
     return column_called(columns, (*names, *aliases)) or pick_column(columns, names, problems)
@@ -231,4 +243,4 @@ def read_csv(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish(arrays=arrays)
 
 
-FORMATS.add("csv", Format(looks_like_csv, read_csv, order=30))
+FORMATS.add("csv", Format(looks_like_csv, read_csv, order=30, names_labels=True))

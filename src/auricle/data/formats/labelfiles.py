@@ -30,6 +30,8 @@ from auricle.registry import shorten
 from auricle.results import Flag
 
 _LOOKED_AT = 40
+#: Kinds of label files that may name the recording of each row.
+_TABLES = ("raven", "birdnet", "kaleidoscope")
 
 
 @dataclass
@@ -69,13 +71,14 @@ def _folders(root: str) -> Iterator[_Folder]:
 
 def looks_like_labelfiles(path: Path, options: ReadOptions) -> bool:
     """Recognise a folder in which a recording has a file of labels beside it, or a table of labels for many."""
+    column = options.label_column
     if path.is_file():
-        return kind_of(path) in ("raven", "birdnet", "kaleidoscope") if path.suffix.lower() in LABEL_SUFFIXES else False
+        return path.suffix.lower() in LABEL_SUFFIXES and kind_of(path, column) in _TABLES
     looked_at = 0
     for folder in _folders(str(path)):
         for text in folder.texts:
-            kind = kind_of(Path(folder.path, text))
-            if kind in ("raven", "birdnet", "kaleidoscope", "textgrid"):
+            kind = kind_of(Path(folder.path, text), column)
+            if kind in (*_TABLES, "textgrid"):
                 return True
             if kind in ("audacity", "table") and folder.owner(text):
                 return True
@@ -118,10 +121,11 @@ class _Reading:
         for name in folder.texts:
             path = Path(folder.path, name)
             owners = folder.owner(name)
-            if path.suffix.lower() == ".csv" and not owners and kind_of(path) == "table":
+            options = self.draft.options
+            if path.suffix.lower() == ".csv" and not owners and kind_of(path, options.label_column) == "table":
                 continue
             place = self.key(str(path))
-            found = read_labels(path, place, self.draft.problems, self.draft.options.encoding)
+            found = read_labels(path, place, self.draft.problems, options.encoding, options.label_column)
             if found is None:
                 self.unread += [place] if owners else []
                 continue
@@ -215,7 +219,7 @@ def _leave_out_points(reading: _Reading) -> list[StrongRecord]:
 
 def read_labelfiles(path: Path, options: ReadOptions) -> Manifest:
     """Read recordings with files of labels; raises ``DataError`` with all problems."""
-    named = path if path.is_file() and kind_of(path) in ("raven", "birdnet", "kaleidoscope") else None
+    named = path if path.is_file() and kind_of(path, options.label_column) in _TABLES else None
     if not path.is_dir() and named is None:
         raise DataError(f"{path} is no folder", ["expected a folder of recordings with a label file beside each"])
     path = Path(os.path.abspath(path if named is None else path.parent))  # noqa: PTH100 (Path.absolute keeps "..")
@@ -236,4 +240,4 @@ def read_labelfiles(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish(task="multi")
 
 
-FORMATS.add("labelfiles", Format(looks_like_labelfiles, read_labelfiles, order=60))
+FORMATS.add("labelfiles", Format(looks_like_labelfiles, read_labelfiles, order=60, names_labels=True))

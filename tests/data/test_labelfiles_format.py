@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ from auricle.results import Event, Flag
 RAVEN = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)"
 
 
-def problems_of(path: Path) -> tuple[str, ...]:
+def problems_of(path: Path, **options) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
-        read_manifest(path, data_format="labelfiles")
+        read_manifest(path, data_format="labelfiles", **options)
     return caught.value.problems
 
 
@@ -88,8 +89,9 @@ def test_a_selection_of_another_file(tmp_path, wav, write):
     )
 
 
-def events_of(root: Path) -> dict[str, list[tuple[str, float, float]]]:
-    return {c.key: [(e.label, e.onset, e.offset) for e in c.events or ()] for c in read_manifest(root).clips}
+def events_of(root: Path, **options) -> dict[str, list[tuple[str, float, float]]]:
+    clips = read_manifest(root, **options).clips
+    return {c.key: [(e.label, e.onset, e.offset) for e in c.events or ()] for c in clips}
 
 
 @pytest.mark.parametrize("last", ["Species", None])
@@ -175,7 +177,33 @@ def test_a_column_of_ones_own_names_the_sounds(tmp_path, wav, write, column):
     assert events_of(tmp_path) == {"a.wav": [("song", 0.1, 0.2)]}
     assert f"the sounds are named in the column {column!r}" in read_manifest(tmp_path).notes
     write(tmp_path / "a.selections.txt", f"{head}\tAge\n1\tS\t1\t0.1\t0.2\t0\t9\t0.1\tx\t0.5\tsong\told\n")
+    either = f"--label-column {shlex.quote(column)} or Age"
+    text = f"a.selections.txt: several columns may name the sounds; take one of them: {either}"
+    assert problems_of(tmp_path) == (text,)
+    assert events_of(tmp_path, label_column=column.upper()) == {"a.wav": [("song", 0.1, 0.2)]}
+    assert events_of(tmp_path, label_column="Age") == {"a.wav": [("old", 0.1, 0.2)]}
+    assert (
+        f"no column {column + 's'!r} (did you mean {column!r}?); found: "
+        in problems_of(tmp_path, label_column=f"{column}s")[0]
+    )
+    write(tmp_path / "a.selections.txt", f"{RAVEN}\tScore\n1\tS\t1\t0.1\t0.2\t0\t9\t0.1\n")
     assert "a.selections.txt: no column names the sounds; found: " in problems_of(tmp_path)[0]
+
+
+def test_a_known_column_of_labels_goes_before_others_which_are_named(tmp_path, wav, write):
+    wav(tmp_path / "a.wav", 1.0)
+    head = f"{RAVEN}\tSpecies\tAnnotation\tCall Type"
+    write(tmp_path / "a.selections.txt", f"{head}\n1\tS\t1\t0.1\t0.2\t0\t9\towl\tnice\thoot\n")
+    assert events_of(tmp_path) == {"a.wav": [("nice", 0.1, 0.2)]}
+    text = "the sounds are named in the column 'Annotation'; --label-column takes Species or 'Call Type'"
+    assert text in read_manifest(tmp_path).notes
+    assert events_of(tmp_path, label_column="species") == {"a.wav": [("owl", 0.1, 0.2)]}
+
+
+def test_a_table_of_times_beside_its_recording_may_name_its_column(tmp_path, wav, write):
+    wav(tmp_path / "a.wav", 1.0)
+    write(tmp_path / "a.csv", "start,end,Ruf\n0.1,0.2,hoot\n")
+    assert events_of(tmp_path, label_column="Ruf") == {"a.wav": [("hoot", 0.1, 0.2)]}
 
 
 MANY = {
