@@ -95,6 +95,7 @@ def test_models_are_listed(tiny):
                 **{"name": "tiny", "task": "multi", "labels": ["loud", "quiet"]},
                 **{"sample_rate": 1000, "window_s": 1.0, "hop_s": 0.5, "thresholds": {"loud": 0.5, "quiet": 0.5}},
                 "events": {
+                    "rate": 1000,
                     "hop_samples": 100,
                     "first_centre_samples": 50.0,
                     "postprocess": {

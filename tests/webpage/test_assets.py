@@ -12,7 +12,7 @@ import pytest
 
 from auricle.webpage.assets import joined_script, modules_of, page_html, read_asset
 
-ENTRIES = ["serve.js"]
+ENTRIES = ["serve.js", "report.js"]
 TOP = re.compile(r"^(?:async )?(?:const|let|function|class)\s+(?:\{[^}]*\}|\[[^\]]*\]|\w+)", re.MULTILINE)
 
 
@@ -66,3 +66,28 @@ def test_text_does_not_become_markup():
     Tags().feed(page_html(title="<script>{head}", head="<style></style>", footer="<b>{tail}</b>"))
     assert found["script"] == found["b"] == 0
     assert found["style"] == 1
+
+
+HUES = re.findall(r'"(#[0-9a-f]{6})"', read_asset("colours.js").partition("];")[0])
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG 2.2, "contrast ratio", written down once more."""
+
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return sum(c * weight for c, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
+
+    low, high = sorted([luminance(first), luminance(second)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_there_are_a_dozen_hues():
+    assert len(set(HUES)) == len(HUES) == 12
+
+
+@pytest.mark.parametrize("hue", HUES)
+@pytest.mark.parametrize("card", re.findall(r"--card: (#[0-9a-f]{6})", read_asset("page.css")))
+def test_a_curve_stands_out_on_light_and_dark_pages(hue, card):
+    assert contrast(hue, card) >= 2

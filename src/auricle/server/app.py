@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -21,7 +20,6 @@ from auricle.errors import AuricleError
 from auricle.files import printable
 from auricle.registry import nearest
 from auricle.results import DetectResult, Scores, rounded
-from auricle.runtime.spec import BundleSpec
 from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds, strongest
 from auricle.server.engine import Engine
 from auricle.server.gate import STREAM_PATH, Gate
@@ -33,6 +31,7 @@ from auricle.server.streams import Streams
 from auricle.server.uploads import receive_upload
 from auricle.server.workers import Job
 from auricle.webpage.assets import modules_of, page_html, read_asset
+from auricle.webpage.lanes import pick_lanes
 
 ModelName = Annotated[str | None, Query(description="A name from /v1/models; the first one by default.")]
 Top = Annotated[int, Query(ge=1, description="Labels to return.")]
@@ -137,31 +136,15 @@ class Service:
         """Answer ``GET /v1/models``."""
         keys = ("name", "task", "labels", "sample_rate", "window_s", "hop_s", "thresholds")
         found = [spec.model_dump(mode="json", include=set(keys)) for spec in self.engine.specs.values()]
-        rules = [_event_rule(spec) for spec in self.engine.specs.values()]
+        rules = [spec.event_rule for spec in self.engine.specs.values()]
         models = [{**{key: v[key] for key in keys}, "events": rule} for v, rule in zip(found, rules, strict=True)]
         return {"default": self.engine.default, "models": models}
 
 
-def _event_rule(spec: BundleSpec) -> dict[str, Any] | None:
-    """Return how events are made from scores; None for models that make boxes between change points."""
-    if spec.postprocess.boxes is not None:
-        return None
-    return {
-        "hop_samples": spec.grid.hop_samples,
-        "first_centre_samples": spec.grid.first_centre_samples,
-        "postprocess": spec.postprocess.model_dump(mode="json", exclude={"boxes"}),
-    }
-
-
 def _lanes(scores: Scores, found: DetectResult, lanes: int) -> dict[str, Any]:
     """Return the scores of labels with events and of those with the highest ones; of all others the highest score."""
-    peaks = scores.values.max(axis=0, initial=0.0)
-    ranked = [scores.labels[i] for i in np.argsort(-peaks, kind="stable")]
-    kept = set([*dict.fromkeys(event.label for event in found.events), *ranked][:lanes])
-    columns = [i for i, label in enumerate(scores.labels) if label in kept]
-    chosen = replace(scores, values=scores.values[:, columns], labels=tuple(scores.labels[i] for i in columns))
-    highest = {label: rounded(peak) for label, peak in zip(scores.labels, peaks.tolist(), strict=True)}
-    return {**_scores(chosen), "peaks": highest}
+    chosen, peaks = pick_lanes(scores, found.events, lanes)
+    return {**_scores(chosen), "peaks": peaks}
 
 
 def _scores(scores: Scores) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class PostprocessReply(_Reply):
 class EventRuleReply(_Reply):
     """How events are made: where scores lie over samples of the model's rate, and what is done to them."""
 
+    rate: int
     hop_samples: int
     first_centre_samples: float
     postprocess: PostprocessReply

@@ -20,7 +20,7 @@ start({
 
   async models() {
     const found = await ask("v1/models", { dialog });
-    return { ...found, models: found.models.map((model) => ({ ...model, rule: model.events && { rate: model.sample_rate, ...model.events } })) };
+    return { ...found, models: found.models.map((model) => ({ ...model, rule: model.events })) };
   },
 
   // The recording travels once; the server gives all that is shown.

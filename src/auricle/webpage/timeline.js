@@ -138,7 +138,7 @@ export class Timeline {
     canvas.setAttribute("aria-hidden", "true");
     lane.append(make("span", "lane-name", label), canvas);
     const row = { lane, canvas, bar: null };
-    if (this.thresholds.get(label) !== undefined) lane.append((row.bar = this.makeBar(label)));
+    if ((this.thresholds.get(label) ?? null) !== null && this.columns.has(label)) lane.append((row.bar = this.makeBar(label)));
     canvas.addEventListener("click", (click) => this.clickLane(label, click));
     return row;
   }
