@@ -526,7 +526,7 @@ HEAD = """# What a teacher buys
 ESC-10, 400 clips, five official folds; nothing selected, the last averaged weights scored once. Rows of one network
 have the same number of steps: the CRNN (as it was before ADR 28) 750 of 128 crops, `mobilecrnn` 300 of 16. Teacher:
 mn04 (EfficientAT, 0.98 M weights), zero-shot 96.25 %. No fold is trained on its test clips, neither through the student
-nor through the teacher's head (`tests/training/test_lessons.py`). Interval: 95 % bootstrap over source recordings,
+nor through the teacher's head (`tests/training/test_distillation.py`). Interval: 95 % bootstrap over source recordings,
 averaged over seeds. Gains: paired, on the same clips and seeds, over the student alone and over today's default CRNN,
 which has no teacher either, is larger than a student may be here, and has a recipe of its own ([esc10.md](esc10.md)).
 

@@ -12,7 +12,7 @@ import typer
 from auricle.cli.guard import guarded
 from auricle.cli.option_groups import grouped
 from auricle.cli.options import FormOptions
-from auricle.recipe.model_requests import EvaluateRequest, TuneRequest
+from auricle.recipe.model_requests import EvaluateRequest, FalseAlarmsRequest, TuneRequest
 from auricle.recipe.requests import ClipOptions
 
 
@@ -59,8 +59,8 @@ def evaluate(
     if false_alarms:
         if request.data is not None or tune or model is None:
             raise UsageError("--false-alarms takes --model and recordings without any class, and no labelled DATA")
-        quiet = api.false_alarms(false_alarms, model=model, precision=request.precision, on_failure=unreadable)
-        print_report(quiet, format, sys.stdout)
+        asked = FalseAlarmsRequest(false_alarms, model=model, precision=request.precision, on_failure=unreadable)
+        print_report(api.false_alarms(asked), format, sys.stdout)
         unreadable.leave()
         return
     if boxes and not tune:

@@ -74,7 +74,20 @@ class DataOptions(FormatOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipOptions(FormatOptions):
+class FailureOptions:
+    """What becomes of recordings that cannot be read."""
+
+    on_failure: Annotated[
+        Callable[[str, Any], object] | None,
+        Option(
+            "Called for each recording that cannot be read; the others are measured. None raises InputError.",
+            python_only=True,
+        ),
+    ] = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions(FailureOptions, FormatOptions):
     """Which clips of a labelled data set are taken."""
 
     split: Annotated[
@@ -84,13 +97,6 @@ class ClipOptions(FormatOptions):
         ),
     ] = None
     fold: Annotated[str | None, Option("Take only fold K of the data.", metavar="K")] = None
-    on_failure: Annotated[
-        Callable[[str, Any], object] | None,
-        Option(
-            "Called for each recording that cannot be read; the others are measured. None raises InputError.",
-            python_only=True,
-        ),
-    ] = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +128,7 @@ class RecipeOptions:
     init: Annotated[
         str | None,
         Option(
-            "Begin with this model's weights, or with a checkpoint of EfficientAT (.pt) (as init.model).",
+            "Begin with this model's weights, or with a checkpoint of EfficientAT (.pt), or with none (as init.model).",
             metavar="MODEL",
             key="init.model",
         ),
@@ -147,7 +153,15 @@ class RecipeOptions:
 class RecipeFileOptions(RecipeOptions):
     """Which recipe is trained."""
 
-    model: Annotated[str, Option("Network to train, by name.", short="-m", metavar="NAME")] = "crnn"
+    model: Annotated[
+        str | None,
+        Option(
+            "Network to train from nothing, by name.",
+            short="-m",
+            metavar="NAME",
+            shown="that of --init, which is general",
+        ),
+    ] = None
     recipe: Annotated[PathLike | None, Option("YAML file with the choices of the run.", metavar="FILE")] = None
 
 
