@@ -20,6 +20,7 @@ import soundfile
 
 from auricle.cells import as_text, escape_cell, unescape_cell
 from auricle.errors import DataError, UsageError
+from auricle.files import json_line
 from auricle.registry import Registry
 from auricle.results import DetectResult, Event, Failure, Flag, rounded
 
@@ -137,7 +138,7 @@ def parse_audacity(lines: Iterable[str], where: str = "the labels") -> list[Dete
 def dump_jsonl(results: Iterable[DetectResult]) -> Iterator[str]:
     """Yield one JSON object a recording, as ``auricle detect --format json`` prints it."""
     for result in results:
-        yield json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+        yield json_line(result.to_dict())
 
 
 def parse_jsonl(lines: Iterable[str], where: str = "the JSON lines") -> list[DetectResult]:
