@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from auricle.api import (
         compress,
         crossval,
+        enrol,
         evaluate,
         export_int8,
         export_site,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from auricle.results import (
         DetectResult,
         EmbedResult,
+        EnrolResult,
         Event,
         EventStart,
         Failure,
@@ -66,6 +68,7 @@ _HOMES = {
     "auricle.api": (
         "compress",
         "crossval",
+        "enrol",
         "evaluate",
         "export_int8",
         "export_site",
@@ -90,6 +93,7 @@ _HOMES = {
     "auricle.results": (
         "DetectResult",
         "EmbedResult",
+        "EnrolResult",
         "Event",
         "EventStart",
         "Failure",
@@ -116,6 +120,7 @@ __all__ = [
     "DetectResult",
     "Detector",
     "EmbedResult",
+    "EnrolResult",
     "Event",
     "EventStart",
     "Failure",
@@ -138,6 +143,7 @@ __all__ = [
     "__version__",
     "compress",
     "crossval",
+    "enrol",
     "evaluate",
     "export_int8",
     "export_site",

@@ -26,13 +26,14 @@ from auricle.recipe.requests import (
     ClipOptions,
     CompressRequest,
     CrossvalRequest,
+    EnrolRequest,
     ListenerOptions,
     PathLike,
     SweepRequest,
     TeachRequest,
     TrainRequest,
 )
-from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
+from auricle.results import SPOOF_LABELS, EnrolResult, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ __all__ = [
     "bench_train",
     "compress",
     "crossval",
+    "enrol",
     "evaluate",
     "export_int8",
     "export_site",
@@ -121,6 +123,20 @@ def compress(request: CompressRequest) -> CompressResult:
     from auricle.training.compress import run_compression
 
     return run_compression(replace(request, progress=None), _listener(request))
+
+
+@takes(EnrolRequest)
+def enrol(request: EnrolRequest) -> EnrolResult:
+    """Make a model of a few clips of some classes in seconds, without torch; or change one that was made so.
+
+    Recordings that cannot be read are in the result; the others are enrolled.
+
+    Raises:
+        UsageError: and its kinds, for wrong use, a class without a clip, or the folder.
+    """
+    from auricle.enrolment.enrol import run_enrolment
+
+    return run_enrolment(request)
 
 
 @takes(TeachRequest)
