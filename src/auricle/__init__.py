@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         compress,
         crossval,
         cut_out,
+        deployment,
         evaluate,
         export_int8,
         export_site,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         train,
     )
     from auricle.audio.cutouts import CutoutOptions
+    from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording
     from auricle.errors import (
         AuricleError,
         BundleError,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
         Int8Result,
         Interval,
         LabelScore,
+        Origin,
         Report,
         RunResult,
         Scores,
@@ -65,10 +68,12 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "auricle.audio.origin.deployment": ("Deployment", "DeploymentReport", "Joint", "PlacedRecording"),
     "auricle.api": (
         "compress",
         "crossval",
         "cut_out",
+        "deployment",
         "evaluate",
         "export_int8",
         "export_site",
@@ -101,6 +106,7 @@ _HOMES = {
         "Int8Result",
         "Interval",
         "LabelScore",
+        "Origin",
         "Report",
         "RunResult",
         "Scores",
@@ -118,6 +124,8 @@ __all__ = [
     "ConfigError",
     "CutoutOptions",
     "DataError",
+    "Deployment",
+    "DeploymentReport",
     "DetectResult",
     "Detector",
     "EmbedResult",
@@ -129,7 +137,10 @@ __all__ = [
     "Int8Result",
     "Interrupted",
     "Interval",
+    "Joint",
     "LabelScore",
+    "Origin",
+    "PlacedRecording",
     "Report",
     "RunError",
     "RunResult",
@@ -144,6 +155,7 @@ __all__ = [
     "compress",
     "crossval",
     "cut_out",
+    "deployment",
     "evaluate",
     "export_int8",
     "export_site",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from auricle.nn.networks import NETWORKS, build_network
-from auricle.training.run import make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
 from experiments.careless import OFTEN, joined, register, table
 
 SHARES = {"data": 0.01, "forward": 0.3, "backward": 0.6, "optimiser": 0.09}

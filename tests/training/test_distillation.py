@@ -26,7 +26,7 @@ from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.synth.mixtures import Mixture
 from auricle.training.preparation import prepare, read_training_data, training_set
-from auricle.training.run import make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ from auricle.errors import InputError
 from auricle.progress import Progress
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
 from auricle.training.preparation import prepare, read_training_data
-from auricle.training.run import make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
 
 BAD = "low/3.wav"
 

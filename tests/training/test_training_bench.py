@@ -16,7 +16,7 @@ from auricle.nn.networks import build_network
 from auricle.recipe.requests import DataSource
 from auricle.training import bench
 from auricle.training.bench import STEP_PHASES, TrainingBench, TrainSpeed, bench_training, count_gflop, measure_peak
-from auricle.training.run import make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
 
 PEAKS = {"32-true": 10.0, "bf16-mixed": 100.0}
 

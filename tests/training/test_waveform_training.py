@@ -21,7 +21,7 @@ from auricle.recipe.schema import AugmentSection, make_recipe
 from auricle.synth.mixtures import Mixture
 from auricle.training.checkpoint import find_checkpoints, load_checkpoint
 from auricle.training.preparation import prepare, read_training_data, training_set
-from auricle.training.run import make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
 
 OFF = AugmentSection(speed=(1, 1))
 RAW = (

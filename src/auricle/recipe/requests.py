@@ -128,7 +128,7 @@ class RecipeOptions:
     init: Annotated[
         str | None,
         Option(
-            "Begin with this model's weights, or with a checkpoint of EfficientAT (.pt) (as init.model).",
+            "Begin with this model's weights, or with a checkpoint of EfficientAT (.pt), or with none (as init.model).",
             metavar="MODEL",
             key="init.model",
         ),
@@ -153,7 +153,15 @@ class RecipeOptions:
 class RecipeFileOptions(RecipeOptions):
     """Which recipe is trained."""
 
-    model: Annotated[str, Option("Network to train, by name.", short="-m", metavar="NAME")] = "crnn"
+    model: Annotated[
+        str | None,
+        Option(
+            "Network to train from nothing, by name.",
+            short="-m",
+            metavar="NAME",
+            shown="that of --init, which is general",
+        ),
+    ] = None
     recipe: Annotated[PathLike | None, Option("YAML file with the choices of the run.", metavar="FILE")] = None
 
 

@@ -48,6 +48,7 @@ from auricle.runtime.spec import (
 )
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 from auricle.training.card import model_card
+from auricle.training.init_weights import initial_hash
 from auricle.training.preparation import Material
 from auricle.training.spoof_model import describe_spoof
 
@@ -231,6 +232,7 @@ def make_spec(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             parameters=sum(p.numel() for p in network.parameters()),
             teacher=trained.material.teacher_summary,
+            initial_weights=initial_hash(recipe.init),
         ),
     )
 
