@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from auricle.api import (
         compress,
         crossval,
+        cut_out,
+        deployment,
         enrol,
         evaluate,
         export_int8,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
         teach,
         train,
     )
+    from auricle.audio.cutouts import CutoutOptions
+    from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording
     from auricle.errors import (
         AuricleError,
         BundleError,
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
         Int8Result,
         Interval,
         LabelScore,
+        Origin,
         Report,
         RunResult,
         Scores,
@@ -65,9 +70,12 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "auricle.audio.origin.deployment": ("Deployment", "DeploymentReport", "Joint", "PlacedRecording"),
     "auricle.api": (
         "compress",
         "crossval",
+        "cut_out",
+        "deployment",
         "enrol",
         "evaluate",
         "export_int8",
@@ -79,6 +87,7 @@ _HOMES = {
         "teach",
         "train",
     ),
+    "auricle.audio.cutouts": ("CutoutOptions",),
     "auricle.errors": (
         "AuricleError",
         "BundleError",
@@ -101,6 +110,7 @@ _HOMES = {
         "Int8Result",
         "Interval",
         "LabelScore",
+        "Origin",
         "Report",
         "RunResult",
         "Scores",
@@ -116,7 +126,10 @@ __all__ = [
     "AuricleError",
     "BundleError",
     "ConfigError",
+    "CutoutOptions",
     "DataError",
+    "Deployment",
+    "DeploymentReport",
     "DetectResult",
     "Detector",
     "EmbedResult",
@@ -129,7 +142,10 @@ __all__ = [
     "Int8Result",
     "Interrupted",
     "Interval",
+    "Joint",
     "LabelScore",
+    "Origin",
+    "PlacedRecording",
     "Report",
     "RunError",
     "RunResult",
@@ -143,6 +159,8 @@ __all__ = [
     "__version__",
     "compress",
     "crossval",
+    "cut_out",
+    "deployment",
     "enrol",
     "evaluate",
     "export_int8",

@@ -9,7 +9,7 @@ centred on its own span (``timeline.FrameGrid``).
     waveform (batch, sample) -> log-mel (batch, mel, frame) -> norm per mel
       -> [conv, norm, relu] x 4, channels (16, 48, 96, 96) -> GRU over all channels and frequencies -> head
 
-Beside it, when it is used, a clip-statistics branch hears the log-mel as a whole (``nn.clip_statistics``).
+Beside it, when it is used, a clip-statistics branch takes the log-mel as a whole (``nn.clip_statistics``).
 
 A causal network looks only backwards: its convolutions are padded on the left and its GRU runs forward. Before the
 first sample it remembers zeros, in a training crop as in a file; ``nn.streaming`` is the same network with its memory
@@ -169,10 +169,6 @@ class Crnn(Network):
     def frames(self, samples: int) -> int:
         """Return the number of output frames for ``samples`` samples."""
         return samples // self.spec.hop_samples // (self.grid.hop_samples // self.spec.hop_samples)
-
-    def features(self, waveform: Tensor) -> Tensor:
-        """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""
-        return torch.as_tensor(self.frontend(waveform))
 
     def classify(self, features: Tensor) -> NetworkOutput:
         """Return scores of a log-mel, which training may have masked."""

@@ -123,6 +123,9 @@ class MobileNet(Network):
         UsageError: a residual that is needed is missing.
     """
 
+    class_layers = ("head.3.", "frame_head.")
+    head: nn.Sequential
+
     def __init__(
         self,
         frontend: SineMelSpec,
@@ -176,10 +179,6 @@ class MobileNet(Network):
     def frames(self, samples: int) -> int:
         """Return the number of output frames for ``samples`` samples: one that is not full counts."""
         return -(-(samples // self.spec.hop_samples) // TIME_STRIDE)
-
-    def features(self, waveform: Tensor) -> Tensor:
-        """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""
-        return torch.as_tensor(self.frontend(waveform))
 
     def maps(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the deep map averaged over mel, ``(batch, channel, step)``, and the maps of the branch."""
