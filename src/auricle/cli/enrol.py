@@ -30,7 +30,7 @@ def enrol(request: EnrolRequest, *, screen: ReportOptions) -> None:
     from auricle.files import printable
 
     result = api.enrol(request)
-    print_enrolled(result, screen.form, sys.stdout)
+    print_enrolled(result, screen.format, sys.stdout)
     for name, failure in result.failures.items():
         say(f"auricle: {printable(name)}: {failure.message} [{failure.code}]")
     if result.failures:

@@ -77,10 +77,10 @@ def load_bank(backbone: str) -> Bank:
             f"{BANK_FILE.name} was made with the network {made_of[:12]}…, the built-in model's is {backbone[:12]}…; "
             "make it again: python scripts/make_bank.py"
         )
-    scales = [Scale(*found[name].astype(np.float64)) for name in ("clip_scale", "frame_scale")]
+    clip_scale, frame_scale = (Scale(*found[name].astype(np.float64)) for name in ("clip_scale", "frame_scale"))
     clips, runs = (found[name].astype(np.float64) / STEPS for name in ("clips", "runs"))
     heard = frozenset(f"{int(value):0{DIGITS}x}" for value in found["heard"])
-    return Bank(made_of, *scales, clips, runs, heard)
+    return Bank(made_of, clip_scale, frame_scale, clips, runs, heard)
 
 
 def pack(scaled: npt.ArrayLike) -> npt.NDArray[np.int8]:

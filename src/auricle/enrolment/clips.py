@@ -161,7 +161,7 @@ def dump_enrolled(clips: Sequence[EnrolledClip], backbone: str) -> bytes:
     """Return the content of ``enrolled.npz``."""
     facts = [{"id": c.id, "name": c.name, "label": list(c.label), "group": c.group} for c in clips]
     text = json.dumps({"backbone": backbone, "clips": facts}, ensure_ascii=False)
-    arrays: dict[str, npt.NDArray[Any]] = {"facts": np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)}
+    arrays: dict[str, Any] = {"facts": np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)}
     for name in ("views", "frames", "scene", "truth"):
         parts = [getattr(clip, name) for clip in clips]
         arrays[name] = np.concatenate(parts)

@@ -154,8 +154,8 @@ def _parts(manifest: Manifest) -> Iterable[tuple[Clip, Clip]]:
         for event in clip.events:
             if event.offset - event.onset >= SHORTEST_S:
                 group = clip.group if clip.group is not None else clip.key
-                times = {"onset": start + event.onset, "offset": start + event.offset}
-                yield replace(clip, label=(event.label,), events=None, group=group, **times), clip
+                onset, offset = start + event.onset, start + event.offset
+                yield replace(clip, label=(event.label,), events=None, group=group, onset=onset, offset=offset), clip
 
 
 def _unlabelled(folder: PathLike) -> list[Clip]:

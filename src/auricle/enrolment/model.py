@@ -73,7 +73,11 @@ def write_model(folder: Path, fitted: Fitted, clips: Sequence[EnrolledClip], bac
 
 def _spec(folder: Path, fitted: Fitted, clips: Sequence[EnrolledClip], backbone: Backbone, name: str) -> BundleSpec:
     base = backbone.spec
-    recipe = {**base.provenance.recipe, "task": fitted.task, "init": {"model": BACKBONE, "new_head": True}}
+    recipe: dict[str, Any] = {
+        **base.provenance.recipe,
+        "task": fitted.task,
+        "init": {"model": BACKBONE, "new_head": True},
+    }
     heard = "\n".join(sorted(f"{clip.id} {','.join(clip.label)}" for clip in clips))
     old, new = len(base.labels), len(fitted.labels)
     per_label = fitted.clip.weight.shape[1] + fitted.frames.weight.shape[1] + 2

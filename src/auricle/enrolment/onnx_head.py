@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from auricle.enrolment.linear import Linear
 from auricle.errors import BundleError
@@ -233,7 +235,7 @@ def _node(operator: str, inputs: Iterable[str], output: str, axis: int | None = 
     return b"".join(parts)
 
 
-def _tensor(name: str, values: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def _tensor(name: str, values: npt.NDArray[Any]) -> bytes:
     """Return a TensorProto: dims, data_type, name, raw_data."""
     kind = _FLOAT if values.dtype == np.float32 else _INT64
     data = values.astype("<f4" if kind == _FLOAT else "<i8").tobytes()

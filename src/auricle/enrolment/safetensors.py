@@ -15,6 +15,7 @@ import numpy as np
 
 from auricle.enrolment.linear import Linear
 from auricle.errors import BundleError
+from auricle.results import FloatArray
 
 WEIGHTS_FILE = "model.safetensors"
 #: Names of the last layers in the network ``mobilenet``.
@@ -31,7 +32,7 @@ def with_layers(content: bytes, layers: Mapping[str, Linear]) -> bytes:
     length = struct.unpack("<Q", content[:8])[0]
     header = json.loads(content[8 : 8 + length])
     data = content[8 + length :]
-    new: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
+    new: dict[str, FloatArray] = {}
     for name, layer in layers.items():
         new[f"{name}.weight"] = np.ascontiguousarray(layer.weight, "<f4")
         new[f"{name}.bias"] = np.ascontiguousarray(layer.bias, "<f4")
