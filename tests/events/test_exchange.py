@@ -80,7 +80,9 @@ def test_rttm_of_others_is_read():
 def test_no_cell_is_a_formula():
     bad = DetectResult("=1.wav", 1.0, events=(Event("@sum", 0.0, 1.0, 0.5),))
     for name in ("birdnet", "kaleidoscope"):
-        assert not [cell for line in dump(name, [bad]).splitlines() for cell in line.split(",") if cell[:1] in "=@"]
+        assert not [
+            cell for line in dump(name, [bad]).splitlines() for cell in line.split(",") if cell.startswith(("=", "@"))
+        ]
         (back,) = EVENT_FORMATS.get(name).parse(dump(name, [bad]).splitlines(keepends=True), "x")
         assert (back.path, back.events) == (bad.path, bad.events)
 
