@@ -4,14 +4,11 @@
 import { addressOf } from "./server.js";
 
 const MOST_WAITING_S = 5; // of sound that the network has not taken yet; more becomes a gap
-const MOST_KEPT_S = 600; // of sound, to play events from afterwards
 
 export class Live {
   // on: {ready, block, message, problem, end}
   constructor(on) {
     this.on = on;
-    this.kept = [];
-    this.keptSamples = 0;
     this.droppedS = 0;
   }
 
@@ -58,10 +55,6 @@ export class Live {
   send(block) {
     this.on.block(block);
     const samples = Int16Array.from(block, (x) => Math.round(32767 * Math.max(-1, Math.min(1, x))));
-    if (this.keptSamples < MOST_KEPT_S * this.rate) {
-      this.kept.push(samples);
-      this.keptSamples += samples.length;
-    }
     if (this.socket.readyState !== WebSocket.OPEN) return;
     if (this.socket.bufferedAmount > 2 * this.rate * MOST_WAITING_S) {
       this.droppedS += block.length / this.rate;
@@ -93,19 +86,5 @@ export class Live {
     this.media?.getTracks().forEach((track) => track.stop());
     if (this.context && this.context.state !== "closed") this.context.close();
     if (this.worklet) this.worklet.port.onmessage = null;
-  }
-
-  // The recording so far as a WAV file.
-  recording() {
-    const bytes = 2 * this.keptSamples;
-    const view = new DataView(new ArrayBuffer(44));
-    const text = (at, word) => [...word].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
-    text(0, "RIFF");
-    view.setUint32(4, 36 + bytes, true);
-    text(8, "WAVEfmt ");
-    [16, 1 | (1 << 16), this.rate, 2 * this.rate, 2 | (16 << 16)].forEach((value, i) => view.setUint32(16 + 4 * i, value, true));
-    text(36, "data");
-    view.setUint32(40, bytes, true);
-    return new Blob([view, ...this.kept], { type: "audio/wav" });
   }
 }
