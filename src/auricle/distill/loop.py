@@ -16,6 +16,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from auricle.distill.crop_store import CropStore
+from auricle.distill.head import fit_head
 from auricle.distill.objective import LossWeights, embedding_spread, losses, weighted_sum
 from auricle.errors import RunError
 from auricle.files import atomic_write
@@ -67,7 +68,7 @@ OnStep = Callable[[int, Mapping[str, float]], None]
 
 def distil(
     student: MobileNet,
-    head: nn.Module,
+    head: nn.Sequential,
     store: CropStore,
     plan: LoopPlan,
     checkpoint: Path,
@@ -96,6 +97,8 @@ def distil(
     if checkpoint.is_file():
         run.load(checkpoint)
     else:
+        if student.head[0].weight.shape != head[0].weight.shape:
+            fit_head(student.head, head, store, plan.seed)
         if new_frames:
             begin_at_shares(student.frame_head, torch.sigmoid(first.logits).mean(0))
         recalibrate(student, store, plan)
