@@ -128,7 +128,7 @@ def table(runs: Path) -> str:
         if len(seeds) < asked:
             unfinished.append(f"Row `{row.name}` was stopped: {len(seeds)} of {asked} seeds were measured.")
         details.append(f"| {row.name} | `{shown}` | {seeds_text} | `{r['data_hash'][:16]}` | `{str(commit)[:12]}` |")
-    lines += ["", "The CRNN before [ADR 28](../adr/0028-the-gru-hears-the-convolutions.md), the same folds:", ""]
+    lines += ["", "The CRNN before [ADR 28](../adr/0028-the-gru-reads-the-convolutions.md), the same folds:", ""]
     lines += ["| recipe | parameters | accuracy % [95 %] | each seed | commit |", "|---|--:|--:|---|---|"]
     lines += [f"| {what} | {size} | {value} | {each} | `{where}` |" for what, size, value, each, where in EARLIER]
     lines += ["", "Published, not measured here:", "", "| system | parameters | accuracy % |", "|---|--:|--:|"]

@@ -74,14 +74,14 @@ def make_archive(folder: Path, recordings: list[str], count: int) -> None:
 
 def decode_all(paths: list[str], rate: int) -> float:
     """Decode and resample all recordings that can be; returns their seconds of sound."""
-    heard_s = 0.0
+    done_s = 0.0
     for path in paths:
         try:
             with open_input(path, None, rate) as reader:
-                heard_s += sum(len(block) for block in reader) / rate
+                done_s += sum(len(block) for block in reader) / rate
         except InputError:
             continue
-    return heard_s
+    return done_s
 
 
 def decode_alone(archive: Path, rate: int, jobs: int) -> float:

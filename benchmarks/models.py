@@ -43,4 +43,4 @@ def untrained(folder: Path, *overrides: str) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         soundfile.write(place / f"{i}.wav", clip, 16_000)
     quick = ["optim.epochs=1", "data.workers=0", "data.dev_fraction=0.5", *overrides]
-    return Path(api.train(folder / "clips", out=folder / "untrained", overrides=quick).path)
+    return Path(api.train(folder / "clips", out=folder / "untrained", model="crnn", overrides=quick).path)

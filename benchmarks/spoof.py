@@ -318,7 +318,7 @@ def table(shared: Path, out: Path) -> str:
             "",
             *markdown(["row", *(f"{s} ({'unseen' if s in unseen else 'seen'})" for s in trials.attacks)], systems),
             "",
-            "## Does the raw waveform win where the system was never heard?",
+            "## Does the raw waveform win where the system was not in training?",
             "",
             *differences(trials, found, unseen),
             "",

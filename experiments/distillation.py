@@ -16,8 +16,9 @@
                                                                       RUNS/default is that folder
 
 Every step is resumable: a fold that is done is not trained again, a killed fold resumes from its checkpoint. All rows
-of one network take the same number of steps. No fold hears its test clips: mixtures are made within folds, those
-with a source outside the training folds are left out, and the head on the embedding is fitted on the training folds.
+of one network take the same number of steps. No fold is trained on its test clips: mixtures are made within folds,
+those with a source outside the training folds are left out, and the head on the embedding is fitted on the training
+folds.
 """
 
 from __future__ import annotations
@@ -524,10 +525,10 @@ HEAD = """# What a teacher buys
 
 ESC-10, 400 clips, five official folds; nothing selected, the last averaged weights scored once. Rows of one network
 have the same number of steps: the CRNN (as it was before ADR 28) 750 of 128 crops, `mobilecrnn` 300 of 16. Teacher:
-mn04 (EfficientAT, 0.98 M weights), zero-shot 96.25 %. No fold hears its test clips, neither through the student nor
-through the teacher's head (`tests/training/test_lessons.py`). Interval: 95 % bootstrap over source recordings, averaged
-over seeds. Gains: paired, on the same clips and seeds, over the student alone and over today's default CRNN, which has
-no teacher either, is larger than a student may be here, and has a recipe of its own ([esc10.md](esc10.md)).
+mn04 (EfficientAT, 0.98 M weights), zero-shot 96.25 %. No fold is trained on its test clips, neither through the student
+nor through the teacher's head (`tests/training/test_distillation.py`). Interval: 95 % bootstrap over source recordings,
+averaged over seeds. Gains: paired, on the same clips and seeds, over the student alone and over today's default CRNN,
+which has no teacher either, is larger than a student may be here, and has a recipe of its own ([esc10.md](esc10.md)).
 
 | row | weights | seeds | accuracy % [95 %] | each seed | gain over alone | gain over default | log loss \
 | calibration error | commit |

@@ -5,7 +5,7 @@
     python -m experiments.yard SHARED OUT --fold 4     for choices: holds fold 4 out, hears fold 5 never, writes no page
 
 Classes: five foreground classes of ESC-10. `other`: the five background classes of ESC-10, human speech (spoof train,
-bona fide) and synthesised noise. Training hears folds 1 to 4 and speech of the train speakers; the recordings are made
+bona fide) and synthesised noise. Training takes folds 1 to 4 and speech of the train speakers; the recordings are made
 of fold 5 and speech of the dev speakers, so no clip and no speaker is on both sides.
 
 Two recordings of ten minutes: one with events among speech, noise and the other sounds, one with none of the classes.

@@ -49,14 +49,14 @@ SOURCES = (
 LIMITS = (
     "It learnt from **less than one hour** of speech of 21 people and small synthesisers. Take its word for what the "
     "figures above say, and no more.",
-    "**Strong modern synthesis and voice cloning were never heard**, in training or in the test. Light networks of the "
+    "**Strong modern synthesis and voice cloning are missing** in training and test. Light networks of the "
     "literature, trained on a hundred times the speech, reach 1 to 5 % within their data and **40 to 55 %, which is "
     "chance**, on recordings found in the wild. Expect no more of this one: it must not decide about anybody.",
     "Prompts, game dialogue, short phrases and digits, much of it joined from pieces; little English; the languages of "
     "people and machines differ, so part of what it knows may be languages and recording rooms.",
     "WORLD vocoding is hardest. A recording that is unlike the training speech carries the flag `out_of_distribution`, "
     "a short one `too_short`: heed them.",
-    "Systems heard in training: see above. MBROLA voices (non-commercial) were left out.",
+    "Systems in training: see above. MBROLA voices (non-commercial) were left out.",
 )
 
 
@@ -69,7 +69,7 @@ def dev_figures(shared: Path, out: Path, heard: tuple[str, ...]) -> dict[str, Fi
     values = read_scores(out / "rawnet/final/seed0/dev.txt", trials)
     seen = [s for s in trials.attacks if s in heard]
     unseen = [s for s in trials.attacks if s not in heard]
-    parts = {"all": trials.attacks, f"seen: {', '.join(seen)}": seen, f"never heard: {', '.join(unseen)}": unseen}
+    parts = {"all": trials.attacks, f"seen: {', '.join(seen)}": seen, f"not in training: {', '.join(unseen)}": unseen}
     masks = {name: trials.against(systems) for name, systems in parts.items()}
     return {name: figures(trials.select(mask), values[mask]) for name, mask in masks.items()}
 
@@ -124,7 +124,7 @@ def main() -> None:
     source = out / "rawnet/final/seed0/model"
     bundle = load_bundle(source)
     if bundle.spec.calibration is None or "S04" in bundle.spec.provenance.systems:
-        sys.exit(f"{source} is not calibrated, or heard S04: it is not for redistribution")
+        sys.exit(f"{source} is not calibrated, or was trained on S04: it is not for redistribution")
     provenance = bundle.spec.provenance.model_copy(
         update={"license": LICENSE, "attribution": ATTRIBUTION, "data_name": "spoof"}
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from auricle.api import (
         compress,
         crossval,
+        cut_out,
+        deployment,
         evaluate,
         export_int8,
         export_site,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
         teach,
         train,
     )
+    from auricle.audio.cutouts import CutoutOptions
+    from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording
     from auricle.errors import (
         AuricleError,
         BundleError,
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
         Int8Result,
         Interval,
         LabelScore,
+        Origin,
         Report,
         RunResult,
         Scores,
@@ -63,9 +68,12 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "auricle.audio.origin.deployment": ("Deployment", "DeploymentReport", "Joint", "PlacedRecording"),
     "auricle.api": (
         "compress",
         "crossval",
+        "cut_out",
+        "deployment",
         "evaluate",
         "export_int8",
         "export_site",
@@ -76,6 +84,7 @@ _HOMES = {
         "teach",
         "train",
     ),
+    "auricle.audio.cutouts": ("CutoutOptions",),
     "auricle.errors": (
         "AuricleError",
         "BundleError",
@@ -97,6 +106,7 @@ _HOMES = {
         "Int8Result",
         "Interval",
         "LabelScore",
+        "Origin",
         "Report",
         "RunResult",
         "Scores",
@@ -112,7 +122,10 @@ __all__ = [
     "AuricleError",
     "BundleError",
     "ConfigError",
+    "CutoutOptions",
     "DataError",
+    "Deployment",
+    "DeploymentReport",
     "DetectResult",
     "Detector",
     "EmbedResult",
@@ -124,7 +137,10 @@ __all__ = [
     "Int8Result",
     "Interrupted",
     "Interval",
+    "Joint",
     "LabelScore",
+    "Origin",
+    "PlacedRecording",
     "Report",
     "RunError",
     "RunResult",
@@ -138,6 +154,8 @@ __all__ = [
     "__version__",
     "compress",
     "crossval",
+    "cut_out",
+    "deployment",
     "evaluate",
     "export_int8",
     "export_site",

@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from auricle.errors import InputError, UsageError
 from auricle.files import require_writable
 from auricle.progress import Progress
-from auricle.recipe.model_requests import EvaluateRequest, Int8Request, ReportRequest, SiteRequest
+from auricle.recipe.model_requests import (
+    EvaluateRequest,
+    FalseAlarmsRequest,
+    Int8Request,
+    ReportRequest,
+    SiteRequest,
+    TuneRequest,
+)
 from auricle.recipe.options import recipe_settings, takes
 from auricle.recipe.requests import (
     BenchRequest,
@@ -32,19 +39,21 @@ from auricle.recipe.requests import (
     TeachRequest,
     TrainRequest,
 )
-from auricle.results import SPOOF_LABELS, Int8Result, Report, RunResult
+from auricle.recipe.scan_requests import DEFAULT_MODEL, DeploymentRequest, ScanRequest
+from auricle.results import SPOOF_LABELS, Event, Failure, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
+    from auricle.audio.cutouts import CutoutFormat
+    from auricle.audio.origin.deployment import DeploymentReport
     from auricle.data.manifest import Manifest
     from auricle.data.readable import OnFailure
     from auricle.distill.teach import TeachResult
     from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
     from auricle.runtime.bundle import Bundle
-    from auricle.runtime.thresholds import Thresholds
     from auricle.scale.sweep import SweepResult
-    from auricle.scanning.scan import ScanProgress, ScanResult
+    from auricle.scanning.scan import ScanResult
     from auricle.training.bench import TrainingBench
     from auricle.training.compress import CompressResult
     from auricle.training.crossval import CrossvalResult
@@ -53,6 +62,8 @@ __all__ = [
     "bench_train",
     "compress",
     "crossval",
+    "cut_out",
+    "deployment",
     "evaluate",
     "export_int8",
     "export_site",
@@ -100,10 +111,11 @@ def crossval(request: CrossvalRequest) -> CrossvalResult:
     """
     from auricle.training.crossval import run_crossval
     from auricle.training.preparation import read_training_data
-    from auricle.training.run import recipe_of
+    from auricle.training.request_recipe import recipe_of
 
-    recipe, listener = recipe_of(request), _listener(request)
-    manifest = read_training_data(request.source, recipe, listener)
+    listener = _listener(request)
+    manifest = read_training_data(request.source, recipe_of(request), listener)
+    recipe = recipe_of(request, manifest, listener)
     with tempfile.TemporaryDirectory(prefix="auricle-crossval-") as temporary:
         folder = Path(temporary if request.out is None else request.out)
         return run_crossval(
@@ -141,7 +153,7 @@ def teach(request: TeachRequest) -> TeachResult:
 
 
 def _listener(request: ListenerOptions) -> Progress:
-    """Return who is told how far it is: nobody, where the request names none."""
+    """Return what is called with the progress: nothing, where the request names none."""
     return Progress() if request.progress is None else request.progress
 
 
@@ -201,11 +213,11 @@ def _clips_for(bundle: Bundle, request: ReportRequest) -> Chosen | None:
         return None
     manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
     chosen = choose_held_out(manifest, trained_clips(bundle), split=request.split, fold=request.fold)
-    return replace(chosen, manifest=_readable(chosen.manifest, request.on_failure))
+    return chosen if request.on_failure is None else chosen.readable(request.on_failure)
 
 
 def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
-    """Return the clips that can be read, if somebody is told of the others; else all."""
+    """Return the clips that can be read, if something is called for the others; else all."""
     from auricle.data.readable import keep_readable
 
     return manifest if on_failure is None else keep_readable(manifest, on_failure)
@@ -234,47 +246,12 @@ def export_site(request: SiteRequest) -> Site:
     return export(bundle, Path(request.out), precision=precision, tarball=tarball)
 
 
-def scan(
-    inputs: PathLike | Sequence[PathLike],
-    *,
-    command: Literal["tag", "detect", "embed"] = "tag",
-    model: str | None = None,
-    out: PathLike | None = None,
-    format: str = "json",
-    top: int | None = None,
-    threshold: float | Mapping[str, float] | Thresholds | None = None,
-    prior_spoof: float | None = None,
-    precision: str = "float32",
-    jobs: int = 1,
-    timeout_s: float = 600.0,
-    engine: Literal["local", "ray"] = "local",
-    follow_links: bool = False,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: ScanProgress | None = None,
-) -> ScanResult:
+@takes(ScanRequest)
+def scan(request: ScanRequest) -> ScanResult:
     """Tag, detect or embed any number of recordings; one that fails is a result with ``error``.
 
     Without ``out`` nothing is computed before the result is iterated over. With it, the folder is complete on return:
     results, ``failures.jsonl``, ``summary.json``, and a journal from which an interrupted scan resumes.
-
-    Args:
-        inputs: files, folders (searched through) and globs; ``-`` is stdin.
-        command: which result is wanted of each.
-        model: folder or name; None is the built-in model.
-        out: folder of the scan; must be new or empty, unless ``resume`` or ``overwrite``.
-        format: of the results in ``out``: ``json`` or ``csv``; of ``detect`` also ``audacity`` or ``raven``.
-        top: of ``tag``: labels to keep of each recording; None keeps all.
-        threshold: of ``tag``: lower scores are not kept; of ``detect``: where an event begins, None is the model's.
-        prior_spoof: of ``tag``: as for ``Detector.tag``.
-        precision: ``float32`` or ``int8``.
-        jobs: recordings at the same time; processes with ``out``.
-        timeout_s: seconds that one recording may bring nothing, with ``out``.
-        engine: with ``out``: ``local``, or ``ray`` for the workers of a Ray cluster.
-        follow_links: also read what is linked from within a folder and lies outside it.
-        resume: resume the scan in ``out``.
-        overwrite: throw away the scan in ``out``.
-        progress: listener.
 
     Returns:
         An iterable of results in the order of the listing; with ``out`` they are read from the journal.
@@ -282,41 +259,111 @@ def scan(
     Raises:
         UsageError: and its kinds, for wrong use, inputs, model or folders.
     """
-    from auricle.runtime.model_names import DEFAULT_MODEL
     from auricle.runtime.thresholds import Thresholds, check_labels
-    from auricle.scanning.folder import ScanRequest
+    from auricle.scanning.folder import FolderScan
+    from auricle.scanning.listing import Selection
     from auricle.scanning.scan import ScanProgress, find_entries, scan_entries, scan_into_folder
     from auricle.scanning.task import Command, Task
 
-    if command not in get_args(Command):
-        raise UsageError(f"command {command!r} is unknown; known: {', '.join(get_args(Command))}")
-    if jobs < 1:
-        raise UsageError(f"jobs = {jobs}; at least 1 does the work")
-    listener = ScanProgress() if progress is None else progress
-    names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | os.PathLike) else inputs)]
-    thresholds = Thresholds.from_argument(threshold)
-    task = Task(command, DEFAULT_MODEL if model is None else model, precision, top, thresholds, prior_spoof)
+    if request.command not in get_args(Command):
+        raise UsageError(f"command {request.command!r} is unknown; known: {', '.join(get_args(Command))}")
+    if request.jobs < 1:
+        raise UsageError(f"jobs = {request.jobs}; at least 1 does the work")
+    listener = ScanProgress() if request.progress is None else request.progress
+    task = Task(
+        request.command,
+        DEFAULT_MODEL if request.model is None else request.model,
+        request.precision,
+        request.top,
+        Thresholds.from_argument(request.threshold),
+        request.prior_spoof,
+        time_zone=request.time_zone,
+        clock_zone=request.clock_zone,
+        cutouts=request.cutouts,
+        clock=request.time_zone is not None or request.clock_zone is not None or request.from_time is not None
+        or request.to_time is not None,
+    )  # fmt: skip
+    selection = Selection.of(request)
+    if task.cutouts is not None and task.command != "detect":
+        raise UsageError(f"cut-outs are of events, which {task.command} does not find: use detect")
+    if task.cutouts is not None and "-" in selection.inputs:
+        raise UsageError("- (stdin) cannot be read again, so it goes without --clips; save it to a file")
 
     def open_model() -> Detector:
-        if model is None:
+        if request.model is None:
             listener.default_model()
-        detector = load(task.model, precision=precision)
+        detector = task.load()
         check_labels(task.thresholds, detector.labels)
-        detector.check_prior(prior_spoof)
+        detector.check_prior(request.prior_spoof)
         return detector
 
-    if out is None:
-        given = {"--resume": resume, "--overwrite": overwrite, "--engine ray": engine == "ray"}
+    if request.out is None:
+        given = {"--resume": request.resume, "--overwrite": request.overwrite, "--engine ray": request.engine == "ray"}
         for name in (name for name, value in given.items() if value):
             raise UsageError(f"{name} is for a scan into a folder: give --out DIR too")
-        entries = find_entries(names, follow_links=follow_links, notice=listener.notice)
-        return scan_entries(entries, task, open_model(), jobs=jobs, progress=listener)
-    if engine == "ray":
+        entries = find_entries(selection, notice=listener.notice)
+        return scan_entries(entries, task, open_model(), jobs=request.jobs, progress=listener)
+    if request.engine == "ray":
         from auricle.scale.ray_work import work_on_cluster as work
     else:
         from auricle.scanning.workers import work_in_processes as work
-    request = ScanRequest(names, Path(out), task, format, jobs, timeout_s, follow_links, resume, overwrite)
-    return scan_into_folder(request, open_model(), work, listener)
+    folder = FolderScan(
+        selection, Path(request.out), task, request.format, request.jobs, request.timeout_s, request.resume,
+        request.overwrite,
+    )  # fmt: skip
+    return scan_into_folder(folder, open_model(), work, listener)
+
+
+@takes(DeploymentRequest)
+def deployment(request: DeploymentRequest) -> DeploymentReport:
+    """Say when recordings were made, and which gaps and overlaps lie between those of a recorder; decodes nothing.
+
+    Raises:
+        UsageError: no recording, or a time zone that is none.
+    """
+    from auricle.audio.listing import Listing
+    from auricle.audio.origin.clocks import Clocks
+    from auricle.audio.origin.deployment import deployments_of
+
+    given = request.inputs
+    names = [given] if isinstance(given, str | os.PathLike) else list(given)
+    clocks = Clocks.of(request.time_zone, request.clock_zone)
+    entries = Listing([os.fspath(name) for name in names], follow_links=request.follow_links)
+    return deployments_of(entries, clocks, request.tolerance_s)
+
+
+def cut_out(
+    recording: PathLike,
+    events: Sequence[Event],
+    out: PathLike,
+    *,
+    lead_s: float = 1.0,
+    tail_s: float = 1.0,
+    format: CutoutFormat = "flac",
+) -> list[Path]:
+    """Write events of a recording as files of their own: all its channels, its rate, its samples.
+
+    Names have the times and the label, and so have the metadata (``auricle.audio.cutouts.read_cutout_tags``).
+
+    Args:
+        recording: file that the events are of.
+        events: as ``detect`` finds them, or made by hand.
+        out: folder; it is made.
+        lead_s: seconds of sound before an event, as far as there are any.
+        tail_s: seconds behind it.
+        format: ``flac`` or ``wav``.
+
+    Returns:
+        The files, in the order of the events.
+
+    Raises:
+        InputError: the recording cannot be read, or an event lies behind its end.
+        UsageError: wrong options.
+    """
+    from auricle.audio.cutouts import CutoutOptions, write_cutouts
+
+    path = os.fspath(recording)
+    return write_cutouts(path, Path(path).name, events, CutoutOptions(os.fspath(out), lead_s, tail_s, format))
 
 
 @takes(SweepRequest)
@@ -365,14 +412,11 @@ def evaluate(request: EvaluateRequest) -> Report:
     detector = load(request.model, precision=request.precision)
     manifest = _read(request, request.data, detector.labels, detector.spec.task)
     chosen = choose_held_out(manifest, trained_clips(detector.bundle), split=request.split, fold=request.fold)
-    count = len(chosen.manifest)
-    chosen = replace(chosen, manifest=_readable(chosen.manifest, request.on_failure))
-    unreadable = count - len(chosen.manifest)
+    chosen = chosen if request.on_failure is None else chosen.readable(request.on_failure)
     note = {**chosen.details(), **({"note": chosen.note} if chosen.note else {})}
-    note |= {"unreadable": unreadable} if unreadable else {}
     if detector.spec.is_spoof:
         systems = detector.spec.provenance.systems
-        report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, heard=systems)
+        report = evaluate_spoof(chosen.manifest, files, split=None, fold=None, detector=detector, known_systems=systems)
         return replace(report, details={**report.details, **note})
     if (option := files.first_given()) is not None:
         raise UsageError(f"{option} is for models with the labels bonafide and spoof; {request.model} has others")
@@ -380,23 +424,12 @@ def evaluate(request: EvaluateRequest) -> Report:
     return replace(report, details={**report.details, **note})
 
 
-def false_alarms(
-    quiet: PathLike | Sequence[PathLike],
-    *,
-    model: str,
-    threshold: float | Mapping[str, float] | None = None,
-    precision: str = "float32",
-) -> Report:
+@takes(FalseAlarmsRequest)
+def false_alarms(request: FalseAlarmsRequest) -> Report:
     """Count events in recordings that hold none of the model's classes.
 
-    Args:
-        quiet: files, folders or globs.
-        model: folder or name.
-        threshold: as for ``Detector.detect``.
-        precision: ``float32`` or ``int8``.
-
     Raises:
-        InputError: a recording cannot be used; a figure over the rest would hide it.
+        InputError: a recording cannot be used and nobody is told, or none can.
         UsageError: no recording, or no sound in them.
     """
     from auricle.audio.listing import Listing
@@ -404,44 +437,37 @@ def false_alarms(
     from auricle.files import printable
     from auricle.runtime.tracker import on_thresholds
 
+    quiet, threshold, on_failure = request.quiet, request.threshold, request.on_failure
     names = [quiet] if isinstance(quiet, str | os.PathLike) else list(quiet)
-    detector = load(model, precision=precision)
-    results = []
+    detector = load(request.model, precision=request.precision)
+    results, failures = [], dict[str, Failure]()
     for entry in Listing([os.fspath(name) for name in names]):
-        if entry.error is not None:
-            raise InputError(entry.error.code, entry.error.message)
         try:
+            if entry.error is not None:
+                raise InputError(entry.error.code, entry.error.message)
             results.append(detector.detect(entry.path, threshold=threshold))
         except InputError as error:
-            raise InputError(error.code, f"{printable(entry.path)}: {error.message}") from error
+            if on_failure is None:
+                raise InputError(error.code, f"{printable(entry.path)}: {error.message}") from error
+            failures[entry.path] = Failure(error.code, error.message)
+            on_failure(entry.path, failures[entry.path])
+    if failures and not results:
+        raise InputError(next(iter(failures.values())).code, "none of the recordings can be read")
     limits = dict(zip(detector.labels, on_thresholds(detector.spec, threshold), strict=True))
     try:
-        return false_alarm_report(results, detector.labels, limits)
+        report = false_alarm_report(results, detector.labels, limits)
     except ValueError as error:
         raise UsageError(f"{', '.join(map(str, names))}: {error}; give recordings of some minutes") from error
+    return replace(report, details={**report.details, **({"unreadable": len(failures)} if failures else {})})
 
 
-def tune(
-    data: PathLike,
-    *,
-    model: str,
-    boxes: bool = False,
-    split: str | None = None,
-    fold: str | None = None,
-    on_failure: OnFailure | None = None,
-) -> Report:
+@takes(TuneRequest)
+def tune(request: TuneRequest) -> Report:
     """Fit how a model makes events of scores on the dev part of labelled recordings, and store it in the model.
 
     Where labels say when, that is the filter, hysteresis and threshold of each class, or with ``boxes`` the settings of
     boxes between change points; else filter and threshold. The model folder is replaced as a whole or not at all.
-
-    Args:
-        data: of any format, with a part ``dev``; its classes must be the model's.
-        model: a folder; built-in models stay as they are.
-        boxes: make boxes from now on.
-        split: None or ``dev``; any other part is refused.
-        fold: None; a fold is refused.
-        on_failure: as for ``evaluate``.
+    Any other ``split`` than dev is refused, and any ``fold``.
 
     Returns:
         The report on the dev part, tuned: too good by nature. ``details["tuned"]`` says what was fitted.
@@ -449,13 +475,13 @@ def tune(
     Raises:
         UsageError: another part than dev, none, or a model that cannot be written.
     """
-    from auricle.data.formats.registry import read_manifest
     from auricle.evaluation.evaluate import evaluate_clips
     from auricle.evaluation.held_out import choose_dev, refuse_trained
     from auricle.evaluation.tuning.model import dev_part, tune_detector
     from auricle.runtime.bundle import add_files, builtin_models, trained_clips
     from auricle.runtime.spec import PostprocessPart
 
+    model, split, fold = request.model, request.split, request.fold
     detector = load(model)
     spec = detector.spec
     if model in builtin_models() or model.startswith("hf:"):
@@ -464,18 +490,18 @@ def tune(
         )
     if spec.is_spoof:
         raise UsageError(f"{model} tells bona fide from spoofed speech: it makes no events to tune")
-    everything = read_manifest(Path(data), labels=detector.labels, task=spec.task)
+    everything = _read(request, request.data, detector.labels, spec.task)
     known = trained_clips(detector.bundle)
     dev = choose_dev(everything, known) if split is None and fold is None else None
     manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
-    refuse_trained(manifest, known, f"--tune with {data}")
+    refuse_trained(manifest, known, f"--tune with {request.data}")
     require_writable(detector.bundle.path)
-    manifest = _readable(manifest, on_failure)
+    manifest = _readable(manifest, request.on_failure)
     post = spec.postprocess
     tuned = tune_detector(
         detector,
         manifest,
-        boxes=boxes,
+        boxes=request.boxes,
         min_event_s=post.min_event_s,
         off_ratio=post.off_ratio,
         max_gap_s=post.max_gap_s,
@@ -500,7 +526,7 @@ def bench_train(request: BenchRequest) -> TrainingBench:
         DataError: fewer clips than a batch.
     """
     from auricle.training.bench import bench_recipes
-    from auricle.training.run import make_request_recipe
+    from auricle.training.request_recipe import make_request_recipe
 
     overrides, settings = list(request.overrides), recipe_settings(request)
     chosen = {name: make_request_recipe(name, None, overrides, None, settings) for name in request.models or ()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of ``auricle demo``: data, training, a scene of sounds the model has never heard, events, a page.
+"""The steps of ``auricle demo``: data, training, a scene of sounds the model was not trained on, events, a page.
 
 Nothing here is special: each step is a call that any user can make. What is held out is never trained on, and the
 thresholds are those that training fitted.
@@ -246,7 +246,7 @@ def write_scene(out: Path, scene: Scene) -> Path:
 
 
 def listen(out: Path, scene_path: Path) -> tuple[BundleSpec, DetectResult, Scores]:
-    """Load the new model and let it hear the scene; returns its specification, the events, the scores over time."""
+    """Load the new model and score the scene; returns its specification, the events, the scores over time."""
     detector = api.load(out / MODEL)
     result = detector.detect(scene_path)
     _write_events(out / EVENTS, result.events)
@@ -269,9 +269,11 @@ def write_report(
         scores=scores,
         events=events,
         truth=scene.truth,
-        title="auricle demo: what a new model hears in recordings it has never heard",
+        title="auricle demo: what a new model detects in recordings it was not trained on",
         facts=facts,
         thresholds=spec.thresholds,
+        rule=spec.event_rule,
+        name=SCENE,
     )
     return out / PAGE
 

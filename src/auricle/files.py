@@ -93,6 +93,16 @@ def temporary_beside(target: Path) -> Path:
     return target.with_name(f".auricle-{os.getpid()}-{_machine()}-{secrets.token_hex(8)}.tmp")
 
 
+def mirrored(folder: Path, path: str) -> Path:
+    """Return where what belongs to the recording ``path`` lies in ``folder``, which has a tree like that of recordings.
+
+    >>> mirrored(Path("labels"), "../archive/night.wav")
+    PosixPath('labels/archive/night.wav')
+    """
+    parts = [part for part in Path(path).parts if part not in ("..", Path(path).anchor)]
+    return folder.joinpath(*parts[:-1], printable(parts[-1]))
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename durable: its place is the folder, which has to reach the disk too."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,11 @@ class Failure:
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"code", "message"}``."""
         return {"code": self.code, "message": self.message}
+
+
+def failure_rows(failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
+    """Return recordings that were not used, and why, for JSON."""
+    return [{"path": key, "error": failure.to_dict()} for key, failure in failures.items()]
 
 
 @dataclass(frozen=True)
@@ -129,18 +135,79 @@ class EventStart:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """When, where and with what a recording was made, as far as its name and header say.
+
+    Attributes:
+        start: moment of the first sample; with an offset from UTC where one is known or was given.
+        source: what said so: ``guano``, ``audiomoth`` (its comment), ``name``, ``ixml``, ``bext`` or ``info``.
+        recorder: what is known of ``make``, ``model``, ``id``, ``firmware``, ``deployment``, ``gain``, ``battery_v``
+            (or ``battery``, such as ``> 4.9 V``), ``temperature_c``, ``microphone`` and ``stopped``.
+        position: ``latitude`` and ``longitude`` in degrees (WGS 84), ``elevation_m``; empty where it is not known.
+    """
+
+    start: datetime | None = None
+    source: str = ""
+    recorder: Mapping[str, Any] = field(default_factory=dict)
+    position: Mapping[str, float] = field(default_factory=dict)
+
+    def at(self, seconds: float) -> datetime | None:
+        """Return the moment ``seconds`` after the start, on the same clock; None where the start is not known.
+
+        >>> from zoneinfo import ZoneInfo
+        >>> Origin(datetime(2024, 10, 27, 2, 50, tzinfo=ZoneInfo("Europe/Berlin"))).at(1200).isoformat()
+        '2024-10-27T02:10:00+01:00'
+        """
+        if self.start is None or self.start.tzinfo is None:
+            return None if self.start is None else self.start + timedelta(seconds=seconds)
+        return (self.start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(self.start.tzinfo)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"start", "start_from", "recorder", "position"}`` without what is not known."""
+        said: dict[str, Any] = {
+            "start": None if self.start is None else spell_moment(self.start),
+            "start_from": self.source,
+            "recorder": dict(self.recorder),
+            "position": {name: round(value, 7) for name, value in self.position.items()},
+        }
+        return {name: value for name, value in said.items() if value}
+
+
+def spell_moment(moment: datetime) -> str:
+    """Return a moment in the form of ISO 8601, to the second, or the millisecond where there are some.
+
+    >>> spell_moment(datetime(2024, 5, 1, 4, 30, 0, 250_000, tzinfo=UTC))
+    '2024-05-01T04:30:00.250+00:00'
+    """
+    moment = moment + timedelta(microseconds=500) if moment.microsecond % 1000 else moment
+    return moment.isoformat(timespec="milliseconds" if moment.microsecond >= 1000 else "seconds")
+
+
+@dataclass(frozen=True)
 class _Result:
-    """What all results about one input share."""
+    """What all results about one input share.
+
+    Attributes:
+        path: of the recording; empty for arrays.
+        duration: seconds that were taken; None where it failed.
+        flags: what a user should know about it.
+        origin: when, where and with what it was made; None where nothing says so.
+        part: from where to where it was taken, in seconds of the recording; None for all of it.
+    """
 
     path: str
     duration: float | None
     flags: tuple[Flag, ...] = ()
+    origin: Origin | None = field(default=None, kw_only=True)
+    part: tuple[float, float] | None = field(default=None, kw_only=True)
 
     def _head(self) -> dict[str, Any]:
         return {
             "path": self.path,
             "duration": None if self.duration is None else rounded(self.duration),
             "flags": [f.to_dict() for f in self.flags],
+            **({} if self.part is None else {"part": [rounded(seconds) for seconds in self.part]}),
+            **({} if self.origin is None else self.origin.to_dict()),
         }
 
 

@@ -49,13 +49,13 @@ def heard(reader: PcmReader) -> np.ndarray:
     ],
 )
 def test_s17_plain_samples_may_be_cut_anywhere(form, data, most):
-    reader = PcmReader(Pipe(data, most), sample_rate=8_000, form=form)
+    reader = PcmReader(Pipe(data, most), sample_rate=8_000, format=form)
     np.testing.assert_array_equal(heard(reader)[:, 0], SAMPLES)
 
 
 def test_samples_are_16_bits_and_one_channel_unless_told():
     reader = PcmReader(Pipe(b"\x00\x40" * 4), sample_rate=8_000)
-    assert (reader.form, reader.channels) == ("s16le", 1)
+    assert (reader.format, reader.channels) == ("s16le", 1)
     np.testing.assert_array_equal(heard(reader)[:, 0], [0.5] * 4)
 
 
@@ -110,7 +110,7 @@ def test_plain_samples_need_a_rate():
     ("options", "expected"),
     [
         ({"sample_rate": 16_000}, "--rate 16000 contradicts the WAV header on stdin, which says 8000; leave it out"),
-        ({"form": "f32le"}, "--sample-format f32le contradicts the WAV header on stdin, which says s16le; leave it"),
+        ({"format": "f32le"}, "--sample-format f32le contradicts the WAV header on stdin, which says s16le; leave it"),
         ({"channels": 2}, "--channels 2 contradicts the WAV header on stdin, which says 1; leave it out"),
     ],
 )
@@ -122,7 +122,7 @@ def test_options_that_contradict_the_header_are_refused(options, expected):
 @pytest.mark.parametrize(
     ("data", "code", "expected"),
     [
-        (b"fLaC" + bytes(50), "unsupported_codec", "stdin is FLAC, which cannot be heard as it comes; decode it: ffm"),
+        (b"fLaC" + bytes(50), "unsupported_codec", "stdin is FLAC, which cannot be read as it comes; decode it: ffm"),
         (b"OggS" + bytes(50), "unsupported_codec", "stdin is Ogg, which"),
         (b"ID3\x04" + bytes(50), "unsupported_codec", "stdin is MP3, which"),
         (2 * b"\xff\xf3\x88\xc4".ljust(288, b"\0"), "unsupported_codec", "stdin is MP3, which"),
@@ -134,7 +134,7 @@ def test_options_that_contradict_the_header_are_refused(options, expected):
         (b"caff\0\1\0\0", "unsupported_codec", "stdin is CAF, which"),
         (b".snd\0\0\0\x18", "unsupported_codec", "stdin is AU, which"),
         (b"riff\x2e\x91\xcf\x11" + bytes(50), "unsupported_codec", "stdin is W64, which"),
-        (b"RF64\xff\xff\xff\xffWAVE", "unsupported_codec", "stdin is a WAV of the RF64 form, which"),
+        (b"RF64\xff\xff\xff\xffWAVE", "unsupported_codec", "stdin is a WAV of the RF64 format, which"),
         (b"\x1aE\xdf\xa3" + bytes(50), "unsupported_codec", "stdin is WebM or Matroska, which"),
         (b"RIFF\x00\x00\x00\x00AVI ", "bad_header", "stdin begins with RIFF and is no WAV; send WAV or plain samples"),
         (wav()[:20], "bad_header", "stdin ends inside a WAV header; send the recording again"),

@@ -114,6 +114,28 @@ def test_weak_labels_tune_filter_and_threshold(auricle, own, tmp_path, scenes):
     assert "leave --boxes out" in refused.err
 
 
+def test_tuning_reads_its_data_as_it_is_asked(auricle, own, tmp_path):
+    """Arrays without a rate of their own, a table in another encoding, the classes in a column of another name."""
+    arrays, rows = tmp_path / "arrays", ["filename,id,Ger\u00e4usch,split"]
+    arrays.mkdir()
+    for number in range(4):
+        samples = np.tile([0.8, -0.8] if number < 2 else [0.2, -0.2], RATE).astype(np.float32)
+        np.save(arrays / f"{number}.npy", samples)
+        rows.append(f"{number}.npy,{number},{'loud' if number < 2 else 'quiet'},dev")
+    (arrays / "labels.csv").write_text("\n".join(rows) + "\n", encoding="cp1252")
+    words = ["evaluate", arrays, "--model", own, "--tune", "--format", "json"]
+    asked = ["--data-format", "csv", "--encoding", "cp1252", "--label-column", "Ger\u00e4usch", "--sample-rate", RATE]
+    done = auricle(*words, *asked)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["tuned"]["clips"] == 4
+    assert load_bundle(own).spec.thresholds["loud"] < 0.8
+    for without, text in ((asked[:2] + asked[4:], "is not UTF-8"), (asked[:6], "--sample-rate")):
+        refused = auricle(*words, *without)
+        assert (refused.code, text in refused.err) == (2, True), refused.err
+    refused = auricle(*words, "--data-format", "desed", *asked[2:])
+    assert (refused.code, "holds no table of events" in refused.err) == (2, True), refused.err
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

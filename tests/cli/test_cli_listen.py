@@ -114,7 +114,7 @@ def test_a_reader_that_leaves_is_no_trouble(causal):
     assert said == ""
 
 
-def hear(model: str, card: Card, *, form: str = "json", limit: int = 10, quiet: bool = True, stream=None, **changes):
+def hear(model: str, card: Card, *, format: str = "json", limit: int = 10, quiet: bool = True, stream=None, **changes):
     """Let a model hear a card until its script is played; returns what it printed."""
     stream = io.StringIO() if stream is None else stream
     detector = listen_session.tuned_detector(
@@ -132,7 +132,7 @@ def hear(model: str, card: Card, *, form: str = "json", limit: int = 10, quiet: 
             for _ in range(limit):
                 yield next(blocks)
 
-    listen_session.hear(detector, Limited(), None, form=form, stream=stream, quiet=quiet)
+    listen_session.print_events(detector, Limited(), None, format=format, stream=stream, quiet=quiet)
     return stream.getvalue()
 
 
@@ -159,7 +159,7 @@ def test_a_lost_microphone_ends_what_is_open_and_listening_goes_on(causal, capsy
 
 
 def test_an_overrun_is_marked_and_lines_are_for_people(causal, capsys):
-    printed = hear(causal, Card([loud(0.5), "overflow", loud(0.3)]), form="table", limit=3, quiet=False)
+    printed = hear(causal, Card([loud(0.5), "overflow", loud(0.3)]), format="table", limit=3, quiet=False)
     assert printed.splitlines() == [
         "   0.100     begins  loud",
         "   0.100      0.499  loud  0.700  (cut)",
@@ -183,7 +183,7 @@ def test_the_table_shows_what_is_going_on(causal):
         def isatty(self) -> bool:
             return True
 
-    shown = hear(causal, Card([loud(0.3), soft(0.6)]), form="table", limit=2, stream=Terminal())
+    shown = hear(causal, Card([loud(0.3), soft(0.6)]), format="table", limit=2, stream=Terminal())
     assert "loud" in shown
     assert "0.100      0.400  loud" in shown
 
@@ -225,8 +225,8 @@ def test_microphones_are_listed(auricle, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("night.wav",), "got 'night.wav'; listen hears the microphone or - (stdin): use `auricle detect` for files"),
-        (("-", "--microphone", "USB"), "--microphone goes without -: either the microphone or stdin is heard"),
+        (("night.wav",), "got 'night.wav'; listen reads the microphone or - (stdin): use `auricle detect` for files"),
+        (("-", "--microphone", "USB"), "--microphone goes without -: either the microphone or stdin is read"),
         (("--channels", 2), "--sample-format and --channels are for samples on stdin: auricle listen - --rate 16000"),
         (("-", "--threshold", "lout=0.5"), "lout"),
     ],

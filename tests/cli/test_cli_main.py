@@ -16,7 +16,7 @@ from helpers.tinybundle import make_causal_bundle
 
 from auricle import __version__
 from auricle.cli.main import help_of
-from auricle.data.formats.registry import FORMS
+from auricle.data.formats.registry import FORMATS
 
 
 def test_version(auricle):
@@ -72,7 +72,7 @@ def test_help_costs_little_more_than_the_library_it_is_written_with():
 def test_an_unknown_data_format_is_answered_with_those_there_are(auricle, tmp_path):
     result = auricle("data", "check", tmp_path, "--data-format", "folder")
     assert result.code == 2
-    assert f"unknown data format 'folder' (did you mean 'folders'?); known: {', '.join(FORMS.names())}" in result.err
+    assert f"unknown data format 'folder' (did you mean 'folders'?); known: {', '.join(FORMATS.names())}" in result.err
 
 
 def test_models_shows_a_folder(auricle, model):

@@ -15,7 +15,7 @@ import pytest
 
 from auricle.recipe.requests import TrainRequest
 from auricle.synth.toy import synthesise
-from auricle.training.run import recipe_of
+from auricle.training.request_recipe import recipe_of
 
 SMALL = [
     "--set",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from helpers.tinybundle import RATE, make_bundle
+from helpers.toydata import TINY, write_folders
 
 from auricle import api
 from auricle.errors import InputError
@@ -34,6 +35,43 @@ def clips(tmp_path):
     return folder
 
 
+@pytest.fixture
+def many(tmp_path):
+    """Two folds of short sounds; of one recording only the name is left."""
+    folder = write_folders(tmp_path / "many", clips=12)
+    rows = [f"{label}/{i}.wav,{label},{i % 2}" for label in ("low", "high") for i in range(12)]
+    (folder / "t.csv").write_text("\n".join(["filename,label,fold", *rows]) + "\n")
+    (folder / "low" / "3.wav").write_bytes(b"")
+    return folder / "t.csv"
+
+
+def check_one(done) -> None:
+    assert done.code == 1, done.err
+    assert "auricle: low/3.wav: " in done.err
+    assert done.err.splitlines()[-1] == "auricle: 1 recording could not be read; the figures are over the others"
+
+
+def test_crossval_measures_the_others(auricle, many):
+    words = [item for text in (*TINY, "optim.epochs=1") for item in ("--set", text)]
+    done = auricle("crossval", many, *words, "--format", "json", "--quiet")
+    check_one(done)
+    result = json.loads(done.out)
+    assert result["n"] == 23
+    assert [(f["path"], f["error"]["code"]) for f in result["failures"]] == [("low/3.wav", "empty_file")]
+
+
+def test_a_sweep_trains_on_the_others(auricle, many, tmp_path):
+    recipe = tmp_path / "sweep.yaml"
+    recipe.write_text("sweep: {trials: 1, pruner: none, search: {optim.lr: {low: 0.001, high: 0.03, log: true}}}")
+    words = [item for text in (*TINY, "optim.epochs=1") for item in ("--set", text)]
+    out = tmp_path / "out"
+    done = auricle("sweep", recipe, many, *words, "--out", out, "--format", "json", "--quiet")
+    check_one(done)
+    assert [f["path"] for f in json.loads(done.out)["failures"]] == ["low/3.wav"]
+    done = auricle("sweep", recipe, many, *words, "--out", out, "--resume", "--quiet")
+    check_one(done)  # what is done already is told with what it is over
+
+
 NAMES = ("loud/1.wav", "quiet/2.wav", "quiet/4.wav")
 
 
@@ -54,7 +92,9 @@ def test_evaluate_measures_the_others(auricle, model, clips):
 
 def test_a_page_is_written_over_the_others(auricle, model, clips, tmp_path):
     check(auricle("report", model, "--data", clips, "--out", tmp_path / "page.html"))
-    assert "404" not in (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text()
+    assert "3 recordings could not be read; the figures are over the others" in page
+    assert all(f"<li>{name}: " in page for name in NAMES)
 
 
 def test_python_is_told_or_gets_the_error(model, clips):
@@ -64,6 +104,15 @@ def test_python_is_told_or_gets_the_error(model, clips):
     assert report.n == 7
     with pytest.raises(InputError):
         api.evaluate(clips, model=model)
+
+
+def test_false_alarms_are_counted_in_the_others(auricle, model, clips):
+    done = auricle("evaluate", "--model", model, "--false-alarms", clips, "--format", "json")
+    assert done.code == 1, done.err
+    for name in NAMES:
+        assert f"auricle: {clips / name}: " in done.err
+    assert done.err.splitlines()[-1] == "auricle: 3 recordings could not be read; the figures are over the others"
+    assert json.loads(done.out)["unreadable"] == 3
 
 
 def test_where_none_can_be_read_the_first_reason_is_the_error(auricle, model, clips):

@@ -29,7 +29,7 @@ def test_a_good_data_set(table):
     assert report.facts["durations"] == {"total": 0.5, "min": 0.1, "median": 0.1, "max": 0.1}
     assert report.facts["sample_rates"] == {"8000": 5}
     lines = report.lines()
-    assert lines[1] == "form csv, task single: 5 clips, 2 classes, 1 negatives, 5 groups"
+    assert lines[1] == "format csv, task single: 5 clips, 2 classes, 1 negatives, 5 groups"
     assert lines[3:7] == [
         "  class        clips  fold 1  fold 2",
         "  a                2       1       1",

@@ -13,7 +13,7 @@ import pytest
 
 import auricle.data.formats
 from auricle.data.check.dataset import check
-from auricle.data.formats.registry import FORMS, read_manifest, recognise_form
+from auricle.data.formats.registry import FORMATS, read_manifest, recognise_format
 from auricle.errors import DataError, UsageError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "auricle-format-sidecar"
@@ -21,7 +21,7 @@ GROUP = "auricle.formats"
 #: A whole format: it stands at the place of ``data/formats/words.py``, and nothing else is touched.
 ONE_FILE = """
 from auricle.data.formats.draft import Draft
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.manifest import Clip
 
 
@@ -37,18 +37,18 @@ def read(path, options):
     return draft.finish()
 
 
-FORMS.add("words", Format(lambda path, options: (path / "words.lst").is_file(), read, order=12))
+FORMATS.add("words", Format(lambda path, options: (path / "words.lst").is_file(), read, order=12))
 """
 
 
 @pytest.fixture
 def forget():
     """Leave the registry and the modules as they were."""
-    before, modules = dict(FORMS._items), set(sys.modules)
+    before, modules = dict(FORMATS._items), set(sys.modules)
     yield
-    for name in set(FORMS._items) - set(before):
+    for name in set(FORMATS._items) - set(before):
         if name in ("sidecar", "words", "mine"):
-            del FORMS._items[name]
+            del FORMATS._items[name]
     for name in set(sys.modules) - modules:
         if name in ("auricle_sidecar", "auricle.data.formats.words", "mine"):
             del sys.modules[name]
@@ -80,8 +80,8 @@ def test_the_example_reads_its_data(tmp_path, wav, write):
     for name, (labels, site) in said.items():
         wav(root / f"{name}.wav")
         write(root / f"{name}.json", json.dumps({"labels": labels, "site": site}))
-    assert "sidecar" in FORMS
-    assert recognise_form(root) == "sidecar"
+    assert "sidecar" in FORMATS
+    assert recognise_format(root) == "sidecar"
     manifest = read_manifest(root, data_format="sidecar")
     assert [(c.key, c.label, c.negative, c.group) for c in manifest.clips] == [
         ("b.wav", ("cat", "dog"), False, None),
@@ -103,11 +103,11 @@ def test_a_new_format_is_one_file(tmp_path, wav, write, monkeypatch):
     for name in ("a.wav", "deep/b.wav"):
         wav(root / name)
     write(root / "words.lst", "a.wav dog\nb.wav cat;dog\n")
-    assert "words" not in FORMS
+    assert "words" not in FORMATS
     write(tmp_path / "package" / "words.py", ONE_FILE)
     monkeypatch.setattr(auricle.data.formats, "__path__", [*auricle.data.formats.__path__, str(tmp_path / "package")])
     importlib.invalidate_caches()
-    assert "words" in FORMS.names()
+    assert "words" in FORMATS.names()
     assert [(c.key, c.label) for c in read_manifest(root).clips] == [
         ("a.wav", ("dog",)),
         ("deep/b.wav", ("cat", "dog")),
@@ -123,7 +123,7 @@ def test_a_package_that_offers_something_else_is_named(tmp_path, monkeypatch, mo
     install(tmp_path / "site", monkeypatch, "auricle-mine", "mine = mine:MINE")
     (tmp_path / "site" / "mine.py").write_text(module, encoding="utf-8")
     with pytest.raises(UsageError, match=r"data format 'mine' of auricle-mine 0\.1 cannot be used") as caught:
-        FORMS.get("mine")
+        FORMATS.get("mine")
     assert reason in caught.value.message
 
 

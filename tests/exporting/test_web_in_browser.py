@@ -181,7 +181,7 @@ def test_the_microphone_is_heard_live(browse, serve, site, barks):
     flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
     page = browse(serve(site), *flags, f"--use-file-for-fake-audio-capture={barks}")
     page.click("#microphone")
-    page.wait_for_selector("#heard li:has-text('dog')", timeout=60_000)
+    page.wait_for_selector("#detected li:has-text('dog')", timeout=60_000)
     assert page.get_attribute("#microphone", "aria-pressed") == "true"
     assert page.inner_text("#meters li:first-child span:first-child") == "dog"
     page.click("#microphone")

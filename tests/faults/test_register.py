@@ -100,19 +100,19 @@ REGISTER: dict[str, tuple[str, ...]] = {
     "N7": ("data/test_arrays.py::test_archives_are_refused_unread",),
     "N8": ("data/test_arrays.py::test_a_few_bad_samples_are_zeroed_and_flagged",),
     "N9": (
-        "training/test_waveform_cache.py::test_a_damaged_entry_is_built_again_and_counted",
-        "training/test_waveform_cache.py::test_n9_every_cut_and_flipped_bit_is_seen",
+        "batches/test_waveform_cache.py::test_a_damaged_entry_is_built_again_and_counted",
+        "batches/test_waveform_cache.py::test_n9_every_cut_and_flipped_bit_is_seen",
     ),
     "N10": (
-        "training/test_waveform_cache.py::test_n10_entries_of_another_code_are_not_used",
-        "training/test_waveform_cache.py::test_entries_are_resampled_and_kept_for_each_rate",
+        "batches/test_waveform_cache.py::test_n10_entries_of_another_code_are_not_used",
+        "batches/test_waveform_cache.py::test_entries_are_resampled_and_kept_for_each_rate",
     ),
-    "N11": ("training/test_waveform_cache.py::test_a_changed_file_is_another_entry",),
-    "N12": ("training/test_waveform_cache.py::test_n12_two_processes_build_one_entry",),
-    "N13": ("training/test_waveform_cache.py::test_n13_an_entry_that_is_gone_is_built_again",),
+    "N11": ("batches/test_waveform_cache.py::test_a_changed_file_is_another_entry",),
+    "N12": ("batches/test_waveform_cache.py::test_n12_two_processes_build_one_entry",),
+    "N13": ("batches/test_waveform_cache.py::test_n13_an_entry_that_is_gone_is_built_again",),
     "N14": (
-        "training/test_waveform_cache.py::test_a_folder_that_others_may_write_into_is_refused",
-        "training/test_waveform_cache.py::test_a_folder_of_another_user_is_refused",
+        "batches/test_waveform_cache.py::test_a_folder_that_others_may_write_into_is_refused",
+        "batches/test_waveform_cache.py::test_a_folder_of_another_user_is_refused",
     ),
     "C1": (
         "training/test_checkpoint.py::test_c1_c2_every_cut_and_flipped_bit_is_seen",
@@ -130,14 +130,14 @@ REGISTER: dict[str, tuple[str, ...]] = {
     "C4": ("training/test_checkpoint.py::test_c4_declared_sizes_are_believed_only_where_the_bytes_are_there",),
     "C5": (
         "training/test_checkpoint.py::test_c5_weights_that_are_not_finite_are_refused",
-        "training/test_initial.py::test_c5_weights_that_are_not_finite_are_refused",
+        "training/test_init_weights.py::test_c5_weights_that_are_not_finite_are_refused",
     ),
     "C6": (
-        "training/test_initial.py::test_other_classes_need_a_new_head",
+        "training/test_init_weights.py::test_other_classes_need_a_new_head",
         "training/test_training_run.py::test_c6_c7_a_fork_must_fit",
     ),
     "C7": (
-        "training/test_initial.py::test_another_architecture_is_refused",
+        "training/test_init_weights.py::test_another_architecture_is_refused",
         "training/test_training_run.py::test_c6_c7_a_fork_must_fit",
     ),
     "C8": (
@@ -149,19 +149,19 @@ REGISTER: dict[str, tuple[str, ...]] = {
         "training/test_checkpoint.py::test_c8_c9_later_formats_name_both_versions_and_earlier_ones_are_read",
         "training/test_training_run.py::test_c9_what_an_earlier_version_did_not_note_is_no_difference",
     ),
-    "C10": ("training/test_initial.py::test_another_front_end_is_refused",),
+    "C10": ("training/test_init_weights.py::test_another_front_end_is_refused",),
     "C11": (
         "runtime/test_bundle.py::test_a_change_after_loading_is_seen_when_the_file_is_read",
         "training/test_training_run.py::test_a_run_does_not_go_on_with_other_settings",
     ),
     "C12": (
-        "runtime/test_onnxscan.py::test_c12_external_data_is_refused_wherever_it_hides",
-        "runtime/test_onnxscan.py::test_c12_operators_from_elsewhere_are_refused",
+        "runtime/test_onnx_safety.py::test_c12_external_data_is_refused_wherever_it_hides",
+        "runtime/test_onnx_safety.py::test_c12_operators_from_elsewhere_are_refused",
         "runtime/test_bundle.py::test_c12_links_are_refused",
         "runtime/test_bundle.py::test_c12_a_linked_folder_of_new_files_is_not_followed",
     ),
-    "C13": ("runtime/test_onnxscan.py::test_c13_a_cut_model_is_refused",),
-    "C14": ("training/test_finishing.py::test_no_model_is_written_if_the_graph_differs",),
+    "C13": ("runtime/test_onnx_safety.py::test_c13_a_cut_model_is_refused",),
+    "C14": ("training/test_bundling.py::test_no_model_is_written_if_the_graph_differs",),
     "C15": ("test_config.py::test_c15_an_unknown_key_is_told_with_the_nearest",),
     "C16": ("test_config.py::test_c16_a_wrong_type_is_told_with_its_path",),
     "C17": ("test_config.py::test_c17_impossible_values_are_told_all_at_once",),
@@ -170,7 +170,7 @@ REGISTER: dict[str, tuple[str, ...]] = {
     "R1": (
         "faults/test_kill_points.py::test_r1_an_error_at_any_write_leaves_the_old_or_the_new_and_no_rubbish",
         "training/test_checkpoint.py::test_r1_a_full_disk_is_told_and_the_checkpoint_before_stays",
-        "training/test_waveform_cache.py::test_r1_a_full_disk_is_no_fault_of_the_recording",
+        "batches/test_waveform_cache.py::test_r1_a_full_disk_is_no_fault_of_the_recording",
         "training/test_loop.py::test_r1_a_run_does_not_begin_where_it_could_not_save",
     ),
     "R2": (
@@ -183,7 +183,7 @@ REGISTER: dict[str, tuple[str, ...]] = {
         "training/test_loop.py::test_r3_a_signal_while_it_waits_for_a_batch_is_heard_at_once",
     ),
     "R4": (
-        "training/test_stopping.py::test_a_second_ctrl_c_stops_at_once",
+        "training/test_stop_signals.py::test_a_second_ctrl_c_stops_at_once",
         "training/test_loop.py::test_a_stopped_run_goes_on_to_the_same_bits",
     ),
     "R5": ("test_files.py::test_atomic_write_orders_its_steps",),
@@ -208,14 +208,14 @@ REGISTER: dict[str, tuple[str, ...]] = {
     ),
     "R10": ("training/test_loop.py::test_r10_too_little_memory_halves_the_parts_and_keeps_the_batch",),
     "R11": (
-        "training/test_feeding.py::test_r11_a_process_that_was_killed_once_costs_nothing",
-        "training/test_feeding.py::test_processes_that_die_of_nothing_stop_the_run",
+        "training/test_loader.py::test_r11_a_process_that_was_killed_once_costs_nothing",
+        "training/test_loader.py::test_processes_that_die_of_nothing_stop_the_run",
     ),
-    "R12": ("training/test_feeding.py::test_r12_a_file_that_kills_its_reader_is_skipped_at_the_second_time",),
-    "R13": ("training/test_feeding.py::test_r13_a_process_that_hangs_writes_its_stack_and_is_replaced",),
+    "R12": ("training/test_loader.py::test_r12_a_file_that_kills_its_reader_is_skipped_at_the_second_time",),
+    "R13": ("training/test_loader.py::test_r13_a_process_that_hangs_writes_its_stack_and_is_replaced",),
     "R14": (
-        "training/test_precision.py::test_auto_without_cuda_is_the_cpu",
-        "training/test_precision.py::test_r14_a_device_that_is_not_there_is_told",
+        "training/test_devices.py::test_auto_without_cuda_is_the_cpu",
+        "training/test_devices.py::test_r14_a_device_that_is_not_there_is_told",
     ),
     "R15": ("training/test_training_run.py::test_a_second_run_in_the_same_folder_is_refused",),
     "R16": (
@@ -228,15 +228,15 @@ REGISTER: dict[str, tuple[str, ...]] = {
         "training/test_loop.py::test_r18_a_batch_of_one_clip_trains",
     ),
     "R19": (
-        "teachers/test_opening.py::test_nothing_is_downloaded_unasked_and_the_place_tried_is_named",
-        "teachers/test_opening.py::test_offline_the_hub_cannot_be_reached",
-        "teachers/test_opening.py::test_what_is_no_teacher",
+        "teachers/test_teacher_registry.py::test_nothing_is_downloaded_unasked_and_the_place_tried_is_named",
+        "teachers/test_teacher_registry.py::test_offline_the_hub_cannot_be_reached",
+        "teachers/test_teacher_registry.py::test_what_is_no_teacher",
     ),
-    "R20": ("training/test_waveform_cache.py::test_r20_data_of_which_nothing_can_be_used_stops_early_with_its_causes",),
+    "R20": ("batches/test_waveform_cache.py::test_r20_data_of_which_nothing_can_be_used_stops_early_with_its_causes",),
     "R21": (
-        "scale/test_raywork.py::test_what_hangs_fails_alone_and_what_kills_its_worker_twice_fails",
-        "scale/test_raywork.py::test_a_scan_with_workers_killed_twice_equals_the_local_one",
-        "scale/test_raytrain.py::test_what_ended_the_workers_is_told",
+        "scale/test_ray_work.py::test_what_hangs_fails_alone_and_what_kills_its_worker_twice_fails",
+        "scale/test_ray_work.py::test_a_scan_with_workers_killed_twice_equals_the_local_one",
+        "scale/test_ray_train.py::test_what_ended_the_workers_is_told",
         "scanning/test_scan.py::test_a_scan_killed_at_random_ends_as_the_unbroken_one",
     ),
     "R22": (

@@ -32,6 +32,7 @@ LAYER_OF = {
     "data": 3,
     "nn": 3,
     "audio": 2,
+    "webpage": 2,
     "events": 2,
     "recipe": 1.5,
     "journal": 1.5,

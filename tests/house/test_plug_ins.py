@@ -12,11 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+from helpers.tinybundle import RATE as BUNDLE_RATE
+from helpers.tinybundle import make_bundle
 from helpers.toydata import RATE, TINY, sound, usable, write_folders
 
 from auricle import api
 from auricle.cli.main import main
 from auricle.errors import ConfigError, UsageError
+from auricle.evaluation.clip_metrics import CLIP_METRICS
+from auricle.evaluation.report import pooled_metrics
 from auricle.nn.networks import build_network
 from auricle.recipe.network import NETWORKS
 from auricle.recipe.schema import load_recipe
@@ -69,15 +74,23 @@ class LoudnessOptions(NetworkOptions):
         return Loudness(labels)
 '''
 
+#: Two metrics in one file: a mean over clips, and a function of the clips that the bootstrap draws.
+METRICS = """
+from auricle.evaluation.clip_metrics import ClipMetric
+
+brier = ClipMetric(lambda clips: ((clips.scores - clips.targets) ** 2).mean(axis=1), order=99)
+highest = ClipMetric(lambda clips: lambda drawn: float(clips.scores[drawn].max()), tasks=("multi",))
+"""
+
 
 @pytest.fixture
 def forget():
     """Leave the registries as they were."""
-    before = {registry: dict(registry._items) for registry in (NETWORKS, TEACHERS)}
+    before = {registry: dict(registry._items) for registry in (NETWORKS, TEACHERS, CLIP_METRICS)}
     modules = set(sys.modules)
     yield
     for registry, items in before.items():
-        for name in ("tdnn", "flatness", "loudness", "mine"):
+        for name in ("tdnn", "flatness", "loudness", "mine", "brier", "highest"):
             registry._items.pop(name, None)
         registry._items.update(items)
     for name in set(sys.modules) - modules:
@@ -191,6 +204,43 @@ def test_a_network_of_auricle_is_one_file(tmp_path, monkeypatch):
     settings = usable("loudness", [*TINY, "augment.gain_db=0", "augment.mixup_alpha=0", "optim.lr=0.1"])
     api.train(clips, out=tmp_path / "m", model="loudness", overrides=settings)
     assert api.load(tmp_path / "m").spec.model.name == "loudness"
+
+
+@pytest.mark.usefixtures("forget")
+def test_a_metric_is_one_file(tmp_path, monkeypatch, capsys):
+    """The file of another package alone brings its figures, with intervals, into evaluate's table and its JSON."""
+    names = "brier = measures:brier\nhighest = measures:highest"
+    plug_in(tmp_path / "site", monkeypatch, "measures", "auricle.metrics", names, METRICS)
+    model = make_bundle(tmp_path / "model").path
+    for label, level in (("loud", 0.8), ("quiet", 0.25), ("loud", 0.6), ("quiet", 0.1)):
+        path = tmp_path / "clips" / label / f"{level}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.tile([level, -level], 400), BUNDLE_RATE, subtype="FLOAT")
+    words = ("evaluate", tmp_path / "clips", "--model", model, "--data-format", "folders")
+    metrics = json.loads(run(capsys, *words, "--format", "json"))["metrics"]
+    detector = api.load(model)
+    errors, tops = [], []
+    for path in (tmp_path / "clips").rglob("*.wav"):
+        scores = {s.label: s.score for s in detector.tag(path).scores}
+        errors += [(score - (label == path.parent.name)) ** 2 for label, score in scores.items()]
+        tops.append(max(scores.values()))
+    assert list(metrics) == ["mAP", "macro_f1", "calibration_error", "highest", "brier"]
+    assert metrics["brier"]["value"] == pytest.approx(np.mean(errors), abs=1e-6)
+    assert metrics["highest"]["value"] == pytest.approx(max(tops), abs=1e-6)
+    assert metrics["brier"]["low"] < metrics["brier"]["value"] < metrics["brier"]["high"]
+    assert "brier" in run(capsys, *words)
+
+
+@pytest.mark.usefixtures("forget")
+def test_a_package_that_gives_no_metric_is_named(tmp_path, monkeypatch):
+    plug_in(tmp_path, monkeypatch, "measures", "auricle.metrics", "brier = math:floor")
+    scores = np.array([[0.75, 0.25]], np.float32)
+    with pytest.raises(
+        UsageError,
+        match=r"^clip metric 'brier' of measures 1.0 cannot be used: math:floor: expected auricle's ClipMetric, got "
+        "builtin_function_or_method; mend that package, or uninstall it$",
+    ):
+        pooled_metrics([scores], scores.round(), [0], "multi")
 
 
 def np_ones(*shape: int):

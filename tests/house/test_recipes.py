@@ -10,7 +10,7 @@ import pytest
 from auricle.errors import ConfigError
 from auricle.nn.networks import NETWORKS, build_network
 from auricle.recipe.schema import load_recipe
-from auricle.training.run import make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 

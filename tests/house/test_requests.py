@@ -15,7 +15,7 @@ import typer.main
 
 from auricle import api
 from auricle.cli.main import app
-from auricle.recipe import model_requests, requests
+from auricle.recipe import model_requests, requests, scan_requests
 from auricle.recipe.options import Option, request_fields
 
 ROOT = Path(__file__).parents[2]
@@ -26,9 +26,13 @@ FUNCTIONS = {
     "teach": requests.TeachRequest,
     "bench_train": requests.BenchRequest,
     "evaluate": model_requests.EvaluateRequest,
+    "false_alarms": model_requests.FalseAlarmsRequest,
+    "tune": model_requests.TuneRequest,
     "export_int8": model_requests.Int8Request,
     "export_site": model_requests.SiteRequest,
     "report": model_requests.ReportRequest,
+    "scan": scan_requests.ScanRequest,
+    "deployment": scan_requests.DeploymentRequest,
 }
 COMMANDS = {
     "train": requests.TrainRequest,
@@ -39,11 +43,26 @@ COMMANDS = {
     "evaluate": model_requests.EvaluateRequest,
     "export": model_requests.ExportRequest,
     "report": model_requests.ReportRequest,
+    "tag": scan_requests.ScanOptions,
+    "detect": scan_requests.ScanOptions,
+    "embed": scan_requests.ScanOptions,
+    "data deployment": scan_requests.DeploymentOptions,
     "data check": requests.DataOptions,
     "data import": requests.DataOptions,
 }
 #: Options of several commands, which no command writes by itself.
-SHARED = {"--test-fold", "--sample-rate", "--data-format", "--split", "--fold", "--soft", "--init", "--set"}
+SHARED = {
+    "--encoding",
+    "--label-column",
+    "--test-fold",
+    "--sample-rate",
+    "--data-format",
+    "--split",
+    "--fold",
+    "--soft",
+    "--init",
+    "--set",
+}
 #: Adds one field to the class, before anything is made of it, then shows where it went.
 ONE_FIELD = """
 import inspect, json, sys

@@ -13,6 +13,7 @@ from auricle.nn.losses import (
     PRESENCE_WEIGHT,
     clip_losses,
     clip_scores,
+    instance_loss,
     single_scores,
     total_loss,
     with_none,
@@ -140,3 +141,18 @@ def test_a_sure_and_right_network_loses_nothing_and_a_sure_and_wrong_one_stays_f
     frames = [[[60.0, -60.0]]]
     assert loss_of(output([[60.0, -60.0]], frames), [[1.0, 0.0]])["loss"] == pytest.approx(0, abs=1e-6)
     assert 60 < loss_of(output([[-60.0, 60.0]], frames), [[1.0, 0.0]])["loss"] < 1_000
+
+
+def test_instances_are_pooled_by_their_own_scores():
+    """Scores .75 and .25 pool to (.5625 + .0625) / 1 = .625; the second class is not there and costs nothing."""
+    out = output([[0.0, 0.0]], [[[LN3, 5.0], [-LN3, 5.0]]])
+    parts = loss_of(out, [[1.0, 0.0]], task="multi", absent=False, instances=2.0)
+    assert parts["instances"] == pytest.approx(-2 * math.log(0.625))
+    assert "instances" not in loss_of(out, [[1.0, 0.0]], task="multi")
+
+
+def test_frames_that_speak_up_are_pushed_on_and_the_others_left_alone():
+    frames = torch.tensor([[[LN3], [-8.0]]], requires_grad=True)
+    instance_loss(frames, torch.tensor([[1.0]])).sum().backward()
+    assert frames.grad[0, 0, 0].item() < -0.1
+    assert abs(frames.grad[0, 1, 0].item()) < 0.01

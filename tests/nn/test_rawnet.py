@@ -12,7 +12,7 @@ from auricle.errors import ConfigError, UsageError
 from auricle.nn.modules.rawnet import FilterMask, ResidualBlock, StatePooling
 from auricle.nn.networks import build_network
 from auricle.recipe.schema import Recipe
-from auricle.training.run import make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
 
 
 def recipe(*overrides: str) -> Recipe:

@@ -112,8 +112,8 @@ def test_a_long_recording_is_not_late_while_it_gets_on():
 @pytest.mark.parametrize(
     ("total_s", "expected"),
     [
-        (86_400.0, "events: 3 h 0 min of 24 h 0 min heard, about 3 min 30 s left\n"),
-        (None, "events: 3 h 0 min heard\n"),
+        (86_400.0, "events: 3 h 0 min of 24 h 0 min scored, about 3 min 30 s left\n"),
+        (None, "events: 3 h 0 min scored\n"),
     ],
 )
 def test_progress_within_a_recording_is_a_line_now_and_then(capsys, total_s, expected):
@@ -121,7 +121,7 @@ def test_progress_within_a_recording_is_a_line_now_and_then(capsys, total_s, exp
     with Meter("events", clock=lambda: now[0]) as meter:
         for hour in range(5):
             now[0] = 10.0 * hour
-            meter.hear(3_600.0 * hour, total_s)
+            meter.show_seconds(3_600.0 * hour, total_s)
     assert capsys.readouterr().err == expected
 
 

@@ -25,8 +25,8 @@ from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.training import bundling
 from auricle.training.dev_scores import DevRow
+from auricle.training.request_recipe import make_request_recipe
 from auricle.training.resume import differences
-from auricle.training.run import make_request_recipe
 
 
 def train(data, out, *overrides, **settings):

@@ -57,6 +57,7 @@ class AvDecoder:
             raise self._unreadable("no whole frame", layout, damaged=True)
         self.frames: int | None = None
         self.length_certain = False
+        self.exact_seek = False
         self._declared_s = self._duration(stream) if format_name in _DECLARED else 0.0
         self._found = 0
         self._blocks = self._decode(stream)

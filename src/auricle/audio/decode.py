@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -174,6 +175,24 @@ def open_audio(
     )
 
 
+@contextmanager
+def open_channels(source: AudioSource, *, limits: Limits = _DEFAULT_LIMITS) -> Iterator[Decoder]:
+    """Open a recording for all its channels in its own rate, as they were recorded: no mix, no checks, no flags.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    opened = open_source(source)
+    try:
+        _, _, decoder = _open(opened, limits)
+        try:
+            yield decoder
+        finally:
+            decoder.close()
+    finally:
+        opened.close()
+
+
 class AudioReader:
     """An open recording: iterate for blocks, shape ``(time,)``, mono float32 at ``sample_rate``.
 
@@ -305,7 +324,7 @@ class AudioReader:
         counts: dict[str, float | int | str] = {"found": found}
         if declared is not None:
             counts["declared"] = declared
-        if self._decoder.damaged and found == declared:  # all there is to hear came before it
+        if self._decoder.damaged and found == declared:  # all sound came before it
             self._note(Flag("trailing_data"))
         elif self._decoder.damaged or (declared is not None and found < declared and not self._explained()):
             self._note(Flag(self._layout.loss, counts))

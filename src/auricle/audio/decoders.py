@@ -48,6 +48,7 @@ class Decoder(Protocol):
     Attributes:
         frames: samples per channel that the decoder expects; None if it does not know.
         length_certain: ``frames`` follows from the size of the file.
+        exact_seek: ``seek`` goes to any frame and gives the samples that reading from the start gives.
         damaged: decoding had to stop before the end.
         notes: what the decoder said about parts that it muted or skipped.
     """
@@ -58,6 +59,7 @@ class Decoder(Protocol):
     channels: int
     frames: int | None
     length_certain: bool
+    exact_seek: bool
     damaged: bool
     notes: list[str]
 
@@ -114,6 +116,7 @@ class SndfileDecoder:
         self.format, self.subtype = str(sound.format), str(sound.subtype)
         self.sample_rate, self.channels = int(sound.samplerate), int(sound.channels)
         self.length_certain = self.format in _LENGTH_CERTAIN
+        self.exact_seek = layout.exact_seek
         self.damaged = False
         known = len(layout.parts) == 1 and sound.frames < _LENGTH_UNKNOWN and not layout.length_hidden
         self.frames: int | None = int(sound.frames) if known else None

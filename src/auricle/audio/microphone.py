@@ -32,7 +32,7 @@ RETRY_S = 1.0
 
 @dataclass(frozen=True)
 class Gap:
-    """Sound that was not heard.
+    """Sound that was not received.
 
     Attributes:
         reason: ``lost`` (the device) or ``overrun``.
@@ -62,7 +62,7 @@ def find_backend() -> Any:
 
 
 def list_microphones(backend: Any) -> list[tuple[int, str, int, int]]:
-    """Return number, name, channels and rate in Hz of every device that hears."""
+    """Return number, name, channels and rate in Hz of every input device."""
     return [
         (number, str(found["name"]), int(found["max_input_channels"]), round(found["default_samplerate"]))
         for number, found in enumerate(backend.query_devices())
@@ -140,7 +140,7 @@ class Microphone:
         fresh: queue.Queue[tuple[FloatArray, int]] = queue.Queue(maxsize=round(QUEUE_S / BLOCK_S))
         self._lost_samples = 0
 
-        def heard(data: FloatArray, frames: int, _time: object, status: Any) -> None:
+        def receive(data: FloatArray, frames: int, _time: object, status: Any) -> None:
             # -1 where the card dropped samples and does not say how many.
             lost = self._lost_samples or (-1 if status and status.input_overflow else 0)
             try:
@@ -155,7 +155,7 @@ class Microphone:
             device=self._device,
             channels=1,
             dtype="float32",
-            callback=heard,
+            callback=receive,
         )
         stream.start()
         self._stream, self._queue = stream, fresh

@@ -33,7 +33,7 @@ _OTHERS = (
     (0, b"ID3", "MP3"),
     (0, b"\x1aE\xdf\xa3", "WebM or Matroska"),
     (0, b"RIFX", "a big-endian WAV"),
-    (0, b"RF64", "a WAV of the RF64 form"),
+    (0, b"RF64", "a WAV of the RF64 format"),
     (0, b"FORM", "AIFF"),
     (0, b"caff", "CAF"),
     (0, b".snd", "AU"),
@@ -60,7 +60,7 @@ class PcmReader:
     Args:
         file: the pipe.
         sample_rate: of plain samples, in Hz; a WAV header says it itself.
-        form: of plain samples, a key of ``FORMATS``.
+        format: of plain samples, a key of ``FORMATS``.
         channels: of plain samples.
 
     Raises:
@@ -73,7 +73,7 @@ class PcmReader:
         file: BinaryIO | PipeFile,
         *,
         sample_rate: int | None = None,
-        form: str | None = None,
+        format: str | None = None,
         channels: int | None = None,
     ) -> None:
         self._file: Any = file
@@ -82,7 +82,7 @@ class PcmReader:
         head = self._take(4)
         if head == b"RIFF":
             found = self._read_header()
-            _agree(found, (sample_rate, form, channels))
+            _agree(found, (sample_rate, format, channels))
         else:
             self._kept = head + self._kept
             self._refuse_others()
@@ -91,11 +91,11 @@ class PcmReader:
                     "stdin has no WAV header, so its rate is not known: give --rate HZ (and --sample-format, if the "
                     "samples are not s16le)"
                 )
-            found = (sample_rate, "s16le" if form is None else form, 1 if channels is None else channels)
-        self.sample_rate, self.form, self.channels = found
+            found = (sample_rate, "s16le" if format is None else format, 1 if channels is None else channels)
+        self.sample_rate, self.format, self.channels = found
 
     def __iter__(self) -> Iterator[FloatArray]:
-        dtype, scale = FORMATS[self.form]
+        dtype, scale = FORMATS[self.format]
         item = dtype.itemsize * self.channels
         while True:
             whole = len(self._kept) // item * item
@@ -131,7 +131,7 @@ class PcmReader:
         return data
 
     def _read_header(self) -> tuple[int, str, int]:
-        """Read up to the first sample; returns rate, form and channels."""
+        """Read up to the first sample; returns rate, format and channels."""
         fmt: bytes | None = None
         if self._take(8)[4:] != b"WAVE":
             raise InputError("bad_header", "stdin begins with RIFF and is no WAV; send WAV or plain samples")
@@ -153,7 +153,7 @@ class PcmReader:
         return _parse_fmt(fmt)
 
     def _refuse_others(self) -> None:
-        """Refuse what is no plain samples; heard as such it would be noise.
+        """Refuse what is not plain samples; read as such it would be noise.
 
         Raises:
             InputError: ``unsupported_codec``.
@@ -165,7 +165,7 @@ class PcmReader:
         if name is not None:
             raise InputError(
                 "unsupported_codec",
-                f"stdin is {name}, which cannot be heard as it comes; decode it: ffmpeg -i - -f wav - | auricle "
+                f"stdin is {name}, which cannot be read as it comes; decode it: ffmpeg -i - -f wav - | auricle "
                 "listen -",
             )
 

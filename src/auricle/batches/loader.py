@@ -110,7 +110,7 @@ class Feeder:
         last: step to end before.
         names: of the clips, for messages.
         skipped_clips: numbers of clips; added to in place.
-        progress: is told what happened.
+        progress: is called with what happened.
         stop: ends the batches at once.
         timeout_s: how long the loader waits for a batch. Who has been at one clip for half of that is at fault.
     """

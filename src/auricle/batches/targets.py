@@ -151,11 +151,13 @@ class ClipTargets(TargetSource[ClipBatch]):
         labels: ``(clip, label)`` in [0, 1].
         task: how they are meant.
         absent: whether frames of absent classes are pushed to silence, which no other source does better.
+        instances: weight of pooled frame scores, see ``losses.clip_losses``.
     """
 
     labels: FloatArray
     task: ClipTask
     absent: bool = True
+    instances: float = 0.0
     name = "clip"
 
     def collate(self, crops: Sequence[Crop], found: TargetsByName) -> dict[str, Any]:
@@ -170,15 +172,15 @@ class ClipTargets(TargetSource[ClipBatch]):
     def loss(self, embedding_size: int) -> ClipLoss:
         """Return the loss of clip scores."""
         del embedding_size
-        return ClipLoss(self.task, absent=self.absent)
+        return ClipLoss(self.task, absent=self.absent, instances=self.instances)
 
 
 class ClipLoss(nn.Module):
     """Parts of the loss that labels of clips give; see ``losses.clip_losses``."""
 
-    def __init__(self, task: ClipTask, *, absent: bool) -> None:
+    def __init__(self, task: ClipTask, *, absent: bool, instances: float = 0.0) -> None:
         super().__init__()
-        self.task, self.absent = task, absent
+        self.task, self.absent, self.instances = task, absent, instances
 
     def forward(self, output: NetworkOutput, batch: Batch) -> dict[str, Tensor]:
         """Return the parts, each a mean over the batch."""
@@ -190,4 +192,5 @@ class ClipLoss(nn.Module):
             negatives=self.task.negatives,
             temperature=self.task.temperature,
             absent=self.absent,
+            instances=self.instances,
         )

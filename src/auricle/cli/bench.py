@@ -48,7 +48,7 @@ def train(
     from auricle.cli.report_output import print_object
 
     result = api.bench_train(request if screen.quiet else replace(request, notice=say))
-    if screen.form == "json":
+    if screen.format == "json":
         print_object(result.to_dict(epoch_clips), sys.stdout)
     else:
         print_bench(result, epoch_clips)

@@ -32,7 +32,7 @@ def compress(request: CompressRequest, *, screen: ReportOptions) -> None:
 
     with TrainingProgress(quiet=screen.quiet, what="compress") as progress:
         result = api.compress(replace(request, progress=progress))
-    if screen.form == "json":
+    if screen.format == "json":
         print_object(result.to_dict(), sys.stdout)
     else:
         print(

@@ -25,9 +25,10 @@ def crossval(request: CrossvalRequest, *, screen: ReportOptions) -> None:
       auricle crossval esc10/ --recipe recipes/esc10.yaml --seeds 3 --out runs/esc10
     """
     from auricle import api
-    from auricle.cli.report_output import print_crossval
+    from auricle.cli.report_output import Unreadable, print_crossval
     from auricle.cli.train_progress import TrainingProgress
 
     with TrainingProgress(quiet=screen.quiet) as progress:
         result = api.crossval(replace(request, progress=progress))
-    print_crossval(result, screen.form, sys.stdout)
+    print_crossval(result, screen.format, sys.stdout)
+    Unreadable(result.failures).leave()

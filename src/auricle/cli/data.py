@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``auricle data``: look at a data set before training on it, or bring one into a form that trains."""
+"""``auricle data``: look at recordings or a data set, or bring one into a format that trains."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from auricle.cli.guard import guarded, say
 from auricle.cli.option_groups import grouped
-from auricle.cli.options import Debug, NewFolder, Quiet, ReportFormat, ReportOptions, hertz
+from auricle.cli.options import Debug, Inputs, NewFolder, Quiet, ReportFormat, ReportOptions, hertz
 from auricle.recipe.requests import DataOptions, FormatOptions
+from auricle.recipe.scan_requests import DeploymentOptions
 
 app = typer.Typer(
     help="Check a data set before training on it, import, fetch or synthesise one.",
@@ -30,9 +31,6 @@ def check(
     deep: Annotated[
         bool, typer.Option("--deep", help="Decode every recording: finds damage, silence, clipping, equal audio.")
     ] = False,
-    encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of the tables, if it is not UTF-8.")
-    ] = None,
     screen: ReportOptions,
 ) -> None:
     """Say how a data set is understood, what it holds, and everything that is wrong with it.
@@ -49,15 +47,45 @@ def check(
 
     with Meter("check", quiet=screen.quiet) as meter:
         source = request.source
-        reading: dict[str, object] = {"encoding": encoding}
-        reading |= {"data_format": source.format, "sample_rate": source.sample_rate}
-        report = check_data(source.path, deep=deep, progress=meter.update, **reading)
-    if screen.form == "json":
+        report = check_data(source.path, deep=deep, progress=meter.update, **source.reading())
+    if screen.format == "json":
         print_object(report.to_dict(), sys.stdout)
     else:
         print("\n".join(printable(line) for line in report.lines()))
     if not report.ok:
         raise typer.Exit(2)
+
+
+@app.command(short_help="Say when recordings were made, and what is missing between them.")
+@guarded
+@grouped
+def deployment(
+    inputs: Inputs,
+    *,
+    zones: DeploymentOptions,
+    form: Annotated[
+        Literal["table", "json", "csv"],
+        typer.Option("--format", "-f", help="Gaps and overlaps (table), everything (json), or recordings (csv)."),
+    ] = "table",
+    debug: Debug = False,
+) -> None:
+    """Say when the recordings of a recorder were made, which gaps lie between them and where they overlap.
+
+    Starts are read from names and headers (docs/clock.md); nothing is decoded. Exits 1 if a recording cannot be read
+    or nothing says when it began.
+
+    Example:
+      auricle data deployment card1/ --time-zone Europe/Berlin
+      auricle data deployment card1/ --time-zone Europe/Berlin --clock-zone UTC --format csv > times.csv
+    """
+    from auricle.api import deployment as find_deployments
+    from auricle.cli.deployment import print_deployments
+    from auricle.recipe.scan_requests import DeploymentRequest
+
+    report = find_deployments(DeploymentRequest(inputs, **vars(zones)))
+    print_deployments(report, form, sys.stdout)
+    if report.left_out:
+        raise typer.Exit(1)
 
 
 @app.command("import", short_help="Write a data set as NumPy arrays with a table of labels.")
@@ -86,7 +114,7 @@ def import_(
     manifest = read_source(request.source)
     with Meter("import", quiet=screen.quiet) as meter:
         report = import_dataset(manifest, out, sample_rate=rate, progress=meter.update)
-    if screen.form == "json":
+    if screen.format == "json":
         print_object(report.to_dict(), sys.stdout)
     else:
         print(f"{report.clips} clips in {report.path}")
@@ -118,7 +146,7 @@ def synth(
     snr: Annotated[str, typer.Option("--snr", metavar="LOW,HIGH", help="Events over the background, in dB.")] = "0,20",
     background: Annotated[
         list[str] | None,
-        typer.Option("--background", metavar="LABEL", help="A class that is heard behind whole scenes; repeatable."),
+        typer.Option("--background", metavar="LABEL", help="A class that sounds behind whole scenes; repeatable."),
     ] = None,
     background_share: Annotated[
         float, typer.Option("--background-share", min=0, max=1, help="Share of scenes with one; others have noise.")
@@ -174,7 +202,7 @@ def synth(
     )
     make_scenes(
         read.source_at(clips_data), out, rules, parts=part or (), scenes=scenes, events=events, snr=snr,
-        jobs=jobs, form=screen.form, quiet=screen.quiet,
+        jobs=jobs, format=screen.format, quiet=screen.quiet,
     )  # fmt: skip
 
 
@@ -197,7 +225,7 @@ def fetch(
         str | None, typer.Option("--url", metavar="URL", help="A mirror instead of the official address.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the licence and download without asking.")] = False,
-    form: ReportFormat = "table",
+    format: ReportFormat = "table",
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
@@ -216,4 +244,4 @@ def fetch(
         list_sources()
     else:
         folder = Path(name) if out is None else out
-        fetch_and_tell(name, folder, archive=archive, url=url, yes=yes, form=form, quiet=quiet)
+        fetch_and_tell(name, folder, archive=archive, url=url, yes=yes, format=format, quiet=quiet)

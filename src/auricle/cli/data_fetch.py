@@ -25,7 +25,7 @@ def list_sources() -> None:
 
 
 def fetch_and_tell(
-    name: str, out: Path, *, archive: Path | None, url: str | None, yes: bool, form: str, quiet: bool
+    name: str, out: Path, *, archive: Path | None, url: str | None, yes: bool, format: str, quiet: bool
 ) -> None:
     """Show the terms, ask, fetch, and print what to train on.
 
@@ -50,7 +50,7 @@ def fetch_and_tell(
                 stages[stage].update(done // _MB, total // _MB)
 
         report = fetch(name, out, progress, archive=archive, url=url)
-    if form == "json":
+    if format == "json":
         print_object(report.to_dict(), sys.stdout)
         return
     if done_before:

@@ -32,7 +32,7 @@ def make_scenes(
     events: str,
     snr: str,
     jobs: int,
-    form: str,
+    format: str,
     quiet: bool,
 ) -> None:
     """Make scenes of clips and say what was made; exits 1 if clips could not be used."""
@@ -44,7 +44,7 @@ def make_scenes(
     manifest = read_source(source)
     with Meter("scenes", quiet=quiet) as meter:
         report = make_soundscapes(manifest, out, wanted, rules, jobs=jobs, progress=meter.update)
-    if form == "json":
+    if format == "json":
         print_object(report.to_dict(), sys.stdout)
     else:
         for name, count in report.scenes.items():

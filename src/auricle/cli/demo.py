@@ -40,7 +40,7 @@ def demo(
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a detector in minutes, and see what it finds in a recording that it has never heard.
+    """Train a detector in minutes, and see what it finds in a recording that it was not trained on.
 
     Leaves a model, a recording with its truth, and a page to open in a browser.
 
@@ -49,11 +49,9 @@ def demo(
       auricle demo --data ESC-10/
     """
     from auricle import demo as steps
-    from auricle.reports.page import require_jinja
     from auricle.reports.pairing import pair_events
 
     begin = time.monotonic()
-    require_jinja()  # now, rather than after the training
     steps.acquire_folder(out, data)
 
     timer = _Timer()
@@ -101,6 +99,7 @@ def _train(name: str, out: Path, source: Source, *, quiet: bool) -> Report:
             result = api.train(
                 source.manifest.root,
                 out=out / name,
+                model="crnn",
                 overrides=source.recipe,
                 test_fold=source.test_fold,
                 progress=progress,

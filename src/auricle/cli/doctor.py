@@ -17,7 +17,7 @@ def doctor(
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="Also check this model: hashes, and golden.npz.")
     ] = None,
-    form: ReportFormat = "table",
+    format: ReportFormat = "table",
     debug: Debug = False,
 ) -> None:
     """Say what is installed and what it can do; with MODEL, check that it still gives its stored scores.
@@ -31,7 +31,7 @@ def doctor(
 
     findings = examine_machine()
     checks = [] if model is None else examine_model(model)
-    if form == "json":
+    if format == "json":
         print_object({"machine": findings, "checks": [check.to_dict() for check in checks]}, sys.stdout)
     else:
         print_table(("what", "found"), findings.items(), sys.stdout)

@@ -103,7 +103,7 @@ def _golden_check(bundle: Bundle, precision: str, limit: float) -> Check:
 
 
 def _stream_check(bundle: Bundle) -> Check:
-    """Let the running form hear the stored input, and compare its frame scores with the stored ones."""
+    """Run the streaming form on the stored input, and compare its frame scores with the stored ones."""
     name = "golden scores, stream"
     if GOLDEN not in bundle:
         return Check(name, False, f"the model has no {GOLDEN}, so its scores cannot be compared")

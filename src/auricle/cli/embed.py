@@ -17,7 +17,7 @@ from auricle.cli.options import Inputs, ScoringOptions
 def embed(
     inputs: Inputs,
     *,
-    form: Annotated[Literal["json", "csv"], typer.Option("--format", "-f", help="Format of results.")] = "json",
+    format: Annotated[Literal["json", "csv"], typer.Option("--format", "-f", help="Format of results.")] = "json",
     options: ScoringOptions,
 ) -> None:
     """Give one vector for each recording: the mean of the network's embedding over its windows.
@@ -27,4 +27,4 @@ def embed(
     """
     from auricle.cli.recordings import score
 
-    score("embed", inputs, options, form)
+    score("embed", inputs, options, format)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Annotated
 
 import typer
@@ -12,7 +12,8 @@ import typer
 from auricle.cli.guard import guarded
 from auricle.cli.option_groups import grouped
 from auricle.cli.options import FormOptions
-from auricle.recipe.model_requests import EvaluateRequest
+from auricle.recipe.model_requests import EvaluateRequest, FalseAlarmsRequest, TuneRequest
+from auricle.recipe.requests import ClipOptions
 
 
 @guarded
@@ -54,21 +55,25 @@ def evaluate(
     from auricle.cli.report_output import Unreadable, print_report
     from auricle.errors import UsageError
 
-    model, form = request.model, screen.form
+    model, format, unreadable = request.model, screen.format, Unreadable()
     if false_alarms:
         if request.data is not None or tune or model is None:
             raise UsageError("--false-alarms takes --model and recordings without any class, and no labelled DATA")
-        print_report(api.false_alarms(false_alarms, model=model, precision=request.precision), form, sys.stdout)
+        asked = FalseAlarmsRequest(false_alarms, model=model, precision=request.precision, on_failure=unreadable)
+        print_report(api.false_alarms(asked), format, sys.stdout)
+        unreadable.leave()
         return
     if boxes and not tune:
         raise UsageError("--boxes says what --tune fits; give both")
-    unreadable = Unreadable()
     if tune and request.data is not None:
         if model is None or any((request.scores, request.from_scores, request.against, request.asv_scores)):
             raise UsageError("--tune takes --model, a folder, and no score files")
-        split, fold = request.split, request.fold
-        report = api.tune(request.data, model=model, boxes=boxes, split=split, fold=fold, on_failure=unreadable)
+        if request.precision != "float32":
+            raise UsageError("--tune fits the float32 graph, whose rules both have: leave out --precision")
+        same = {item.name: getattr(request, item.name) for item in fields(ClipOptions)}
+        same["on_failure"] = unreadable
+        report = api.tune(TuneRequest(request.data, model=model, boxes=boxes, **same))
     else:
         report = api.evaluate(replace(request, on_failure=unreadable))
-    print_report(report, form, sys.stdout)
+    print_report(report, format, sys.stdout)
     unreadable.leave()

@@ -32,11 +32,11 @@ def export(request: ExportRequest, *, screen: FormOptions) -> None:
 
     unreadable = Unreadable()
     if request.int8:
-        print_int8(api.export_int8(replace(request, on_failure=unreadable)), screen.form, sys.stdout)
+        print_int8(api.export_int8(replace(request, on_failure=unreadable)), screen.format, sys.stdout)
     if request.web is not None:
         precision = ("int8" if request.int8 else "float32") if request.precision is None else request.precision
         site = api.export_site(request.model, request.web, precision=precision, tarball=request.tarball)
-        if screen.form == "json":
+        if screen.format == "json":
             print_object(site.to_dict(), sys.stdout)
         else:
             print(f"{site.path}: {site.size / 1e6:.1f} MB with {site.network}")

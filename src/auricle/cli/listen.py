@@ -17,7 +17,7 @@ def listen(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[-]", help="- hears stdin: a WAV, or plain samples with --rate. Without it: the microphone."
+            metavar="[-]", help="- reads stdin: a WAV, or plain samples with --rate. Without it: the microphone."
         ),
     ] = None,
     *,
@@ -45,7 +45,7 @@ def listen(
             show_default="the model's longest gap",
         ),
     ] = None,
-    form: Annotated[
+    format: Annotated[
         Literal["table", "json"],
         typer.Option("--format", "-f", help="A live table (lines, where stdout is no terminal), or JSON lines."),
     ] = "table",
@@ -81,7 +81,7 @@ def listen(
       arecord -q -f S16_LE -r 16000 -t raw | auricle listen - --rate 16000 --format json
       auricle listen --patience 0.5 --debounce 2 --threshold dog=0.7
     """
-    from auricle.cli.listen_session import hear, open_microphone, open_pipe, show_microphones, tuned_detector
+    from auricle.cli.listen_session import open_microphone, open_pipe, print_events, show_microphones, tuned_detector
     from auricle.runtime.thresholds import check_labels, parse_thresholds
 
     if microphones:
@@ -90,9 +90,11 @@ def listen(
     detector = tuned_detector(model, precision, patience_s=patience_s, debounce_s=debounce_s, quiet=quiet)
     thresholds = parse_thresholds(threshold)
     check_labels(thresholds, detector.labels)
-    heard = (
+    opened = (
         open_microphone(microphone, rate, (sample_format, channels))
         if source is None
         else open_pipe(source, rate, sample_format, channels, microphone)
     )
-    hear(detector, heard, thresholds.as_argument(detector.labels), form=form, stream=sys.stdout, quiet=quiet)
+    print_events(
+        detector, opened, thresholds.as_argument(detector.labels), format=format, stream=sys.stdout, quiet=quiet
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``listen`` does: open what is heard, pass it through the model, and tell events as they come."""
+"""What ``listen`` does: open the source of sound, pass it through the model, and print events as they come."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def open_pipe(
         UsageError: another source, or an option of the microphone.
     """
     if source != "-":
-        raise UsageError(f"got {source!r}; listen hears the microphone or - (stdin): use `auricle detect` for files")
+        raise UsageError(f"got {source!r}; listen reads the microphone or - (stdin): use `auricle detect` for files")
     if microphone is not None:
-        raise UsageError("--microphone goes without -: either the microphone or stdin is heard")
-    return PcmReader(sys.stdin.buffer, sample_rate=rate, form=sample_format, channels=channels)
+        raise UsageError("--microphone goes without -: either the microphone or stdin is read")
+    return PcmReader(sys.stdin.buffer, sample_rate=rate, format=sample_format, channels=channels)
 
 
 def open_microphone(name: str | None, rate: int | None, plain: Sequence[object], backend: Any = None) -> Microphone:
@@ -78,60 +78,60 @@ def show_microphones(stream: TextIO, backend: Any = None) -> None:
     print_table(("number", "name", "channels", "rate_hz"), found, stream)
 
 
-def hear(
+def print_events(
     detector: Detector,
     source: Source,
     threshold: Threshold | None,
     *,
-    form: str,
+    format: str,
     stream: TextIO,
     quiet: bool,
 ) -> None:
-    """Tell the events of ``source`` until it ends, or until it is interrupted: then with the events so far."""
+    """Print the events of ``source`` until it ends, or until it is interrupted: then with the events so far."""
     recording = Recording(detector.spec, detector.network, source.sample_rate, threshold)
-    board = _make_display(form, stream, detector)
+    display = _make_display(format, stream, detector)
     if not quiet:
         say(
             f"auricle: listening with {detector.spec.name} at {source.sample_rate} Hz; "
             f"latency up to {recording.latency_s:.2g} s (Ctrl-C ends)"
         )
-    told = _Told(recording, board, quiet=quiet)
+    printer = _Printer(recording, display, quiet=quiet)
     try:
-        with board:
+        with display:
             try:
-                told.follow(source)
+                printer.follow(source)
             finally:
                 if not isinstance(sys.exception(), BrokenPipeError):
-                    told.finish()
+                    printer.finish()
     finally:
-        told.close(source)
+        printer.close(source)
 
 
-def _make_display(form: str, stream: TextIO, detector: Detector) -> Display:
-    if form == "json":
+def _make_display(format: str, stream: TextIO, detector: Detector) -> Display:
+    if format == "json":
         return JsonDisplay(stream)
     if stream.isatty():
         return TableDisplay(stream, detector.labels)
     return LineDisplay(stream)
 
 
-class _Told:
-    """Passes blocks on, and counts what was told."""
+class _Printer:
+    """Passes blocks on, and counts what was printed."""
 
-    def __init__(self, recording: Recording, board: Display, *, quiet: bool) -> None:
-        self._recording, self._shared, self._quiet = recording, board, quiet
+    def __init__(self, recording: Recording, display: Display, *, quiet: bool) -> None:
+        self._recording, self._display, self._quiet = recording, display, quiet
         self._events = 0
         self._waiting: list[FloatArray] = []
         self._samples = 0
 
     def follow(self, source: Source) -> None:
-        """Hear to the end. Blocks wait until something new can come of them: small pieces cost no more than large."""
+        """Read to the end. Blocks wait until something new can come of them: small pieces cost no more than large."""
         for block in source:
             if isinstance(block, Gap):
                 self._push()
                 at = self._recording.duration_s
                 self._tell(self._recording.gap(block.gap_s, block.sample_rate))
-                self._shared.gap(block, at)
+                self._display.gap(block, at)
                 if not self._quiet:
                     say(f"auricle: {_spell_gap(block)} at {at:.1f} s; what was open ends there")
                 continue
@@ -141,7 +141,7 @@ class _Told:
                 self._push()
 
     def finish(self) -> None:
-        """End the recording and tell the rest."""
+        """End the recording and print the rest."""
         self._push()
         self._tell(self._recording.flush())
 
@@ -162,10 +162,10 @@ class _Told:
     def _tell(self, items: Iterable[Any]) -> None:
         items = list(items)
         self._events += sum(isinstance(item, Event) for item in items)
-        self._shared.tell(items, self._recording.duration_s)
+        self._display.tell(items, self._recording.duration_s)
         flags = self._recording.new_flags()
         if flags:
-            self._shared.flags(flags)
+            self._display.flags(flags)
             if not self._quiet:
                 say(f"auricle: flags: {', '.join(flag.code for flag in flags)}")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How ``listen`` shows what it hears: JSON lines, plain lines, or a table that lives in the terminal."""
+"""How ``listen`` shows what it detects: JSON lines, plain lines, or a table that lives in the terminal."""
 
 from __future__ import annotations
 

@@ -29,14 +29,14 @@ def models(context: typer.Context) -> None:
 
 @app.command("list")
 @guarded
-def list_models(form: ReportFormat = "table", debug: Debug = False) -> None:
+def list_models(format: ReportFormat = "table", debug: Debug = False) -> None:
     """List the built-in models: task, classes, window and size."""
     from auricle.cli.report_output import print_object
     from auricle.cli.tables import print_table
     from auricle.runtime.bundle import builtin_models, load_bundle, resolve_model
 
     specs = [load_bundle(resolve_model(name)).spec for name in builtin_models()]
-    if form == "json":
+    if format == "json":
         for spec in specs:
             print_object(spec.model_dump(mode="json"), sys.stdout)
     elif specs:
@@ -50,7 +50,7 @@ def list_models(form: ReportFormat = "table", debug: Debug = False) -> None:
 @guarded
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A folder or the name of a built-in model.")],
-    form: ReportFormat = "table",
+    format: ReportFormat = "table",
     debug: Debug = False,
 ) -> None:
     """Show one model: labels, windows, thresholds, and what it was trained on."""
@@ -60,7 +60,7 @@ def show(
 
     spec = load_bundle(resolve_model(name)).spec
     values = spec.model_dump(mode="json")
-    if form == "json":
+    if format == "json":
         print_object(values, sys.stdout)
     else:
         print_table(("what", "value"), flat_rows(values), sys.stdout)

@@ -64,13 +64,13 @@ class Meter:
         if self._bar is not None:
             self._bar.stop()
 
-    def hear(self, heard_s: float, total_s: float | None) -> None:
-        """Show that ``heard_s`` seconds of a recording are done, of ``total_s`` if that is known."""
+    def show_seconds(self, done_s: float, total_s: float | None) -> None:
+        """Show that ``done_s`` seconds of a recording are done, of ``total_s`` if that is known."""
         now = self._clock()
         if self._quiet or now - self._last < (BAR_EVERY_S if sys.stderr.isatty() else LINE_EVERY_S):
             return
         self._last = now
-        text = f"{spell_seconds(heard_s)} heard" if total_s is None else _spell_part(heard_s, total_s)
+        text = f"{spell_seconds(done_s)} scored" if total_s is None else _spell_part(done_s, total_s)
         if self._bar is None and sys.stderr.isatty():
             self._bar = _start_bar(self.what, 1)
         if self._bar is not None:
@@ -78,8 +78,8 @@ class Meter:
             self._bar.update(self._bar.task_ids[0], note=text)
             return
         left = ""
-        if total_s is not None and heard_s > 0:
-            left = f", about {spell_seconds((now - self._start) / heard_s * max(0.0, total_s - heard_s))} left"
+        if total_s is not None and done_s > 0:
+            left = f", about {spell_seconds((now - self._start) / done_s * max(0.0, total_s - done_s))} left"
         say(f"{self.what}: {text}{left}")
 
     def update(self, done: int, total: int) -> None:
@@ -99,8 +99,8 @@ class Meter:
             say(f"{self.what}: {done} of {total}, about {spell_seconds(left)} left{note}")
 
 
-def _spell_part(heard_s: float, total_s: float) -> str:
-    return f"{spell_seconds(heard_s)} of {spell_seconds(total_s)} heard"
+def _spell_part(done_s: float, total_s: float) -> str:
+    return f"{spell_seconds(done_s)} of {spell_seconds(total_s)} scored"
 
 
 def _start_bar(what: str, total: int) -> Any:

@@ -5,21 +5,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any, TextIO
 
 import typer
 
 from auricle.api import scan
+from auricle.audio.cutouts import CutoutOptions
 from auricle.cli.guard import say
 from auricle.cli.options import ScoringOptions
 from auricle.cli.progress import Meter, spell_seconds
 from auricle.cli.tables import print_table
-from auricle.runtime.model_names import DEFAULT_MODEL
+from auricle.recipe.scan_requests import DEFAULT_MODEL, ScanOptions, ScanRequest
 from auricle.runtime.thresholds import Thresholds
 from auricle.scanning.result_files import Tally
 from auricle.scanning.scan import ScanProgress
 from auricle.scanning.task import Command
-from auricle.scanning.views import Row, View, flag_codes
+from auricle.scanning.views import CLOCK_COLUMNS, Row, View, flag_codes
 from auricle.scanning.writers import describe_failure, open_writer
 
 
@@ -32,29 +34,26 @@ def score(
     top: int | None = None,
     threshold: Thresholds | None = None,
     prior_spoof: float | None = None,
+    cutouts: CutoutOptions | None = None,
 ) -> None:
     """Score all inputs; print the results, or write them into the folder ``--out``.
 
     Raises:
         typer.Exit: with 1 if an input failed.
     """
+    kept = {item.name: getattr(options, item.name) for item in fields(ScanOptions)}
     found = scan(
-        inputs,
-        command=command,
-        model=options.model,
-        out=options.out,
-        format="json" if format == "table" else format,
-        top=top,
-        threshold=threshold,
-        prior_spoof=prior_spoof,
-        precision=options.precision,
-        jobs=options.jobs,
-        timeout_s=options.timeout_s,
-        engine=options.engine,
-        follow_links=options.follow_links,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        progress=ScanMeter(quiet=options.quiet),
+        ScanRequest(
+            inputs,
+            command=command,
+            format="json" if format == "table" else format,
+            top=top,
+            threshold=threshold,
+            prior_spoof=prior_spoof,
+            cutouts=cutouts,
+            progress=ScanMeter(quiet=options.quiet),
+            **kept,
+        )
     )
     tally = found.tally
     if tally is None:
@@ -95,7 +94,7 @@ class ScanMeter(ScanProgress):
     def recording(self, done_s: float, total_s: float | None) -> None:
         """Show it now and then."""
         if self._meter is not None:
-            self._meter.hear(done_s, total_s)
+            self._meter.show_seconds(done_s, total_s)
 
     def update(self, done: int, total: int) -> None:
         """Show it now and then."""
@@ -146,11 +145,11 @@ class ResultTable:
         self._rows.extend((*row, flags) for row in self._view.rows(result))
 
     def close(self, finished: bool) -> None:
-        """Print the table, with a column of flags only where there are any."""
+        """Print the table, with columns of flags and of the clock only where they say something."""
         if not self._rows:
             return
         columns: tuple[str, ...] = (*self._view.columns, "flags")
-        rows = self._rows
-        if not any(row[-1] for row in rows):
-            columns, rows = columns[:-1], [row[:-1] for row in rows]
-        print_table(columns, rows, self._stream)
+        optional = {"flags", *CLOCK_COLUMNS}
+        shown = [i for i, name in enumerate(columns) if name not in optional or any(row[i] for row in self._rows)]
+        rows = ([row[i] for i in shown] for row in self._rows)
+        print_table([columns[i] for i in shown], rows, self._stream)

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 class Unreadable:
     """Names recordings that cannot be read as they come, and counts them at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, failures: Mapping[str, Failure] | None = None) -> None:
         self.count = 0
+        for key, failure in (failures or {}).items():
+            self(key, failure)
 
     def __call__(self, key: str, failure: Failure) -> None:
         """Name one."""
@@ -71,9 +73,9 @@ def print_metrics(metrics: Mapping[str, Interval], stream: TextIO) -> None:
     print_table(("metric", "value", "low (95 %)", "high (95 %)", "n"), rows, stream)
 
 
-def print_report(report: Report, form: str, stream: TextIO) -> None:
+def print_report(report: Report, format: str, stream: TextIO) -> None:
     """Print what ``evaluate`` measured."""
-    if form == "json":
+    if format == "json":
         print_object(report.to_dict(), stream)
         return
     note = report.details.get("note")
@@ -133,9 +135,9 @@ def _figure(name: str, metrics: Mapping[str, Any]) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def print_run(result: RunResult, form: str, stream: TextIO) -> None:
+def print_run(result: RunResult, format: str, stream: TextIO) -> None:
     """Print what a training run left behind."""
-    if form == "json":
+    if format == "json":
         print_object(result.to_dict(), stream)
         return
     stream.write(f"model    {result.path}\nepochs   {result.epochs} ({result.steps} steps)\n")
@@ -150,7 +152,7 @@ def print_run(result: RunResult, form: str, stream: TextIO) -> None:
         stream.write(f"\nwarning: {warning}\n")
     if result.test is not None:
         stream.write("\ntest, scored once:\n")
-        print_report(result.test, form, stream)
+        print_report(result.test, format, stream)
     stream.write(f"\nnext: auricle tag RECORDING --model {shlex.quote(as_model(result.path))}\n")
     stream.flush()
 
@@ -160,9 +162,9 @@ def as_model(path: str) -> str:
     return path if "/" in path else f"./{path}"
 
 
-def print_crossval(result: CrossvalResult, form: str, stream: TextIO) -> None:
+def print_crossval(result: CrossvalResult, format: str, stream: TextIO) -> None:
     """Print what a cross-validation measured: pooled figures, then each fold and each seed."""
-    if form == "json":
+    if format == "json":
         print_object(result.to_dict(), stream)
         return
     print_metrics(result.metrics, stream)
@@ -177,9 +179,9 @@ def print_crossval(result: CrossvalResult, form: str, stream: TextIO) -> None:
         print_table(("all folds", *columns[1:]), rows, stream)
 
 
-def print_int8(result: Int8Result, form: str, stream: TextIO) -> None:
+def print_int8(result: Int8Result, format: str, stream: TextIO) -> None:
     """Print what a model lost and won in 8 bits."""
-    if form == "json":
+    if format == "json":
         print_object(result.to_dict(), stream)
         return
     share = f"{100 * result.int8_bytes / result.float32_bytes:.1f} %"

@@ -28,20 +28,22 @@ def sweep(request: SweepRequest, *, screen: TableOptions) -> None:
       auricle train clips/ --recipe sweeps/yard/best.yaml --out models/yard
     """
     from auricle import api
+    from auricle.cli.report_output import Unreadable
     from auricle.cli.train_progress import TrainingProgress
 
     with TrainingProgress(quiet=screen.quiet) as progress:
         result = api.sweep(replace(request, progress=progress))
-    print_sweep(result, screen.form, sys.stdout)
+    print_sweep(result, screen.format, sys.stdout)
+    Unreadable(result.failures).leave()
 
 
-def print_sweep(result: SweepResult, form: str, stream: TextIO) -> None:
+def print_sweep(result: SweepResult, format: str, stream: TextIO) -> None:
     """Print the table of trials, best first."""
     from auricle.cells import csv_line
     from auricle.cli.report_output import print_object
     from auricle.cli.tables import print_table
 
-    if form == "json":
+    if format == "json":
         print_object(result.to_dict(), stream)
         return
     columns = ("trial", f"dev {result.metric}", "state", "epochs", *result.keys)
@@ -49,7 +51,7 @@ def print_sweep(result: SweepResult, form: str, stream: TextIO) -> None:
         (row.number, row.score, row.state, row.epochs, *(_cell(row.values.get(key)) for key in result.keys))
         for row in result.trials
     ]
-    if form == "csv":
+    if format == "csv":
         stream.write("".join(csv_line(line) for line in [columns, *rows]))
         stream.flush()
         return

@@ -17,7 +17,7 @@ from auricle.cli.options import Inputs, ScoringOptions, Threshold
 def tag(
     inputs: Inputs,
     *,
-    form: Annotated[
+    format: Annotated[
         Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Format of results.")
     ] = "table",
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Labels to show for each recording.")] = 5,
@@ -43,4 +43,4 @@ def tag(
     from auricle.cli.recordings import score
     from auricle.runtime.thresholds import parse_thresholds
 
-    score("tag", inputs, options, form, top=top, threshold=parse_thresholds(threshold), prior_spoof=prior_spoof)
+    score("tag", inputs, options, format, top=top, threshold=parse_thresholds(threshold), prior_spoof=prior_spoof)

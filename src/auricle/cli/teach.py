@@ -32,7 +32,7 @@ def teach(request: TeachRequest, *, screen: ReportOptions) -> None:
 
     with TrainingProgress(quiet=screen.quiet, what="teach") as progress:
         result = api.teach(replace(request, progress=progress))
-    if screen.form == "json":
+    if screen.format == "json":
         print_object(result.to_dict(), sys.stdout)
     else:
         print(

@@ -30,4 +30,4 @@ def train(request: TrainRequest, *, screen: ReportOptions) -> None:
     with TrainingProgress(quiet=screen.quiet) as progress:
         result = api.train(replace(request, progress=progress))
     if speaks():
-        print_run(result, screen.form, sys.stdout)
+        print_run(result, screen.format, sys.stdout)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets: forms, manifests, labels, splits, soft labels. No torch."""
+"""Data sets: formats, manifests, labels, splits, soft labels. No torch."""

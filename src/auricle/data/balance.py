@@ -78,7 +78,7 @@ def group_weights(targets: FloatArray, groups: Sequence[str]) -> DoubleArray:
     """Return how often to draw each clip, shape ``(clip,)``, summing to 1: rare groups more often, classes evenly.
 
     Within a class a clip weighs ``1 / sqrt(n)``, where ``n`` counts its group's clips: between every clip alike, which
-    lets the largest group rule, and every group alike, which lets a group of one clip be heard all the time.
+    lets the largest group rule, and every group alike, which repeats a group of one clip all the time.
 
     Args:
         targets: shape ``(clip, label)``.

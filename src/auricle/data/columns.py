@@ -7,14 +7,14 @@ import math
 from collections.abc import Sequence
 
 from auricle.data.problems import Problems
-from auricle.data.tables import PATH_COLUMNS
+from auricle.data.tables import PATH_COLUMNS, missing_column
 
 LABEL_COLUMNS = ("label", "category")
 #: What data sets call these columns, in any case and with spaces for underscores; the first that a table has counts.
 PATH_ALIASES = (
     *("file_name", "fname", "slice_file_name", "file", "filepath", "file_path", "audio_path", "audio_file", "audio"),
     *("wav", "wav_file", "wav_path", "wav_filename", "sound_file", "clip_name", "clip_path", "recording", "audio_name"),
-    *("audiofile"),
+    "audiofile",
 )
 LABEL_ALIASES = (
     *("labels", "class", "class_name", "classname", "class_label", "species", "common_name", "scientific_name"),
@@ -38,14 +38,29 @@ def column_called(columns: Sequence[str], names: Sequence[str]) -> str | None:
     return next((plain[name] for name in names if name in plain), None)
 
 
-def has_labels(columns: Sequence[str] | None) -> bool:
-    """Tell whether columns are those of this form."""
-    return (
-        columns is not None
-        and column_called(columns, (*PATH_COLUMNS, *PATH_ALIASES)) is not None
-        and column_called(columns, (*LABEL_COLUMNS, *LABEL_ALIASES)) is not None
-        and column_called(columns, _OF_EVENTS) is None
-    )
+def chosen_column(columns: Sequence[str], name: str | None) -> str | None:
+    """Return the column that a user named: exactly so, else whatever its case and spaces; None if there is none."""
+    if name is None or name in columns:
+        return name
+    return column_called(columns, (_plain(name),))
+
+
+def named_column(columns: Sequence[str], name: str, problems: Problems) -> str | None:
+    """Return the column that a user named; none is a problem, with the list of those there are."""
+    column = chosen_column(columns, name)
+    if column is None:
+        problems.add("columns", missing_column(name, columns))
+    return column
+
+
+def has_labels(columns: Sequence[str] | None, label_column: str | None = None) -> bool:
+    """Tell whether columns are those of this format, whose labels may stand in a column that the user named."""
+    if columns is None or column_called(columns, (*PATH_COLUMNS, *PATH_ALIASES)) is None:
+        return False
+    if column_called(columns, _OF_EVENTS) is not None:
+        return False
+    named = chosen_column(columns, label_column)
+    return named is not None or column_called(columns, (*LABEL_COLUMNS, *LABEL_ALIASES)) is not None
 
 
 def parse_seconds(place: str, name: str, cell: str, problems: Problems) -> float | None:

@@ -77,7 +77,7 @@ def _systems(manifest: Manifest, indices: IntArray) -> list[str | None]:
 
 def _people(groups: Sequence[str], systems: Sequence[str | None], fold_of: dict[str | None, int]) -> set[str]:
     """Return the groups that are split by themselves: all but the voices of one single system of a fold."""
-    heard: dict[str, set[str | None]] = {}
+    systems_of: dict[str, set[str | None]] = {}
     for group, system in zip(groups, systems, strict=True):
-        heard.setdefault(group, set()).add(system)
-    return {group for group, found in heard.items() if len(found) > 1 or next(iter(found)) not in fold_of}
+        systems_of.setdefault(group, set()).add(system)
+    return {group for group, found in systems_of.items() if len(found) > 1 or next(iter(found)) not in fold_of}

@@ -45,7 +45,7 @@ class Clip:
         group: what must stay on one side of a split.
         onset: start of the segment in seconds; None is the start of the file.
         offset: end of the segment in seconds; None is the end of the file.
-        events: strong labels: all that can be heard in the clip and when, in seconds from its start; ``()`` says that
+        events: strong labels: all that is audible in the clip and when, in seconds from its start; ``()`` says that
             nothing can. None: the labels are weak, nobody said when.
         duration: length in seconds, where the data says so.
         size_bytes: size of the file.
@@ -107,7 +107,7 @@ class Manifest:
 
     Attributes:
         root: the folder or table it was read from.
-        form: name of the form it was read as.
+        format: name of the format it was read as.
         task: ``single`` (one class a clip) or ``multi`` (any number).
         labels: the classes in the order of all targets; sorted unless the caller fixed them.
         clips: in the order of the data set.
@@ -117,7 +117,7 @@ class Manifest:
     """
 
     root: Path
-    form: str
+    format: str
     task: Task
     labels: tuple[str, ...]
     clips: tuple[Clip, ...]

@@ -30,7 +30,7 @@ from auricle.errors import DataError, InputError
 from auricle.files import atomic_write, write_json
 from auricle.output_folder import OutputFolder
 from auricle.registry import shorten
-from auricle.results import Failure, FloatArray, rounded
+from auricle.results import Failure, FloatArray, failure_rows, rounded
 
 LABELS_FILE = "labels.csv"
 DEFAULT_SAMPLE_RATE = 16_000
@@ -54,8 +54,7 @@ class ImportReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of ``auricle data import``."""
-        failures = [{"path": key, "error": failure.to_dict()} for key, failure in self.failures.items()]
-        return {"path": self.path, "clips": self.clips, "failures": failures}
+        return {"path": self.path, "clips": self.clips, "failures": failure_rows(self.failures)}
 
 
 def import_dataset(

@@ -20,6 +20,7 @@ class ReadOptions:
         labels: the only classes allowed, in this order; None takes those found, sorted.
         encoding: of tables; UTF-8 if None.
         delimiter: of tables; the header decides if None.
+        label_column: of tables and label files; None takes the one that is called as if it named the classes.
         sample_rate: of ``.npy`` waveforms that no ``features.json`` describes, in Hz.
         frontend: front end of the model that is to read log-mels; theirs must match it.
         follow_links: also take files that symbolic links in class folders lead to outside the root.
@@ -31,6 +32,7 @@ class ReadOptions:
     labels: tuple[str, ...] | None = None
     encoding: str | None = None
     delimiter: str | None = None
+    label_column: str | None = None
     sample_rate: int | None = None
     frontend: Mapping[str, Any] | None = None
     follow_links: bool = False

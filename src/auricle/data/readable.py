@@ -10,7 +10,7 @@ from auricle.data.manifest import Manifest
 from auricle.errors import InputError
 from auricle.results import Failure
 
-#: Is told of each clip that cannot be read: its key, and why.
+#: Called for each clip that cannot be read: its key, and why.
 OnFailure = Callable[[str, Failure], object]
 
 
@@ -19,7 +19,7 @@ def keep_readable(manifest: Manifest, on_failure: OnFailure) -> Manifest:
 
     Args:
         manifest: clips of recordings; each is decoded once.
-        on_failure: is told of the others.
+        on_failure: is called for the others.
 
     Raises:
         InputError: none can be read; this is the first one's reason.

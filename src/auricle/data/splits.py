@@ -152,8 +152,8 @@ def hold_out_systems(
     rest, others = hold_out(manifest, indices[~held], fraction, seed)
     groups = manifest.groups()
     known = {groups[i] for i in rest}
-    unheard = np.array([i for i in indices[held] if groups[i] not in known], np.int64)
-    return rest, np.sort(np.concatenate([others, unheard]))
+    others_held = np.array([i for i in indices[held] if groups[i] not in known], np.int64)
+    return rest, np.sort(np.concatenate([others, others_held]))
 
 
 def check_systems(manifest: Manifest, systems: Sequence[str]) -> None:

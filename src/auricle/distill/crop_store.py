@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops as a student hears them, with what the teacher says of them, in shards of memory-mapped float16.
+"""Crops at a student's rate, with the teacher's scores, in shards of memory-mapped float16.
 
 A shard is a function of (rules, recordings, teacher, student's front end, number), so a store that was killed on its
 way continues to the same bytes. Every crop of several sources brings these too, each alone, as crops of one source.
@@ -8,7 +8,7 @@ plan.json             what the shards are a function of
 NNNNN.features.npy    log-mels of the student, (item, mel, frame)
 NNNNN.logits.npy      of the teacher, (item, class)
 NNNNN.deep.npy        the teacher's last map over time, (item, dimension, step)
-NNNNN.activity.npy    when each source can be heard, (item, source, frame) in 255ths
+NNNNN.activity.npy    when each source can be resampled, (item, source, frame) in 255ths
 NNNNN.sources.npy     of each item, the items of its shard that are its sources alone, (item, source), or -1
 NNNNN.json            hashes; it comes last and makes the shard count
 """
@@ -97,9 +97,9 @@ class CropMaker:
             sources += [alone, *([[item] for item in alone] if several else [])]
         logits, deep = self._label(waves)
         grid, spec = self.student.grid, self.student.spec
-        heard = torch.from_numpy(np.stack([resample(wave, rate, spec.sample_rate) for wave in waves]))
+        resampled = torch.from_numpy(np.stack([resample(wave, rate, spec.sample_rate) for wave in waves]))
         with torch.inference_mode():
-            features = self.student.features(heard).numpy()
+            features = self.student.features(resampled).numpy()
         seen = np.zeros((len(waves), MOST_SOURCES, -(-features.shape[2] // 4)), np.uint8)
         links = np.full((len(waves), MOST_SOURCES), -1, np.int32)
         for item, (activity, alone) in enumerate(zip(activities, sources, strict=True)):

@@ -2,7 +2,7 @@
 """Crops of sound that never was: one to three recordings, changed, placed in time and mixed.
 
 A crop is a function of (rules, recordings, number). It comes with each of its sources alone and with when each
-can be heard, so that what a teacher says of a source alone becomes a target for single frames of the mixture.
+is audible, so that what a teacher says of a source alone becomes a target for single frames of the mixture.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Crop:
     Attributes:
         mixture: ``(time,)``.
         sources: each source as it is in the mixture, ``(source, time)``.
-        activity: when each can be heard, ``(source, step)`` in [0, 1], every ``_ENVELOPE_S``.
+        activity: when each is audible, ``(source, step)`` in [0, 1], every ``_ENVELOPE_S``.
     """
 
     mixture: FloatArray
@@ -117,7 +117,7 @@ def make_crop(
 
 
 def activity(sources: FloatArray, sample_rate: int) -> FloatArray:
-    """Return when each of ``(source, time)`` can be heard, ``(source, step)`` in [0, 1], every hundredth of a second.
+    """Return when each of ``(source, time)`` is audible, ``(source, step)`` in [0, 1], every hundredth of a second.
 
     A source is there while it is not far below its own peak nor far below all others together.
     """

@@ -76,7 +76,7 @@ def distil(
     *,
     new_frames: bool = True,
 ) -> MobileNet:
-    """Train ``student`` on a store, going on at ``checkpoint`` if there is one; returns it with averaged weights.
+    """Train ``student`` on a store, resuming at ``checkpoint`` if there is one; returns it with averaged weights.
 
     Args:
         student: is changed.
@@ -84,7 +84,7 @@ def distil(
         store: crops with what the teacher says of them.
         plan: what is done.
         checkpoint: a file.
-        on_step: is told of each step.
+        on_step: is called after each step.
         new_frames: whether the student's frame scores begin at random.
 
     Raises:

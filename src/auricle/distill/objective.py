@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a student cut out of its teacher minimises: the teacher's embedding, over time too, its scores, and frames.
 
-Targets of frames are made of what the teacher says of each source of a mixture alone, when that source can be heard,
+Targets of frames are made of what the teacher says of each source of a mixture alone, when that source is audible,
 and how the teacher's own last map spreads each class over time.
 """
 
@@ -47,7 +47,7 @@ def embedding_spread(deep: Tensor) -> Tensor:
 def frame_targets(batch: CropBatch, head: nn.Module) -> Tensor:
     """Return what frame scores should be, ``(item, frame, class)``.
 
-    Of one source: the teacher's score of the source alone, while the source can be heard, times the root of the share
+    Of one source: the teacher's score of the source alone, while the source is audible, times the root of the share
     that the teacher's score at this time has of its own maximum. Of several: that any of them is there.
     """
     items, sources, size, steps = batch.source_deep.shape

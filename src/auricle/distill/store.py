@@ -3,7 +3,7 @@
 
     index.json            teacher, classes, windows, mixtures, map, how it was made, and the hash of every shard
     clips.csv             filename, seconds, first_window, windows; a failed recording has no windows and an error
-    labels.csv            a row a recording: the form of soft labels that `train --soft` and other tools read
+    labels.csv            a row a recording: the format of soft labels that `train --soft` and other tools read
     shards/00000.scores.npy       float16 (window, class) in [0, 1]
     shards/00000.embedding.npy    float16 (window, dimension), where embeddings were asked for
     shards/00000.json             which items it holds, and the hashes: written last, so it says that the shard is whole

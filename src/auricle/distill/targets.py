@@ -208,7 +208,7 @@ def teacher_manifest(folder: Path, data: Path) -> Manifest:
             present = tuple(sorted(labels[i] for i in np.flatnonzero(targets >= 0.5)))
             size = Path(clip.path).stat().st_size if Path(clip.path).is_file() else 0
             clips.append(replace(clip, targets=targets, label=present, negative=False, size_bytes=size))
-    return Manifest(data, "taught", "multi", labels, tuple(clips), notes=(f"labels of {store.index.teacher}",))
+    return Manifest(data, "teacher", "multi", labels, tuple(clips), notes=(f"labels of {store.index.teacher}",))
 
 
 def _of(values: FloatArray, row: Row) -> FloatArray:

@@ -99,7 +99,7 @@ def run_teaching(request: TeachRequest, progress: Progress, spread: Spread | Non
 
     Args:
         request: what is asked.
-        progress: listens.
+        progress: is called.
         spread: makes the shards elsewhere, where teacher and recordings have the same paths; None makes them here.
 
     Raises:

@@ -14,7 +14,7 @@ import numpy as np
 from auricle.data.clip_audio import read_clip
 from auricle.data.manifest import Manifest
 from auricle.errors import UsageError
-from auricle.evaluation.events.report import Listener, label_clips, sed_figures
+from auricle.evaluation.events.report import EventDetector, label_clips, sed_figures
 from auricle.evaluation.report import make_report
 from auricle.results import FloatArray, Report, TagResult
 
@@ -58,7 +58,7 @@ def score_manifest(detector: Tagger, manifest: Manifest) -> FloatArray:
     return np.array(rows, np.float32)
 
 
-class EventTagger(Tagger, Listener, Protocol):
+class EventTagger(Tagger, EventDetector, Protocol):
     """What says both what and when."""
 
 
@@ -70,12 +70,12 @@ def evaluate_clips(detector: EventTagger, manifest: Manifest) -> Report:
     report = make_report([score_manifest(detector, manifest)], manifest)
     if not any(clip.strong for clip in manifest.clips):
         return report
-    heard = label_clips(detector, manifest)
-    metrics, rows = sed_figures(heard, manifest.labels)
-    hours = round(sum(heard.durations.values()) / 3600, 6)
+    scored = label_clips(detector, manifest)
+    metrics, rows = sed_figures(scored, manifest.labels)
+    hours = round(sum(scored.durations.values()) / 3600, 6)
     return replace(
         report,
         metrics={**report.metrics, **metrics},
         per_class={label: {**row, **rows[label]} for label, row in report.per_class.items()},
-        details={**report.details, "strong": {"recordings": len(heard.durations), "hours": hours}},
+        details={**report.details, "strong": {"recordings": len(scored.durations), "hours": hours}},
     )

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from auricle.data.manifest import Manifest
+from auricle.data.readable import OnFailure, keep_readable
 from auricle.data.trained_clips import DEV, TEST, TRAIN, parts_of
 from auricle.errors import UsageError
 from auricle.evaluation.evaluate import choose_clips
+from auricle.results import Failure
 
 #: As ``--split``: all clips, whatever the model was trained on.
 ALL = "all"
@@ -25,12 +27,14 @@ class Chosen:
             ``unknown`` where the model folder does not say what it was trained on.
         trained_on: how many of the clips the model was trained on.
         left_out: how many clips of the data are not scored.
+        unreadable: clips that are not scored because they cannot be read, and why.
     """
 
     manifest: Manifest
     part: str
     trained_on: int = 0
     left_out: int = 0
+    unreadable: Mapping[str, Failure] = field(default_factory=dict)
 
     @property
     def note(self) -> str:
@@ -54,7 +58,18 @@ class Chosen:
 
     def details(self) -> dict[str, object]:
         """Return what a report says of its clips, for JSON."""
-        return {} if self.part == "unknown" else {"part": self.part, "trained_on": self.trained_on}
+        known = {} if self.part == "unknown" else {"part": self.part, "trained_on": self.trained_on}
+        return {**known, **({"unreadable": len(self.unreadable)} if self.unreadable else {})}
+
+    def readable(self, on_failure: OnFailure) -> Chosen:
+        """Return this with the clips that can be decoded only; raises ``InputError`` if none can."""
+        found: dict[str, Failure] = {}
+
+        def note(key: str, failure: Failure) -> None:
+            found[key] = failure
+            on_failure(key, failure)
+
+        return replace(self, manifest=keep_readable(self.manifest, note), unreadable=found)
 
 
 def choose_held_out(

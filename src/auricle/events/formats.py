@@ -18,7 +18,7 @@ from typing import Literal
 
 import soundfile
 
-from auricle.cells import escape_cell, unescape_cell
+from auricle.cells import as_text, escape_cell, unescape_cell
 from auricle.errors import DataError, UsageError
 from auricle.registry import Registry
 from auricle.results import DetectResult, Event, Failure, Flag, rounded
@@ -32,12 +32,17 @@ _RAVEN_COLUMNS = (
 _USUAL_BAND_HZ = 8_000.0
 
 
-def dump_csv(results: Iterable[DetectResult]) -> Iterator[str]:
-    """Yield ``path,onset,offset,label,score`` and a row an event."""
-    yield _row(_CSV_COLUMNS, ",")
+def dump_csv(
+    results: Iterable[DetectResult],
+    more_columns: Sequence[str] = (),
+    more_cells: Callable[[DetectResult, Event], Iterable[object]] = lambda result, event: (),
+) -> Iterator[str]:
+    """Yield ``path,onset,offset,label,score`` and a row an event, with further columns behind these."""
+    yield _row((*_CSV_COLUMNS, *more_columns), ",")
     for result in results:
         for e in result.events:
-            yield _row((result.path, *_numbers(e.onset, e.offset), e.label, *_numbers(e.score)), ",")
+            cells = (result.path, *_numbers(e.onset, e.offset), e.label, *_numbers(e.score))
+            yield _row((*cells, *more_cells(result, e)), ",")
 
 
 def parse_csv(lines: Iterable[str], where: str = "the CSV") -> list[DetectResult]:
@@ -241,12 +246,15 @@ def _grouped(rows: Iterable[tuple[str, Event]]) -> list[DetectResult]:
     return [DetectResult(path, None, events=tuple(events)) for path, events in found.items()]
 
 
-def _row(cells: Iterable[str], delimiter: str) -> str:
-    """Return one table line; only tables with tabs lose line breaks and tabs inside cells."""
-    cells = [escape_cell(cell if delimiter == "," else _one_line(cell)) for cell in cells]
+def _row(cells: Iterable[object], delimiter: str) -> str:
+    """Return one table line; only tables with tabs lose line breaks and tabs inside cells. Numbers are no formulas."""
+    texts = [
+        escape_cell(cell if delimiter == "," else _one_line(cell)) if isinstance(cell, str) else as_text(cell)
+        for cell in cells
+    ]
     buffer = io.StringIO()
     # The csv module quotes the characters of its line end: with both, cells with either of them are safe.
-    csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n").writerow(texts)
     return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 

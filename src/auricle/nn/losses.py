@@ -17,6 +17,8 @@ from auricle.nn.network import NetworkOutput
 
 #: Weight of the frame part beside the clip part.
 ABSENT_WEIGHT = 0.5
+#: Pooled scores of frames are at least this far from 0, so that their gradient is finite.
+_LEAST = 1e-4
 #: Weight of the per-class part beside the one-of-n part, where frame scores exist.
 PRESENCE_WEIGHT = 0.5
 
@@ -59,6 +61,7 @@ def clip_losses(
     negatives: bool,
     temperature: float = 1.0,
     absent: bool = True,
+    instances: float = 0.0,
 ) -> dict[str, Tensor]:
     """Return the parts of the loss that labels of clips give, each a mean over the batch.
 
@@ -70,6 +73,7 @@ def clip_losses(
         negatives: whether clips of no class take part.
         temperature: divides the logits of the one-of-n part (Hinton et al. 2015).
         absent: whether frames of absent classes are pushed to zero; not where frames have targets of their own.
+        instances: weight of pooled frame scores against the labels that are there.
     """
     presence = nn.functional.binary_cross_entropy_with_logits(output.clip_logits, targets, reduction="none")
     parts: dict[str, Tensor] = {}
@@ -84,7 +88,26 @@ def clip_losses(
         missing = (targets == 0).to(targets.dtype)[:, None, :]
         silent = nn.functional.softplus(output.frame_logits) * missing
         parts["absent"] = ABSENT_WEIGHT * (silent.mean(1).sum(-1) * weights).mean()
+    if output.frame_logits is not None and instances:
+        parts["instances"] = instances * (instance_loss(output.frame_logits, targets) * weights).mean()
     return parts
+
+
+def instance_loss(frame_logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of pooled frame scores for the classes that a clip has, shape ``(batch,)``.
+
+    Frames are pooled by weights that are their scores (Wang, Li & Metze 2019): those that have begun to speak up are
+    pushed on, the others are left alone.
+
+    Args:
+        frame_logits: ``(batch, frame, label)``.
+        targets: ``(batch, label)`` in [0, 1].
+    """
+    scores = torch.sigmoid(frame_logits)
+    pooled = scores.square().sum(1) / scores.sum(1).clamp_min(_LEAST)
+    pooled = pooled.clamp(_LEAST, 1 - _LEAST)
+    wrong = -(targets * torch.log(pooled) + (1 - targets) * torch.log1p(-pooled))
+    return (wrong * (targets > 0)).sum(-1)
 
 
 def frame_loss(frame_logits: Tensor, frames: Tensor, known: Tensor, weights: Tensor) -> Tensor:

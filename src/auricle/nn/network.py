@@ -45,7 +45,7 @@ class Network(nn.Module):
     """Base of all networks. Training calls ``features`` and ``classify`` apart, to mask what lies between.
 
     Attributes:
-        head: maps what the network has heard to logits.
+        head: maps the network's hidden states to logits.
         frontend: maps waveforms to features; it is swapped for another form at export.
         grid: how output frames lie over input samples.
         embedding_size: length of the embedding.
@@ -53,6 +53,7 @@ class Network(nn.Module):
         has_frame_embedding: whether the graph gives what they are made of, too.
         fixed_length: the one length in samples that the network takes; None if it takes any.
         log_scale: the features are this many times the natural logarithm of a power (and what is added to it).
+        class_layers: how the names of the weights begin that know the classes.
     """
 
     head: nn.Module
@@ -63,6 +64,7 @@ class Network(nn.Module):
     fixed_length: int | None = None
     log_scale: float = 1.0
     has_frame_embedding: bool = False
+    class_layers: tuple[str, ...] = ("head.", "frame_head.", "texture.")
 
     @property
     def min_samples(self) -> int:

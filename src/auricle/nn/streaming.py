@@ -74,9 +74,9 @@ class RunningCrnn(StreamingNetwork):
             Clip logits of all since the zeros ``(batch, label)``, frame logits ``(batch, frame, label)``, next state.
         """
         samples, *contexts, hidden, high, low, weight_high, weight_low = torch.split(state, self.parts, dim=1)
-        heard = torch.cat([samples, waveform], dim=1)
-        kept = [_last(heard, self.parts[0])]
-        x = self.norm(self.frontend.whole_frames(heard))[:, None]
+        joined = torch.cat([samples, waveform], dim=1)
+        kept = [_last(joined, self.parts[0])]
+        x = self.norm(self.frontend.whole_frames(joined))[:, None]
         for block, context, shape in zip(
             cast("Sequence[ConvBlock]", self.blocks), contexts, self.contexts, strict=True
         ):

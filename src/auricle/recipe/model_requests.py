@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Literal
 
 from auricle.recipe.options import Argument, Option
-from auricle.recipe.requests import ClipOptions, PathLike
+from auricle.recipe.requests import ClipOptions, FailureOptions, PathLike
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,33 @@ class EvaluateRequest(ClipOptions):
     asv_scores: Annotated[
         PathLike | None, Option("Scores of a speaker verifier: report the t-DCF of 2019 too.", metavar="FILE")
     ] = None
+
+
+@dataclass(frozen=True)
+class FalseAlarmsRequest(FailureOptions):
+    """``auricle evaluate --false-alarms``: events are counted where there are none."""
+
+    quiet: Annotated[
+        PathLike | Sequence[PathLike],
+        Argument("Files, folders or globs that hold none of the model's classes.", "QUIET"),
+    ]
+    _: KW_ONLY
+    model: Annotated[str, Option("A folder or the name of a built-in model.", short="-m", metavar="MODEL")]
+    threshold: Annotated[
+        float | Mapping[str, float] | None,
+        Option("Where an event begins, for all classes or each; None is the model's.", python_only=True),
+    ] = None
+    precision: Annotated[Literal["float32", "int8"], Option("Which graph of the model to run.")] = "float32"
+
+
+@dataclass(frozen=True)
+class TuneRequest(ClipOptions):
+    """``auricle evaluate --tune``: how a model makes events of scores is fitted on the part dev of recordings."""
+
+    data: Annotated[PathLike, Argument("Labelled recordings with a part dev; their classes are the model's.", "DATA")]
+    _: KW_ONLY
+    model: Annotated[str, Option("A folder; built-in models stay as they are.", short="-m", metavar="MODEL")]
+    boxes: Annotated[bool, Option("Fit events between change points instead of thresholds.")] = False
 
 
 @dataclass(frozen=True)

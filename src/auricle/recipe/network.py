@@ -54,12 +54,14 @@ class NetworkOptions(Section):
         frontends: names of the front ends that it can have.
         augmentations: keys of ``augment`` that its training uses.
         defaults: recipe values in place of the general defaults, by section.
+        fine_tuning: those that lie over them where training begins with the weights of another model.
         published: how files of published weights end that it can begin with, such as ``.pt``.
     """
 
     frontends: ClassVar[tuple[str, ...]] = ("logmel",)
     augmentations: ClassVar[frozenset[str]] = OF_WAVEFORMS | OF_LOGMELS
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    fine_tuning: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     published: ClassVar[tuple[str, ...]] = ()
 
     name: str

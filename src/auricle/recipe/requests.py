@@ -21,11 +21,18 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class DataSource:
-    """A data set on disk: where it lies, its format (``auto`` recognises it), and the rate of arrays without one."""
+    """A data set on disk: where it lies, and how it is read; see ``FormatOptions``. ``auto`` recognises its format."""
 
     path: Path
     format: str = "auto"
     sample_rate: int | None = None
+    encoding: str | None = None
+    label_column: str | None = None
+
+    def reading(self) -> dict[str, Any]:
+        """Return how it is read, as ``read_manifest`` takes it."""
+        names = ("sample_rate", "encoding", "label_column")
+        return {"data_format": self.format, **{name: getattr(self, name) for name in names}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +47,16 @@ class FormatOptions:
         int | None,
         Option("Rate in Hz of .npy waveforms that do not say it themselves.", metavar="HZ", least=1, hertz=True),
     ] = None
+    encoding: Annotated[
+        str | None, Option("Encoding of tables and label files, if it is not UTF-8.", metavar="NAME")
+    ] = None
+    label_column: Annotated[
+        str | None, Option("Column of tables and label files that names the classes.", metavar="NAME")
+    ] = None
 
     def source_at(self, path: PathLike) -> DataSource:
         """Return the data set at a path, read this way."""
-        return DataSource(Path(path), self.data_format, self.sample_rate)
+        return DataSource(Path(path), self.data_format, self.sample_rate, self.encoding, self.label_column)
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,20 @@ class DataOptions(FormatOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipOptions(FormatOptions):
+class FailureOptions:
+    """What becomes of recordings that cannot be read."""
+
+    on_failure: Annotated[
+        Callable[[str, Any], object] | None,
+        Option(
+            "Called for each recording that cannot be read; the others are measured. None raises InputError.",
+            python_only=True,
+        ),
+    ] = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions(FailureOptions, FormatOptions):
     """Which clips of a labelled data set are taken."""
 
     split: Annotated[
@@ -71,13 +97,6 @@ class ClipOptions(FormatOptions):
         ),
     ] = None
     fold: Annotated[str | None, Option("Take only fold K of the data.", metavar="K")] = None
-    on_failure: Annotated[
-        Callable[[str, Any], object] | None,
-        Option(
-            "Is told of recordings that cannot be read; the others are measured. None raises InputError.",
-            python_only=True,
-        ),
-    ] = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +128,7 @@ class RecipeOptions:
     init: Annotated[
         str | None,
         Option(
-            "Begin with this model's weights, or with a checkpoint of EfficientAT (.pt) (as init.model).",
+            "Begin with this model's weights, or with a checkpoint of EfficientAT (.pt), or with none (as init.model).",
             metavar="MODEL",
             key="init.model",
         ),
@@ -134,17 +153,25 @@ class RecipeOptions:
 class RecipeFileOptions(RecipeOptions):
     """Which recipe is trained."""
 
-    model: Annotated[str, Option("Network to train, by name.", short="-m", metavar="NAME")] = "crnn"
+    model: Annotated[
+        str | None,
+        Option(
+            "Network to train from nothing, by name.",
+            short="-m",
+            metavar="NAME",
+            shown="that of --init, which is general",
+        ),
+    ] = None
     recipe: Annotated[PathLike | None, Option("YAML file with the choices of the run.", metavar="FILE")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListenerOptions:
-    """Who is told how far it is."""
+    """What is called with the progress."""
 
-    progress: Annotated[
-        Progress | None, Option("Listener: is told how far it is; None for nobody.", python_only=True)
-    ] = field(default=None, compare=False, repr=False)
+    progress: Annotated[Progress | None, Option("Called with the progress; None for nothing.", python_only=True)] = (
+        field(default=None, compare=False, repr=False)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,6 +385,6 @@ class BenchRequest(FormatOptions):
     )
     steps: Annotated[int, Option("Steps to time.", metavar="N", least=1)] = 10
     warm_up: Annotated[int, Option("Steps before them.", metavar="N", least=0)] = 3
-    notice: Annotated[Callable[[str], None] | None, Option("Is told what is being measured.", python_only=True)] = (
+    notice: Annotated[Callable[[str], None] | None, Option("Called with what is being measured.", python_only=True)] = (
         field(default=None, compare=False, repr=False)
     )

@@ -36,7 +36,7 @@ class FrontendSection(Section):
     name: Literal["logmel", "kaldimel", "sinemel", "waveform"] = Field(
         "logmel",
         description="Front end by name; `kaldimel` is EfficientAT's own; `sinemel` is that of `mobilenet`, a sine "
-        "window without overlap; `waveform` is for `rawnet`, which hears the "
+        "window without overlap; `waveform` is for `rawnet`, which takes the "
         "samples: the other keys but `sample_rate` say nothing then.",
     )
     sample_rate: int = Field(16_000, ge=4_000, le=96_000, description="Rate that recordings are resampled to, in Hz.")
@@ -80,7 +80,7 @@ class DataSection(Section):
         0.15, gt=0, lt=0.9, description="Share of the groups held out as dev where no split is given."
     )
     dev_systems: tuple[str, ...] = Field(
-        (), description="Spoofing systems that only dev may have: it tells then how systems never heard are detected."
+        (), description="Spoofing systems that only dev may have: dev then measures systems that are not in training."
     )
     exclude_systems: tuple[str, ...] = Field((), description="Spoofing systems whose clips are left out of everything.")
     calibration_folds: int = Field(
@@ -100,8 +100,8 @@ class AugmentSection(Section):
     )
     mixup_by: Literal["amplitude", "level"] = Field(
         "level",
-        description="What the share of a crop in a mix is a share of: its samples as they are, or after both crops "
-        "were brought to the same loudness (`level`), so that labels say what is heard.",
+        description="What the weight of a crop in a mix weighs: its samples as they are, or after both crops "
+        "were brought to the same loudness (`level`), so that labels follow what is audible.",
     )
     shift: bool = Field(True, description="Roll the crop by a random time.")
     speed: tuple[float, float] = Field(
@@ -153,7 +153,7 @@ class TeacherSection(Section):
     clip_share: float = Field(
         0.15, ge=0, lt=1, description="Share of the crops that are labelled clips, where there are mixtures or a pool."
     )
-    pool: str | None = Field(None, description="Where the pool lies, if not where the teacher heard it.")
+    pool: str | None = Field(None, description="Where the pool lies, if not where the teacher labelled it.")
     pool_weight: Fraction = Field(0.3, description="Weight of the classes on sound that is of the pool alone.")
     classes_weight: float = Field(
         0.1, ge=0, description="Weight of matching all of the teacher's classes, by a layer that is dropped at export."
@@ -173,7 +173,8 @@ class InitSection(Section):
         "none",
         min_length=1,
         description="Weights to begin with: a model folder, a built-in model by name, or for `mobilecrnn` and "
-        "`efficientat` a published checkpoint (`.pt`); `none` begins at random.",
+        "`efficientat` a published checkpoint (`.pt`); `none` begins at random. A model brings its network and front "
+        "end. `train` and `crossval` begin at `general` where neither this nor a network is named.",
     )
     new_head: bool = Field(
         False, description="Leave out the last layer of `init.model`, which knows other classes: it begins at random."
@@ -190,6 +191,12 @@ class LossSection(Section):
 
     frame_weight: float = Field(
         1.0, ge=0, description="Weight of the targets of single frames, for clips whose labels say when."
+    )
+    instance_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of matching pooled frame scores to the labels of clips (multiple-instance learning): for "
+        "networks whose clip scores are not made of frame scores, such as `mobilenet`.",
     )
 
 
@@ -406,9 +413,16 @@ def make_recipe(values: Mapping[str, Any] | None, where: str = "the recipe") -> 
         raise ConfigError(f"{where} is not a table of settings", [f"found {type(values).__name__}"])
     network = options_class(values.get("model"))
     try:
-        return Recipe.model_validate(_join(network.defaults, values))
+        return Recipe.model_validate(join_values(_defaults(network, values), values))
     except ValidationError as error:
         raise ConfigError(f"{where} has settings that cannot be used", _explain(error, network)) from error
+
+
+def _defaults(network: type[NetworkOptions], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the network's own defaults; where training begins with weights, those of fine-tuning over them."""
+    init = values.get("init")
+    begun = isinstance(init, Mapping) and init.get("model", "none") != "none"
+    return join_values(network.defaults, network.fine_tuning) if begun else network.defaults
 
 
 def _assign(values: dict[str, Any], assignment: str) -> None:
@@ -432,13 +446,13 @@ def _set_path(values: dict[str, Any], key: str, value: Any, shown: str) -> None:
     values[last] = value
 
 
-def _join(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def join_values(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested tables as a new one; where both have a value, that of ``over`` counts."""
-    joined = {key: _join(value, {}) if isinstance(value, Mapping) else value for key, value in under.items()}
+    joined = {key: join_values(value, {}) if isinstance(value, Mapping) else value for key, value in under.items()}
     for key, value in over.items():
         below = joined.get(key)
         if isinstance(value, Mapping):
-            joined[key] = _join(below if isinstance(below, Mapping) else {}, value)
+            joined[key] = join_values(below if isinstance(below, Mapping) else {}, value)
         else:
             joined[key] = value
     return joined
@@ -478,8 +492,8 @@ def read_values(
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Read what ``load_recipe`` checks, as nested dictionaries; ``settings`` by key (``a.b``) go over all others."""
-    values = _join({}, {} if base is None else base)
-    values = _join(values, {} if path is None else _read_yaml(Path(path)))
+    values = join_values({}, {} if base is None else base)
+    values = join_values(values, {} if path is None else _read_yaml(Path(path)))
     for assignment in overrides:
         _assign(values, assignment)
     for key, value in ({} if settings is None else settings).items():

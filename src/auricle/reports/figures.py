@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from auricle.data.manifest import Manifest
+from auricle.evaluation.clip_metrics import DECISION, with_none
 from auricle.evaluation.curves import (
     calibration_bins,
     miss_and_false_alarm,
@@ -21,7 +22,6 @@ from auricle.evaluation.curves import (
 )
 from auricle.evaluation.intervals import bootstrap_interval
 from auricle.evaluation.metrics import average_precisions, confusion_matrix, f1_scores
-from auricle.evaluation.report import DECISION, with_none
 from auricle.evaluation.spoof.metrics import equal_error_rate
 from auricle.reports.charts import Axis, Chart
 from auricle.reports.palette import hue_of

@@ -9,7 +9,7 @@ from pathlib import PurePath
 import numpy as np
 
 from auricle.data.clip_audio import read_clip
-from auricle.evaluation.report import DECISION, with_none
+from auricle.evaluation.clip_metrics import DECISION, with_none
 from auricle.reports.figures import Scored
 from auricle.reports.sound import audio_uri, png_uri
 from auricle.reports.spectrogram import spectrogram_png
@@ -61,14 +61,14 @@ def _single(scored: Scored) -> list[Mistake]:
 
 
 def _multi(scored: Scored) -> list[Mistake]:
-    """Return each clip with its worst label: missed, or heard where it is not."""
+    """Return each clip with its worst label: missed, or a false alarm."""
     truth, mistakes = scored.targets >= DECISION, []
     errors = np.abs(scored.scores - truth)
     for i in np.flatnonzero((truth != (scored.scores >= DECISION)).any(axis=1)).tolist():
         worst = int(errors[i].argmax())
         label = scored.manifest.labels[worst]
         true = ", ".join(name for name, is_true in zip(scored.manifest.labels, truth[i], strict=True) if is_true)
-        what = f"missed {label}" if truth[i, worst] else f"heard {label}"
+        what = f"missed {label}" if truth[i, worst] else f"false alarm {label}"
         mistakes.append(Mistake(i, _name(scored, i), true if true else "none of them", what, float(errors[i, worst])))
     return mistakes
 

@@ -88,6 +88,7 @@ def _measure(bundle: Bundle, chosen: Chosen) -> dict[str, Any]:
         "n": len(manifest),
         "note": chosen.note,
         "trained_on": chosen.trained_on,
+        "unreadable": chosen.unreadable,
         "data": manifest.name,
         "data_hash": manifest.data_hash,
     }

@@ -83,7 +83,7 @@ class Place:
 
 
 class LostPlaceError(AuricleError):
-    """The recording does not come to the place that was marked: it has to be heard from its beginning."""
+    """The recording does not come to the place that was marked: it has to be scored from its beginning."""
 
 
 class Bookmark:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is a recording anything like what the model was trained on? Music, noise and hum are not speech, whatever it says.
 
-Each window, as the network hears it, is described by eight figures that tell speech from other sounds: syllables come
+Each window, as the network gets it, is described by eight figures that tell speech from other sounds: syllables come
 two to ten times a second, voiced and unvoiced parts take turns, the spectrum moves. The bundle states their mean and
 covariance over the training windows; a window far from that (Mahalanobis distance) is unlike them. The figures are
 those of classical discriminators of speech and music: Saunders, "Real-Time Discrimination of Broadcast Speech/Music",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A live recording with holes: a stream for each piece of it, in the time of the whole.
 
-Behind a gap (a lost microphone, an overrun, another sample rate) nothing that was heard before counts: what is open
+Behind a gap (a lost microphone, an overrun, another sample rate) nothing that was read before counts: what is open
 ends there, and a new stream begins. No event reaches across; one that a gap cut off is a ``CutEvent``.
 """
 
@@ -40,7 +40,7 @@ class Recording:
 
     @property
     def sample_rate(self) -> int:
-        """Of the piece that is being heard, in Hz."""
+        """Of the piece that is being read, in Hz."""
         return self._stream.sample_rate
 
     @property

@@ -225,11 +225,11 @@ class Scorer:
         return np.repeat(clip, cells, axis=0)
 
     def _take(self, settled: int | None) -> FloatArray:
-        """Return the frames that no later window changes and whose centre has been heard."""
+        """Return the frames that no later window changes and whose centre has been read."""
         if self._overlap is None:
             return np.zeros((0, len(self._spec.labels)), np.float32)
-        heard = self._cutter.samples_seen
+        read = self._cutter.samples_seen
         if self._spec.frames is None:
-            heard += self._spec.hop_samples // 2  # a cell counts as soon as it begins
-        reached = self.grid.frames_before(heard)
+            read += self._spec.hop_samples // 2  # a cell counts as soon as it begins
+        reached = self.grid.frames_before(read)
         return self._overlap.take(reached if settled is None else min(settled, reached))

@@ -215,7 +215,8 @@ class ProvenancePart(_Part):
     """Where the model comes from.
 
     ``systems`` and ``speakers`` are those of all recordings that shaped it, of models that tell bona fide from spoofed
-    speech: figures for others are figures for what it never heard. ``teacher`` is whose soft labels it learnt from.
+    speech: figures for others are figures for what it was not trained on. ``teacher`` gave its soft labels.
+    ``initial_weights`` is the SHA-256 of the weights that training began with.
     """
 
     data_hash: str = ""
@@ -231,6 +232,7 @@ class ProvenancePart(_Part):
     systems: Annotated[tuple[str, ...], Field(strict=False)] = ()
     speakers: Annotated[tuple[str, ...], Field(strict=False)] = ()
     teacher: str = ""
+    initial_weights: str | None = None
 
 
 class BundleSpec(_Part):
@@ -294,6 +296,18 @@ class BundleSpec(_Part):
         return FrameGrid(
             self.frames.hop_samples, self.frames.receptive_samples, float(self.frames.first_centre_samples)
         )
+
+    @property
+    def event_rule(self) -> dict[str, Any] | None:
+        """How a page makes events from scores (``webpage/events.js``); None for boxes between change points."""
+        if self.postprocess.boxes is not None:
+            return None
+        return {
+            "rate": self.sample_rate,
+            "hop_samples": self.grid.hop_samples,
+            "first_centre_samples": self.grid.first_centre_samples,
+            "postprocess": self.postprocess.model_dump(mode="json", exclude={"boxes"}),
+        }
 
     @model_validator(mode="after")
     def _possible(self) -> BundleSpec:

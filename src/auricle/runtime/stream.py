@@ -141,7 +141,7 @@ class Stream:
 
 
 def length_flags(spec: BundleSpec, samples: int) -> tuple[Flag, ...]:
-    """Return the flag of a recording of ``samples`` at the model's rate that is shorter than the model can hear."""
+    """Return the flag of a recording of ``samples`` at the model's rate that is shorter than the model can score."""
     if samples >= spec.min_samples:
         return ()
     return (Flag("too_short", {"samples": samples, "needed": spec.min_samples}),)

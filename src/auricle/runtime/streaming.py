@@ -139,7 +139,7 @@ class RunningScorer:
     """Frame scores of one recording by a running network, as it arrives at the model's sample rate.
 
     The counterpart of ``scoring.Scorer`` for causal models. Samples wait until they fill a frame. At the end, zeros
-    complete a frame whose centre has been heard, so a file has as many frames as by windows.
+    complete a frame whose centre has been read, so a file has as many frames as by windows.
 
     Args:
         spec: the model's specification.
@@ -177,7 +177,7 @@ class RunningScorer:
         return self.advance(kept[:whole])
 
     def finish(self) -> FloatArray:
-        """Return the last frame, completed with zeros, if its centre has been heard; ``(frame, label)``."""
+        """Return the last frame, completed with zeros, if its centre has been read; ``(frame, label)``."""
         if self._watch is not None:
             for window in self._cutter.flush():
                 self._watch(window)

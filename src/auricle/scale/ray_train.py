@@ -111,7 +111,7 @@ class _Mail:
 def _listen(future: Future[Any], told: Any, progress: Progress) -> None:
     """Pass on what the first worker says, until all have ended."""
     while True:
-        done = future.done()  # asked before: what was said last is heard still
+        done = future.done()  # asked before: what was sent last is still read
         for name, values in told.get_nowait_batch(told.qsize()):
             getattr(progress, name)(*values)
         if done:

@@ -128,7 +128,7 @@ def read_sweep(
     Raises:
         ConfigError: with every problem: unknown keys, values that no recipe takes, ranges upside down.
     """
-    from auricle.training.run import request_values  # noqa: PLC0415 (the extra `train`)
+    from auricle.training.request_recipe import request_values  # noqa: PLC0415 (the extra `train`)
 
     values = request_values("crnn", path, overrides, settings)
     raw = values.pop("sweep", None)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from auricle.errors import ConfigError, Interrupted, RunError, TrainingError, Us
 from auricle.files import FolderLock, atomic_write, read_json, write_json
 from auricle.output_folder import OutputFolder
 from auricle.recipe.schema import Recipe, dump_recipe, stored_recipe, with_values
+from auricle.results import Failure, failure_rows
 from auricle.scale.space import Axis, Sweep
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class TrialRow:
     reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the form of ``--format json``."""
+        """Return what ``--format json`` prints."""
         return dict(vars(self))
 
 
@@ -72,6 +73,7 @@ class SweepResult:
         n_dev: number of dev clips.
         keys: that were searched.
         trials: best first; those without a score at the end.
+        failures: recordings that cannot be read, and why: no trial has them.
     """
 
     path: str
@@ -79,6 +81,7 @@ class SweepResult:
     n_dev: int
     keys: tuple[str, ...]
     trials: tuple[TrialRow, ...]
+    failures: Mapping[str, Failure] = field(default_factory=dict)
 
     @property
     def best(self) -> TrialRow | None:
@@ -86,7 +89,7 @@ class SweepResult:
         return next((row for row in self.trials if row.state == "done"), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the form of ``--format json``."""
+        """Return what ``--format json`` prints."""
         return {
             "path": self.path,
             "metric": self.metric,
@@ -94,6 +97,7 @@ class SweepResult:
             "keys": list(self.keys),
             "best": None if self.best is None else self.best.to_dict(),
             "trials": [row.to_dict() for row in self.trials],
+            "failures": failure_rows(self.failures),
         }
 
 
@@ -252,6 +256,7 @@ class _Search:
         prepared = prepare_run(self.manifest, recipe, self.progress)
         material, split = prepared.material, prepared.split
         self.study.set_user_attr("n_dev", len(split.dev))
+        self.study.set_user_attr("failures", {key: [f.code, f.message] for key, f in material.failures.items()})
         folder.mkdir(parents=True, exist_ok=True)
         # sweep.json says that recipe and data are the same
         saved = last_good_state(folder / "checkpoints", self.progress.notice)
@@ -280,7 +285,9 @@ class _Search:
         rows.sort(key=lambda row: (row.score is None, 0.0 if row.score is None else -row.score, row.number))
         keys = tuple(axis.key for axis in self.sweep.axes)
         known = self.study.user_attrs
-        result = SweepResult(str(self.out), known.get("metric", "score"), known.get("n_dev", 0), keys, tuple(rows))
+        failures = {key: Failure(*values) for key, values in known.get("failures", {}).items()}
+        metric, n_dev = known.get("metric", "score"), known.get("n_dev", 0)
+        result = SweepResult(str(self.out), metric, n_dev, keys, tuple(rows), failures)
         write_json(self.out / RESULTS, result.to_dict())
         if result.best is not None:
             recipe = with_values(self.sweep.recipe, result.best.values)

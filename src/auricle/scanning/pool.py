@@ -111,9 +111,9 @@ class Pool:
             for _ in range(jobs):
                 self._start()
             while any(worker.queue for worker in self._workers):
-                heard = {id(link) for link in self._crew.wait([w.link for w in self._workers], self._patience())}
-                for worker in [w for w in self._workers if id(w.link) in heard]:
-                    yield from self._hear(worker)
+                ready = {id(link) for link in self._crew.wait([w.link for w in self._workers], self._patience())}
+                for worker in [w for w in self._workers if id(w.link) in ready]:
+                    yield from self._receive(worker)
                 for worker in [w for w in self._workers if self._late(w)]:
                     yield self._give_up(worker)
         finally:
@@ -137,7 +137,7 @@ class Pool:
         while len(worker.queue) < QUEUE and (piece := self._next()) is not None:
             worker.give(piece)
 
-    def _hear(self, worker: _Worker) -> Iterator[tuple[int, Any]]:
+    def _receive(self, worker: _Worker) -> Iterator[tuple[int, Any]]:
         """Take one message of a worker: that it is ready, a value, why it stops, or its death."""
         try:
             message = worker.link.receive()

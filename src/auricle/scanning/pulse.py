@@ -17,22 +17,22 @@ class Pulse:
     """How far the work on a recording is.
 
     Attributes:
-        heard_s: seconds that were heard so far.
+        done_s: seconds that were read so far.
         total_s: seconds of the whole by its header; None where only decoding can tell.
     """
 
-    heard_s: float
+    done_s: float
     total_s: float | None
 
 
 _listener: ContextVar[Callable[[Pulse], None] | None] = ContextVar("pulse", default=None)
 
 
-def tell_pulse(heard_s: float, total_s: float | None) -> None:
+def tell_pulse(done_s: float, total_s: float | None) -> None:
     """Give a sign to whoever listens in this context."""
     listener = _listener.get()
     if listener is not None:
-        listener(Pulse(heard_s, total_s))
+        listener(Pulse(done_s, total_s))
 
 
 def listen_to_pulse(listener: Callable[[Pulse], None], clock: Callable[[], float] = time.monotonic) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from auricle.files import atomic_write, printable
+from auricle.files import atomic_write, mirrored
 from auricle.scanning.views import View
 from auricle.scanning.writers import open_writer
 
@@ -104,8 +104,8 @@ def _write_labels(folder: Path, view: View, result: Any) -> None:
     if result.error is not None:
         return
     labels = view.files["audacity"]
-    parts = [part for part in Path(result.path).parts if part not in ("..", Path(result.path).anchor)]
-    target = folder.joinpath(*parts[:-1], printable(parts[-1]) + labels.suffix)
+    place = mirrored(folder, result.path)
+    target = place.with_name(place.name + labels.suffix)
     target.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(target, _bytes("".join(labels.dump([result]))))
 

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from auricle import __version__
-from auricle.audio.listing import STDIN, Entry, Listing
+from auricle.audio.listing import STDIN, Entry
 from auricle.errors import UsageError
 from auricle.files import read_json, write_json
 from auricle.journal import Journal, open_journal
 from auricle.runtime.detector import Detector
 from auricle.runtime.long_file_progress import EVERY_S
-from auricle.scanning.folder import BOOKMARKS, JOURNAL, SUMMARY, ScanRequest, opened_scan, plan_of
+from auricle.scanning.folder import BOOKMARKS, JOURNAL, SUMMARY, FolderScan, opened_scan, plan_of
+from auricle.scanning.listing import Selection
 from auricle.scanning.result_files import Tally, write_results
-from auricle.scanning.task import Record, Result, Source, Task, completed, decode_result, failed_record
+from auricle.scanning.task import Record, Result, Source, Task, completed, decode_result, failed_record, source_of
 from auricle.scanning.views import View, view_of
 from auricle.scanning.writers import Writer
 
@@ -98,18 +99,15 @@ class ScanResult:
 # --- without a folder
 
 
-def find_entries(inputs: Sequence[str], *, follow_links: bool, notice: Callable[[str], None]) -> list[Entry]:
-    """Return the recordings that ``inputs`` name.
+def find_entries(selection: Selection, *, notice: Callable[[str], None]) -> list[Entry]:
+    """Return the recordings that are selected.
 
     Raises:
         UsageError: none, or stdin twice.
     """
-    listing = Listing(inputs, follow_links=follow_links)
-    entries = list(listing)
+    entries = list(selection.entries(notice))
     if sum(entry.path == STDIN for entry in entries) > 1:
         raise UsageError("- (stdin) stands twice among the inputs; it can be read once")
-    if listing.links_outside:
-        notice(f"{listing.links_outside} links lead out of their folder and are not followed (--follow-links)")
     return entries
 
 
@@ -153,7 +151,7 @@ def in_order(
         for entry in entries:
             waiting.append(entry)
             if entry.error is None:
-                yield Stdin(sys.stdin.buffer.read()) if entry.path == STDIN else entry.path
+                yield Stdin(sys.stdin.buffer.read()) if entry.path == STDIN else source_of(entry)
 
     def refused() -> Iterator[Result]:
         while waiting and (error := waiting[0].error) is not None:
@@ -168,7 +166,7 @@ def in_order(
 # --- into a folder
 
 
-def scan_into_folder(request: ScanRequest, detector: Detector, engine: Engine, progress: ScanProgress) -> ScanResult:
+def scan_into_folder(request: FolderScan, detector: Detector, engine: Engine, progress: ScanProgress) -> ScanResult:
     """Scan all recordings into a folder, resuming what was begun there.
 
     Raises:
@@ -214,7 +212,7 @@ def _results_of(journal: Journal, task: Task) -> Iterator[Result]:
 
 
 def _work(
-    journal: Journal, request: ScanRequest, engine: Engine, what: str, progress: ScanProgress, facts: dict[str, Any]
+    journal: Journal, request: FolderScan, engine: Engine, what: str, progress: ScanProgress, facts: dict[str, Any]
 ) -> dict[str, float]:
     """Do all that has no record yet; returns how fast that went. An interruption leaves a summary that says so."""
     start, before = time.monotonic(), journal.done
@@ -226,7 +224,7 @@ def _work(
             pieces,
             jobs=request.jobs,
             timeout_s=request.timeout_s,
-            on_pulse=lambda _, pulse: progress.recording(pulse.heard_s, pulse.total_s),
+            on_pulse=lambda _, pulse: progress.recording(pulse.done_s, pulse.total_s),
         ):
             journal.record(index, record)
             progress.update(journal.done, journal.total)

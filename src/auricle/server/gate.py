@@ -47,7 +47,7 @@ class Gate:
         app: the application.
         settings: the limits.
         state: returns the code of the refusal that all requests get now (``starting``, ``stopping``), or None.
-        on_reply: is told path, status and seconds of every HTTP request.
+        on_reply: is called with path, status and seconds of every HTTP request.
     """
 
     def __init__(

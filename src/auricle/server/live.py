@@ -78,13 +78,13 @@ def parse_hello(text: str, specs: Mapping[str, BundleSpec]) -> Hello:
     model = values.get("model", next(iter(specs)))
     if not isinstance(model, str) or model not in specs:
         raise Close(REFUSED, f"unknown model{nearest(str(model), specs)}; GET /v1/models lists them")
-    form = values.get("format", "f32le")
-    if not isinstance(form, str) or form not in _FORMATS:
+    format = values.get("format", "f32le")
+    if not isinstance(format, str) or format not in _FORMATS:
         raise Close(REFUSED, f"unknown format; known: {', '.join(_FORMATS)}")
     if not isinstance(values.get("scores", True), bool):
         raise Close(REFUSED, "scores must be true or false")
     threshold = _threshold(values.get("threshold"), specs[model])
-    return Hello(model, _rate(values.get("sample_rate")), form, threshold, values.get("scores", True))
+    return Hello(model, _rate(values.get("sample_rate")), format, threshold, values.get("scores", True))
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``GET /metrics`` tells: counts and durations in the text form of Prometheus."""
+"""What ``GET /metrics`` answers: counts and durations in the text format of Prometheus."""
 
 from __future__ import annotations
 

@@ -83,5 +83,5 @@ def refusal_of(error: Exception) -> Refusal:
 
 
 def dump(value: Any) -> bytes:
-    """Return the JSON of a reply, in the form of the command line."""
+    """Return the JSON of a reply, as the command line prints it."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()

@@ -63,7 +63,7 @@ class Streams:
             self._open.discard(connection)
             self._meters.streams.set(len(self._open))
             self._meters.closed.labels(str(code)).inc()
-            self._meters.audio_s.labels("stream").inc(connection.heard_s)
+            self._meters.audio_s.labels("stream").inc(connection.done_s)
             connection.forget()
 
     async def watch(self) -> None:
@@ -98,7 +98,7 @@ class Connection:
         self._silent_since = time.monotonic()
 
     @property
-    def heard_s(self) -> float:
+    def done_s(self) -> float:
         """Seconds of sound so far."""
         return 0.0 if self._live is None else self._live.duration_s
 

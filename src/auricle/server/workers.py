@@ -157,7 +157,7 @@ def work(connection: Connection, sources: Mapping[str, Source], limits: Limits) 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, leave)
 
-    def glance(_heard_s: float, _total_s: float | None) -> None:
+    def glance(_done_s: float, _total_s: float | None) -> None:
         if connection.poll():
             try:
                 connection.recv()  # while a job is at work, only _STOP can come

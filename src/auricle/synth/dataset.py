@@ -2,7 +2,7 @@
 """``auricle data synth CLIPS``: a data set of soundscapes in the format ``desed``, out of isolated clips.
 
     audio/train_0000.flac ...   the scenes, 16 bits
-    events.tsv, durations.tsv   what can be heard and when; how long each scene is
+    events.tsv, durations.tsv   what is audible and when; how long each scene is
     scenes.csv                  the part of each scene, and the clips in it
     scenes.jsonl                all that was done to make each scene
     synth.json                  rules, clips and data hash; written last, so that it marks a whole set
@@ -39,7 +39,7 @@ from auricle.errors import InputError, UsageError
 from auricle.files import atomic_write, write_json
 from auricle.output_folder import OutputFolder
 from auricle.registry import nearest
-from auricle.results import Failure, FloatArray, rounded
+from auricle.results import Failure, FloatArray, failure_rows, rounded
 from auricle.synth.activity import RegionRule, active_regions
 from auricle.synth.scenes import ScenePlan, SceneRules, SceneSource, draw_scene, render_scene
 
@@ -85,8 +85,12 @@ class SynthReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of ``auricle data synth``."""
-        failures = [{"path": key, "error": failure.to_dict()} for key, failure in self.failures.items()]
-        return {"path": self.path, "scenes": dict(self.scenes), "events": dict(self.events), "failures": failures}
+        return {
+            "path": self.path,
+            "scenes": dict(self.scenes),
+            "events": dict(self.events),
+            "failures": failure_rows(self.failures),
+        }
 
 
 def parse_part(text: str) -> ScenePart:

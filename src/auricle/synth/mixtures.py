@@ -2,7 +2,7 @@
 """Mixtures: new sound made of recordings, for a teacher to label and a student to learn from.
 
 A mixture is a function of (seed, number) and of the list of its sources, so nothing but its number is stored: the
-teacher hears it at its rate, the student at its own. Each takes one recording, or two at a random level ratio, played
+teacher gets it at its rate, the student at its own. Each takes one recording, or two at a random level ratio, played
 at a random speed and rolled by a random time. Who may be mixed with whom is decided by ``parts``: mixtures
 within a fold can be used by every cross-validation that trains on that fold.
 """

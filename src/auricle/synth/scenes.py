@@ -24,7 +24,7 @@ from auricle.timeline import samples_to_seconds, seconds_to_samples
 _PURPOSE = 20_261_127
 #: How often a place is sought for an event before the scene does without it.
 _TRIES = 20
-#: Sounds of one class are further apart than this: nearer ones would be heard, and bridged, as one.
+#: Sounds of one class are further apart than this: nearer ones would be taken, and bridged, as one.
 SAME_CLASS_GAP_S = 0.25
 _FADE_S, _LOOP_FADE_S = 0.005, 0.05
 _PEAK, _SMALLEST = 0.99, 1e-9
@@ -111,7 +111,7 @@ class ScenePlan:
     events: tuple[PlacedEvent, ...]
 
     def truth(self, rules: SceneRules) -> tuple[Event, ...]:
-        """Return what can be heard and when, a labelled background over the whole scene first."""
+        """Return what is audible and when, a labelled background over the whole scene first."""
         rate = rules.sample_rate
         behind = () if self.background is None else (Event(self.background.label, 0.0, rules.scene_s, 1.0),)
         return behind + tuple(
@@ -157,7 +157,7 @@ def draw_scene(sources: Sequence[SceneSource], rules: SceneRules, part: str, num
 def _pick(
     by_label: Mapping[str, Sequence[SceneSource]], labels: Sequence[str], rng: np.random.Generator
 ) -> SceneSource:
-    """Draw a class first, then a clip of it: rare classes are heard as often as others."""
+    """Draw a class first, then a clip of it: rare classes occur as often as others."""
     clips = by_label[labels[int(rng.integers(len(labels)))]]
     return clips[int(rng.integers(len(clips)))]
 

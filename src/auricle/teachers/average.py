@@ -18,7 +18,7 @@ class AverageTeacher:
     """The mean of several teachers that know the same classes, in any order; embeddings stand side by side.
 
     Args:
-        teachers: at least two. Each hears the sound at its own rate.
+        teachers: at least two. Each gets the sound at its own rate.
 
     Raises:
         UsageError: their classes differ.

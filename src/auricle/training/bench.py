@@ -199,7 +199,7 @@ def bench_recipes(
 
 
 def write_noise(folder: Path, clips: int, seconds: float, sample_rate: int) -> Path:
-    """Write two class folders of noise: the time of a step does not depend on what is heard."""
+    """Write two class folders of noise: the time of a step does not depend on the data."""
     rng = np.random.default_rng(0)
     for number in range(clips):
         place = folder / ("bonafide" if number % 2 else "spoof")

@@ -48,6 +48,7 @@ from auricle.runtime.spec import (
 )
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 from auricle.training.card import model_card
+from auricle.training.init_weights import initial_hash
 from auricle.training.preparation import Material
 from auricle.training.spoof_model import describe_spoof
 
@@ -131,7 +132,7 @@ def clip_rows(network: Network, material: Material, clips: Sequence[Clip]) -> li
 def score_held_out(folder: Path, trained: Trained, indices: IntArray) -> FloatArray:
     """Return the clip scores of held-out clips, ``(clip, label)``.
 
-    They come from the finished model as users run it, except for stored log-mels: a model hears waveforms, so
+    They come from the finished model as users run it, except for stored log-mels: a model takes waveforms, so
     these are scored by its network.
     """
     material = trained.material
@@ -223,7 +224,7 @@ def make_spec(
         thresholds=thresholds,
         provenance=ProvenancePart(
             data_hash=manifest.data_hash,
-            data_form=manifest.form,
+            data_form=manifest.format,
             data_name=manifest.name,
             recipe=shown_recipe(recipe),
             seeds=(trained.seed,),
@@ -231,6 +232,7 @@ def make_spec(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             parameters=sum(p.numel() for p in network.parameters()),
             teacher=trained.material.teacher_summary,
+            initial_weights=initial_hash(recipe.init),
         ),
     )
 

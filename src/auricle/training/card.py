@@ -129,8 +129,8 @@ def _voice_lines(spec: BundleSpec) -> list[str]:
     part, known = spec.calibration, spec.provenance
     meaning = (
         "`llr` is calibrated on recordings that the weights did not learn from "
-        "(without a dev part: scored by models of the same recipe that heard neither their system nor their speaker); "
-        "probabilities assume that "
+        "(without a dev part: scored by models of the same recipe that were trained on neither their system nor their "
+        "speaker); probabilities assume that "
         f"{part.prior_spoof:.0%} of the recordings are spoofed (`--prior-spoof` states another share)."
         if isinstance(part, LlrPart)
         else "`llr` is **not calibrated**: no part of the data was held out. It ranks recordings, no more."
@@ -142,7 +142,7 @@ def _voice_lines(spec: BundleSpec) -> list[str]:
         "",
         f"It was shaped by {len(known.speakers)} speakers and the spoofing systems "
         f"{', '.join(known.systems) or 'not named'}. "
-        "Figures for other systems are what to expect of synthesisers it has never heard.",
+        "Figures for other systems are what to expect of synthesisers it was not trained on.",
         "",
     ]
 

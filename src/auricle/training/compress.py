@@ -67,7 +67,7 @@ class CompressResult:
         path: the model folder.
         labels: number of classes.
         parameters: of the student.
-        recordings: that were heard.
+        recordings: that were labelled.
         failures: name and reason of each recording that could not be read.
     """
 
@@ -246,7 +246,7 @@ def student_card(spec: BundleSpec) -> str:
         f"{0 if spec.frames is None else 1000 * spec.frames.hop_samples / spec.sample_rate:g} ms.\n\n"
         f"Classes ({spec.task}): {shown}.\n\n"
         "## Data\n\n"
-        f"It heard `{provenance.data_name}` without labels (hash `{provenance.data_hash[:16]}`), seed "
+        f"It was distilled on `{provenance.data_name}` without labels (hash `{provenance.data_hash[:16]}`), seed "
         f"{', '.join(map(str, provenance.seeds))}, and learnt what its teacher says of mixtures of it.\n\n"
         f"Licence of the data: {provenance.license or 'not stated'}. {provenance.attribution}".rstrip()
         + "\n\n## Limits\n\nIt knows what its teacher knows of sounds like those of its data, and less elsewhere. "

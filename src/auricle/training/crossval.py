@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
 from auricle.progress import Progress
 from auricle.recipe.schema import Recipe, dump_recipe, stored_recipe, with_values
-from auricle.results import FloatArray, Interval
+from auricle.results import Failure, FloatArray, Interval, failure_rows
 from auricle.runtime.detector import load
 from auricle.training.bundling import Trained, finish, score_held_out
 from auricle.training.loop import final_weights
@@ -46,6 +46,7 @@ class CrossvalResult:
         by_seed: the same figures for each seed.
         by_fold: for each fold, the selection figure of each seed.
         n: clips scored (once a seed).
+        failures: recordings that cannot be read, and why: the figures are over the others.
         data_hash: of the data.
         parameters: of the network.
         recipe: as used.
@@ -58,6 +59,7 @@ class CrossvalResult:
     data_hash: str
     parameters: int
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    failures: Mapping[str, Failure] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of ``auricle crossval``."""
@@ -69,6 +71,7 @@ class CrossvalResult:
             "by_seed": {str(k): dict(v) for k, v in self.by_seed.items()},
             "by_fold": {k: list(v) for k, v in self.by_fold.items()},
             "recipe": dict(self.recipe),
+            "failures": failure_rows(self.failures),
         }
 
 
@@ -98,7 +101,7 @@ def run_crossval(
         seeds: of the repetitions.
         out: gets ``fold<K>/`` (``seed<S>/fold<K>/`` for several seeds) and ``results.json``.
         jobs: folds trained at once, each with an equal share of the cores.
-        progress: listener; with several jobs it hears of folds only.
+        progress: listener; with several jobs it is called for folds only.
     """
     with FolderLock(out):
         _acquire_output(out, manifest, recipe)
@@ -111,7 +114,9 @@ def run_crossval(
         ]
         waiting = [job for job in todo if not (job.folder / "scores.npz").is_file()]
         _run_all(waiting, manifest, recipe, jobs, progress)
-        result = _pool(todo, material.manifest, material.targets, material.recipe, seeds)
+        result = replace(
+            _pool(todo, material.manifest, material.targets, material.recipe, seeds), failures=material.failures
+        )
         write_json(out / "results.json", result.to_dict())
     return result
 

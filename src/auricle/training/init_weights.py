@@ -11,14 +11,15 @@ from safetensors.torch import load as load_tensors
 from torch import nn
 
 from auricle.errors import BundleError
+from auricle.files import sha256_file
 from auricle.nn.network import Network
 from auricle.recipe.network import NETWORKS
+from auricle.recipe.schema import InitSection
+from auricle.registry import shorten
 from auricle.results import FloatArray
 from auricle.runtime.bundle import load_bundle, resolve_model
 from auricle.training.preparation import Material
 
-#: What knows the classes, by the names of its weights.
-LAST = ("head.", "frame_head.", "texture.")
 WEIGHTS_FILE = "model.safetensors"
 #: No class is taken to be rarer than this before anything is learnt.
 LEAST_PRIOR = 1e-3
@@ -31,7 +32,7 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
         network: of the same architecture.
         name: model folder or name; or published weights, where the network can begin with such.
         material: what will be trained on.
-        new_head: the classes are others: everything but the head is loaded.
+        new_head: the classes are others: everything but the layers that know them is loaded.
 
     Raises:
         BundleError: other classes without ``new_head``, another front end or another architecture, or weights that
@@ -52,7 +53,7 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
     labels = material.manifest.labels
     if bundle.spec.labels != labels and not new_head:
         raise BundleError(
-            f"{name} knows the classes {', '.join(bundle.spec.labels)}; the data has {', '.join(labels)}: "
+            f"{name} knows the classes {shorten(bundle.spec.labels, 10)}; the data has {shorten(labels, 10)}: "
             "pass --new-head to train a new last layer"
         )
     frontend = material.recipe.frontend.model_dump()
@@ -63,7 +64,7 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
         raise BundleError(f"the front end is part of a model, and that of {name} is another one: {changes}")
     weights = load_tensors(bundle.read(WEIGHTS_FILE))
     own = network.state_dict()
-    wanted = {k for k in own if not (new_head and k.startswith(LAST))}
+    wanted = {k for k in own if not (new_head and k.startswith(network.class_layers))}
     wrong = sorted(k for k in wanted if k not in weights or weights[k].shape != own[k].shape)
     if wrong:
         raise BundleError(
@@ -74,6 +75,15 @@ def initial_weights(network: Network, name: str, material: Material, *, new_head
     if bad:
         raise BundleError(f"{name} holds weights that are not finite, the first is {bad[0]}; take another model")
     network.load_state_dict({**own, **{k: weights[k] for k in wanted}})
+
+
+def initial_hash(init: InitSection) -> str | None:
+    """Return the SHA-256 of the weights that training begins with: a name alone may mean others tomorrow."""
+    if not init.given:
+        return None
+    if any(Path(init.model).suffix in NETWORKS.get(name).published for name in NETWORKS):
+        return sha256_file(init.model) if Path(init.model).is_file() else None
+    return load_bundle(resolve_model(init.model)).spec.sha256.get(WEIGHTS_FILE)
 
 
 def begin_at_prior(head: nn.Module, targets: FloatArray) -> None:

@@ -83,9 +83,11 @@ class TrainingSet:
         """Whether any label says when."""
         return any(isinstance(clip, Clip) and clip.strong for clip in self.clips)
 
-    def sources(self, task: ClipTask, frames: FrameTargets | None) -> tuple[TargetSource[Any], ...]:
+    def sources(
+        self, task: ClipTask, frames: FrameTargets | None, instances: float = 0.0
+    ) -> tuple[TargetSource[Any], ...]:
         """Return all sources of targets in their order: labels of clips, times of events, the teacher's labels."""
-        clip = ClipTargets(self.targets, task, absent=frames is None)
+        clip = ClipTargets(self.targets, task, absent=frames is None, instances=instances)
         return (clip, *(source for source in (frames, self.teacher) if source is not None))
 
 
@@ -130,7 +132,7 @@ class Loop:
         self.network = self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(requires_grad=False)
         self.augmentation = make_augmentation(recipe, is_logmel=self.reader.is_logmel)
-        self.sources = self.data.sources(self.target, self._make_frame_targets())
+        self.sources = self.data.sources(self.target, self._make_frame_targets(), recipe.loss.instance_weight)
         losses = {source.name: source.loss(self.network.embedding_size) for source in self.sources}
         self.objective = Objective(self.network, losses, is_logmel=self.reader.is_logmel)
         self.optimizer: Any = make_optimizer([self.network, self.objective.losses], recipe)

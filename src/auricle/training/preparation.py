@@ -27,7 +27,7 @@ from auricle.progress import Progress
 from auricle.recipe.requests import DataSource
 from auricle.recipe.schema import Recipe, make_recipe
 from auricle.registry import shorten
-from auricle.results import FloatArray
+from auricle.results import Failure, FloatArray
 from auricle.training.distributed import Group
 from auricle.training.loop import TrainingSet
 
@@ -49,7 +49,7 @@ class Material:
         reader: reads clips as arrays.
         target: how the labels of clips are meant.
         targets: ``(clip, label)``, hard and soft labels joined as the recipe weighs them.
-        skipped: ``Clip.segment`` of what is not used, to the reason.
+        skipped: why a clip is not used, by its ``Clip.segment``.
         soft_labels: what a teacher said, where the recipe names a folder of soft labels.
     """
 
@@ -58,8 +58,13 @@ class Material:
     reader: ClipReader
     target: ClipTask
     targets: FloatArray
-    skipped: dict[Segment, str]
+    skipped: dict[Segment, Failure]
     soft_labels: SoftLabelDataset | None = None
+
+    @property
+    def failures(self) -> dict[str, Failure]:
+        """Why a recording, or a part of it, is not used, by its name in the data."""
+        return {key: failure for (key, *_), failure in reversed(self.skipped.items())}
 
     @property
     def has_labels(self) -> bool:
@@ -118,7 +123,7 @@ def prepare_run(
     Args:
         data: where it lies, or what ``read_training_data`` read: many runs of one data set read it once.
         recipe: every choice of the run.
-        progress: is told what is noticed.
+        progress: is called with what is noticed.
         test_fold: fold to hold out.
         cache_folder: where decoded waveforms are kept; the user's if None.
     """
@@ -154,7 +159,7 @@ def prepare(manifest: Manifest, recipe: Recipe, progress: Progress, *, cache_fol
     Args:
         manifest: what to train on.
         recipe: every choice of the run.
-        progress: hears of it.
+        progress: is called.
         cache_folder: where decoded waveforms are kept; the user's if None.
 
     Raises:
@@ -209,7 +214,7 @@ def _without_ignored(manifest: Manifest, recipe: Recipe) -> Manifest:
 
 def _prepare_reader(
     manifest: Manifest, recipe: Recipe, soft_labels: SoftLabelDataset | None, progress: Progress, cache_folder: Path
-) -> tuple[ClipReader, dict[Segment, str]]:
+) -> tuple[ClipReader, dict[Segment, Failure]]:
     """Fill the cache; returns the reader and the clips that cannot be used, with the reasons."""
     rate = recipe.frontend.sample_rate
     cache = WaveformCache(cache_folder, rate)
@@ -257,7 +262,7 @@ def rebuild_cache(material: Material, group: Group) -> Material:
     return replace(material, reader=replace(material.reader, cache=cache))
 
 
-def _unusable(manifest: Manifest, reader: ClipReader, failures: Mapping[str, InputError]) -> dict[Segment, str]:
+def _unusable(manifest: Manifest, reader: ClipReader, failures: Mapping[str, InputError]) -> dict[Segment, Failure]:
     """Return the clips that cannot be read: files that failed, bad arrays, segments beyond the end of their file."""
     skipped = {}
     for clip in manifest.clips:
@@ -267,15 +272,15 @@ def _unusable(manifest: Manifest, reader: ClipReader, failures: Mapping[str, Inp
             if clip.is_array or clip.onset is not None:
                 reader.read(clip)
         except InputError as error:
-            skipped[clip.segment] = f"{error.code}: {error.message}"
+            skipped[clip.segment] = Failure(error.code, error.message)
     return skipped
 
 
-def _report(report: CacheReport, skipped: Mapping[Segment, str], manifest: Manifest, progress: Progress) -> None:
+def _report(report: CacheReport, skipped: Mapping[Segment, Failure], manifest: Manifest, progress: Progress) -> None:
     """Say what was found; raises ``DataError`` if too much of it cannot be used."""
     named: dict[str, list[str]] = {}
-    for (key, *_), reason in skipped.items():
-        named.setdefault(reason, []).append(key)
+    for (key, *_), failure in skipped.items():
+        named.setdefault(f"{failure.code}: {failure.message}", []).append(key)
     reasons = [f"{reason} ({shorten(map(printable, dict.fromkeys(keys)))})" for reason, keys in named.items()]
     if len(skipped) > MAX_FAILED * len(manifest):
         raise DataError(

@@ -21,6 +21,7 @@ from auricle.files import json_differences, sha256_file, write_json
 from auricle.nn.networks import build_network
 from auricle.recipe.network import said_nothing
 from auricle.training.checkpoint import State, last_good_state, save_checkpoint
+from auricle.training.init_weights import initial_hash
 from auricle.training.preparation import Material
 
 #: The parts of auricle that turn data into weights.
@@ -41,6 +42,7 @@ def fingerprint(material: Material, test_fold: str | None = None) -> dict[str, A
         "data_hash": material.manifest.data_hash,
         "content": _content_digest(material),
         "labels": list(material.manifest.labels),
+        "initial_weights": initial_hash(material.recipe.init),
         "soft_labels": None if material.soft_labels is None else material.soft_labels.store.sha256,
         "test_fold": test_fold,
         "version": auricle.__version__,
@@ -97,7 +99,7 @@ def interrupted_state(run_folder: Path, material: Material, fold: str, notice: C
         run_folder: of the fold.
         material: its data and recipe.
         fold: its name.
-        notice: hears why it starts again.
+        notice: is called with the reason why it starts again.
     """
     fresh = State(fingerprint=fingerprint(material, fold))
     try:
@@ -173,7 +175,7 @@ def fork_state(
 
 def _require_same_init(source: Path, differences: Sequence[str]) -> None:
     """Refuse to write down other initial weights than those that the run began with."""
-    changed = [difference for difference in differences if difference.startswith("init.")]
+    changed = [d for name in ("init.", "initial_weights") for d in differences if d.startswith(name)]
     if changed:
         raise RunError(
             f"{source} cannot be forked: its weights began otherwise ({'; '.join(changed)}); "

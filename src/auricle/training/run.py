@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,8 @@ from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, wr
 from auricle.nn.networks import Network, build_network
 from auricle.output_folder import OutputFolder
 from auricle.progress import Progress
-from auricle.recipe.options import recipe_settings
-from auricle.recipe.requests import RecipeFileOptions, TrainRequest
-from auricle.recipe.schema import Recipe, dump_recipe, make_recipe, read_values
+from auricle.recipe.requests import TrainRequest
+from auricle.recipe.schema import Recipe, dump_recipe
 from auricle.results import Interval, Report, RunResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.spec import LlrPart
@@ -33,11 +31,13 @@ from auricle.training.card import model_card
 from auricle.training.checkpoint import State, last_good_state
 from auricle.training.dev_scores import DevRow, dev_figures, score_rows
 from auricle.training.distributed import ALONE, Group, join_group
+from auricle.training.fit_class_layers import fit_class_layers
 from auricle.training.fit_statistics import fit_clip_statistics
 from auricle.training.guards import constant_scores
 from auricle.training.init_weights import begin_at_prior, initial_weights
 from auricle.training.loop import Loop, final_weights
-from auricle.training.preparation import Material, prepare_run, rebuild_cache, training_set
+from auricle.training.preparation import Material, prepare_run, read_training_data, rebuild_cache, training_set
+from auricle.training.request_recipe import recipe_of
 from auricle.training.resume import differences, fingerprint, fork_state, load_source
 from auricle.training.spoof_calibration import calibrate_inside, wants_calibration
 from auricle.training.summary import advice, class_rows
@@ -76,38 +76,6 @@ class Run:
 def open_run(request: TrainRequest) -> Run:
     """Read the recipe of a request."""
     return Run(request, recipe_of(request))
-
-
-def recipe_of(request: RecipeFileOptions) -> Recipe:
-    """Return the recipe that a request asks for."""
-    settings = recipe_settings(request)
-    return make_request_recipe(request.model, request.recipe, request.overrides, None, settings)
-
-
-def make_request_recipe(
-    model: str,
-    recipe: str | os.PathLike[str] | None,
-    overrides: Iterable[str],
-    seed: int | None,
-    settings: Mapping[str, Any] | None = None,
-) -> Recipe:
-    """Return a recipe: the network's own defaults, file, then ``a.b=c`` overrides, then settings by key and the seed.
-
-    Where file or overrides name another network than ``model``, theirs counts, with its defaults.
-    """
-    settings = {**({} if settings is None else settings), **({} if seed is None else {"seed": seed})}
-    where = "the recipe" if recipe is None else f"the recipe {recipe}"
-    return make_recipe(request_values(model, recipe, overrides, settings), where)
-
-
-def request_values(
-    model: str, recipe: str | os.PathLike[str] | None, overrides: Iterable[str], settings: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Return what ``make_request_recipe`` checks, as nested dictionaries."""
-    overrides, path = list(overrides), None if recipe is None else Path(recipe)
-    section = read_values(path, overrides, settings=settings).get("model")
-    name = section.get("name", model) if isinstance(section, dict) else model
-    return read_values(path, overrides, {"model": {"name": name}}, settings)
 
 
 def run_training(run: Run, progress: Progress) -> RunResult:
@@ -153,7 +121,9 @@ def _begin(run: Run, progress: Progress) -> RunResult | tuple[Material, Split, S
     finished = _already_finished(run, progress)
     if finished is not None:
         return finished
-    prepared = prepare_run(run.request.source, run.recipe, progress, test_fold=run.request.test_fold)
+    manifest = read_training_data(run.request.source, run.recipe, progress)
+    recipe = recipe_of(run.request, manifest, progress)
+    prepared = prepare_run(manifest, recipe, progress, test_fold=run.request.test_fold)
     material, split = prepared.material, prepared.split
     for note in split.notes:
         progress.notice(note)
@@ -191,6 +161,8 @@ def fit(
         initial_weights(network, recipe.init.model, material, new_head=recipe.init.new_head)
     if state.step == 0:
         fit_clip_statistics(network, material, split.train)
+        if recipe.init.new_head:
+            fit_class_layers(network, material, split.train)
 
     def score_dev(candidate: Network) -> dict[str, float]:
         clips = group.shard([material.manifest.clips[i] for i in split.dev])

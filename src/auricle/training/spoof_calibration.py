@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calibrating a model of synthetic voices from inside its training part.
 
-The model itself trains on everything. Its recipe trains some more models, each of which hears neither some systems nor
-some speakers, and what these models say of those is what the calibration is fitted on. It is rather too harsh than too
-kind: the model has heard more than they have.
+The model itself trains on everything. Its recipe trains some more models, each of which leaves out some systems and
+some speakers, and the calibration is fitted on these models' scores of those. It is rather too harsh than too
+kind: the model was trained on more than they were.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def calibrate_inside(
 
     Args:
         material: of the run.
-        split: of the run; only its train part is heard.
+        split: of the run; only its train part is used.
         run_folder: of the run; each fold has a folder inside.
         train_part: trains the recipe of the run.
         group: all of its processes come here.
-        progress: hears of it.
+        progress: is called.
 
     Returns:
         None where the scores do not rise with bona fide recordings.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model that tells bona fide from spoofed speech carries beside its weights: calibration, domain, who it heard.
+"""What a model that tells bona fide from spoofed speech carries beside its weights: calibration, domain, provenance.
 
 The calibration comes from dev, recordings that the weights did not learn from; without a dev part it comes from folds
 (``training.spoof_calibration``), or later from ``calibrate`` with scores of recordings that no such model was
@@ -30,27 +30,27 @@ MOST_CLIPS = 2_000
 
 
 def describe_spoof(
-    spec: BundleSpec, material: Material, heard: Sequence[Clip], dev_scores: Sequence[FloatArray], dev: Sequence[Clip]
+    spec: BundleSpec, material: Material, trained: Sequence[Clip], dev_scores: Sequence[FloatArray], dev: Sequence[Clip]
 ) -> BundleSpec:
     """Return the specification with what a spoofing model carries.
 
     Args:
         spec: of a model whose ``is_spoof`` holds.
         material: its data.
-        heard: the clips that it learnt from.
+        trained: the clips that it learnt from.
         dev_scores: scores of each clip that it did not learn from, each of shape ``(label,)``.
-        dev: those clips; they selected the weights, so their systems and speakers count as heard too.
+        dev: those clips; they selected the weights, so their systems and speakers count as trained on too.
     """
     calibration = None
     if len(dev):
         calibration = fit_llr(raw_llr(np.stack(dev_scores), spec.labels), [clip.label == ("bonafide",) for clip in dev])
-    clips = [*heard, *dev]
+    clips = [*trained, *dev]
     systems = {clip.extra["system"] for clip in clips if "system" in clip.extra} - {NO_SYSTEM}
     speakers = {clip.group for clip in clips if clip.group is not None}
     provenance = spec.provenance.model_copy(
         update={"systems": tuple(sorted(systems)), "speakers": tuple(sorted(speakers))}
     )
-    domain = None if material.reader.is_logmel else describe_domain(material, heard)
+    domain = None if material.reader.is_logmel else describe_domain(material, trained)
     return spec.model_copy(update={"calibration": calibration, "domain": domain, "provenance": provenance})
 
 
@@ -69,7 +69,7 @@ def describe_domain(material: Material, clips: Sequence[Clip]) -> DomainPart:
 def calibrate(
     folder: Path, raw: npt.ArrayLike, bonafide: npt.ArrayLike, prior_spoof: float = DEFAULT_PRIOR_SPOOF
 ) -> Bundle:
-    """Give a model folder a calibration, fitted on raw ratios of recordings that models of its recipe had not heard.
+    """Give a model folder a calibration, fitted on raw ratios of recordings its folds' models were not trained on.
 
     Raises:
         TrainingError: the scores do not rise with bona fide recordings, or are of one kind.

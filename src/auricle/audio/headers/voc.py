@@ -37,7 +37,7 @@ def inspect_voc(source: Source) -> Layout:
     Raises:
         InputError: ``bad_header``, ``no_audio``, ``rate_change``.
     """
-    form: _Format | None = None
+    format: _Format | None = None
     pieces: list[range | bytes] = []
     lost = 0
     stated: _Format | None = None
@@ -46,36 +46,36 @@ def inspect_voc(source: Source) -> Layout:
         start, here = begin, min(stop, source.size)
         if kind in {_SOUND, _NEW_SOUND, _EXTENDED}:
             found, skip = _format(source.read_at(start, 12), kind, stated)
-            if pieces and form is not None and found != form:
+            if pieces and format is not None and found != format:
                 raise InputError("rate_change", "sample rate or channels change inside the VOC file; split it")
-            form, start = found, start + skip
-            stated = form if kind == _EXTENDED else None
-        elif kind == _SILENCE and form is not None:
+            format, start = found, start + skip
+            stated = format if kind == _EXTENDED else None
+        elif kind == _SILENCE and format is not None:
             count = int.from_bytes(source.read_at(start, 2), "little") + 1
-            pieces.append((b"\x80" if form.bits == 8 else b"\0\0") * form.channels * count)
+            pieces.append((b"\x80" if format.bits == 8 else b"\0\0") * format.channels * count)
         if kind in {_SOUND, _NEW_SOUND, _MORE} and here > start:
-            pieces.append(range(start, here - _end_mark(source, form, stop)))
-    if form is None:
+            pieces.append(range(start, here - _end_mark(source, format, stop)))
+    if format is None:
         raise InputError("bad_header", "a VOC file without a block of sound; get the file again")
     size = sum(map(len, pieces))
     if not size:
         raise InputError("no_audio", "a VOC header, and no audio behind it")
-    return _layout(form, pieces, size, lost)
+    return _layout(format, pieces, size, lost)
 
 
-def _end_mark(source: Source, form: _Format | None, stop: int) -> int:
+def _end_mark(source: Source, format: _Format | None, stop: int) -> int:
     """Return 1 if a block's last byte is the end mark, which libsndfile counts in: it is 0, and no block follows."""
-    is_narrow = form is not None and form.bits == 8
+    is_narrow = format is not None and format.bits == 8
     return int(is_narrow and stop == source.size and source.read_at(stop - 1, 1) == b"\0")
 
 
-def _layout(form: _Format, pieces: list[range | bytes], size: int, lost: int) -> Layout:
-    if form.codec not in _CODECS:
-        return Layout(codec_note=f"VOC with codec {form.codec}", needs_codecs=True)
-    tag, bits = _CODECS[form.codec]
-    unit = form.channels * bits // 8
+def _layout(format: _Format, pieces: list[range | bytes], size: int, lost: int) -> Layout:
+    if format.codec not in _CODECS:
+        return Layout(codec_note=f"VOC with codec {format.codec}", needs_codecs=True)
+    tag, bits = _CODECS[format.codec]
+    unit = format.channels * bits // 8
     flags = (Flag("truncated", {"declared": (size + lost) // unit, "found": size // unit}),) if lost else ()
-    fmt = struct.pack("<HHIIHH", tag, form.channels, form.rate, form.rate * unit, unit, bits)
+    fmt = struct.pack("<HHIIHH", tag, format.channels, format.rate, format.rate * unit, unit, bits)
     header = struct.pack("<4sI4s4sI", b"RIFF", min(36 + size, (1 << 32) - 1), b"WAVE", b"fmt ", 16) + fmt
     header += struct.pack("<4sI", b"data", min(size, (1 << 32) - 1))
     part = Part(header, pieces=tuple(pieces))
@@ -102,18 +102,20 @@ def _format(head: bytes, kind: int, stated: _Format | None) -> tuple[_Format, in
         raise InputError("bad_header", "a VOC file cut in the header of its sound; get the file again")
     if kind == _NEW_SOUND:
         rate, bits, channels, codec = struct.unpack("<IBBH", head[:8])
-        form, skip = _Format(rate, channels, codec, bits), 12
+        format, skip = _Format(rate, channels, codec, bits), 12
     elif kind == _EXTENDED:
         divisor, codec, mode = struct.unpack("<HBB", head[:4])
-        form, skip = _Format(round(256e6 / (mode + 1) / (65_536 - divisor)), mode + 1, codec, 8), 4
+        format, skip = _Format(round(256e6 / (mode + 1) / (65_536 - divisor)), mode + 1, codec, 8), 4
     elif stated is not None:
-        form, skip = stated, 2
+        format, skip = stated, 2
     else:
-        form, skip = _Format(round(1e6 / (256 - head[0])), 1, head[1], 8), 2
+        format, skip = _Format(round(1e6 / (256 - head[0])), 1, head[1], 8), 2
     if (
-        form.channels == 0
-        or not 0 < form.rate <= _MAX_RATE
-        or (form.codec in _CODECS and form.bits != _CODECS[form.codec][1])
+        format.channels == 0
+        or not 0 < format.rate <= _MAX_RATE
+        or (format.codec in _CODECS and format.bits != _CODECS[format.codec][1])
     ):
-        raise InputError("bad_header", f"a VOC block of {form.bits} bits, {form.channels} channels, {form.rate} Hz")
-    return form, skip
+        raise InputError(
+            "bad_header", f"a VOC block of {format.bits} bits, {format.channels} channels, {format.rate} Hz"
+        )
+    return format, skip

@@ -120,7 +120,7 @@ def _facts(manifest: Manifest, findings: Findings) -> dict[str, Any]:
     """Return the figures of a data set, ready for JSON."""
     balance = measure_balance(manifest)
     facts: dict[str, Any] = {
-        "form": manifest.form,
+        "form": manifest.format,
         "task": manifest.task,
         "labels": list(manifest.labels),
         "clips": len(manifest),

@@ -25,7 +25,7 @@ class CheckReport:
         problems: what stops training; empty is good.
         flags: what should be known, each with a count and the first file.
         notes: what was decided while reading.
-        facts: the figures: form, task, counts, durations, rates; empty if the data could not be read.
+        facts: the figures: format (``form``), task, counts, durations, rates; empty if the data could not be read.
     """
 
     path: str
@@ -66,7 +66,7 @@ class CheckReport:
 def _fact_lines(facts: Mapping[str, Any]) -> list[str]:
     """Return the figures as lines of text."""
     lines = [
-        f"form {facts['form']}, task {facts['task']}: {facts['clips']} clips, {len(facts['labels'])} classes, "
+        f"format {facts['form']}, task {facts['task']}: {facts['clips']} clips, {len(facts['labels'])} classes, "
         f"{facts['negatives']} negatives, {facts['groups']} groups",
         f"data hash {facts['data_hash'][:16]}",
         *_class_table(facts["per_class"]),

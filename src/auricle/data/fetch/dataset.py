@@ -84,7 +84,7 @@ def fetch(
     Args:
         name: of ``sources.SOURCES``.
         out: a new or empty folder, or one in which a fetch of the same data set was interrupted.
-        progress: told what is being done.
+        progress: called with what is being done.
         archive: a file that was fetched by other means; nothing is downloaded then.
         url: another address than the official one, such as a mirror.
 

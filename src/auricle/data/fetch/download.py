@@ -34,7 +34,7 @@ def download(url: str, target: Path, progress: Progress) -> None:
     Args:
         url: http or https.
         target: the file; what came before is in ``.part`` beside it.
-        progress: told how many bytes are there, and how many there will be (None: the server does not say).
+        progress: called with how many bytes are there, and how many there will be (None: the server does not say).
 
     Raises:
         UsageError: the server has no such file, or says no.

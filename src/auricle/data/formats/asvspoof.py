@@ -23,7 +23,7 @@ from pathlib import Path
 
 from auricle.data.formats.draft import Draft
 from auricle.data.formats.finder import FileIndex
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.labels import named_part
 from auricle.data.manifest import NO_SYSTEM, Clip, Manifest
 from auricle.data.paths import Found, regular_size, resolve_listed
@@ -167,7 +167,7 @@ def _part(protocol: Path) -> str | None:
     return "test" if protocol.name == _KEYS_2021 else named_part(protocol.stem)
 
 
-def read_asvspoof_form(path: Path, options: ReadOptions) -> Manifest:
+def read_asvspoof(path: Path, options: ReadOptions) -> Manifest:
     """Read all protocols of a data set; raises ``DataError`` with all problems."""
     protocols = protocols_in(path)
     if not protocols:
@@ -190,4 +190,4 @@ def read_asvspoof_form(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish()
 
 
-FORMS.add("asvspoof", Format(looks_like_asvspoof, read_asvspoof_form, order=20))
+FORMATS.add("asvspoof", Format(looks_like_asvspoof, read_asvspoof, order=20))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folder names that say what lies in a folder (a part, a fold, all audio) rather than what can be heard."""
+"""Folder names that say what lies in a folder (a part, a fold, all audio) rather than what sounds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _DATE = re.compile(r"(19|20)\d{2}[-_]?(0[1-9]|1[0-2])([-_]?[0-3]\d)?([-_T]?\d{4,
 
 
 def container_names(names: Iterable[str]) -> list[str]:
-    """Return those of some class folders' names that say what lies there, not what can be heard.
+    """Return those of some class folders' names that say what lies there, not what sounds.
 
     >>> container_names(["flac_T", "fold1", "FSD50K.dev_audio", "dog", "train_horn_far"])
     ['flac_T', 'fold1', 'FSD50K.dev_audio', 'train_horn_far']

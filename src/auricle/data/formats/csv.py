@@ -22,13 +22,14 @@ from auricle.data.columns import (
     PATH_ALIASES,
     column_called,
     has_labels,
+    named_column,
     parse_seconds,
 )
 from auricle.data.formats.draft import Draft, data_folder
 from auricle.data.formats.finder import Finder
 from auricle.data.formats.jsonl import JSONL_SUFFIX, read_jsonl
 from auricle.data.formats.places import TABLES, columns_of, part_of_table, tables_in
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.labels import SPLIT_ALIASES
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, search_roots
@@ -64,7 +65,7 @@ def looks_like_csv(path: Path, options: ReadOptions) -> bool:
     """Recognise a table with paths and labels, or a folder that holds one."""
     is_table = path.is_file() and path.suffix.lower() in TABLES
     tables = [path] if is_table else tables_in(path)
-    return any(has_labels(columns_of(table, options)) for table in tables)
+    return any(has_labels(columns_of(table, options), options.label_column) for table in tables)
 
 
 def _find_tables(path: Path, options: ReadOptions, notes: list[str]) -> list[tuple[Path, str | None]]:
@@ -76,7 +77,7 @@ def _find_tables(path: Path, options: ReadOptions, notes: list[str]) -> list[tup
     if path.is_file():
         return [(path, None)]
     tables = tables_in(path)
-    fitting = [t for t in tables if has_labels(columns_of(t, options))] or tables
+    fitting = [t for t in tables if has_labels(columns_of(t, options), options.label_column)] or tables
     if not fitting:
         raise DataError(f"{path} holds no table", ["expected one .csv or .tsv with the columns path and label"])
     others = [t for t in tables if t not in fitting and part_of_table(t, path) is not None]
@@ -98,6 +99,10 @@ def _find_tables(path: Path, options: ReadOptions, notes: list[str]) -> list[tup
 def _read_row(draft: Draft, place: str, row: Mapping[str, str], part: str | None, finder: Finder) -> None:
     """Turn one row, its cells named by their meaning, into a clip of the draft."""
     found = draft.find(place, row["path"], finder)
+    if row["label"].lstrip().startswith(("[{", "{")):
+        text = f"{place}: the label is JSON, as in tables of Label Studio; export as JSON, and name that file"
+        draft.problems.add("label", text)
+        return
     label, negative = draft.labels(place, row["label"])
     onset = parse_seconds(place, "onset", row.get("onset", ""), draft.problems)
     offset = parse_seconds(place, "offset", row.get("offset", ""), draft.problems)
@@ -120,7 +125,7 @@ def _named_columns(table: Table, draft: Draft) -> dict[str, str]:
     columns = table.columns
     meanings = {
         "path": _pick(columns, PATH_COLUMNS, PATH_ALIASES, draft.problems),
-        "label": _pick(columns, LABEL_COLUMNS, LABEL_ALIASES, draft.problems),
+        "label": _pick(columns, LABEL_COLUMNS, LABEL_ALIASES, draft.problems, draft.options.label_column),
         "group": column_called(columns, GROUP_COLUMNS),
         "fold": column_called(columns, ("fold",)),
         "split": _split_column(table),
@@ -130,15 +135,26 @@ def _named_columns(table: Table, draft: Draft) -> dict[str, str]:
     for meaning, said in (("path", "paths"), ("label", "classes"), ("group", "groups"), ("split", "parts")):
         column = meanings[meaning]
         if column is not None and column not in (meaning, *PATH_COLUMNS, *LABEL_COLUMNS):
-            draft.notes.append(f"{said} are taken from the column {column!r}")
+            draft.notes.append(f"{said} are taken from the column {column!r}{_others(meaning, column, table)}")
     unsure = column_called(columns, SURE_COLUMNS)
     if unsure is not None:
         draft.notes.append(f"the column {unsure!r} is not used: every row counts as certain")
     return {meaning: column for meaning, column in meanings.items() if column is not None}
 
 
-def _pick(columns: Sequence[str], names: Sequence[str], aliases: Sequence[str], problems: Problems) -> str | None:
-    """Return the column with one of ``names``, else with the first of ``aliases``; a problem where there is none."""
+def _others(meaning: str, column: str, table: Table) -> str:
+    """Return which other columns could name the classes, for a note."""
+    names = (*LABEL_COLUMNS, *LABEL_ALIASES) if meaning == "label" else ()
+    found = dict.fromkeys(c for name in names if (c := column_called(table.columns, (name,))) not in (None, column))
+    return f" (also there: {', '.join(map(repr, found))}; --label-column takes another)" if found else ""
+
+
+def _pick(
+    columns: Sequence[str], names: Sequence[str], aliases: Sequence[str], problems: Problems, chosen: str | None = None
+) -> str | None:
+    """Return the column that a user chose, else one of ``names``, else the first of ``aliases``, or note a problem."""
+    if chosen is not None:
+        return named_column(columns, chosen, problems)
     if any(name in columns for name in names):
         return pick_column(columns, names, problems)
     return column_called(columns, (*names, *aliases)) or pick_column(columns, names, problems)
@@ -210,7 +226,7 @@ def _read_one(path: Path, part: str | None, draft: Draft, prefix: str) -> None:
         _read_row(draft, f"{prefix}line {line}", dict(zip(columns, values, strict=True)), part, finder)
 
 
-def read_csv_form(path: Path, options: ReadOptions) -> Manifest:
+def read_csv(path: Path, options: ReadOptions) -> Manifest:
     """Read tables with paths and labels; raises ``DataError`` with all problems."""
     draft = Draft(path, "csv", options)
     tables = _find_tables(path, options, draft.notes)
@@ -231,4 +247,4 @@ def read_csv_form(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish(arrays=arrays)
 
 
-FORMS.add("csv", Format(looks_like_csv, read_csv_form, order=30))
+FORMATS.add("csv", Format(looks_like_csv, read_csv, order=30, names_labels=True))

@@ -2,10 +2,10 @@
 """The format ``desed``: tables that say when. DESED's ``metadata/`` is one; one table is enough.
 
 strong      ``filename  onset  offset  event_label``   a row an event, in seconds; an empty (or NaN) row: no event
-weak        ``filename  event_labels``                 what can be heard, joined by commas; nobody said when
+weak        ``filename  event_labels``                 what is audible, joined by commas; nobody said when
 facts       ``filename`` and any of ``duration split fold group``
 
-A file in a table of durations that no other table lists has strong labels, too: nothing can be heard in it. Parts come
+A file in a table of durations that no other table lists has strong labels, too: nothing is audible in it. Parts come
 from the names of folders and tables (``metadata/validation/...`` is dev), unless a column ``split`` says them.
 """
 
@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auricle.data.arrays import array_spec
-from auricle.data.columns import LABEL_COLUMNS, parse_seconds
+from auricle.data.columns import LABEL_COLUMNS, chosen_column, named_column, parse_seconds
 from auricle.data.formats.draft import Draft
 from auricle.data.formats.places import columns_of
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import LABEL_SEPARATOR, SPLIT_ALIASES
 from auricle.data.manifest import Manifest
@@ -44,17 +44,26 @@ _NOTHING = frozenset({"", "nan"})
 _DURATIONS = re.compile(r"[_.-]?durations?$")
 
 
-def _kind(columns: tuple[str, ...] | None) -> str | None:
-    """Return what a table with these columns says: ``strong``, ``weak``, ``facts``, or None."""
+def _kind(columns: tuple[str, ...] | None, label_column: str | None = None) -> str | None:
+    """Return what a table with these columns says: ``strong``, ``weak``, ``facts``, or None.
+
+    A column of labels that the user named makes a table strong, as long as it has times.
+    """
     if columns is None or not any(name in columns for name in PATH_COLUMNS):
         return None
     if STRONG_COLUMN in columns:
+        return "strong"
+    if chosen_column(columns, label_column) is not None and all(name in columns for name in TIME_COLUMNS):
         return "strong"
     if WEAK_COLUMN in columns:
         return "weak"
     if any(name in columns for name in LABEL_COLUMNS):
         return None
     return "facts" if any(name in columns for name in FACT_COLUMNS) else None
+
+
+def _kind_of(table: Path, options: ReadOptions) -> str | None:
+    return _kind(columns_of(table, options), options.label_column)
 
 
 def _tables(folder: Path) -> list[Path]:
@@ -72,7 +81,7 @@ def looks_like_desed(path: Path, options: ReadOptions) -> bool:
     tables = [path] if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES else []
     if path.is_dir():
         tables = _tables(path)
-    return any(_kind(columns_of(table, options)) in ("strong", "weak") for table in tables)
+    return any(_kind_of(table, options) in ("strong", "weak") for table in tables)
 
 
 def _choose_tables(path: Path, options: ReadOptions) -> list[tuple[Path, str]]:
@@ -82,10 +91,10 @@ def _choose_tables(path: Path, options: ReadOptions) -> list[tuple[Path, str]]:
     means events, where the format ``csv`` would cut segments.
     """
     if path.is_dir():
-        kinds = [(table, _kind(columns_of(table, options))) for table in _tables(path)]
+        kinds = [(table, _kind_of(table, options)) for table in _tables(path)]
     else:
-        beside = [(table, _kind(columns_of(table, options))) for table in _tables(path.parent) if table != path]
-        named = _kind(columns_of(path, options))
+        beside = [(table, _kind_of(table, options)) for table in _tables(path.parent) if table != path]
+        named = _kind_of(path, options)
         kinds = [(path, named if named == "weak" else "strong"), *(b for b in beside if b[1] == "facts")]
     chosen = [(table, kind) for table, kind in kinds if kind is not None]
     if not any(kind in ("strong", "weak") for _, kind in chosen):
@@ -154,8 +163,11 @@ class _Reading:
         names = {"path": pick_column(table.columns, PATH_COLUMNS, draft.problems)}
         if kind == "strong":
             labels = [name for name in (STRONG_COLUMN, *LABEL_COLUMNS) if name in table.columns]
+            if draft.options.label_column is not None:
+                named = named_column(table.columns, draft.options.label_column, draft.problems)
+                labels = [] if named is None else [named]
             names["label"] = labels[0] if labels else None
-            needed = (*TIME_COLUMNS, *(() if labels else (STRONG_COLUMN,)))
+            needed = (*TIME_COLUMNS, *(() if labels or draft.options.label_column else (STRONG_COLUMN,)))
             missing = [name for name in needed if name not in table.columns]
             draft.problems.extend(
                 "columns", (f"{table.path.name}: {missing_column(n, table.columns)}" for n in missing)
@@ -245,7 +257,7 @@ class _Reading:
                 setattr(record, name, row[name])
 
 
-def read_desed_form(path: Path, options: ReadOptions) -> Manifest:
+def read_desed(path: Path, options: ReadOptions) -> Manifest:
     """Read tables of events, labels and facts; raises ``DataError`` with all problems."""
     path = Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps "..")
     draft = Draft(path, "desed", options)
@@ -269,4 +281,4 @@ def read_desed_form(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish(task="multi", arrays=arrays)
 
 
-FORMS.add("desed", Format(looks_like_desed, read_desed_form, order=40))
+FORMATS.add("desed", Format(looks_like_desed, read_desed, order=40, names_labels=True))

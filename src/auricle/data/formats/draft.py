@@ -45,10 +45,10 @@ def data_folder(root: Path) -> Path:
 
 @dataclass
 class Draft:
-    """A manifest in the making: forms add clips and problems, ``finish`` checks the whole."""
+    """A manifest in the making: formats add clips and problems, ``finish`` checks the whole."""
 
     root: Path
-    form: str
+    format: str
     options: ReadOptions
     problems: Problems = field(default_factory=Problems)
     clips: list[Clip] = field(default_factory=list)
@@ -119,7 +119,7 @@ class Draft:
         """Check everything that needs all clips and return the manifest.
 
         Args:
-            task: what the form found out; None decides by the number of labels a clip.
+            task: what the format found out; None decides by the number of labels a clip.
             labels: the classes in the order of the clips' targets; None takes those of the clips.
             arrays: what the ``.npy`` files hold.
 
@@ -135,11 +135,11 @@ class Draft:
         self.notes.extend(finding_notes(self.finders))
         if not self.clips and not self.problems:
             self.problems.add("empty", "no recording was found")
-        self.problems.stop_if_any(f"{self.root} cannot be used as a {self.form!r} data set")
+        self.problems.stop_if_any(f"{self.root} cannot be used as a {self.format!r} data set")
         found = task_of(clip.label for clip in self.clips) if task is None else task
         chosen: Task = self.options.task if self.options.task in ("single", "multi") else found  # type: ignore[assignment]
         return Manifest(
-            self.root, self.form, chosen, labels, tuple(self.clips), arrays, tuple(self.flags), tuple(self.notes)
+            self.root, self.format, chosen, labels, tuple(self.clips), arrays, tuple(self.flags), tuple(self.notes)
         )
 
     def flag_unlisted(self, suffixes: frozenset[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from auricle.data.formats.containers import container_names
 from auricle.data.formats.draft import Draft
 from auricle.data.formats.places import tables_in
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.labels import SPLIT_ALIASES, is_negative
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import Found, regular_size, suffixes_seen
@@ -84,7 +84,7 @@ def doubtful_folders(path: Path) -> str | None:
         return f"there is one folder, {names[0]!r}, with folders in it: auricle data check {below}{override}"
     named = container_names(names)
     if named:
-        text = f"the folder names {shorten(map(repr, named), 4)} say what lies in them, not what can be heard"
+        text = f"the folder names {shorten(map(repr, named), 4)} say what lies in them, not what sounds"
         return f"{text}: class folders are named after sounds{override}"
     shared = set.intersection(*inner.values()) if len(inner) > 1 and len(inner) == len(folders) else set()
     if len(shared) > 1:
@@ -142,7 +142,7 @@ def _note_tables(draft: Draft) -> None:
         draft.notes.append(f"the classes are the names of the folders; not read: {names}")
 
 
-def read_folders_form(path: Path, options: ReadOptions) -> Manifest:
+def read_folders(path: Path, options: ReadOptions) -> Manifest:
     """Read class folders; raises ``DataError`` with all problems."""
     if not path.is_dir():
         raise DataError(f"{path} is no folder", ["expected a folder that holds one folder a class"])
@@ -174,4 +174,4 @@ def read_folders_form(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish()
 
 
-FORMS.add("folders", Format(looks_like_folders, read_folders_form, order=90, hint=doubtful_folders))
+FORMATS.add("folders", Format(looks_like_folders, read_folders, order=90, hint=doubtful_folders))

@@ -29,12 +29,14 @@ _KNOWN = (
 )
 _EXPECTED = (
     "expected class folders, or a .csv with path and label, or a .tsv with filename, onset, offset, event_label, "
-    "or label files beside the audio, or .npy files with a table of soft labels"
+    "or label files beside the audio, or an export of Label Studio or Whombat, or .npy files with a table of soft "
+    "labels"
 )
 _UNREADABLE = {
     ".parquet": "parquet tables are not read; save it as .csv",
     ".xlsx": "spreadsheets are not read; save it as .csv",
     ".ods": "spreadsheets are not read; save it as .csv",
+    ".json": "of JSON, exports of Label Studio and Whombat are read; save other labels as .csv",
     **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"), "an archive; unpack it first"),
 }
 _MOST_FOLDERS = 50
@@ -60,22 +62,22 @@ def nearby_data(path: Path, recognised: Recogniser) -> list[str]:
     """
     below = [p for p in _children(path) if p.is_dir() and not p.is_symlink()]
     below += [p for folder in below for p in _children(folder) if p.is_dir() and not p.is_symlink()]
-    found = [(p, form) for p in below[:_MOST_FOLDERS] if (form := recognised(p, None)) is not None]
+    found = [(p, format) for p in below[:_MOST_FOLDERS] if (format := recognised(p, None)) is not None]
     found = [item for item in found if not any(item[0].is_relative_to(p) for p, _ in found if p != item[0])]
     if not found and container_names([path.name]):
         above = list(path.absolute().parents)[:2]
-        found = [(p, form) for p in above if (form := recognised(p, path)) is not None][:1]
-    return [_line(p, form) for p, form in found[:3]]
+        found = [(p, format) for p in above if (format := recognised(p, path)) is not None][:1]
+    return [_line(p, format) for p, format in found[:3]]
 
 
 def nested_data(path: Path, recognised: Recogniser) -> list[str]:
     """Return a line for each data set with a table that is a folder directly in a folder."""
     folders = [p for p in _children(path) if p.is_dir() and not p.is_symlink()][:_MOST_FOLDERS]
-    return [_line(p, form) for p in folders if (form := recognised(p, None)) is not None][:3]
+    return [_line(p, format) for p in folders if (format := recognised(p, None)) is not None][:3]
 
 
-def _line(path: Path, form: str) -> str:
-    return f"a data set ({form}) lies at {path}: auricle data check {shlex.quote(str(path))}"
+def _line(path: Path, format: str) -> str:
+    return f"a data set ({format}) lies at {path}: auricle data check {shlex.quote(str(path))}"
 
 
 def unknown_data(path: Path, recognised: Recogniser) -> DataError:

@@ -8,6 +8,7 @@ column for start, end and label. The content decides what a file is, never its n
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,9 @@ from auricle.data.columns import (
     OFFSET_ALIASES,
     ONSET_ALIASES,
     PATH_ALIASES,
+    chosen_column,
     column_called,
+    named_column,
     parse_seconds,
 )
 from auricle.data.problems import Problems
@@ -147,7 +150,7 @@ def _head(path: Path) -> tuple[str, str] | None:
     return None if "\0" in text else (encoding, text)
 
 
-def kind_of(path: Path) -> str | None:
+def kind_of(path: Path, label_column: str | None = None) -> str | None:
     """Return what a file of labels is: the name of a tool, ``empty``, or None for a text that is none."""
     head = _head(path)
     if head is None:
@@ -161,16 +164,17 @@ def kind_of(path: Path) -> str | None:
     cells = line.split("\t")
     if len(cells) >= 2 and _is_time(cells[0]) and _is_time(cells[1]):
         return "audacity"
-    layout = _layout_of([cell.strip().strip('"') for cell in line.split(sniff_delimiter(line))])
+    layout = _layout_of([cell.strip().strip('"') for cell in line.split(sniff_delimiter(line))], label_column)
     return None if layout is None else layout.kind
 
 
-def _layout_of(columns: Sequence[str]) -> _Layout | None:
+def _layout_of(columns: Sequence[str], label_column: str | None) -> _Layout | None:
     """Return the layout of a table with these columns; tables without a column of labels are only Raven's."""
+    named = chosen_column(columns, label_column) is not None
     for layout in _LAYOUTS:
         if column_called(columns, layout.begin) is None or column_called(columns, layout.end) is None:
             continue
-        if layout.own_labels or column_called(columns, layout.label) is not None:
+        if layout.own_labels or named or column_called(columns, layout.label) is not None:
             return layout
     return None
 
@@ -184,9 +188,11 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def read_labels(path: Path, place: str, problems: Problems, encoding: str | None = None) -> LabelFile | None:
+def read_labels(
+    path: Path, place: str, problems: Problems, encoding: str | None = None, label_column: str | None = None
+) -> LabelFile | None:
     """Read a file of labels; its problems are noted. None for a file that is none."""
-    kind, head = kind_of(path), _head(path)
+    kind, head = kind_of(path, label_column), _head(path)
     if kind is None or head is None:
         return None
     found = LabelFile(kind)
@@ -199,7 +205,7 @@ def read_labels(path: Path, place: str, problems: Problems, encoding: str | None
         elif kind == "textgrid":
             found.rows += _read_textgrid(path, place, encoding or "utf-8-sig", found.notes)
         elif kind != "empty":
-            _read_table(path, place, problems, encoding, found)
+            _read_table(path, place, problems, encoding, label_column, found)
     except DataError as error:
         problems.extend("table", (f"{place}: {text}" for text in error.problems))
     except UnicodeError as error:
@@ -240,7 +246,9 @@ def _read_audacity(path: Path, place: str, problems: Problems, encoding: str) ->
                 yield row
 
 
-def _read_table(path: Path, place: str, problems: Problems, encoding: str | None, found: LabelFile) -> None:
+def _read_table(
+    path: Path, place: str, problems: Problems, encoding: str | None, chosen: str | None, found: LabelFile
+) -> None:
     """Add the rows of a table; views of one selection come out equal."""
     head = _head(path)
     raven = found.kind == "raven"
@@ -248,18 +256,15 @@ def _read_table(path: Path, place: str, problems: Problems, encoding: str | None
         path, encoding=encoding, quoted=not raven, may_be_empty=True,
         delimiter="\t" if raven and head is not None and "\t" in head[1] else None,
     )  # fmt: skip
-    layout = _layout_of(table.columns)
+    layout = _layout_of(table.columns, chosen)
     if layout is None:
         raise DataError(f"{path.name} cannot be used", ["its header is not that of its beginning"])
     file = column_called(table.columns, layout.file)
     found.many = file is not None and any(cell.strip() for cell in table.column(file))
     if not table.rows:
         return
-    label = _label_column(table, layout, found.notes, place)
+    label = _label_column(table, layout, chosen, found.notes, problems, place)
     if label is None:
-        known = ", ".join(map(repr, RAVEN_LABELS))
-        text = f"{place}: no column names the sounds; found: {', '.join(map(repr, table.columns))}; known: {known}"
-        problems.add("columns", text)
         return
     sure = column_called(table.columns, _SURE)
     if sure is not None:
@@ -272,16 +277,40 @@ def _read_table(path: Path, place: str, problems: Problems, encoding: str | None
     found.rows += _rows(table, layout, label, place, problems)
 
 
-def _label_column(table: Table, layout: _Layout, notes: list[str], place: str) -> str | None:
-    """Return the column that names the sounds: a known one, else the only one that its user can have added."""
-    known = [column for name in layout.label if (column := column_called(table.columns, (name,))) is not None]
-    if known or not layout.own_labels:
-        return next((c for c in known if any(cell.strip() for cell in table.column(c))), known[0] if known else None)
-    own = [column for column in table.columns if _may_name_sounds(table, column)]
-    if len(own) != 1:
-        return None
-    notes.append(f"the sounds are named in the column {own[0]!r}")
-    return own[0]
+def _label_column(
+    table: Table, layout: _Layout, chosen: str | None, notes: list[str], problems: Problems, place: str
+) -> str | None:
+    """Return the column that names the sounds: the chosen one, a known one, or the only one its user can have added."""
+    if chosen is not None:
+        found = Problems()
+        column = named_column(table.columns, chosen, found)
+        problems.extend("columns", (f"{place}: {line}" for line in found.lines()))
+        return column
+    named = dict.fromkeys(column_called(table.columns, (name,)) for name in layout.label)
+    known = [column for column in named if column is not None]
+    own = [c for c in table.columns if _may_name_sounds(table, c) and c not in known] if layout.own_labels else []
+    if known:
+        filled = [column for column in known if any(cell.strip() for cell in table.column(column))] or known
+        if layout.own_labels and (others := [*filled[1:], *own]):
+            notes.append(f"the sounds are named in the column {filled[0]!r}; --label-column takes {_either(others)}")
+        return filled[0]
+    if len(own) == 1:
+        notes.append(f"the sounds are named in the column {own[0]!r}")
+        return own[0]
+    problems.add("columns", f"{place}: {_no_label_column(table, own)}")
+    return None
+
+
+def _no_label_column(table: Table, own: Sequence[str]) -> str:
+    """Return what to do about a table whose column of labels is not known."""
+    if own:
+        return f"several columns may name the sounds; take one of them: --label-column {_either(own)}"
+    known = ", ".join(map(repr, RAVEN_LABELS))
+    return f"no column names the sounds; found: {', '.join(map(repr, table.columns))}; known: {known}"
+
+
+def _either(columns: Sequence[str]) -> str:
+    return " or ".join(map(shlex.quote, columns))
 
 
 def _may_name_sounds(table: Table, column: str) -> bool:

@@ -4,7 +4,7 @@
 ``night.wav`` belongs with ``night.txt``, ``night.Table.1.selections.txt``, ``night.BirdNET.results.csv`` or
 ``night.TextGrid``: the file whose name begins with that of the recording, and with that of no other whose name is
 longer. Label files in a folder of their own belong to the recording of that name wherever it lies. A table that names
-the recording of each row may lie anywhere. A file without labels says that nothing can be heard; a recording without a
+the recording of each row may lie anywhere. A file without labels says that nothing is audible; a recording without a
 file says nothing and is left out.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from auricle.data.formats.draft import Draft
 from auricle.data.formats.finder import Finder, folded
 from auricle.data.formats.label_rows import LABEL_SUFFIXES, LabelFile, kind_of, read_labels
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.formats.strong_labels import StrongRecord, add_records
 from auricle.data.labels import SPLIT_ALIASES
 from auricle.data.manifest import Manifest
@@ -30,6 +30,8 @@ from auricle.registry import shorten
 from auricle.results import Flag
 
 _LOOKED_AT = 40
+#: Kinds of label files that may name the recording of each row.
+_TABLES = ("raven", "birdnet", "kaleidoscope")
 
 
 @dataclass
@@ -69,13 +71,14 @@ def _folders(root: str) -> Iterator[_Folder]:
 
 def looks_like_labelfiles(path: Path, options: ReadOptions) -> bool:
     """Recognise a folder in which a recording has a file of labels beside it, or a table of labels for many."""
+    column = options.label_column
     if path.is_file():
-        return kind_of(path) in ("raven", "birdnet", "kaleidoscope") if path.suffix.lower() in LABEL_SUFFIXES else False
+        return path.suffix.lower() in LABEL_SUFFIXES and kind_of(path, column) in _TABLES
     looked_at = 0
     for folder in _folders(str(path)):
         for text in folder.texts:
-            kind = kind_of(Path(folder.path, text))
-            if kind in ("raven", "birdnet", "kaleidoscope", "textgrid"):
+            kind = kind_of(Path(folder.path, text), column)
+            if kind in (*_TABLES, "textgrid"):
                 return True
             if kind in ("audacity", "table") and folder.owner(text):
                 return True
@@ -118,10 +121,11 @@ class _Reading:
         for name in folder.texts:
             path = Path(folder.path, name)
             owners = folder.owner(name)
-            if path.suffix.lower() == ".csv" and not owners and kind_of(path) == "table":
+            options = self.draft.options
+            if path.suffix.lower() == ".csv" and not owners and kind_of(path, options.label_column) == "table":
                 continue
             place = self.key(str(path))
-            found = read_labels(path, place, self.draft.problems, self.draft.options.encoding)
+            found = read_labels(path, place, self.draft.problems, options.encoding, options.label_column)
             if found is None:
                 self.unread += [place] if owners else []
                 continue
@@ -190,16 +194,11 @@ class _Reading:
         if not listed:
             beside = [path for path in self.recordings if os.path.basename(path) in owners]  # noqa: PTH119
             return beside[0] if len(beside) == 1 else None
-        parts = [part for part in listed.split("/") if part not in ("", ".", "..")]
-        for start in range(len(parts)):
-            paths = self.finder.index.ending_like("/".join(parts[start:]))
-            if len(paths) == 1:
-                return os.path.join(self.finder.index.root, paths[0])  # noqa: PTH118
-            if len(paths) > 1:
-                text = f"{place}: {listed!r} fits {len(paths)} files ({shorten(paths)}); keep one, or list its folder"
-                self.draft.problems.add("path", text)
-                return None
-        return None
+        paths = self.finder.index.fitting(listed)
+        if len(paths) > 1:
+            text = f"{place}: {listed!r} fits {len(paths)} files ({shorten(paths)}); keep one, or list its folder"
+            self.draft.problems.add("path", text)
+        return os.path.join(self.finder.index.root, paths[0]) if len(paths) == 1 else None  # noqa: PTH118
 
 
 def _leave_out_points(reading: _Reading) -> list[StrongRecord]:
@@ -213,9 +212,9 @@ def _leave_out_points(reading: _Reading) -> list[StrongRecord]:
     return [record for path, record in reading.records.items() if path not in only]
 
 
-def read_labelfiles_form(path: Path, options: ReadOptions) -> Manifest:
+def read_labelfiles(path: Path, options: ReadOptions) -> Manifest:
     """Read recordings with files of labels; raises ``DataError`` with all problems."""
-    named = path if path.is_file() and kind_of(path) in ("raven", "birdnet", "kaleidoscope") else None
+    named = path if path.is_file() and kind_of(path, options.label_column) in _TABLES else None
     if not path.is_dir() and named is None:
         raise DataError(f"{path} is no folder", ["expected a folder of recordings with a label file beside each"])
     path = Path(os.path.abspath(path if named is None else path.parent))  # noqa: PTH100 (Path.absolute keeps "..")
@@ -236,4 +235,4 @@ def read_labelfiles_form(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish(task="multi")
 
 
-FORMS.add("labelfiles", Format(looks_like_labelfiles, read_labelfiles_form, order=60))
+FORMATS.add("labelfiles", Format(looks_like_labelfiles, read_labelfiles, order=60, names_labels=True))

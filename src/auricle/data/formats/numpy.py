@@ -15,7 +15,7 @@ from auricle.data.columns import LABEL_COLUMNS
 from auricle.data.formats.draft import Draft
 from auricle.data.formats.finder import Finder
 from auricle.data.formats.places import columns_of, tables_in
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.labels import Task
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import ARRAY_SUFFIX, Found, regular_size, search_roots
@@ -137,7 +137,7 @@ def _refuse_pickles(draft: Draft) -> None:
         draft.missing = [p for p in draft.missing if p not in set(pickles)]
 
 
-def read_numpy_form(path: Path, options: ReadOptions) -> Manifest:
+def read_numpy(path: Path, options: ReadOptions) -> Manifest:
     """Read arrays with soft labels; raises ``DataError`` with all problems. No array is opened."""
     table = _find_table(path, options)
     folder = table.parent
@@ -160,4 +160,4 @@ def read_numpy_form(path: Path, options: ReadOptions) -> Manifest:
     return replace(draft.finish(task=soft.task, labels=labels, arrays=arrays), root=path)
 
 
-FORMS.add("numpy", Format(looks_like_numpy, read_numpy_form, order=70))
+FORMATS.add("numpy", Format(looks_like_numpy, read_numpy, order=70))

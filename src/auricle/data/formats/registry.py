@@ -25,7 +25,7 @@ _WALKING = 60
 #: Modules of this package that are no formats.
 _SHARED = frozenset(
     (
-        *("containers", "desed_tables", "draft", "finder", "hints", "jsonl", "label_rows", "places"),
+        *("containers", "desed_tables", "draft", "finder", "hints", "json_labels", "jsonl", "label_rows", "places"),
         *("registry", "strong_labels"),
     )
 )
@@ -42,12 +42,14 @@ class Format:
             data set has come first (10), what fits nearly everything comes last (90).
         hint: says what is wrong with the automatic choice of this format for a path, or returns None. It is not asked
             where the user named the format.
+        names_labels: it has a column that names the classes, which ``ReadOptions.label_column`` may choose.
     """
 
     recognise: Callable[[Path, ReadOptions], bool]
     read: Callable[[Path, ReadOptions], Manifest]
     order: int = 50
     hint: Callable[[Path], str | None] | None = None
+    names_labels: bool = False
 
 
 class FormatRegistry(Registry[Format]):
@@ -66,10 +68,10 @@ def _misfit(name: str, item: object) -> str:
     return "" if isinstance(item, Format) else f"expected auricle's Format, got {type(item).__name__}"
 
 
-FORMS = FormatRegistry("data format", package="auricle.data.formats", group="auricle.formats", accepts=_misfit)
+FORMATS = FormatRegistry("data format", package="auricle.data.formats", group="auricle.formats", accepts=_misfit)
 
 
-def recognise_form(path: Path, options: ReadOptions | None = None) -> str:
+def recognise_format(path: Path, options: ReadOptions | None = None) -> str:
     """Return the name of the format that lies at ``path``.
 
     Raises:
@@ -78,11 +80,11 @@ def recognise_form(path: Path, options: ReadOptions | None = None) -> str:
     options = ReadOptions() if options is None else options
     if not path.exists():
         raise DataError(f"{path} cannot be read", ["no such file or folder"])
-    for name in FORMS.in_order():
-        form = FORMS.get(name)
-        if form.recognise(path, options):
-            if form.hint is not None:
-                _ask(path, form.hint)
+    for name in FORMATS.in_order():
+        format = FORMATS.get(name)
+        if format.recognise(path, options):
+            if format.hint is not None:
+                _ask(path, format.hint)
             return name
     if path.suffix.lower() in TABLES or (path.is_dir() and tables_in(path)):
         return "csv"  # a table that lacks something: reading it says what
@@ -106,12 +108,12 @@ def _recognised(path: Path, holding: Path | None) -> str | None:
 
     With ``holding``, only if the data set there lists a recording in that folder.
     """
-    quick = (name for name in FORMS.in_order() if FORMS.get(name).order < _WALKING)
-    found = next((name for name in quick if FORMS.get(name).recognise(path, ReadOptions())), None)
+    quick = (name for name in FORMATS.in_order() if FORMATS.get(name).order < _WALKING)
+    found = next((name for name in quick if FORMATS.get(name).recognise(path, ReadOptions())), None)
     if found is None or holding is None:
         return found
     try:
-        clips = FORMS.get(found).read(path, ReadOptions()).clips
+        clips = FORMATS.get(found).read(path, ReadOptions()).clips
     except DataError:
         return None
     return found if any(Path(clip.path).is_relative_to(holding.absolute()) for clip in clips) else None
@@ -127,6 +129,7 @@ def read_manifest(
     frontend: Mapping[str, Any] | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
+    label_column: str | None = None,
     follow_links: bool = False,
     max_missing: float = MAX_MISSING,
 ) -> Manifest:
@@ -141,11 +144,12 @@ def read_manifest(
         frontend: front end that stored log-mels must match.
         encoding: of tables; UTF-8 if None.
         delimiter: of tables; the header decides if None.
+        label_column: of tables and label files; None takes the one that is called as if it named the classes.
         follow_links: follow symbolic links that lead out of class folders.
         max_missing: share of listed files that may be absent.
 
     Raises:
-        UsageError: an unknown form or task.
+        UsageError: an unknown format or task, or a column of labels for a format that has none.
         DataError: with all problems at once.
     """
     if task not in ("auto", "single", "multi"):
@@ -155,22 +159,29 @@ def read_manifest(
         labels=None if labels is None else tuple(labels),
         encoding=encoding,
         delimiter=delimiter,
+        label_column=label_column,
         sample_rate=sample_rate,
         frontend=frontend,
         follow_links=follow_links,
         max_missing=max_missing,
     )
-    path = Path(path)
-    if data_format != "auto":
-        form = FORMS.get(data_format)
-        if not path.exists():
-            raise DataError(f"{path} cannot be read", ["no such file or folder"])
-        return form.read(path, replace(options, named=True))
-    return FORMS.get(recognise_form(path, options)).read(path, options)
+    path, name = Path(path), data_format
+    if name == "auto":
+        name = recognise_format(path, options)
+    else:
+        options = replace(options, named=True)
+    format = FORMATS.get(name)
+    if not path.exists():
+        raise DataError(f"{path} cannot be read", ["no such file or folder"])
+    if label_column is not None and not format.names_labels:
+        fitting = ", ".join(name for name in FORMATS.in_order() if FORMATS.get(name).names_labels)
+        raise UsageError(
+            f"label_column {label_column!r}: {path} is read as the format {name}, which has no column of labels; "
+            f"leave it out, or name a format that has one: {fitting}"
+        )
+    return format.read(path, options)
 
 
 def read_source(source: DataSource, *, task: str = "auto", labels: Sequence[str] | None = None) -> Manifest:
     """Read a data set from where a request says it lies; see ``read_manifest``."""
-    return read_manifest(
-        source.path, data_format=source.format, sample_rate=source.sample_rate, task=task, labels=labels
-    )
+    return read_manifest(source.path, **source.reading(), task=task, labels=labels)

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from auricle.data.formats.draft import Draft
-from auricle.data.formats.registry import FORMS, Format
+from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.labels import is_negative
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import Found, regular_size
@@ -60,7 +60,7 @@ def _clip(path: Path, key: str, word: str, part: str) -> Clip:
     return Clip(key, str(path), (word,), split=part, group=speaker if found else None)
 
 
-def read_speechcommands_form(path: Path, options: ReadOptions) -> Manifest:
+def read_speechcommands(path: Path, options: ReadOptions) -> Manifest:
     """Read folders of words and the lists of their parts; raises ``DataError`` with all problems."""
     path = Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps "..")
     if not looks_like_speechcommands(path, options):
@@ -83,4 +83,4 @@ def read_speechcommands_form(path: Path, options: ReadOptions) -> Manifest:
     return draft.finish()
 
 
-FORMS.add("speechcommands", Format(looks_like_speechcommands, read_speechcommands_form, order=10))
+FORMATS.add("speechcommands", Format(looks_like_speechcommands, read_speechcommands, order=10))

@@ -23,7 +23,7 @@ from auricle.evaluation.intervals import draw_weights, percentile_interval
 from auricle.evaluation.metrics import f1_from_counts, mean_defined
 from auricle.results import DetectResult, Event, FloatArray, Interval, Scores
 
-__all__ = ["COUNTS", "RULES", "Heard", "Listener", "label_clips", "sed_figures"]
+__all__ = ["COUNTS", "RULES", "EventDetector", "ScoredRecordings", "label_clips", "sed_figures"]
 
 RULES = {"psds1": PSDS1, "psds2": PSDS2}
 COUNTS: Mapping[str, Callable[[Sequence[Event], Sequence[Event], Sequence[str]], IntArray]] = {
@@ -33,7 +33,7 @@ COUNTS: Mapping[str, Callable[[Sequence[Event], Sequence[Event], Sequence[str]],
 }
 
 
-class Listener(Protocol):
+class EventDetector(Protocol):
     """What can be evaluated: the runtime's detector."""
 
     @property
@@ -57,8 +57,8 @@ class Listener(Protocol):
 
 
 @dataclass
-class Heard:
-    """Recordings as they were heard, by name.
+class ScoredRecordings:
+    """Recordings as they were scored, by name.
 
     Attributes:
         truth: the true events.
@@ -77,14 +77,14 @@ class Heard:
     found: dict[str, tuple[Event, ...]] = field(default_factory=dict)
 
 
-def label_clips(detector: Listener, manifest: Manifest) -> Heard:
+def label_clips(detector: EventDetector, manifest: Manifest) -> ScoredRecordings:
     """Listen to the clips whose labels say when; the others are left out.
 
     Raises:
         InputError: a clip cannot be read; figures over the rest would hide it.
         DataError: an event begins behind the end of its recording.
     """
-    heard, problems = Heard(), []
+    scored, problems = ScoredRecordings(), []
     for clip, group in zip(manifest.clips, manifest.groups(), strict=True):
         if clip.events is None:
             continue
@@ -93,12 +93,12 @@ def label_clips(detector: Listener, manifest: Manifest) -> Heard:
         name, scores = _name(clip), detector.scores(np.concatenate(frames))
         late = [event for event in clip.events if event.onset >= audio.duration]
         problems += [f"{name}: {e.label} begins at {e.onset:g} s, the sound ends at {audio.duration:g} s" for e in late]
-        heard.truth[name], heard.durations[name], heard.groups[name] = clip.events, audio.duration, group
-        heard.scores[name], heard.found[name] = scores, result.events
-        heard.candidates[name] = detector.candidates(scores, audio.duration)
+        scored.truth[name], scored.durations[name], scored.groups[name] = clip.events, audio.duration, group
+        scored.scores[name], scored.found[name] = scores, result.events
+        scored.candidates[name] = detector.candidates(scores, audio.duration)
     if problems:
         raise DataError(f"{manifest.root} has events behind the end of their recordings", problems)
-    return heard
+    return scored
 
 
 def _name(clip: Clip) -> str:
@@ -107,12 +107,12 @@ def _name(clip: Clip) -> str:
 
 
 def sed_figures(
-    heard: Heard, labels: Sequence[str], *, repeats: int = REPEATS, seed: int = 0
+    scored: ScoredRecordings, labels: Sequence[str], *, repeats: int = REPEATS, seed: int = 0
 ) -> tuple[dict[str, Interval], dict[str, dict[str, Any]]]:
     """Return the figures with 95 % intervals, and a row for each label: its events, and each figure.
 
     Args:
-        heard: at least one recording.
+        scored: at least one recording.
         labels: which are counted.
         repeats: draws of the bootstrap for each PSDS, which are the slow ones.
         seed: of the draws.
@@ -120,15 +120,15 @@ def sed_figures(
     metrics: dict[str, Interval | None] = {}
     rows: dict[str, dict[str, Any]] = {label: {} for label in labels}
     for label in labels:
-        rows[label]["events"] = sum(event.label == label for events in heard.truth.values() for event in events)
+        rows[label]["events"] = sum(event.label == label for events in scored.truth.values() for event in events)
     for name, rule in RULES.items():
         result = psds(
-            heard.candidates,
-            heard.truth,
-            heard.durations,
+            scored.candidates,
+            scored.truth,
+            scored.durations,
             rule,
             labels=labels,
-            groups=heard.groups,
+            groups=scored.groups,
             repeats=repeats,
             seed=seed,
         )
@@ -136,8 +136,8 @@ def sed_figures(
         for label, value in result.per_class.items():
             rows[label][name] = value
     for name, count in COUNTS.items():
-        table = np.stack([count(heard.truth[key], heard.found[key], labels) for key in heard.durations])
-        metrics[name] = _macro_f1(table, list(heard.groups.values()), seed)
+        table = np.stack([count(scored.truth[key], scored.found[key], labels) for key in scored.durations])
+        metrics[name] = _macro_f1(table, list(scored.groups.values()), seed)
         for label, value in zip(labels, f1_from_counts(table.sum(axis=0)), strict=True):
             rows[label][name] = value
     return {name: interval for name, interval in metrics.items() if interval is not None}, rows

@@ -48,7 +48,7 @@ def evaluate_spoof(
     split: str | None,
     fold: str | None,
     detector: Tagger | None = None,
-    heard: Sequence[str] = (),
+    known_systems: Sequence[str] = (),
 ) -> Report:
     """Report on one part of the data.
 
@@ -59,7 +59,7 @@ def evaluate_spoof(
         fold: score only this fold.
         detector: what is scored; None reports on ``files.from_scores``, and takes the systems of the part ``train``,
             where the data has one, for those that its detector knows.
-        heard: the systems that the detector knows; none if that is not known.
+        known_systems: the systems that the detector knows; none if that is not known.
     """
     manifest = choose_clips(everything, split=split, fold=fold)
     trials = trials_of(manifest)
@@ -69,10 +69,10 @@ def evaluate_spoof(
         if files.from_scores is None:
             raise UsageError("nothing to evaluate: neither a model nor a score file was given")
         values, flags = read_scores(files.from_scores, trials), {}
-        heard = _train_systems(everything)
+        known_systems = _train_systems(everything)
     if files.scores is not None:
         write_scores(files.scores, trials, values)
-    extras = Extras(tuple(heard) if heard else None, flags, files.against, files.asv_scores)
+    extras = Extras(tuple(known_systems) if known_systems else None, flags, files.against, files.asv_scores)
     return spoof_report(trials, values, manifest, extras)
 
 

@@ -39,7 +39,7 @@ def write_scores(path: Path, trials: Trials, scores: Sequence[float] | Array) ->
 
 
 def read_scores(path: Path, trials: Trials) -> Array:
-    """Return the scores of ``trials`` from a file of any of the three forms, in their order.
+    """Return the scores of ``trials`` from a file of any of the three formats, in their order.
 
     Raises:
         DataError: with all problems: lines that cannot be read, recordings without a score, with two, or unknown, and

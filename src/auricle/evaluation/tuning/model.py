@@ -15,7 +15,7 @@ import numpy as np
 from auricle.data.clip_audio import read_clip
 from auricle.data.manifest import Manifest
 from auricle.errors import UsageError
-from auricle.evaluation.events.report import Listener, label_clips
+from auricle.evaluation.events.report import EventDetector, label_clips
 from auricle.evaluation.tuning.events import fit_boxes, fit_events
 from auricle.evaluation.tuning.thresholds import fit_smoothing
 from auricle.results import FloatArray, Scores
@@ -25,7 +25,7 @@ DEV = "dev"
 BOX_GAP_S, BOX_EVENT_S = 1.0, 30.0
 
 
-class FrameScorer(Listener, Protocol):
+class FrameScorer(EventDetector, Protocol):
     """What can be tuned."""
 
     def frames(self, x: FloatArray, sample_rate: int | None = None) -> Scores:
@@ -87,8 +87,8 @@ def tune_detector(
         max_gap_s: longest gap that the model fills.
     """
     if any(clip.strong for clip in manifest.clips):
-        heard = label_clips(detector, manifest)
-        scores, truth, durations = heard.scores, heard.truth, heard.durations
+        scored = label_clips(detector, manifest)
+        scores, truth, durations = scored.scores, scored.truth, scored.durations
         if boxes:
             found = fit_boxes(
                 scores, truth, durations, max_gap_s=BOX_GAP_S, max_event_s=BOX_EVENT_S, min_event_s=min_event_s

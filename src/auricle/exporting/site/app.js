@@ -4,7 +4,7 @@ import { analyse, decode, loadModel } from "./engine.js";
 import { listen } from "./microphone.js";
 
 const $ = (id) => document.getElementById(id);
-const SHOWN = 8, HEARD = 50;
+const SHOWN = 8, DETECTED = 50;
 let model = null, stop = null;
 
 const rounded = (x) => Number(x.toPrecision(6));
@@ -120,16 +120,16 @@ async function toggleMicrophone() {
     stop = null;
   } else {
     const { spec } = model, above = new Set();
-    $("heard").replaceChildren();
+    $("detected").replaceChildren();
     stop = await listen(model, (clip, second) => {
       const scores = spec.labels.map((label, i) => ({ label, score: clip[i] })).sort((a, b) => b.score - a.score);
       showBars($("meters"), scores);
       for (const { label, score } of scores) {
         const is = score >= spec.thresholds[label];
-        if (is && !above.has(label)) $("heard").prepend(element("li", `${clock(second)} ${label} ${score.toFixed(2)}`));
+        if (is && !above.has(label)) $("detected").prepend(element("li", `${clock(second)} ${label} ${score.toFixed(2)}`));
         is ? above.add(label) : above.delete(label);
       }
-      while ($("heard").childElementCount > HEARD) $("heard").lastElementChild.remove();
+      while ($("detected").childElementCount > DETECTED) $("detected").lastElementChild.remove();
     });
   }
   $("live").hidden = !stop;
@@ -147,7 +147,7 @@ async function begin() {
   }
   const { spec, site } = model;
   document.title = $("name").textContent = spec.name;
-  $("about").textContent = `Hears ${spec.labels.slice(0, 20).join(", ")}${spec.labels.length > 20 ? " and more" : ""}.`;
+  $("about").textContent = `Detects ${spec.labels.slice(0, 20).join(", ")}${spec.labels.length > 20 ? " and more" : ""}.`;
   $("made").textContent = `Made by auricle ${site.auricle}; runs on ONNX Runtime Web ${site.runtime} (MIT), ${site.precision}.`;
   $("file").disabled = $("microphone").disabled = false;
   $("file").addEventListener("change", () => take($("file").files[0]));

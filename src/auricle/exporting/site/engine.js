@@ -54,13 +54,13 @@ function toRows(flat, width) {
   return Array.from({ length: flat.length / width }, (_, i) => Array.from(flat.subarray(i * width, (i + 1) * width)));
 }
 
-// Score a whole recording at the model's rate; `heard` is called with the share that is done.
-export async function analyse(model, samples, heard = () => {}) {
+// Score a whole recording at the model's rate; `onProgress` is called with the share that is done.
+export async function analyse(model, samples, onProgress = () => {}) {
   if (samples.length === 0) throw new Error("the recording holds no sample");
   const { spec } = model, windows = cutWindows(samples, spec), found = [];
   for (const window of windows) {
     found.push(await runWindow(model, window));
-    heard(found.length / windows.length);
+    onProgress(found.length / windows.length);
   }
   const clips = found.map((f) => f.clip), duration = samples.length / spec.sample_rate;
   const frames = joinFrames(spec.frames ? found.map((f) => f.frames) : null, clips, samples.length, spec);

@@ -5,9 +5,9 @@ import { aggregate, calibrate, windowSamples } from "./rules.js";
 
 const OFTEN_S = 0.5;
 
-// Start listening; `heard` is called with the clip scores of the last window and its end in seconds. Returns a function
+// Start listening; `onScores` is called with the clip scores of the last window and its end in seconds. Returns a function
 // that stops.
-export async function listen(model, heard) {
+export async function listen(model, onScores) {
   const { spec } = model;
   const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
   const stream = await navigator.mediaDevices.getUserMedia({ audio: raw });
@@ -27,7 +27,7 @@ export async function listen(model, heard) {
     try {
       const window = (await resample(kept.slice(), context.sampleRate, spec)).slice(0, windowSamples(spec));
       const { clip } = await runWindow(model, window);
-      heard(calibrate(aggregate([clip], spec), spec), total / context.sampleRate);
+      onScores(calibrate(aggregate([clip], spec), spec), total / context.sampleRate);
     } finally {
       busy = false;
     }

@@ -85,8 +85,8 @@ function gridOf(spec) {
 export function joinFrames(windows, clips, length, spec) {
   const grid = gridOf(spec), hop = hopSamples(spec), labels = spec.labels.length;
   const cells = Math.ceil(windowSamples(spec) / hop);
-  const heard = spec.frames ? length : length + Math.floor(hop / 2);
-  const frames = Math.max(0, Math.ceil((heard - grid.first) / grid.hop));
+  const reach = spec.frames ? length : length + Math.floor(hop / 2);
+  const frames = Math.max(0, Math.ceil((reach - grid.first) / grid.hop));
   const sums = Array.from({ length: frames }, () => new Float64Array(labels)), counts = new Uint32Array(frames);
   clips.forEach((clip, number) => {
     const rows = windows ? windows[number] : Array(cells).fill(clip);

@@ -34,7 +34,10 @@ class MobileNetOptions(NetworkOptions):
     """EfficientAT's layers on a coarse log-mel with frame scores: what `auricle compress` makes, and `general` is."""
 
     frontends = ("sinemel",)
-    defaults = {"frontend": SINE_FRONTEND}
+    defaults = {"frontend": SINE_FRONTEND, "loss": {"instance_weight": 1.0}}
+    #: A network that knows sounds already needs a few passes at a low rate. Its thin layers are slower in bf16 on
+    #: processors, also on those with units for it.
+    fine_tuning = {"optim": {"lr": 5e-4, "epochs": 15, "warmup_steps": 20}, "run": {"precision": "float32"}}
 
     name: Literal["mobilenet"] = Field("mobilenet", description="The network.")
     head: Literal["mean_mlp"] = Field(

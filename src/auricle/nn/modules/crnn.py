@@ -9,7 +9,7 @@ centred on its own span (``timeline.FrameGrid``).
     waveform (batch, sample) -> log-mel (batch, mel, frame) -> norm per mel
       -> [conv, norm, relu] x 4, channels (16, 48, 96, 96) -> GRU over all channels and frequencies -> head
 
-Beside it, when it is used, a clip-statistics branch hears the log-mel as a whole (``nn.clip_statistics``).
+Beside it, when it is used, a clip-statistics branch takes the log-mel as a whole (``nn.clip_statistics``).
 
 A causal network looks only backwards: its convolutions are padded on the left and its GRU runs forward. Before the
 first sample it remembers zeros, in a training crop as in a file; ``nn.streaming`` is the same network with its memory

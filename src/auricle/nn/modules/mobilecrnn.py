@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A CRNN that hears with a teacher's first layers: MobileNetV3 up to a sixteenth of the time, then a GRU and a head.
+"""A CRNN with a teacher's first layers: MobileNetV3 up to a sixteenth of the time, then a GRU and a head.
 
-Early layers of a tagger that heard millions of recordings are small and general; it is the late ones that hold most of
+Early layers of a tagger that was trained on millions of recordings are small and general; the late ones hold most of
 its weights. A student that begins as a copy of its teacher's first layers and learns the rest is an old way to
 distil ("DistilBERT", Sanh et al. 2019); what is copied here are the stem and the first thirteen residuals of
 EfficientAT, under the same names, so that a published checkpoint fits by key. The last of their strides goes over

@@ -140,6 +140,9 @@ class MobileNet(Network):
         UsageError: a residual that is needed is missing.
     """
 
+    class_layers = ("head.3.", "frame_head.")
+    head: nn.Sequential
+
     def __init__(
         self,
         frontend: SineMelSpec,
