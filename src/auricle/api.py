@@ -492,9 +492,10 @@ def tune(request: TuneRequest) -> Report:
         raise UsageError(f"{model} tells bona fide from spoofed speech: it makes no events to tune")
     everything = _read(request, request.data, detector.labels, spec.task)
     known = trained_clips(detector.bundle)
-    dev = choose_dev(everything, known) if split is None and fold is None else None
-    manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
-    refuse_trained(manifest, known, f"--tune with {request.data}")
+    manifest = choose_dev(everything, known) if split is None and fold is None else None
+    if manifest is None:
+        manifest = dev_part(everything, split=split, fold=fold)
+        refuse_trained(manifest, known, f"--tune with {request.data}")
     require_writable(detector.bundle.path)
     manifest = _readable(manifest, request.on_failure)
     post = spec.postprocess

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One trained model for each registered network and head, made once."""
+"""One trained model for each registered network and head, made once, also where test files run side by side."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +59,26 @@ def clips(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory, clips):
+def shared_folder(tmp_path_factory) -> Path:
+    """A folder that all processes of this test run have in common."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained-for-laws"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep other processes out meanwhile."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def models(shared_folder, clips):
     """Train a few steps of every case, when it is first asked for: ``models(case) -> Model``."""
-    folder = tmp_path_factory.mktemp("laws")
+    folder = shared_folder
     made: dict[str, Model] = {}
 
     def get(case: str) -> Model:
@@ -75,9 +96,10 @@ def models(tmp_path_factory, clips):
             settings += ["task=multi", "data.negatives=ignore"] if number % 2 else []
             settings += ["data.pad=repeat"] if number % 3 == 1 else []
             path = folder / case
-            with pytest.MonkeyPatch.context() as patch:
+            with held(folder / f"{case}.lock"), pytest.MonkeyPatch.context() as patch:
                 patch.setenv("AURICLE_CACHE", str(folder / "cache"))
-                api.train(clips, out=path, model=network, overrides=[*tiny_of(network), *settings])
+                if not (path / "auricle.json").exists():
+                    api.train(clips, out=path, model=network, overrides=[*tiny_of(network), *settings])
             bundle = load_bundle(path)
             recipe = make_recipe(bundle.spec.provenance.recipe)
             made[case] = Model(path, bundle, load(path), recipe)

@@ -82,8 +82,7 @@ class MobileNetOptions(NetworkOptions):
         from auricle.nn.frontends.sine_mel import SineMelSpec
         from auricle.nn.modules.mobilenet import MobileNet
 
-        f = recipe.frontend
-        spec = SineMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
+        spec = SineMelSpec.of(recipe.frontend)
         return MobileNet(
             spec, labels, width=self.width, residuals=self.residuals, hidden=self.hidden, dropout=self.dropout
         )

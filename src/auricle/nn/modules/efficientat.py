@@ -176,10 +176,6 @@ class EfficientAt(Network):
         self.grid = frame_grid([frontend.layer(), *time])
         self.log_scale = 1 / SCALE
 
-    def features(self, waveform: Tensor) -> Tensor:
-        """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""
-        return torch.as_tensor(self.frontend(waveform))
-
     def classify(self, features: Tensor) -> NetworkOutput:
         """Return scores of a log-mel, which training may have masked."""
         x = features[:, None]

@@ -198,10 +198,6 @@ class MobileNet(Network):
         """Return the number of output frames for ``samples`` samples: one that is not full counts."""
         return -(-(samples // self.spec.hop_samples) // TIME_STRIDE)
 
-    def features(self, waveform: Tensor) -> Tensor:
-        """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""
-        return torch.as_tensor(self.frontend(waveform))
-
     def maps(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the deep map averaged over mel, ``(batch, channel, step)``, and the maps of the branch."""
         x = features[:, None]
