@@ -33,6 +33,7 @@ from auricle.recipe.requests import (
     ClipOptions,
     CompressRequest,
     CrossvalRequest,
+    EnrolRequest,
     ListenerOptions,
     PathLike,
     SweepRequest,
@@ -40,7 +41,7 @@ from auricle.recipe.requests import (
     TrainRequest,
 )
 from auricle.recipe.scan_requests import DEFAULT_MODEL, DeploymentRequest, ScanRequest
-from auricle.results import SPOOF_LABELS, Event, Failure, Int8Result, Report, RunResult
+from auricle.results import SPOOF_LABELS, EnrolResult, Event, Failure, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ __all__ = [
     "crossval",
     "cut_out",
     "deployment",
+    "enrol",
     "evaluate",
     "export_int8",
     "export_site",
@@ -133,6 +135,20 @@ def compress(request: CompressRequest) -> CompressResult:
     from auricle.training.compress import run_compression
 
     return run_compression(replace(request, progress=None), _listener(request))
+
+
+@takes(EnrolRequest)
+def enrol(request: EnrolRequest) -> EnrolResult:
+    """Make a model of a few clips of some classes in seconds, without torch; or change one that was made so.
+
+    Recordings that cannot be read are in the result; the others are enrolled.
+
+    Raises:
+        UsageError: and its kinds, for wrong use, a class without a clip, or the folder.
+    """
+    from auricle.enrolment.enrol import run_enrolment
+
+    return run_enrolment(request)
 
 
 @takes(TeachRequest)

@@ -371,6 +371,53 @@ class RunResult:
 
 
 @dataclass(frozen=True)
+class EnrolResult:
+    """What enrolling a few clips gave.
+
+    Attributes:
+        path: the model folder.
+        labels: its classes.
+        clips: recordings behind it, negatives among them.
+        negatives: how many of them hold none of the classes.
+        classes: a row for each class: clips, recall and precision of clips left out of the fit, false alarms on the
+            bank of negatives (intervals, None where nothing can be said), threshold of its events, and how many events
+            were found for each true one.
+        warnings: what these figures say too little of, a line each.
+        failures: recordings that could not be read, by name.
+        seconds: that it took.
+    """
+
+    path: str
+    labels: tuple[str, ...]
+    clips: int
+    negatives: int
+    classes: Sequence[Mapping[str, Any]]
+    warnings: Sequence[str] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle enrol``."""
+        return {
+            "path": self.path,
+            "labels": list(self.labels),
+            "clips": self.clips,
+            "negatives": self.negatives,
+            "classes": [{name: _plain(value) for name, value in row.items()} for row in self.classes],
+            "warnings": list(self.warnings),
+            "failures": {name: failure.to_dict() for name, failure in self.failures.items()},
+            "seconds": rounded(self.seconds),
+        }
+
+
+def _plain(value: Any) -> Any:
+    """Return a figure as JSON holds it."""
+    if isinstance(value, Interval):
+        return value.to_dict()
+    return rounded(value) if isinstance(value, float) else value
+
+
+@dataclass(frozen=True)
 class Int8Result:
     """What making a model smaller gave.
 

@@ -26,6 +26,7 @@ LAYER_OF = {
     "teachers": 5,
     "exporting": 5,
     "scanning": 5,
+    "enrolment": 5,
     "synth": 4,
     "runtime": 4,
     "evaluation": 4,
