@@ -137,7 +137,8 @@ def test_blocks_filled_with_zeros_change_no_score():
         expected = network(noise(16_000))
         fill_blocks(network)
         found = network(noise(16_000))
-    assert narrow and all(len(conv.weight) == BLOCK for conv in narrow)
+    assert narrow
+    assert all(len(conv.weight) == BLOCK for conv in narrow)
     torch.testing.assert_close(found.clip_logits, expected.clip_logits, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found.frame_logits, expected.frame_logits, atol=1e-5, rtol=1e-5)
 

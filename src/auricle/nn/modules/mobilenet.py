@@ -67,7 +67,8 @@ class RunningExcitation(nn.Module):
             mean = nn.functional.avg_pool2d(x, (int(x.shape[2]), 1))
             mean = nn.functional.avg_pool2d(mean, (1, self.steps), 1, (0, self.steps // 2), count_include_pad=False)
         else:
-            mean = nn.functional.avg_pool1d(x.mean(2), self.steps, 1, self.steps // 2, count_include_pad=False)[:, :, None]
+            mean = nn.functional.avg_pool1d(x.mean(2), self.steps, 1, self.steps // 2, count_include_pad=False)
+            mean = mean[:, :, None]
         hidden = torch.relu(nn.functional.conv2d(mean, self.fc1.weight[:, :, None, None], self.fc1.bias))
         return x * torch.sigmoid(nn.functional.conv2d(hidden, self.fc2.weight[:, :, None, None], self.fc2.bias))
 
@@ -215,7 +216,8 @@ class MobileNet(Network):
 
     def judge(self, deep: Tensor, maps: Sequence[Tensor]) -> NetworkOutput:
         """Return scores of what ``maps`` gives."""
-        embedding = nn.functional.adaptive_avg_pool2d(maps[-1].float(), 1).flatten(1) if tracing() else deep.float().mean(2)
+        whole = nn.functional.adaptive_avg_pool2d
+        embedding = whole(maps[-1], 1).flatten(1) if tracing() else deep.float().mean(2)
         with torch.autocast(deep.device.type, enabled=False):
             clip_logits = self.head(embedding)
             states = self.branch([m.float() for m in maps]).transpose(1, 2)
@@ -248,11 +250,12 @@ def fill_blocks(network: nn.Module) -> None:
         elif isinstance(module, nn.BatchNorm2d):
             more = BLOCK - module.num_features
             module.weight, module.bias = _fill(module.weight, more), _fill(module.bias, more)
-            module.running_mean, module.running_var = (_fill(x, more).data for x in (module.running_mean, module.running_var))
+            module.running_mean = _fill(module.running_mean, more).data
+            module.running_var = _fill(module.running_var, more).data
         elif isinstance(module, RunningExcitation):
             squeezed, channels = BLOCK - module.fc1.out_features, BLOCK - module.fc1.in_features
-            module.fc1.weight, module.fc1.bias = _fill(module.fc1.weight, squeezed, channels), _fill(module.fc1.bias, squeezed)
-            module.fc2.weight, module.fc2.bias = _fill(module.fc2.weight, channels, squeezed), _fill(module.fc2.bias, channels)
+            for layer, rows, columns in ((module.fc1, squeezed, channels), (module.fc2, channels, squeezed)):
+                layer.weight, layer.bias = _fill(layer.weight, rows, columns), _fill(layer.bias, rows)
 
 
 def _fill(values: Tensor, rows: int, columns: int = 0) -> nn.Parameter:
