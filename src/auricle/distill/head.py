@@ -36,7 +36,7 @@ def fit_head(head: nn.Sequential, teacher: nn.Module, store: CropStore, seed: in
         if isinstance(layer, nn.Linear):
             layer.reset_parameters()
     with torch.no_grad():
-        head[-1].bias.copy_(teacher(maps[:BATCH].float().mean(2)).mean(0))
+        torch.as_tensor(head[-1].bias).copy_(teacher(maps[:BATCH].float().mean(2)).mean(0))
     optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=1e-3)
     head.eval()  # without dropout
     for step in range(steps):

@@ -250,8 +250,8 @@ def fill_blocks(network: nn.Module) -> None:
         elif isinstance(module, nn.BatchNorm2d):
             more = BLOCK - module.num_features
             module.weight, module.bias = _fill(module.weight, more), _fill(module.bias, more)
-            module.running_mean = _fill(module.running_mean, more).data
-            module.running_var = _fill(module.running_var, more).data
+            for name in ("running_mean", "running_var"):
+                setattr(module, name, _fill(getattr(module, name), more).data)
         elif isinstance(module, RunningExcitation):
             squeezed, channels = BLOCK - module.fc1.out_features, BLOCK - module.fc1.in_features
             for layer, rows, columns in ((module.fc1, squeezed, channels), (module.fc2, channels, squeezed)):
