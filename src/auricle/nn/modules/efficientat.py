@@ -161,6 +161,8 @@ class EfficientAt(Network):
         dropout: before the last layer.
     """
 
+    head: nn.Sequential
+
     def __init__(self, frontend: KaldiMelSpec, labels: int, *, width: float = 0.4, dropout: float = 0.2) -> None:
         super().__init__()
         self.spec, self.width, self.classes = frontend, width, labels
