@@ -288,6 +288,58 @@ def test_audioset_says_what_it_cannot_read(lay):
     assert "none of the 3 segments has a recording" in refusal(empty)
 
 
+STRONG = """segment_id\tstart_time_seconds\tend_time_seconds\tlabel
+b0RFKhbpFJA_30000\t0.01\t0.05\t/m/05zppz
+b0RFKhbpFJA_30000\t0.02\t0.03\t/m/02zsn
+a_b-c_12345_0\t0.01\t0.02\t/m/07xyz
+gone_gone_g_10000\t0\t1\t/m/02zsn
+"""
+
+
+@pytest.mark.parametrize("names", ["mid_to_display_name.tsv", "class_labels_indices.csv"])
+def test_audioset_with_times(lay, names):
+    tables = {
+        "mid_to_display_name.tsv": "/m/05zppz\tMale speech, man speaking\n/m/02zsn\tFemale speech\n",
+        "class_labels_indices.csv": (
+            'index,mid,display_name\n0,/m/05zppz,"Male speech, man speaking"\n1,/m/02zsn,Female speech\n'
+        ),
+    }
+    framed = STRONG.replace("label\n", "label\tpresent\n").replace("zppz\n", "zppz\tPRESENT\n")
+    root = lay(
+        {
+            "audioset_train_strong.tsv": STRONG,
+            "audioset_eval_strong.tsv": STRONG.replace("b0RFKhbpFJA", "c0RFKhbpFJA").replace("a_b-c", "d_b-c"),
+            "audioset_eval_strong_framed_posneg.tsv": framed,
+            names: tables[names],
+            "wav/b0RFKhbpFJA_30000.wav": None,
+            "wav/Ya_b-c_12345.wav": None,
+            "wav/c0RFKhbpFJA.wav": None,
+        }
+    )
+    manifest = read_manifest(root)
+    assert (manifest.format, manifest.task) == ("audioset_strong", "multi")
+    found = {c.key: (c.split, c.group, [(e.label, e.onset, e.offset) for e in c.events]) for c in manifest.clips}
+    speech = [("Male speech, man speaking", 0.01, 0.05), ("Female speech", 0.02, 0.03)]
+    assert found == {
+        "wav/b0RFKhbpFJA_30000.wav": ("train", "b0RFKhbpFJA", speech),
+        "wav/Ya_b-c_12345.wav": ("train", "a_b-c_12345", [("/m/07xyz", 0.01, 0.02)]),
+        "wav/c0RFKhbpFJA.wav": ("test", "c0RFKhbpFJA", speech),
+    }
+    assert "2 of 5 segments have no recording here and are left out" in manifest.notes
+    assert any(note.startswith("1 classes are called by their MIDs, such as /m/07xyz") for note in manifest.notes)
+
+
+def test_audioset_with_times_says_what_it_cannot_read(lay):
+    bad = STRONG.replace("0.02\t0.03", "0.03\t0.02").replace("gone_gone_g_10000", "gone")
+    root = lay({"audioset_train_strong.tsv": bad, "b0RFKhbpFJA.wav": None, "a_b-c_12345.wav": None})
+    assert refusal(root).splitlines() == [
+        "audioset_train_strong.tsv, line 3: end 0.02 is not after start 0.03",
+        "audioset_train_strong.tsv, line 5: segment_id 'gone' is no YTID with a start in milliseconds",
+    ]
+    empty = lay({"t.tsv": STRONG, "other.wav": None}, "empty")
+    assert "none of the 3 segments has a recording" in refusal(empty)
+
+
 def test_an_audiofolder_with_its_parts_in_the_paths(lay):
     rows = [{"file_name": f"{part}/{i}.wav", "label": "ab"[i % 2]} for part in ("train", "test") for i in range(2)]
     files = {row["file_name"]: None for row in rows}

@@ -99,6 +99,10 @@ def _find_tables(path: Path, options: ReadOptions, notes: list[str]) -> list[tup
 def _read_row(draft: Draft, place: str, row: Mapping[str, str], part: str | None, finder: Finder) -> None:
     """Turn one row, its cells named by their meaning, into a clip of the draft."""
     found = draft.find(place, row["path"], finder)
+    if row["label"].lstrip().startswith(("[{", "{")):
+        text = f"{place}: the label is JSON, as in tables of Label Studio; export as JSON, and name that file"
+        draft.problems.add("label", text)
+        return
     label, negative = draft.labels(place, row["label"])
     onset = parse_seconds(place, "onset", row.get("onset", ""), draft.problems)
     offset = parse_seconds(place, "offset", row.get("offset", ""), draft.problems)
