@@ -39,7 +39,7 @@ from auricle.training import bench
 from auricle.training.bench import bench_training, measure_peak
 from auricle.training.devices import fabric_precision, has_bf16_units
 from auricle.training.phases import Phases
-from auricle.training.run import make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
 from benchmarks.machine import ROOT, describe
 
 CHANNELS = (32, 64)
@@ -99,9 +99,8 @@ class CarelessOptions(NetworkOptions):
         return seconds_to_samples(frontend.hop_ms / 1000, frontend.sample_rate) * self.time_stride
 
     def build(self, recipe: Recipe, labels: int) -> Careless:
-        f = recipe.frontend
-        spec = LogMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
-        return Careless(spec, labels, seconds_to_samples(recipe.data.clip_s, f.sample_rate))
+        spec = LogMelSpec.of(recipe.frontend)
+        return Careless(spec, labels, seconds_to_samples(recipe.data.clip_s, recipe.frontend.sample_rate))
 
 
 def register() -> None:

@@ -15,7 +15,7 @@ from auricle.cli.tables import print_table
 from auricle.files import json_line, printable
 
 if TYPE_CHECKING:
-    from auricle.results import Failure, Int8Result, Interval, Report, RunResult
+    from auricle.results import EnrolResult, Failure, Int8Result, Interval, Report, RunResult
     from auricle.training.crossval import CrossvalResult
 
 
@@ -149,6 +149,33 @@ def print_run(result: RunResult, format: str, stream: TextIO) -> None:
         print_report(result.test, format, stream)
     stream.write(f"\nnext: auricle tag RECORDING --model {shlex.quote(as_model(result.path))}\n")
     stream.flush()
+
+
+def print_enrolled(result: EnrolResult, form: str, stream: TextIO) -> None:
+    """Print what a few clips gave: a row for each class, by clips left out of the fit, and what to do next."""
+    if form == "json":
+        print_object(result.to_dict(), stream)
+        return
+    stream.write(
+        f"model    {result.path}\nclips    {result.clips} ({result.negatives} of none of the classes), "
+        f"{result.seconds:.1f} s\n\n"
+    )
+    names = ("recall", "precision", "bank_alarms")
+    rows = [
+        (row["label"], row["clips"], *(_interval(row[name]) for name in names), row["threshold"])
+        for row in result.classes
+    ]
+    columns = ("class", "clips", "recall [95 %]", "precision [95 %]", "false alarms [95 %]", "threshold")
+    print_table(columns, rows, stream)
+    stream.write("\nby clips left out of the fit; false alarms are of the bank's sounds\n")
+    for warning in result.warnings:
+        stream.write(f"\nwarning: {warning}\n")
+    stream.write(f"\nnext: auricle detect RECORDING --model {shlex.quote(as_model(result.path))}\n")
+    stream.flush()
+
+
+def _interval(figure: Interval | None) -> str:
+    return "-" if figure is None else f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
 
 
 def as_model(path: str) -> str:

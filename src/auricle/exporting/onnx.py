@@ -84,11 +84,13 @@ def trace(module: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str, Ma
     return buffer.getvalue()
 
 
-def check_parity(graph: ScoringGraph, content: bytes, lengths: Sequence[int], batches: Sequence[int]) -> float:
+def check_parity(
+    graph: ScoringGraph, content: bytes, lengths: Sequence[int], batches: Sequence[int], tolerance: float = TOLERANCE
+) -> float:
     """Compare torch and ONNX Runtime on noise; returns the largest difference of any score.
 
     Raises:
-        TrainingError: if it is above ``TOLERANCE``.
+        TrainingError: if it is above ``tolerance``.
     """
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
@@ -97,9 +99,9 @@ def check_parity(graph: ScoringGraph, content: bytes, lengths: Sequence[int], ba
         for batch in batches:
             waveform = (0.1 * rng.standard_normal((batch, samples))).astype(np.float32)
             worst = max(worst, _difference(graph, session, waveform))
-    if worst > TOLERANCE:
+    if worst > tolerance:
         raise TrainingError(
-            f"the exported graph's scores differ from torch's by {worst:.2g}, more than {TOLERANCE:g}; "
+            f"the exported graph's scores differ from torch's by {worst:.2g}, more than {tolerance:g}; "
             "the weights are kept in the checkpoint, no model was written"
         )
     return worst

@@ -405,8 +405,8 @@ class _Replay:
 
 def _ranked(labels: Sequence[str], scores: FloatArray) -> tuple[LabelScore, ...]:
     """Return labels with their scores, from high to low."""
-    order = np.argsort(-scores, kind="stable").tolist()
-    return tuple(LabelScore(labels[i], float(scores[i])) for i in order)
+    order = np.argsort(-scores, kind="stable")
+    return tuple(map(LabelScore, [labels[i] for i in order.tolist()], scores[order].tolist()))
 
 
 def _each(

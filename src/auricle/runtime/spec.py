@@ -59,6 +59,7 @@ class ModelPart(_Part):
     time_stride: int = 4
     residuals: Annotated[tuple[int, ...], Field(strict=False)] | None = None
     width: float = 1.0
+    hidden: int | None = None
     dropout: float = 0.0
     texture: bool = False
     raw: dict[str, JsonValue] | None = None
