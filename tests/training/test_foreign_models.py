@@ -141,7 +141,7 @@ def test_the_front_end_is_that_of_transformers(ast):
 
 def test_other_networks_of_transformers_are_refused(ast, tmp_path, monkeypatch):
     teacher = open_hub(str(ast))
-    monkeypatch.setattr(type(teacher.model.config), "model_type", "wav2vec2")
+    monkeypatch.setattr(teacher.model.config, "model_type", "wav2vec2")
     monkeypatch.setattr(foreign_models, "open_hub", lambda name: teacher)
     with pytest.raises(UsageError) as caught:
         package.import_model(ast, out=tmp_path / "out")
