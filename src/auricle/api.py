@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from auricle.errors import InputError, UsageError
 from auricle.files import require_writable
@@ -40,7 +40,7 @@ from auricle.recipe.requests import (
     TeachRequest,
     TrainRequest,
 )
-from auricle.recipe.scan_requests import DEFAULT_MODEL, DeploymentRequest, ScanRequest
+from auricle.recipe.scan_requests import DeploymentRequest, ScanRequest
 from auricle.results import SPOOF_LABELS, EnrolResult, Event, Failure, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
@@ -275,59 +275,41 @@ def scan(request: ScanRequest) -> ScanResult:
     Raises:
         UsageError: and its kinds, for wrong use, inputs, model or folders.
     """
-    from auricle.runtime.thresholds import Thresholds, check_labels
+    from auricle.runtime.thresholds import check_labels
     from auricle.scanning.folder import FolderScan
     from auricle.scanning.listing import Selection
     from auricle.scanning.scan import ScanProgress, find_entries, scan_entries, scan_into_folder
-    from auricle.scanning.task import Command, Task
+    from auricle.scanning.task import Task
 
-    if request.command not in get_args(Command):
-        raise UsageError(f"command {request.command!r} is unknown; known: {', '.join(get_args(Command))}")
-    if request.jobs < 1:
-        raise UsageError(f"jobs = {request.jobs}; at least 1 does the work")
     listener = ScanProgress() if request.progress is None else request.progress
-    task = Task(
-        request.command,
-        DEFAULT_MODEL if request.model is None else request.model,
-        request.precision,
-        request.top,
-        Thresholds.from_argument(request.threshold),
-        request.prior_spoof,
-        time_zone=request.time_zone,
-        clock_zone=request.clock_zone,
-        cutouts=request.cutouts,
-        clock=request.time_zone is not None or request.clock_zone is not None or request.from_time is not None
-        or request.to_time is not None,
-    )  # fmt: skip
-    selection = Selection.of(request)
-    if task.cutouts is not None and task.command != "detect":
-        raise UsageError(f"cut-outs are of events, which {task.command} does not find: use detect")
+    task, selection = Task.of(request), Selection.of(request)
     if task.cutouts is not None and "-" in selection.inputs:
         raise UsageError("- (stdin) cannot be read again, so it goes without --clips; save it to a file")
 
-    def open_model() -> Detector:
+    def open_model() -> tuple[Task, Detector]:
         if request.model is None:
             listener.default_model()
         detector = task.load()
         check_labels(task.thresholds, detector.labels)
         detector.check_prior(request.prior_spoof)
-        return detector
+        return replace(task, events=task.events.of_model(detector.labels)), detector
 
     if request.out is None:
         given = {"--resume": request.resume, "--overwrite": request.overwrite, "--engine ray": request.engine == "ray"}
         for name in (name for name, value in given.items() if value):
             raise UsageError(f"{name} is for a scan into a folder: give --out DIR too")
         entries = find_entries(selection, notice=listener.notice)
-        return scan_entries(entries, task, open_model(), jobs=request.jobs, progress=listener)
+        return scan_entries(entries, *open_model(), jobs=request.jobs, progress=listener)
     if request.engine == "ray":
         from auricle.scale.ray_work import work_on_cluster as work
     else:
         from auricle.scanning.workers import work_in_processes as work
+    out = Path(request.out)
+    task, detector = open_model()
     folder = FolderScan(
-        selection, Path(request.out), task, request.format, request.jobs, request.timeout_s, request.resume,
-        request.overwrite,
-    )  # fmt: skip
-    return scan_into_folder(folder, open_model(), work, listener)
+        selection, out, task, request.format, request.jobs, request.timeout_s, request.resume, request.overwrite
+    )
+    return scan_into_folder(folder, detector, work, listener)
 
 
 @takes(DeploymentRequest)

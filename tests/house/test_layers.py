@@ -44,8 +44,9 @@ LAYER_OF = {
     "timeline": 1,
     "signals": 1,
     "progress": 1,
-    "errors": 0,
     "results": 0,
+    "tabular": -0.5,
+    "errors": -1,
 }
 NEIGHBOURS: set[tuple[str, str]] = set()
 TORCH_PACKAGES = {"nn", "batches", "distill", "training", "teachers", "exporting"}

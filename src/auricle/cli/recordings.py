@@ -16,7 +16,7 @@ from auricle.cli.guard import say
 from auricle.cli.options import ScoringOptions
 from auricle.cli.progress import Meter, spell_seconds
 from auricle.cli.tables import print_table
-from auricle.recipe.scan_requests import DEFAULT_MODEL, ScanOptions, ScanRequest
+from auricle.recipe.scan_requests import DEFAULT_MODEL, EventOptions, ScanOptions, ScanRequest
 from auricle.runtime.thresholds import Thresholds
 from auricle.scanning.result_files import Tally
 from auricle.scanning.scan import ScanProgress
@@ -35,6 +35,7 @@ def score(
     threshold: Thresholds | None = None,
     prior_spoof: float | None = None,
     cutouts: CutoutOptions | None = None,
+    events: EventOptions = EventOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Score all inputs; print the results, or write them into the folder ``--out``.
 
@@ -53,6 +54,7 @@ def score(
             cutouts=cutouts,
             progress=ScanMeter(quiet=options.quiet),
             **kept,
+            **vars(events),
         )
     )
     tally = found.tally

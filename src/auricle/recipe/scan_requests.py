@@ -84,8 +84,32 @@ class ScanOptions(ClockOptions):
     precision: Annotated[Literal["float32", "int8"], Option("Which graph of the model to run.")] = "float32"
 
 
+@dataclass(frozen=True, kw_only=True)
+class EventOptions:
+    """Which events ``detect`` keeps, in this order."""
+
+    labels: Annotated[
+        Sequence[str], Option("Keep only events of this label (or several with commas); repeatable.", metavar="LABEL")
+    ] = ()
+    merge_gap_s: Annotated[
+        float | None,
+        Option("Join events of a label that lie at most this far apart.", flag="--merge-gap", metavar="S", least=0),
+    ] = None
+    min_duration_s: Annotated[
+        float, Option("Leave out shorter events.", flag="--min-duration", metavar="S", least=0)
+    ] = 0.0
+    top_events: Annotated[int | None, Option("Keep only the strongest N of each recording.", metavar="N", least=1)] = (
+        None
+    )
+
+    def __post_init__(self) -> None:
+        """Keep labels that come one by one, and take a single one."""
+        labels = [self.labels] if isinstance(self.labels, str) else self.labels
+        object.__setattr__(self, "labels", tuple(labels))
+
+
 @dataclass(frozen=True)
-class ScanRequest(ScanOptions):
+class ScanRequest(ScanOptions, EventOptions):
     """``auricle tag``, ``detect`` and ``embed``: one model over any number of recordings."""
 
     inputs: Annotated[
@@ -96,7 +120,11 @@ class ScanRequest(ScanOptions):
     command: Annotated[Literal["tag", "detect", "embed"], Option("Which result is wanted.", python_only=True)] = "tag"
     format: Annotated[
         str,
-        Option("Of the results in out: json or csv; of detect also audacity or raven.", python_only=True),
+        Option(
+            "Of the results: json or csv; with out also parquet; of detect also audacity, birdnet, kaleidoscope, raven "
+            "and rttm.",
+            python_only=True,
+        ),
     ] = "json"
     top: Annotated[
         int | None, Option("Of tag: labels to keep of each recording; None keeps all.", python_only=True)

@@ -32,8 +32,8 @@ BOOKMARKS = "bookmarks"
 #: Names that a scan writes, whatever its format; with ``overwrite`` these are removed and nothing else.
 OURS = frozenset(
     [JOURNAL, SUMMARY, "failures.jsonl", "labels"]
-    + [f"{stem}{suffix}" for stem in ("scores", "events", "embeddings") for suffix in (".jsonl", ".csv")]
-    + ["events.selections.txt"]
+    + [f"{stem}{suffix}" for stem in ("scores", "events", "embeddings") for suffix in (".jsonl", ".csv", ".parquet")]
+    + [f"events{suffix}" for suffix in (".selections.txt", ".birdnet.csv", ".kaleidoscope.csv", ".rttm")]
 )
 #: What a recording takes on the disk, in the listing, the journal and the results, where little is found in it.
 _BYTES_PER_RECORDING = 600
@@ -79,6 +79,7 @@ def plan_of(request: FolderScan, bundle: Bundle) -> dict[str, Any]:
         "threshold": {"default": task.thresholds.default, **task.thresholds.labels},
         "prior_spoof": task.prior_spoof,
         "format": request.format,
+        "events": {**asdict(task.events), "labels": list(task.events.labels)},
         "cutouts": None if task.cutouts is None else asdict(task.cutouts),
         "clock": [task.time_zone, task.clock_zone, task.clock],
         **selection.plan(),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import shutil
 import sys
 import time
@@ -28,6 +29,7 @@ from auricle.scanning.result_files import Tally, write_results
 from auricle.scanning.task import Record, Result, Source, Task, completed, decode_result, failed_record, source_of
 from auricle.scanning.views import View, view_of
 from auricle.scanning.writers import Writer
+from auricle.tabular import Columns, Tabular, joined
 
 #: What does the work: ``scanning.workers.work_in_processes``, or its counterpart on a cluster.
 Engine = Callable[..., Iterator[tuple[int, Record]]]
@@ -58,8 +60,8 @@ class ScanProgress:
         """No more work."""
 
 
-@dataclass(frozen=True)
-class ScanResult:
+@dataclass(frozen=True, repr=False)
+class ScanResult(Tabular):
     """Results of recordings in the order of their listing. Iterate over it; they are never held together.
 
     Attributes:
@@ -80,6 +82,19 @@ class ScanResult:
 
     def __iter__(self) -> Iterator[Result]:
         return self.read()
+
+    def __repr__(self) -> str:
+        """Return the scan in one line; nothing is computed for it."""
+        place = "" if self.out is None else f" in {str(self.out)!r}"
+        return f"<ScanResult {self.view.name} of {self.total} recordings{place}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: that line, since rows may have to be computed."""
+        return f"<p>{html.escape(repr(self))}</p>"
+
+    def columns(self) -> Columns:
+        """Return the columns of all results, one below the other; computes what has not been."""
+        return joined(result.columns() for result in self)
 
     def write(self, writer: Writer) -> Tally:
         """Pass all results on to ``writer``, one by one; returns their counts."""
@@ -175,7 +190,7 @@ def scan_into_folder(request: FolderScan, detector: Detector, engine: Engine, pr
     """
     out, task = request.out, request.task
     view = view_of(task, detector)
-    if request.format not in (allowed := ["json", "csv", *sorted(set(view.files) - {"csv"})]):
+    if request.format not in (allowed := ["json", "csv", "parquet", *sorted(set(view.files) - {"csv"})]):
         raise UsageError(f"format {request.format!r} is not one of {task.command}'s: {', '.join(allowed)}")
     plan = plan_of(request, detector.bundle)
     with opened_scan(request, plan, progress.notice) as journal:

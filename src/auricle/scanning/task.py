@@ -14,20 +14,23 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, get_args
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from auricle.audio.cutouts import CutoutOptions, write_cutouts
 from auricle.audio.listing import Entry
-from auricle.errors import InputError
+from auricle.errors import InputError, UsageError
+from auricle.events.selection import EventSelection
+from auricle.recipe.scan_requests import DEFAULT_MODEL, ScanRequest
 from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, Origin, TagResult
 from auricle.runtime.detector import Detector, load
 from auricle.runtime.inputs import Excerpt
 from auricle.runtime.long_file_progress import EVERY_S, Bookmark, bookmark_in
 from auricle.runtime.thresholds import Thresholds, strongest
 from auricle.scanning.pulse import tell_pulse
+from auricle.tabular import library
 
 Command = Literal["tag", "detect", "embed"]
 Result = TagResult | DetectResult | EmbedResult
@@ -53,6 +56,7 @@ class Task:
         time_zone: in which starts are shown; None leaves them as they are said.
         clock_zone: of recorders whose names and headers have no offset from UTC.
         clock: tables have columns for when and where.
+        events: for ``detect``: which are kept.
         bookmarks: for ``detect``: folder in which to mark how far it got in a recording, and to resume from there.
         bookmark_every_s: seconds of work between two marks; what takes less has none.
         cutouts: for ``detect``: write each event as a file too; a recording of which that fails has failed.
@@ -67,9 +71,46 @@ class Task:
     time_zone: str | None = None
     clock_zone: str | None = None
     clock: bool = False
+    events: EventSelection = EventSelection()  # noqa: RUF009 (frozen)
     bookmarks: str | None = None
     bookmark_every_s: float = EVERY_S
     cutouts: CutoutOptions | None = None
+
+    @staticmethod
+    def of(request: ScanRequest) -> Task:
+        """Return what a request asks of each recording.
+
+        Raises:
+            UsageError: an unknown command, or something that it does not do.
+        """
+        command = request.command
+        if command not in get_args(Command):
+            raise UsageError(f"command {command!r} is unknown; known: {', '.join(get_args(Command))}")
+        if request.jobs < 1:
+            raise UsageError(f"jobs = {request.jobs}; at least 1 does the work")
+        if request.format == "parquet" and request.out is None:
+            raise UsageError("parquet is written into a folder: give --out DIR too")
+        if request.format == "parquet":
+            library("pyarrow", "arrow")
+        events = EventSelection(tuple(request.labels), request.merge_gap_s, request.min_duration_s, request.top_events)
+        if events != EventSelection() and command != "detect":
+            raise UsageError(f"{command} finds no events, of which labels, gaps, durations or a top are: use detect")
+        if request.cutouts is not None and command != "detect":
+            raise UsageError(f"cut-outs are of events, which {command} does not find: use detect")
+        by_clock = (request.time_zone, request.clock_zone, request.from_time, request.to_time)
+        return Task(
+            command,
+            DEFAULT_MODEL if request.model is None else request.model,
+            request.precision,
+            request.top,
+            Thresholds.from_argument(request.threshold),
+            request.prior_spoof,
+            time_zone=request.time_zone,
+            clock_zone=request.clock_zone,
+            clock=any(value is not None for value in by_clock),
+            events=events,
+            cutouts=request.cutouts,
+        )
 
     def open(self) -> Work:
         """Load the model and return the work."""
@@ -111,11 +152,16 @@ class Task:
             return detector.embed_many(sources, jobs=jobs)
         threshold = self.thresholds.as_argument(detector.labels)
         if self.cutouts is None:
-            return detector.detect_many(sources, threshold=threshold, jobs=jobs, bookmark_of=bookmark_of)
+            found = detector.detect_many(sources, threshold=threshold, jobs=jobs, bookmark_of=bookmark_of)
+            return map(self.with_events, found)
         waiting: deque[Source] = deque()
         noted = (waiting.append(source) or source for source in sources)  # type: ignore[func-returns-value]
         found = detector.detect_many(noted, threshold=threshold, jobs=jobs, bookmark_of=bookmark_of)
-        return (cut_out(waiting.popleft(), result, self.cutouts) for result in found)
+        return (cut_out(waiting.popleft(), self.with_events(result), self.cutouts) for result in found)
+
+    def with_events(self, result: DetectResult) -> DetectResult:
+        """Return a result with the events that are kept."""
+        return replace(result, events=self.events(result.events))
 
     def kept(self, result: TagResult) -> TagResult:
         """Return a result with the scores that are wanted: the highest ``top`` of those that reach their threshold."""

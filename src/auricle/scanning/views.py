@@ -27,6 +27,7 @@ class View:
         to_dict: the JSON object of a result.
         rows: the rows of one successful result; one empty row where there is nothing to list.
         files: further formats, by name, that are written as whole files.
+        zoned: every ``start`` has an offset from UTC.
     """
 
     name: str
@@ -34,6 +35,7 @@ class View:
     to_dict: Callable[[Any], dict[str, Any]]
     rows: Callable[[Any], Iterator[Row]]
     files: Mapping[str, EventFormat] = field(default_factory=dict)
+    zoned: bool = False
 
 
 def flag_codes(result: Any) -> str:
@@ -95,7 +97,7 @@ def detect_view() -> View:
             yield result.path, None, None, None, None
 
     columns = ("path", "onset", "offset", "label", "score")
-    files = {name: EVENT_FORMATS.get(name) for name in ("csv", "audacity", "raven")}
+    files = {name: EVENT_FORMATS.get(name) for name in EVENT_FORMATS if name != "json"}
     return View("events", columns, lambda result: result.to_dict(), rows, files)
 
 
@@ -112,6 +114,11 @@ def embed_view(dimension: int) -> View:
 
 def view_of(task: Task, detector: Detector) -> View:
     """Return how the results of a task look."""
+    zoned = task.time_zone is not None or task.clock_zone is not None
+    return replace(_view_of(task, detector), zoned=zoned)
+
+
+def _view_of(task: Task, detector: Detector) -> View:
     if task.command == "embed":
         view = embed_view(detector.embedding_size)
         return with_clock(view, _at_its_start) if task.clock else view
