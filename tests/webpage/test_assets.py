@@ -12,7 +12,7 @@ import pytest
 
 from auricle.webpage.assets import joined_script, modules_of, page_html, read_asset
 
-ENTRIES = ["serve.js", "report.js"]
+ENTRIES = ["serve.js", "report.js", "site.js"]
 TOP = re.compile(r"^(?:async )?(?:const|let|function|class)\s+(?:\{[^}]*\}|\[[^\]]*\]|\w+)", re.MULTILINE)
 
 

@@ -1,33 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // The microphone as a stream to the server, and what the server says to it.
 
+import { MicrophoneSession } from "./microphone.js";
 import { addressOf } from "./server.js";
 
 const MOST_WAITING_S = 5; // of sound that the network has not taken yet; more becomes a gap
 
-export class Live {
-  // on: {ready, block, message, problem, end}
+export class Live extends MicrophoneSession {
   constructor(on) {
-    this.on = on;
+    super(on);
     this.droppedS = 0;
   }
 
   // The server comes first: whoever it refuses is not asked for the microphone in vain.
   async start(model, token) {
-    if (!navigator.mediaDevices) throw new Error("The browser gives the microphone only to pages on localhost or over https.");
-    this.context = new AudioContext();
-    this.rate = this.context.sampleRate;
-    await this.context.audioWorklet.addModule(new URL("./capture.js", import.meta.url));
+    await this.prepare();
     const ready = await this.connect(model, token);
-    const plain = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-    this.media = await navigator.mediaDevices.getUserMedia({ audio: plain });
+    await this.ask();
     if (this.socket.readyState !== WebSocket.OPEN) throw new Error("The connection to the server was lost.");
     this.on.ready(ready);
-    const source = this.context.createMediaStreamSource(this.media);
-    this.worklet = new AudioWorkletNode(this.context, "capture", { numberOfOutputs: 0 });
-    this.worklet.port.onmessage = ({ data }) => this.send(data);
-    source.connect(this.worklet);
-    this.media.getAudioTracks()[0].addEventListener("ended", () => this.stop());
+    this.open((block) => this.send(block), () => this.stop());
   }
 
   connect(model, token) {
@@ -80,11 +72,5 @@ export class Live {
       this.socket.onclose = null;
       this.socket.close();
     }
-  }
-
-  release() {
-    this.media?.getTracks().forEach((track) => track.stop());
-    if (this.context && this.context.state !== "closed") this.context.close();
-    if (this.worklet) this.worklet.port.onmessage = null;
   }
 }

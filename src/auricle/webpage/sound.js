@@ -39,8 +39,8 @@ export class MemorySound {
     const from = start - this.first, held = this.length - this.first;
     if (from >= 0 && from + count <= held) return this.samples.subarray(from, from + count);
     const part = new Float32Array(count);
-    const first = Math.min(held, Math.max(0, from));
-    part.set(this.samples.subarray(first, Math.max(first, Math.min(held, from + count))), first - from);
+    const first = Math.max(0, from), last = Math.min(held, from + count);
+    if (first < last) part.set(this.samples.subarray(first, last), first - from);
     return part;
   }
 

@@ -33,7 +33,7 @@ export function fillTable(table, rows, { looks, all, playable, play }) {
     cell(event.offset === undefined ? "…" : spell(event.offset, 2));
     cell(event.score === undefined ? "" : event.score.toFixed(2));
     if (verdicts) {
-      cell({ found: "✓ found", missed: "○ missed", false: "✕ false" }[event.verdict]);
+      cell({ found: "✓", missed: "○", false: "✕" }[event.verdict], element("span", ` ${event.verdict}`));
       row.lastChild.className = `verdict ${event.verdict}`;
     }
     return row;

@@ -2,24 +2,29 @@
 // From a recording to scores and events, by the rules of auricle.json: the same as auricle's Python runtime.
 // Pure functions; `spec` is the content of auricle.json, matrices are arrays of rows.
 
-// Round half to even, as Python does.
-export function roundEven(x) {
-  const low = Math.floor(x);
-  if (x - low !== 0.5) return Math.round(x);
-  return low % 2 === 0 ? low : low + 1;
-}
+import { roundEven } from "./events.js";
 
 const samplesOf = (seconds, spec) => roundEven(seconds * spec.sample_rate);
 export const windowSamples = (spec) => samplesOf(spec.window_s, spec);
 const hopSamples = (spec) => samplesOf(spec.hop_s, spec);
 
 // The windows of a recording: at multiples of the hop, the last one padded, nothing dropped but a remainder shorter
-// than half an output frame.
+// than half an output frame. With margins they stand side by side and see some sound of their neighbours.
 export function cutWindows(samples, spec) {
+  if (spec.margin_s) return cutWithMargins(samples, spec);
   const size = windowSamples(spec), hop = hopSamples(spec);
   const slack = Math.floor((spec.min_samples - 1) / 2);
   const count = 1 + Math.max(0, Math.ceil((samples.length - slack - size) / hop));
   return Array.from({ length: count }, (_, i) => padWindow(samples.subarray(i * hop, i * hop + size), size, spec.pad));
+}
+
+function cutWithMargins(samples, spec) {
+  const hop = hopSamples(spec), margin = samplesOf(spec.margin_s, spec);
+  const count = 1 + Math.max(0, Math.ceil((samples.length - margin) / hop) - 1); // the last one takes what is left
+  return Array.from({ length: count }, (_, i) => {
+    const part = samples.subarray(Math.max(0, i * hop - margin), i + 1 < count ? (i + 1) * hop + margin : samples.length);
+    return padWindow(part, Math.max(spec.min_samples, part.length), "zero");
+  });
 }
 
 function padWindow(part, size, rule) {
@@ -81,69 +86,43 @@ function gridOf(spec) {
     : { hop, first: hop / 2 };
 }
 
-// Frame scores of windows to those of the recording: averaged where windows overlap, cut at its end.
+// What events.js makes events by.
+export function ruleOf(spec) {
+  const { hop, first } = gridOf(spec);
+  return { rate: spec.sample_rate, hop_samples: hop, first_centre_samples: first, postprocess: spec.postprocess };
+}
+
+// Frame scores of windows, row after row, to those of the recording: averaged where windows overlap, without their
+// margins, cut at its end. Returns a column a label.
 export function joinFrames(windows, clips, length, spec) {
   const grid = gridOf(spec), hop = hopSamples(spec), labels = spec.labels.length;
-  const cells = Math.ceil(windowSamples(spec) / hop);
-  const reach = spec.frames ? length : length + Math.floor(hop / 2);
-  const frames = Math.max(0, Math.ceil((reach - grid.first) / grid.hop));
-  const sums = Array.from({ length: frames }, () => new Float64Array(labels)), counts = new Uint32Array(frames);
+  const cells = spec.margin_s ? 1 : Math.ceil(windowSamples(spec) / hop);
+  const known = spec.frames ? length : length + Math.floor(hop / 2);
+  const frames = Math.max(0, Math.ceil((known - grid.first) / grid.hop));
+  const columns = spec.labels.map(() => new Float64Array(frames)), counts = new Uint32Array(frames);
   clips.forEach((clip, number) => {
-    const rows = windows ? windows[number] : Array(cells).fill(clip);
+    const rows = windows ? windows[number] : Array(cells).fill(clip).flat();
+    const [from, to] = ownRows(number, clips.length, rows.length / labels, grid, spec);
     const start = Math.floor((number * hop + Math.floor(grid.hop / 2)) / grid.hop);
-    rows.forEach((row, i) => {
-      if (start + i >= frames) return;
-      counts[start + i] += 1;
-      row.forEach((score, label) => (sums[start + i][label] += score));
-    });
+    for (let i = from; i < to && start + i - from < frames; i++) {
+      counts[start + i - from] += 1;
+      for (let k = 0; k < labels; k++) columns[k][start + i - from] += rows[i * labels + k];
+    }
   });
-  const result = [];
-  for (let i = 0; i < frames; i++) {
-    if (counts[i] > 0) result.push(Array.from(sums[i], (v) => Math.fround(v / counts[i])));
-    else result.push(i > 0 ? result[i - 1] : Array(labels).fill(0));
-  }
-  return { values: result, times: result.map((_, i) => (grid.first + i * grid.hop) / spec.sample_rate) };
+  const times = Float64Array.from({ length: frames }, (_, i) => (grid.first + i * grid.hop) / spec.sample_rate);
+  return { times, columns: columns.map((sums) => averaged(sums, counts)) };
 }
 
-// The median of `size` values around each; mirrored at both ends.
-export function medianSmooth(values, size) {
-  const half = Math.floor(size / 2), n = values.length;
-  if (size === 1 || n === 0) return values;
-  const at = (i) => {
-    const place = ((i % (2 * n)) + 2 * n) % (2 * n);
-    return values[place < n ? place : 2 * n - 1 - place];
-  };
-  return values.map((_, i) => Array.from({ length: size }, (_, k) => at(i - half + k)).sort((a, b) => a - b)[half]);
+// The rows of a window that are its own: all but those of its margins.
+function ownRows(number, count, rows, grid, spec) {
+  if (!spec.margin_s || !spec.frames) return [0, rows];
+  const first = number ? Math.floor(samplesOf(spec.margin_s, spec) / grid.hop) : 0;
+  return [first, number + 1 < count ? first + Math.floor(hopSamples(spec) / grid.hop) : rows];
 }
 
-// Events of all labels in the order of their onsets: smoothing, two thresholds, gaps filled, short ones dropped.
-export function findEvents(frames, duration, spec) {
-  const grid = gridOf(spec), rule = spec.postprocess, step = grid.hop / spec.sample_rate;
-  const least = Math.max(1, Math.ceil(rule.min_event_s / step - 1e-6));
-  const gap = Math.max(0, Math.floor(rule.max_gap_s / step + 1e-6));
-  const second = (frame) => (grid.first + frame * grid.hop) / spec.sample_rate;
-  const events = spec.labels.flatMap((label, i) => {
-    const seconds = rule.medians_s?.[label] ?? rule.median_s, ratio = rule.off_ratios?.[label] ?? rule.off_ratio;
-    const size = 2 * Math.max(0, roundEven((seconds / step - 1) / 2)) + 1;
-    const scores = medianSmooth(frames.map((row) => row[i]), size);
-    const runs = findRuns(scores, Math.fround(spec.thresholds[label]), ratio, gap);
-    return runs.filter((run) => run.last - run.first + 1 >= least).map((run) => {
-      const onset = Math.min(Math.max(0, second(run.first - 0.5)), duration);
-      return { label, onset, offset: Math.min(Math.max(onset, second(run.last + 0.5)), duration), score: run.peak };
-    });
-  });
-  return events.sort((a, b) => a.onset - b.onset || spec.labels.indexOf(a.label) - spec.labels.indexOf(b.label));
-}
-
-function findRuns(scores, on, ratio, gap) {
-  const off = Math.fround(on * Math.fround(ratio)), runs = [];
-  let active = false;
-  scores.forEach((score, i) => {
-    active = score >= on || (active && score >= off);
-    if (!active) return;
-    const run = runs.at(-1);
-    if (run && i - run.last - 1 <= gap) Object.assign(run, { last: i, peak: Math.max(run.peak, score) });
-    else runs.push({ first: i, last: i, peak: score });
-  });
-  return runs;
+// A frame that no window scored repeats the one before it.
+function averaged(sums, counts) {
+  const result = new Float32Array(sums.length);
+  for (let i = 0; i < sums.length; i++) result[i] = counts[i] > 0 ? sums[i] / counts[i] : i > 0 ? result[i - 1] : 0;
+  return result;
 }
