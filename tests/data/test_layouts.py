@@ -87,6 +87,51 @@ def test_asvspoof_2021_with_the_keys_of_two_tracks(lay):
     assert manifest.notes == ("keys/DF/CM/trial_metadata.txt is not read: none of its recordings is here",)
 
 
+@pytest.mark.parametrize("keys", ["keys/PA/CM", "PA-keys-full/keys/PA/CM"])
+def test_asvspoof_2021_pa(lay, keys):
+    lines = (
+        "PA_0010 PA_E_1 R3 M3 d4 r1 m1 s4 c4 spoof notrim eval\nPA_0011 PA_E_2 R1 M1 d1 - - - - bonafide notrim eval\n"
+    )
+    root = lay(
+        {
+            f"{keys}/trial_metadata.txt": lines,
+            "ASVspoof2021_PA_eval/flac/PA_E_1.flac": None,
+            "ASVspoof2021_PA_eval/flac/PA_E_2.flac": None,
+        }
+    )
+    assert said(read_manifest(root)) == {
+        "PA_E_1.flac": (("spoof",), "test", None, "PA_0010"),
+        "PA_E_2.flac": (("bonafide",), "test", None, "PA_0011"),
+    }
+
+
+BIRDCLEF = "primary_label,secondary_labels,type,latitude,scientific_name,common_name,author,filename\n"
+
+
+@pytest.mark.parametrize(
+    ("audio", "listed"), [("train_audio", "amecro/XC1.ogg comrav/XC2.ogg"), ("train_short_audio", "XC1.ogg XC2.ogg")]
+)
+def test_birdclef_at_its_root(lay, audio, listed):
+    one, two = listed.split()
+    rows = f"amecro,\"['comrav']\",call,1,Corvus b.,Crow,Bob,{one}\ncomrav,[],song,1,Corvus c.,Raven,Al,{two}\n"
+    root = lay(
+        {
+            "train_metadata.csv": BIRDCLEF + rows,
+            "train_soundscape_labels.csv": "row_id,site,audio_id,seconds,birds\n7_COR_5,COR,7,5,nocall\n",
+            "sample_submission.csv": "row_id,amecro\ns_5,0\n",
+            f"{audio}/amecro/XC1.ogg": None,
+            f"{audio}/comrav/XC2.ogg": None,
+            "train_soundscapes/7_COR.ogg": None,
+        }
+    )
+    manifest = read_manifest(root)
+    assert said(manifest) == {"XC1.ogg": (("amecro",), None, None, None), "XC2.ogg": (("comrav",), None, None, None)}
+    assert any(note.startswith("the column 'secondary_labels' is not used") for note in manifest.notes)
+    text = "classes are taken from the column 'primary_label' (also there: 'common_name', 'scientific_name'; "
+    assert f"{text}--label-column takes another)" in manifest.notes
+    assert read_manifest(root, label_column="common_name").labels == ("Crow", "Raven")
+
+
 def test_asvspoof_5_with_its_protocols_beside_or_in_a_folder(lay):
     for place in ("", "ASVspoof5_protocols/"):
         root = lay(
@@ -480,6 +525,16 @@ DOUBTFUL = {
     "days": ("2026-05-01", "2026-05-02"),
     "prefixed parts": ("birds_train", "birds_test"),
     "LibriSpeech": ("train-clean-100", "dev-clean"),
+    "channels": ("ch1", "ch2"),
+    "microphones": ("mic_a", "mic_b"),
+    "devices": ("Device 1", "Device 2"),
+    "sample rates": ("44100", "48000"),
+    "rates with a unit": ("16k", "22.05 kHz", "8kHz"),
+    "years": ("2024", "2025"),
+    "numbered speakers of AudioMNIST": ("01", "02", "60"),
+    "days by number": ("day1", "day2"),
+    "German": ("Alte Aufnahmen", "Neue Aufnahmen"),
+    "VCTK": ("wav48_silence_trimmed", "wav16_trimmed"),
     "a class called train": ("train", "bus", "tram"),
 }
 
@@ -494,7 +549,8 @@ def test_folders_that_say_no_sounds_are_asked_about_not_guessed(lay, names):
 
 
 def test_folders_named_after_sounds_are_classes(lay):
-    for i, names in enumerate((("0", "1"), ("dog", "noise_gate"), ("auditorium", "testudo"), ("A", "B"))):
+    sounds = (("0", "1"), ("dog", "noise_gate"), ("auditorium", "testudo"), ("A", "B"), ("left", "right"))
+    for i, names in enumerate((*sounds, ("daytime", "microwave"), ("abnormal", "normal"), ("Wavy", "weekend"))):
         root = lay({f"{name}/{n}.wav": None for name in names for n in range(2)}, f"s{i}")
         assert read_manifest(root).labels == names
 

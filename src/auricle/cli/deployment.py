@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC
 from decimal import Decimal
@@ -12,7 +11,7 @@ from typing import TextIO
 from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording, max_end
 from auricle.cells import csv_line
 from auricle.cli.progress import spell_seconds
-from auricle.files import printable
+from auricle.files import json_line, printable
 from auricle.results import spell_moment
 
 _COLUMNS = ("recorder", "path", "start", "start_utc", "end", "duration", "start_from", "latitude", "longitude")
@@ -22,7 +21,7 @@ _MORE_COLUMNS = ("battery_v", "temperature_c", "gap_before", "flags", "error", "
 def print_deployments(report: DeploymentReport, format: str, stream: TextIO) -> None:
     """Write a report in a format: table, json or csv."""
     if format == "json":
-        stream.write(json.dumps(report.to_dict(), ensure_ascii=False) + "\n")
+        stream.write(json_line(report.to_dict()))
     elif format == "csv":
         stream.writelines(_rows(report))
     else:

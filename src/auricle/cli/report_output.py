@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,10 +12,7 @@ import typer
 from auricle.cells import as_text
 from auricle.cli.guard import say
 from auricle.cli.tables import print_table
-from auricle.files import printable
-
-#: Control characters that JSON leaves as they are, and some terminals obey.
-_C1 = re.compile("[\x7f-\x9f]")
+from auricle.files import json_line, printable
 
 if TYPE_CHECKING:
     from auricle.results import EnrolResult, Failure, Int8Result, Interval, Report, RunResult
@@ -47,8 +42,7 @@ class Unreadable:
 
 def print_object(value: Mapping[str, Any], stream: TextIO) -> None:
     """Print one JSON object on one line."""
-    text = json.dumps(value, ensure_ascii=False)
-    stream.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    stream.write(json_line(value))
     stream.flush()
 
 

@@ -28,6 +28,7 @@ from auricle.events.exchange import (
     parse_kaleidoscope,
     parse_rttm,
 )
+from auricle.files import json_line
 from auricle.registry import Registry
 from auricle.results import DetectResult, Event, Failure, Flag, rounded
 
@@ -145,7 +146,7 @@ def parse_audacity(lines: Iterable[str], where: str = "the labels") -> list[Dete
 def dump_jsonl(results: Iterable[DetectResult]) -> Iterator[str]:
     """Yield one JSON object a recording, as ``auricle detect --format json`` prints it."""
     for result in results:
-        yield json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+        yield json_line(result.to_dict())
 
 
 def parse_jsonl(lines: Iterable[str], where: str = "the JSON lines") -> list[DetectResult]:

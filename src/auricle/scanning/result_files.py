@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from auricle.files import atomic_write, mirrored
+from auricle.files import atomic_write, json_line, mirrored
 from auricle.scanning.parquet import write_parquet
 from auricle.scanning.views import View
 from auricle.scanning.writers import open_writer
@@ -80,8 +79,8 @@ def write_results(folder: Path, view: View, format: str, results: Callable[[], I
     else:
         atomic_write(folder / result_file(view, format), lambda file: _dump(view, format, counted(), file))
     failed = ({"path": r.path, **r.error.to_dict()} for r in results() if r.error is not None)
-    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in failed)
-    atomic_write(folder / "failures.jsonl", lambda file: file.writelines(_bytes(line) for line in lines))
+    lines = (_bytes(json_line(line)) for line in failed)
+    atomic_write(folder / "failures.jsonl", lambda file: file.writelines(lines))
     return tally
 
 
