@@ -50,7 +50,7 @@ def test_scores_are_those_of_the_layers(content, waveform, task):
     check_onnx(changed, "changed")
     found, before = run(changed, waveform), run(content, waveform)
     np.testing.assert_allclose(found["clip"], clip.scores(vectors[inputs.clip], task), atol=1e-5)
-    np.testing.assert_allclose(found["frames"], frames.scores(vectors[inputs.frames], "multi"), atol=1e-5)
+    np.testing.assert_allclose(found["frames"], frames.scores(vectors[inputs.frames], task), atol=1e-5)
     assert found.keys() == before.keys()
     for name in ("embedding", "frame_embedding"):
         assert np.array_equal(found[name], before[name])

@@ -35,6 +35,7 @@ class Model:
 
     ``tolerance`` is how far scores of torch and ONNX Runtime may be apart. The built-in model's graph has its norms
     merged into weights of eleven bits (``exporting.half``), so what is enrolled on it differs by more than the rest.
+    ``frames`` is the task of frame scores.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Model:
     detector: Detector
     recipe: Recipe
     tolerance: float = 1e-4
+    frames: str = "multi"
 
     def network(self) -> Network:
         """Return the network as training left it."""
@@ -95,7 +97,9 @@ def models(shared_folder, clips):
                     api.enrol(clips, out=folder / case)
             bundle = load_bundle(folder / case)
             recipe = make_recipe(bundle.spec.provenance.recipe)
-            made[case] = Model(folder / case, bundle, load(folder / case), recipe, tolerance=0.02)
+            made[case] = Model(
+                folder / case, bundle, load(folder / case), recipe, tolerance=0.02, frames=bundle.spec.task
+            )
         elif case not in made:
             network, options = CASES[case]
             number = list(CASES).index(case)

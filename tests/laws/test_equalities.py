@@ -92,7 +92,7 @@ def test_the_runtime_says_what_training_saw(trained, recordings, tmp_path):
 
 def test_the_graph_is_the_network(model):
     spec = model.bundle.spec
-    graph = ScoringGraph(model.network(), spec.task, negatives=spec.negatives).eval()
+    graph = ScoringGraph(model.network(), spec.task, negatives=spec.negatives, frames=model.frames).eval()
     window = spec.window_samples
     lengths = [window] if spec.fixed_length else [window, spec.min_samples, 2 * window + 77]
     content, limit = model.bundle.read("model.onnx"), model.tolerance

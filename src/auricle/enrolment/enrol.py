@@ -71,7 +71,7 @@ def fit_model(clips: Sequence[EnrolledClip], labels: tuple[str, ...], task: str,
     bank, spec = load_bank(backbone.sha256), backbone.spec
     items = clip_items(clips, labels, bank, MOST_FOLDS)
     clip = fit_clip_head(items, task)
-    frame = fit_frame_head(clips, labels, bank, spec.grid, spec.sample_rate)
+    frame = fit_frame_head(clips, labels, task, bank, spec.grid, spec.sample_rate)
     rows = [
         {**row, "threshold": round(frame.thresholds[row["label"]], 4), "fragments": frame.fragments[row["label"]]}
         for row in class_figures(items, clip, clips, labels, task)

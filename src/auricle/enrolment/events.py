@@ -50,12 +50,12 @@ class FrameHead:
 
 
 def fit_frame_head(
-    clips: Sequence[EnrolledClip], labels: Sequence[str], bank: Bank, grid: FrameGrid, rate: int
+    clips: Sequence[EnrolledClip], labels: Sequence[str], task: str, bank: Bank, grid: FrameGrid, rate: int
 ) -> FrameHead:
     """Fit the layer, and on scenes that it was not fitted on, the rest."""
     items = frame_items(clips, labels, bank, grid.step_s(rate), FRAME_FOLDS)
-    layer = fit_linear(items.x, items.targets, items.weights, FRAME_PENALTY, "multi")
-    scores, truth, durations = _held_out_scenes(items, layer, clips, labels, bank, grid, rate)
+    layer = fit_linear(items.x, items.targets, items.weights, FRAME_PENALTY, task)
+    scores, truth, durations = _held_out_scenes(items, layer, clips, labels, task, bank, grid, rate)
     fitted = fit_events(scores, truth, durations, max_gap_s=GAP_S)
     post = PostprocessPart(
         median_s=0.24, medians_s=fitted.medians_s, off_ratio=0.5, off_ratios=fitted.off_ratios, max_gap_s=GAP_S
@@ -69,6 +69,7 @@ def _held_out_scenes(
     layer: Linear,
     clips: Sequence[EnrolledClip],
     labels: Sequence[str],
+    task: str,
     bank: Bank,
     grid: FrameGrid,
     rate: int,
@@ -82,13 +83,13 @@ def _held_out_scenes(
     fold_of = {int(owner): int(fold) for owner, fold in zip(items.owner, items.fold, strict=True) if owner >= 0}
 
     def keep(name: str, vectors: Array, fit: Linear, events: list[Event]) -> None:
-        values = fit.scores(vectors, "multi").astype(np.float32)
+        values = fit.scores(vectors, task).astype(np.float32)
         scores[name] = Scores(grid.times(len(values), rate), values, tuple(labels), step_s)
         truth[name], durations[name] = events, len(values) * step_s
 
     for fold in sorted(set(fold_of.values())):
         rest = items.without(fold)
-        fit = fit_linear(rest.x, rest.targets, rest.weights, FRAME_PENALTY, "multi", layer, COARSE)
+        fit = fit_linear(rest.x, rest.targets, rest.weights, FRAME_PENALTY, task, layer, COARSE)
         for number in (i for i in chosen if fold_of.get(i) == fold):
             clip = clips[number]
             events = [Event(label, float(a), float(b), 1.0) for a, b in clip.truth for label in clip.label]

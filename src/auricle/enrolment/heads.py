@@ -21,7 +21,7 @@ from auricle.enrolment.linear import COARSE, Array, Linear, fit_linear, link, lo
 IntArray = npt.NDArray[np.int64]
 
 PENALTIES = (0.02, 0.1, 0.5)
-FRAME_PENALTY = 0.02
+FRAME_PENALTY = 0.05
 #: Held-out scores come from as many fits at most; with fewer groups each is left out by itself.
 MOST_FOLDS = 10
 #: A sound of the bank that is this similar to a clip may be what the clip is; nearer kin of the class set it lower.

@@ -25,6 +25,8 @@ _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 2, 4, 5
 _NAME_OF_TENSOR, _NAME_OF_VALUE = 8, 1
 _FLOAT, _INT64 = 1, 7
 _LAST_LAYERS = frozenset(("Gemm", "MatMul"))
+#: What only lays a value out anew: its first input; the others say how.
+_LAYOUT = frozenset(("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
 #: What only carries weights to where they are used.
 _CARRIERS = frozenset(("Cast", "Constant", "DequantizeLinear", "Transpose"))
 
@@ -61,14 +63,22 @@ def _last_input(makers: dict[str, _Node], output: str) -> str:
         if node is None:
             break
         if node.operator in _LAST_LAYERS:
-            return node.inputs[0]
-        computed = [i for i in node.inputs if i in makers and makers[i].operator not in _CARRIERS]
+            return _before_layout(makers, node.inputs[0])
+        inputs = node.inputs[:1] if node.operator in _LAYOUT else node.inputs
+        computed = [i for i in inputs if i in makers and makers[i].operator not in _CARRIERS]
         if len(computed) != 1:
             break
         name = computed[0]
     raise BundleError(
         f"the graph's output {output!r} does not come from a linear layer: no classes can be enrolled on it"
     )
+
+
+def _before_layout(makers: dict[str, _Node], name: str) -> str:
+    """Return the value behind steps that only lay frames out for the layer: the last axis is what it takes."""
+    while name in makers and makers[name].operator == "Reshape":
+        name = makers[name].inputs[0]
+    return name
 
 
 def with_outputs(content: bytes, names: Sequence[str]) -> bytes:
@@ -82,39 +92,31 @@ def with_heads(content: bytes, inputs: LastInputs, clip: Linear, frames: Linear,
     Args:
         content: the file of the network.
         inputs: where the layers begin.
-        clip: from the clip's vector to logits; ``single`` scores are a softmax in which "none" has the logit 0.
-        frames: from a frame's vector to logits; scores are sigmoids.
-        task: ``single`` or ``multi``.
+        clip: from the clip's vector to logits.
+        frames: from a frame's vector to logits.
+        task: ``single`` scores are a softmax in which "none" has the logit 0, ``multi`` scores are sigmoids.
     """
     labels = len(clip.bias)
-    weight, bias = clip.weight, clip.bias
-    if task == "single":
-        weight, bias = np.vstack([weight, np.zeros((1, weight.shape[1]))]), np.append(bias, 0.0)
-    tensors = {
-        "head.clip.weight": np.ascontiguousarray(weight.T, np.float32),
-        "head.clip.bias": bias.astype(np.float32),
-        "head.frames.weight": np.ascontiguousarray(frames.weight.T, np.float32),
-        "head.frames.bias": frames.bias.astype(np.float32),
-    }
-    nodes = [
-        _node("MatMul", [inputs.clip, "head.clip.weight"], "head.clip.product"),
-        _node("Add", ["head.clip.product", "head.clip.bias"], "head.clip.logits"),
-    ]
-    if task == "single":
-        tensors |= {
-            "head.none.first": np.array([0]),
-            "head.none.last": np.array([labels]),
-            "head.none.axis": np.array([1]),
-        }
-        cut = ["head.clip.shares", "head.none.first", "head.none.last", "head.none.axis"]
-        nodes += [_node("Softmax", ["head.clip.logits"], "head.clip.shares", axis=1), _node("Slice", cut, CLIP)]
-    else:
-        nodes.append(_node("Sigmoid", ["head.clip.logits"], CLIP))
-    nodes += [
-        _node("MatMul", [inputs.frames, "head.frames.weight"], "head.frames.product"),
-        _node("Add", ["head.frames.product", "head.frames.bias"], "head.frames.logits"),
-        _node("Sigmoid", ["head.frames.logits"], FRAMES),
-    ]
+    tensors: dict[str, npt.NDArray[Any]] = {}
+    nodes = []
+    for output, layer, vectors, axis in ((CLIP, clip, inputs.clip, 1), (FRAMES, frames, inputs.frames, 2)):
+        weight, bias = layer.weight, layer.bias
+        if task == "single":
+            weight, bias = np.vstack([weight, np.zeros((1, weight.shape[1]))]), np.append(bias, 0.0)
+        own = f"head.{output}"
+        tensors[f"{own}.weight"] = np.ascontiguousarray(weight.T, np.float32)
+        tensors[f"{own}.bias"] = bias.astype(np.float32)
+        nodes += [
+            _node("MatMul", [vectors, f"{own}.weight"], f"{own}.product"),
+            _node("Add", [f"{own}.product", f"{own}.bias"], f"{own}.logits"),
+        ]
+        if task == "multi":
+            nodes.append(_node("Sigmoid", [f"{own}.logits"], output))
+            continue
+        ends = {f"{own}.first": 0, f"{own}.last": labels, f"{own}.axis": axis}
+        tensors |= {name: np.array([value]) for name, value in ends.items()}
+        nodes.append(_node("Softmax", [f"{own}.logits"], f"{own}.shares", axis=axis))
+        nodes.append(_node("Slice", [f"{own}.shares", *ends], output))
     outputs = {CLIP: _value(CLIP, ["batch", labels]), FRAMES: _value(FRAMES, ["batch", "frame", labels])}
     kept = {name: raw for name, raw in _outputs(_graph_of(content)).items() if name not in outputs}
     return _rebuilt(content, nodes, [_tensor(name, value) for name, value in tensors.items()], {**outputs, **kept})
