@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auricle.api import (
+        bench_train,
         compress,
         crossval,
         cut_out,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         evaluate,
         export_int8,
         export_site,
+        false_alarms,
         import_model,
         load,
         report,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
         sweep,
         teach,
         train,
+        tune,
     )
     from auricle.audio.cutouts import CutoutOptions
     from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording
@@ -73,6 +76,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "auricle.audio.origin.deployment": ("Deployment", "DeploymentReport", "Joint", "PlacedRecording"),
     "auricle.api": (
+        "bench_train",
         "compress",
         "crossval",
         "cut_out",
@@ -81,6 +85,7 @@ _HOMES = {
         "evaluate",
         "export_int8",
         "export_site",
+        "false_alarms",
         "import_model",
         "load",
         "report",
@@ -88,6 +93,7 @@ _HOMES = {
         "sweep",
         "teach",
         "train",
+        "tune",
     ),
     "auricle.audio.cutouts": ("CutoutOptions",),
     "auricle.errors": (
@@ -159,6 +165,7 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "__version__",
+    "bench_train",
     "compress",
     "crossval",
     "cut_out",
@@ -167,6 +174,7 @@ __all__ = [
     "evaluate",
     "export_int8",
     "export_site",
+    "false_alarms",
     "import_model",
     "load",
     "report",
@@ -174,6 +182,7 @@ __all__ = [
     "sweep",
     "teach",
     "train",
+    "tune",
 ]
 
 
