@@ -22,6 +22,7 @@ from auricle.progress import Progress
 from auricle.recipe.model_requests import (
     EvaluateRequest,
     FalseAlarmsRequest,
+    ImportRequest,
     Int8Request,
     ReportRequest,
     SiteRequest,
@@ -88,6 +89,7 @@ __all__ = [
     "export_int8",
     "export_site",
     "false_alarms",
+    "import_model",
     "load",
     "report",
     "scan",
@@ -279,6 +281,19 @@ def export_site(request: SiteRequest) -> Site:
     precision = "float32" if request.precision is None else request.precision
     tarball = None if request.tarball is None else Path(request.tarball)
     return export(bundle, Path(request.out), precision=precision, tarball=tarball)
+
+
+@takes(ImportRequest)
+def import_model(request: ImportRequest) -> Bundle:
+    """Make a model folder of a model of others, without training.
+
+    Raises:
+        UsageError: it is of no known kind, or the folder is not empty.
+        TrainingError: the exported graph scores otherwise than the original.
+    """
+    from auricle.training.foreign_models import import_model as write
+
+    return write(request)
 
 
 @takes(ScanRequest)
