@@ -86,6 +86,6 @@ def best_rows(scores: FloatArray, count: int) -> list[int]:
     [1, 3, 2]
     """
     if count >= len(scores):
-        return np.argsort(-scores, kind="stable").tolist()
+        return [int(row) for row in np.argsort(-scores, kind="stable")]
     some = np.sort(np.argpartition(-scores, count)[:count])
     return [int(row) for row in some[np.argsort(-scores[some], kind="stable")]]
