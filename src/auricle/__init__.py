@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         evaluate,
         export_int8,
         export_site,
+        from_pretrained,
         import_model,
         load,
         report,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from auricle.runtime.detector import Detector
     from auricle.runtime.stream import Stream
     from auricle.scanning.scan import ScanProgress, ScanResult
+    from auricle.training.embedder import Embedder
 
 __version__ = "0.2.0"
 
@@ -81,6 +83,7 @@ _HOMES = {
         "evaluate",
         "export_int8",
         "export_site",
+        "from_pretrained",
         "import_model",
         "load",
         "report",
@@ -121,6 +124,7 @@ _HOMES = {
     "auricle.runtime.detector": ("Detector",),
     "auricle.runtime.stream": ("Stream",),
     "auricle.scanning.scan": ("ScanProgress", "ScanResult"),
+    "auricle.training.embedder": ("Embedder",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -135,6 +139,7 @@ __all__ = [
     "DetectResult",
     "Detector",
     "EmbedResult",
+    "Embedder",
     "EnrolResult",
     "Event",
     "EventStart",
@@ -167,6 +172,7 @@ __all__ = [
     "evaluate",
     "export_int8",
     "export_site",
+    "from_pretrained",
     "import_model",
     "load",
     "report",

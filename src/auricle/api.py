@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from auricle.distill.teach import TeachResult
     from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
+    from auricle.nn.network import Network
     from auricle.runtime.bundle import Bundle
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanResult
@@ -71,6 +72,7 @@ __all__ = [
     "export_int8",
     "export_site",
     "false_alarms",
+    "from_pretrained",
     "import_model",
     "load",
     "report",
@@ -262,6 +264,23 @@ def export_site(request: SiteRequest) -> Site:
     precision = "float32" if request.precision is None else request.precision
     tarball = None if request.tarball is None else Path(request.tarball)
     return export(bundle, Path(request.out), precision=precision, tarball=tarball)
+
+
+def from_pretrained(name: PathLike) -> Network:
+    """Return the network of a model as a module of torch, in evaluation mode, with its weights.
+
+    Args:
+        name: a folder, the name of a built-in model, or ``hf:org/name``.
+
+    Returns:
+        A module: waveforms ``(batch, sample)`` in, ``clip_logits``, ``frame_logits`` and ``embedding`` out.
+
+    Raises:
+        BundleError: it has no weights for training, or they do not fit.
+    """
+    from auricle.training.pretrained import from_pretrained as build
+
+    return build(name)
 
 
 @takes(ImportRequest)
