@@ -324,6 +324,8 @@ def scan(request: ScanRequest) -> ScanResult:
         if request.model is None:
             listener.default_model()
         detector = task.load()
+        if (device := getattr(detector.network, "device", "cpu")) != "cpu":
+            listener.notice(f"computing on {device}")
         check_labels(task.thresholds, detector.labels)
         detector.check_prior(request.prior_spoof)
         return replace(task, events=task.events.of_model(detector.labels)), detector

@@ -52,8 +52,8 @@ def test_everything_wrong_with_the_file_is_said_at_once(place, auricle):
     assert (done.code, done.out) == (2, "")
     assert done.err == (
         f"auricle: {place / 'auricle.toml'} cannot be used: [all] option 'quite' is unknown (did you mean 'quiet'?); "
-        "command 'detekt' is unknown (did you mean 'detect'?); [detect] option 'modle' is unknown (did you mean 'model'?)"
-        "; [detect] option 'overwrite' is unknown\n"
+        "command 'detekt' is unknown (did you mean 'detect'?); "
+        "[detect] option 'modle' is unknown (did you mean 'model'?); [detect] option 'overwrite' is unknown\n"
     )
 
 

@@ -81,6 +81,10 @@ class ScanOptions(ClockOptions):
     engine: Annotated[
         Literal["local", "ray"], Option("Work on this machine, or on a Ray cluster (docs/cluster.md).")
     ] = "local"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "rocm", "coreml", "openvino", "directml"],
+        Option("Where to compute, by the installed ONNX Runtime; auto is CUDA where it has that, else the processor."),
+    ] = "auto"
     precision: Annotated[Literal["float32", "int8"], Option("Which graph of the model to run.")] = "float32"
 
 

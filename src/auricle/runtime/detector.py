@@ -32,6 +32,7 @@ from auricle.results import (
     TagResult,
 )
 from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
+from auricle.runtime.devices import BLOCK_S
 from auricle.runtime.inputs import AudioInput, Excerpt, input_name, open_input, origin_of_input
 from auricle.runtime.llr import calibrated_scores, verdict
 from auricle.runtime.long_file_progress import Bookmark, LostPlaceError, Place
@@ -53,19 +54,23 @@ Progress = Callable[[float, float | None], None]
 WorkerStatus = Callable[[FloatArray], None] | None
 
 
-def load(name: str | os.PathLike[str], *, precision: str = "float32", threads: int = 1) -> Detector:
+def load(
+    name: str | os.PathLike[str], *, precision: str = "float32", threads: int = 1, device: str = "cpu"
+) -> Detector:
     """Load a model and check all of it.
 
     Args:
         name: a folder, the name of a built-in model, or ``hf:org/name``, see ``resolve_model``.
         precision: ``float32``, or ``int8`` where the bundle has it.
         threads: threads within one window.
+        device: ``cpu``, ``auto`` (CUDA where the installed ONNX Runtime has it), or ``cuda``, ``rocm``, ``coreml``,
+            ``openvino``, ``directml``.
 
     Raises:
         UsageError: no such model; ``BundleError`` (a kind of it) if the model is damaged.
     """
     bundle = load_bundle(resolve_model(name))
-    return Detector(bundle, open_network(bundle, precision=precision, threads=threads))
+    return Detector(bundle, open_network(bundle, precision=precision, threads=threads, device=device))
 
 
 class Detector:
@@ -349,7 +354,8 @@ class Detector:
         spec = self.spec
         check = None if spec.domain is None else DomainCheck(spec.domain, spec.sample_rate)
         scorer = scorer_of(None if check is None else check.add)
-        with open_input(x, sample_rate, spec.sample_rate, self._limits) as reader:
+        block_s = BLOCK_S if getattr(self._network, "batch", 1) > 1 else None
+        with open_input(x, sample_rate, spec.sample_rate, self._limits, block_s) as reader:
             replay, read = _Replay(place, scorer, check), 0
             for block in reader:
                 read += len(block)

@@ -67,7 +67,11 @@ class Reader(Protocol):
 
 
 def open_input(
-    x: AudioInput, sample_rate: int | None, model_rate: int, limits: Limits | None = None
+    x: AudioInput,
+    sample_rate: int | None,
+    model_rate: int,
+    limits: Limits | None = None,
+    block_s: float | None = None,
 ) -> AbstractContextManager[Reader]:
     """Open an input for reading at ``model_rate``.
 
@@ -76,6 +80,7 @@ def open_input(
         sample_rate: rate of the array in Hz; files know theirs.
         model_rate: rate of the blocks in Hz.
         limits: what is refused in files; the usual limits if None.
+        block_s: length of a block in seconds; the usual one if None.
 
     Raises:
         UsageError: an array without a sample rate, or a file with one.
@@ -85,7 +90,7 @@ def open_input(
     if isinstance(x, np.ndarray):
         if sample_rate is None:
             raise UsageError("an array needs its sample rate: tag(samples, sample_rate=48000)")
-        return nullcontext(ArrayReader(x, sample_rate, model_rate))
+        return nullcontext(ArrayReader(x, sample_rate, model_rate, block_s or _BLOCK_S))
     part: dict[str, Any] = {}
     if isinstance(x, Excerpt):
         part = {"offset_s": x.offset_s, "duration_s": x.duration_s}
@@ -96,7 +101,7 @@ def open_input(
         raise UsageError("sample_rate is for arrays; a file states its own rate")
     from auricle.audio.decode import Limits, open_audio  # noqa: PLC0415 (decoders load libraries that arrays do not need)
 
-    return open_audio(x, sample_rate=model_rate, block_s=_BLOCK_S, limits=limits or Limits(), **part)
+    return open_audio(x, sample_rate=model_rate, block_s=block_s or _BLOCK_S, limits=limits or Limits(), **part)
 
 
 def plain_input(x: Any) -> Any:
@@ -139,7 +144,8 @@ def origin_of_input(x: AudioInput, clocks: Clocks) -> tuple[Origin | None, tuple
 class ArrayReader:
     """An array as a recording: checked, mixed down and resampled block by block as a file would be."""
 
-    def __init__(self, samples: Samples, sample_rate: int, model_rate: int) -> None:
+    def __init__(self, samples: Samples, sample_rate: int, model_rate: int, block_s: float = _BLOCK_S) -> None:
+        self._block_s = block_s
         self._samples = check_samples(samples)
         self._rate = check_rate(sample_rate)
         self._model_rate = model_rate
@@ -153,7 +159,7 @@ class ArrayReader:
         frames, channels = self._samples.shape
         check = SignalCheck(channels, frames)
         resampler = Resampler(self._rate, self._model_rate)
-        step = seconds_to_samples(_BLOCK_S, self._rate)
+        step = seconds_to_samples(self._block_s, self._rate)
         for start in range(0, frames, step):
             yield resampler.push(check.push(self._samples[start : start + step]))
         yield resampler.flush()

@@ -50,6 +50,7 @@ class Task:
         command: which result is wanted.
         model: folder or name.
         precision: ``float32`` or ``int8``.
+        device: where to compute.
         top: for ``tag``: how many of the highest scores to keep; None keeps all.
         thresholds: for ``tag``: scores below are not kept; for ``detect``: where an event begins.
         prior_spoof: for ``tag``, see ``Detector.tag``.
@@ -65,6 +66,7 @@ class Task:
     command: Command
     model: str
     precision: str = "float32"
+    device: str = "cpu"
     top: int | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     prior_spoof: float | None = None
@@ -102,6 +104,7 @@ class Task:
             command,
             DEFAULT_MODEL if request.model is None else request.model,
             request.precision,
+            request.device,
             request.top,
             Thresholds.from_argument(request.threshold),
             request.prior_spoof,
@@ -118,7 +121,9 @@ class Task:
 
     def load(self) -> Detector:
         """Load the model, with the clocks of the task."""
-        return load(self.model, precision=self.precision).in_time_zone(self.time_zone, self.clock_zone)
+        return load(self.model, precision=self.precision, device=self.device).in_time_zone(
+            self.time_zone, self.clock_zone
+        )
 
     def work_of(self, detector: Detector) -> Work:
         """Return the work, done by a model that is loaded already."""
