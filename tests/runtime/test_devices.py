@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices by the installed ONNX Runtime: which is taken, what is said, and that batches give what single windows give."""
+"""Devices by the installed ONNX Runtime: which is taken, what is said; batches give what single windows give."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def choose_device(wanted: str) -> str:
     if PROVIDERS[wanted] not in available:
         has = ", ".join(name for name, provider in PROVIDERS.items() if provider in available)
         raise UsageError(
-            f"device {wanted}: the installed ONNX Runtime computes on {has} only; install {PACKAGES[wanted]} in place of "
-            "it, or take --device cpu"
+            f"device {wanted}: the installed ONNX Runtime computes on {has} only; install {PACKAGES[wanted]} in place "
+            "of it, or take --device cpu"
         )
     return wanted
 
