@@ -66,6 +66,11 @@ class Reader(Protocol):
     def __iter__(self) -> Iterator[FloatArray]: ...
 
 
+def _advice(x: object) -> str:
+    """Return what to do with what is no input."""
+    return "; several recordings are for auricle.scan" if isinstance(x, list | tuple | set) else ""
+
+
 def open_input(
     x: AudioInput,
     sample_rate: int | None,
@@ -96,7 +101,9 @@ def open_input(
         part = {"offset_s": x.offset_s, "duration_s": x.duration_s}
         x = x.path
     if not isinstance(x, (str, bytes, os.PathLike)) and not hasattr(x, "read"):
-        raise UsageError(f"got {type(x).__name__}; expected a path, a binary file object, bytes or an array")
+        raise UsageError(
+            f"got {type(x).__name__}; expected a path, a binary file object, bytes or an array{_advice(x)}"
+        )
     if sample_rate is not None:
         raise UsageError("sample_rate is for arrays; a file states its own rate")
     from auricle.audio.decode import Limits, open_audio  # noqa: PLC0415 (decoders load libraries that arrays do not need)
