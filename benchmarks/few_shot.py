@@ -35,13 +35,11 @@ from auricle.enrolment.linear import fit_linear, link
 from auricle.evaluation.intervals import bootstrap_mean
 from auricle.evaluation.metrics import decisions
 from auricle.files import atomic_write, write_json
-from auricle.results import Interval
 from auricle.runtime.abstention import RATES
 
 COUNTS = (1, 3, 5, 10, 20, 0)  # 0: all
 DRAWS = 10
 TEACHER = "mn04_as_mAP_432.pt"
-PAGE = Path(__file__).parents[1] / "docs/results/few-shot.md"
 
 
 def make_vectors(shared: Path, out: Path) -> None:
@@ -198,12 +196,6 @@ def detect(shared: Path, out: Path) -> None:
         rows[str(count)] = {**figures, "seconds": seconds}
         print(count, rows[str(count)], flush=True)
         write_json(out / "detect.json", rows)
-
-
-def shown(value: dict[str, float], factor: float = 100) -> str:
-    """Return a figure with its interval."""
-    figure = Interval(value["value"], value["low"], value["high"], int(value["n"]))
-    return f"{factor * figure.value:.1f} [{factor * figure.low:.1f}, {factor * figure.high:.1f}]"
 
 
 def main() -> None:

@@ -61,7 +61,10 @@ def fit_error_rates(
 ) -> AbstentionPart | None:
     """Return from which score on something is named at stated rates of mistakes, by held-out clips and the bank."""
     own, others = held_out_scores(items, head, clips, task)
-    held = [i for i, clip in enumerate(clips) if clip.label]
+    several = {label for label in labels if len({clip.group for clip in clips if label in clip.label}) > 1}
+    held = [i for i, clip in enumerate(clips) if several.intersection(clip.label)]
+    if not held:
+        return None
     right = [labels[int(own[i].argmax())] in clips[i].label for i in held]
     alien = [own[i].max() for i, clip in enumerate(clips) if not clip.label]
     return fit_abstention(own[held].max(axis=1), right, [*others.max(axis=1), *alien])
