@@ -159,15 +159,15 @@ def tune_events(network: Network, material: Material, dev: IntArray) -> tuple[Po
         return POSTPROCESS, dict(zip(labels, fitted, strict=True))
     step_s = network.grid.step_s(material.recipe.frontend.sample_rate)
     frames = [joined_frames(windows, material) for _, windows in scored]
-    timed = [i for i, clip in enumerate(clips) if clip.strong]
-    if timed:
-        return _tune_timed([frames[i] for i in timed], [clips[i] for i in timed], network, material)
+    strong = [i for i, clip in enumerate(clips) if clip.strong]
+    if strong:
+        return _tune_strong([frames[i] for i in strong], [clips[i] for i in strong], network, material)
     shape = {"min_event_s": POSTPROCESS.min_event_s, "off_ratio": POSTPROCESS.off_ratio}
     found = fit_smoothing(frames, targets, labels, step_s, **shape)
     return POSTPROCESS.model_copy(update={"medians_s": found.medians_s}), found.thresholds
 
 
-def _tune_timed(
+def _tune_strong(
     scored: Sequence[FloatArray], clips: Sequence[Clip], network: Network, material: Material
 ) -> tuple[PostprocessPart, dict[str, float]]:
     """Fit filter, hysteresis and threshold of each class on clips whose labels say when, by the events found."""
