@@ -39,7 +39,7 @@ from auricle.training import bench
 from auricle.training.bench import bench_training, measure_peak
 from auricle.training.devices import fabric_precision, has_bf16_units
 from auricle.training.phases import Phases
-from auricle.training.run import make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
 from benchmarks.machine import ROOT, describe
 
 CHANNELS = (32, 64)

@@ -38,7 +38,8 @@ from auricle.training.checkpoint import State
 from auricle.training.distributed import ALONE, Group, join_group
 from auricle.training.loop import final_weights
 from auricle.training.preparation import Material, prepare
-from auricle.training.run import fit, make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
+from auricle.training.run import fit
 from benchmarks.machine import describe
 from experiments.careless import OFTEN, register
 

@@ -49,7 +49,8 @@ from auricle.training.bundling import Trained, clip_rows
 from auricle.training.checkpoint import State
 from auricle.training.loop import final_weights
 from auricle.training.preparation import Material, prepare
-from auricle.training.run import fit, make_request_recipe
+from auricle.training.request_recipe import make_request_recipe
+from auricle.training.run import fit
 from benchmarks import spoof
 from benchmarks.machine import describe
 from experiments.careless_accuracy import device_name
