@@ -66,6 +66,8 @@ PRESENT = 0.5
 #: Their sounds are one event up to so long a silence, as people count; so is what is found, up to one of the gaps.
 SCENE_S, LEAST_SCENES, MOST_SCENES, DEV_EPOCH = 10.0, 40, 100, 2**31
 ONE_EVENT_S, GAPS_S = 0.5, (0.2, 0.4, 0.6)
+#: Scenes hold few of the world's other sounds: they would let lower thresholds pass than a night outdoors does.
+LEAST_THRESHOLD = 0.3
 #: How many windows are scored at once.
 WINDOWS_AT_ONCE = 32
 
@@ -173,9 +175,9 @@ def tune_events(network: Network, material: Material, dev: IntArray) -> tuple[Po
         events = [clips[i].events or () for i in timed]
         return _tune_timed([frames[i] for i in timed], events, network, material, (POSTPROCESS.max_gap_s,))
     if scenes := _score_scenes(network, material, clips):
-        return _tune_timed(
-            [frames for frames, _ in scenes], [events for _, events in scenes], network, material, GAPS_S
-        )
+        made, events = [frames for frames, _ in scenes], [events for _, events in scenes]
+        rule, fitted = _tune_timed(made, events, network, material, GAPS_S)
+        return rule, {label: max(LEAST_THRESHOLD, threshold) for label, threshold in fitted.items()}
     shape = {"min_event_s": POSTPROCESS.min_event_s, "off_ratio": POSTPROCESS.off_ratio}
     found = fit_smoothing(frames, targets, labels, step_s, **shape)
     return POSTPROCESS.model_copy(update={"medians_s": found.medians_s}), found.thresholds
