@@ -109,9 +109,7 @@ class DesedCrnnOptions(NetworkOptions):
     def build(self, recipe: Recipe, labels: int) -> DesedCrnn:
         """See the base class."""
         f = recipe.frontend
-        return DesedCrnn(
-            LogMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max), labels, self.dropout
-        )
+        return DesedCrnn(LogMelSpec.of(f), labels, self.dropout)
 
 
 def register() -> None:

@@ -99,9 +99,8 @@ class CarelessOptions(NetworkOptions):
         return seconds_to_samples(frontend.hop_ms / 1000, frontend.sample_rate) * self.time_stride
 
     def build(self, recipe: Recipe, labels: int) -> Careless:
-        f = recipe.frontend
-        spec = LogMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
-        return Careless(spec, labels, seconds_to_samples(recipe.data.clip_s, f.sample_rate))
+        spec = LogMelSpec.of(recipe.frontend)
+        return Careless(spec, labels, seconds_to_samples(recipe.data.clip_s, recipe.frontend.sample_rate))
 
 
 def register() -> None:

@@ -87,6 +87,5 @@ class TdnnOptions(NetworkOptions):
 
     def build(self, recipe: Recipe, labels: int) -> Tdnn:
         """Return a new network for ``labels`` classes."""
-        f = recipe.frontend
-        spec = LogMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
+        spec = LogMelSpec.of(recipe.frontend)
         return Tdnn(spec, labels, self.channels, self.head, self.dropout)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         compress,
         crossval,
         cut_out,
+        deployment,
+        enrol,
         evaluate,
         export_int8,
         export_site,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         train,
     )
     from auricle.audio.cutouts import CutoutOptions
+    from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording
     from auricle.errors import (
         AuricleError,
         BundleError,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from auricle.results import (
         DetectResult,
         EmbedResult,
+        EnrolResult,
         Event,
         EventStart,
         Failure,
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
         Int8Result,
         Interval,
         LabelScore,
+        Origin,
         Report,
         RunResult,
         Scores,
@@ -65,10 +70,13 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "auricle.audio.origin.deployment": ("Deployment", "DeploymentReport", "Joint", "PlacedRecording"),
     "auricle.api": (
         "compress",
         "crossval",
         "cut_out",
+        "deployment",
+        "enrol",
         "evaluate",
         "export_int8",
         "export_site",
@@ -94,6 +102,7 @@ _HOMES = {
     "auricle.results": (
         "DetectResult",
         "EmbedResult",
+        "EnrolResult",
         "Event",
         "EventStart",
         "Failure",
@@ -101,6 +110,7 @@ _HOMES = {
         "Int8Result",
         "Interval",
         "LabelScore",
+        "Origin",
         "Report",
         "RunResult",
         "Scores",
@@ -118,9 +128,12 @@ __all__ = [
     "ConfigError",
     "CutoutOptions",
     "DataError",
+    "Deployment",
+    "DeploymentReport",
     "DetectResult",
     "Detector",
     "EmbedResult",
+    "EnrolResult",
     "Event",
     "EventStart",
     "Failure",
@@ -129,7 +142,10 @@ __all__ = [
     "Int8Result",
     "Interrupted",
     "Interval",
+    "Joint",
     "LabelScore",
+    "Origin",
+    "PlacedRecording",
     "Report",
     "RunError",
     "RunResult",
@@ -144,6 +160,8 @@ __all__ = [
     "compress",
     "crossval",
     "cut_out",
+    "deployment",
+    "enrol",
     "evaluate",
     "export_int8",
     "export_site",

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from auricle.errors import InputError, UsageError
 from auricle.files import require_writable
@@ -33,26 +33,28 @@ from auricle.recipe.requests import (
     ClipOptions,
     CompressRequest,
     CrossvalRequest,
+    EnrolRequest,
     ListenerOptions,
     PathLike,
     SweepRequest,
     TeachRequest,
     TrainRequest,
 )
-from auricle.results import SPOOF_LABELS, Event, Failure, Int8Result, Report, RunResult
+from auricle.recipe.scan_requests import DeploymentRequest, ScanRequest
+from auricle.results import SPOOF_LABELS, EnrolResult, Event, Failure, Int8Result, Report, RunResult
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
-    from auricle.audio.cutouts import CutoutFormat, CutoutOptions
+    from auricle.audio.cutouts import CutoutFormat
+    from auricle.audio.origin.deployment import DeploymentReport
     from auricle.data.manifest import Manifest
     from auricle.data.readable import OnFailure
     from auricle.distill.teach import TeachResult
     from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
     from auricle.runtime.bundle import Bundle
-    from auricle.runtime.thresholds import Thresholds
     from auricle.scale.sweep import SweepResult
-    from auricle.scanning.scan import ScanProgress, ScanResult
+    from auricle.scanning.scan import ScanResult
     from auricle.training.bench import TrainingBench
     from auricle.training.compress import CompressResult
     from auricle.training.crossval import CrossvalResult
@@ -62,6 +64,8 @@ __all__ = [
     "compress",
     "crossval",
     "cut_out",
+    "deployment",
+    "enrol",
     "evaluate",
     "export_int8",
     "export_site",
@@ -131,6 +135,20 @@ def compress(request: CompressRequest) -> CompressResult:
     from auricle.training.compress import run_compression
 
     return run_compression(replace(request, progress=None), _listener(request))
+
+
+@takes(EnrolRequest)
+def enrol(request: EnrolRequest) -> EnrolResult:
+    """Make a model of a few clips of some classes in seconds, without torch; or change one that was made so.
+
+    Recordings that cannot be read are in the result; the others are enrolled.
+
+    Raises:
+        UsageError: and its kinds, for wrong use, a class without a clip, or the folder.
+    """
+    from auricle.enrolment.enrol import run_enrolment
+
+    return run_enrolment(request)
 
 
 @takes(TeachRequest)
@@ -244,49 +262,12 @@ def export_site(request: SiteRequest) -> Site:
     return export(bundle, Path(request.out), precision=precision, tarball=tarball)
 
 
-def scan(
-    inputs: PathLike | Sequence[PathLike],
-    *,
-    command: Literal["tag", "detect", "embed"] = "tag",
-    model: str | None = None,
-    out: PathLike | None = None,
-    format: str = "json",
-    top: int | None = None,
-    threshold: float | Mapping[str, float] | Thresholds | None = None,
-    prior_spoof: float | None = None,
-    precision: str = "float32",
-    jobs: int = 1,
-    timeout_s: float = 600.0,
-    engine: Literal["local", "ray"] = "local",
-    follow_links: bool = False,
-    resume: bool = False,
-    overwrite: bool = False,
-    cutouts: CutoutOptions | None = None,
-    progress: ScanProgress | None = None,
-) -> ScanResult:
+@takes(ScanRequest)
+def scan(request: ScanRequest) -> ScanResult:
     """Tag, detect or embed any number of recordings; one that fails is a result with ``error``.
 
     Without ``out`` nothing is computed before the result is iterated over. With it, the folder is complete on return:
     results, ``failures.jsonl``, ``summary.json``, and a journal from which an interrupted scan resumes.
-
-    Args:
-        inputs: files, folders (searched through) and globs; ``-`` is stdin.
-        command: which result is wanted of each.
-        model: folder or name; None is the built-in model.
-        out: folder of the scan; must be new or empty, unless ``resume`` or ``overwrite``.
-        format: of the results in ``out``: ``json`` or ``csv``; of ``detect`` also ``audacity`` or ``raven``.
-        top: of ``tag``: labels to keep of each recording; None keeps all.
-        threshold: of ``tag``: lower scores are not kept; of ``detect``: where an event begins, None is the model's.
-        prior_spoof: of ``tag``: as for ``Detector.tag``.
-        precision: ``float32`` or ``int8``.
-        jobs: recordings at the same time; processes with ``out``.
-        timeout_s: seconds that one recording may bring nothing, with ``out``.
-        engine: with ``out``: ``local``, or ``ray`` for the workers of a Ray cluster.
-        follow_links: also read what is linked from within a folder and lies outside it.
-        resume: resume the scan in ``out``.
-        overwrite: throw away the scan in ``out``.
-        cutouts: of ``detect``: write each event as a file too, as its recording's turn comes.
-        progress: listener.
 
     Returns:
         An iterable of results in the order of the listing; with ``out`` they are read from the journal.
@@ -294,46 +275,59 @@ def scan(
     Raises:
         UsageError: and its kinds, for wrong use, inputs, model or folders.
     """
-    from auricle.runtime.model_names import DEFAULT_MODEL
-    from auricle.runtime.thresholds import Thresholds, check_labels
-    from auricle.scanning.folder import ScanRequest
+    from auricle.runtime.thresholds import check_labels
+    from auricle.scanning.folder import FolderScan
+    from auricle.scanning.listing import Selection
     from auricle.scanning.scan import ScanProgress, find_entries, scan_entries, scan_into_folder
-    from auricle.scanning.task import Command, Task
+    from auricle.scanning.task import Task
 
-    if command not in get_args(Command):
-        raise UsageError(f"command {command!r} is unknown; known: {', '.join(get_args(Command))}")
-    if jobs < 1:
-        raise UsageError(f"jobs = {jobs}; at least 1 does the work")
-    listener = ScanProgress() if progress is None else progress
-    names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | os.PathLike) else inputs)]
-    thresholds = Thresholds.from_argument(threshold)
-    name = DEFAULT_MODEL if model is None else model
-    task = Task(command, name, precision, top, thresholds, prior_spoof, cutouts=cutouts)
-    if cutouts is not None and command != "detect":
-        raise UsageError(f"cut-outs are of events, which {command} does not find: use detect")
-    if cutouts is not None and "-" in names:
+    listener = ScanProgress() if request.progress is None else request.progress
+    task, selection = Task.of(request), Selection.of(request)
+    if task.cutouts is not None and "-" in selection.inputs:
         raise UsageError("- (stdin) cannot be read again, so it goes without --clips; save it to a file")
 
-    def open_model() -> Detector:
-        if model is None:
+    def open_model() -> tuple[Task, Detector]:
+        if request.model is None:
             listener.default_model()
-        detector = load(task.model, precision=precision)
+        detector = task.load()
         check_labels(task.thresholds, detector.labels)
-        detector.check_prior(prior_spoof)
-        return detector
+        detector.check_prior(request.prior_spoof)
+        return replace(task, events=task.events.of_model(detector.labels)), detector
 
-    if out is None:
-        given = {"--resume": resume, "--overwrite": overwrite, "--engine ray": engine == "ray"}
+    if request.out is None:
+        given = {"--resume": request.resume, "--overwrite": request.overwrite, "--engine ray": request.engine == "ray"}
         for name in (name for name, value in given.items() if value):
             raise UsageError(f"{name} is for a scan into a folder: give --out DIR too")
-        entries = find_entries(names, follow_links=follow_links, notice=listener.notice)
-        return scan_entries(entries, task, open_model(), jobs=jobs, progress=listener)
-    if engine == "ray":
+        entries = find_entries(selection, notice=listener.notice)
+        return scan_entries(entries, *open_model(), jobs=request.jobs, progress=listener)
+    if request.engine == "ray":
         from auricle.scale.ray_work import work_on_cluster as work
     else:
         from auricle.scanning.workers import work_in_processes as work
-    request = ScanRequest(names, Path(out), task, format, jobs, timeout_s, follow_links, resume, overwrite)
-    return scan_into_folder(request, open_model(), work, listener)
+    out = Path(request.out)
+    task, detector = open_model()
+    folder = FolderScan(
+        selection, out, task, request.format, request.jobs, request.timeout_s, request.resume, request.overwrite
+    )
+    return scan_into_folder(folder, detector, work, listener)
+
+
+@takes(DeploymentRequest)
+def deployment(request: DeploymentRequest) -> DeploymentReport:
+    """Say when recordings were made, and which gaps and overlaps lie between those of a recorder; decodes nothing.
+
+    Raises:
+        UsageError: no recording, or a time zone that is none.
+    """
+    from auricle.audio.listing import Listing
+    from auricle.audio.origin.clocks import Clocks
+    from auricle.audio.origin.deployment import deployments_of
+
+    given = request.inputs
+    names = [given] if isinstance(given, str | os.PathLike) else list(given)
+    clocks = Clocks.of(request.time_zone, request.clock_zone)
+    entries = Listing([os.fspath(name) for name in names], follow_links=request.follow_links)
+    return deployments_of(entries, clocks, request.tolerance_s)
 
 
 def cut_out(
@@ -496,9 +490,10 @@ def tune(request: TuneRequest) -> Report:
         raise UsageError(f"{model} tells bona fide from spoofed speech: it makes no events to tune")
     everything = _read(request, request.data, detector.labels, spec.task)
     known = trained_clips(detector.bundle)
-    dev = choose_dev(everything, known) if split is None and fold is None else None
-    manifest = dev_part(everything, split=split, fold=fold) if dev is None else dev
-    refuse_trained(manifest, known, f"--tune with {request.data}")
+    manifest = choose_dev(everything, known) if split is None and fold is None else None
+    if manifest is None:
+        manifest = dev_part(everything, split=split, fold=fold)
+        refuse_trained(manifest, known, f"--tune with {request.data}")
     require_writable(detector.bundle.path)
     manifest = _readable(manifest, request.on_failure)
     post = spec.postprocess

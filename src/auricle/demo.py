@@ -272,6 +272,8 @@ def write_report(
         title="auricle demo: what a new model detects in recordings it was not trained on",
         facts=facts,
         thresholds=spec.thresholds,
+        rule=spec.event_rule,
+        name=SCENE,
     )
     return out / PAGE
 

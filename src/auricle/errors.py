@@ -45,11 +45,15 @@ FLAG_CODES: dict[str, str] = {
     "clipped_event": "an event reaches past the end of its file and was cut there",
     "overlapping_event": "events of one class overlap or touch in a file: they are learnt as one",
     "name_collision": "two names differ only in case or Unicode form",
+    "clock_change": "the recording began in an hour that comes twice or not at all where clocks change (docs/clock.md)",
+    "start_conflict": "name and header say starts more than a minute apart; the one in front of the list is taken",
+    "clock_unset": "the start lies before 1990: the recorder's clock was not set, so it is left out",
 }
 
 #: Codes of failures: the input was not used (SKIP), or a stated limit refused it (LIMIT).
 FAILURE_CODES: dict[str, str] = {
     "not_found": "no such file",
+    "no_start": "neither name nor header says when it began, and times of day were asked for",
     "empty_file": "0 bytes",
     "no_audio": "a valid header without a single sample",
     "bad_header": "the header is damaged or impossible",

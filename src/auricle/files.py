@@ -22,7 +22,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 from auricle.errors import RunError, UsageError
 
@@ -350,6 +350,23 @@ def printable(text: str) -> str:
     'a\\x1b[2J\\nb'
     """
     return "".join(c.encode("unicode_escape").decode() if _unsafe(c) else c for c in text)
+
+
+def json_line(value: Any) -> str:
+    r"""Return JSON on one line whose names cannot steer a terminal either: what JSON may leave as it is, is escaped.
+
+    >>> json_line({"path": "a\x9b2Jé"})
+    '{"path": "a\\u009b2Jé"}\n'
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    if not text.isprintable():
+        text = "".join(json.dumps(c)[1:-1] if _unsafe(c) else c for c in text)
+    return text + "\n"
+
+
+def for_terminal(text: str, stream: TextIO) -> str:
+    """Return the lines of a table as they are, or on a terminal with whatever would steer it escaped."""
+    return "".join(c if c in "\n\t" else printable(c) for c in text) if stream.isatty() else text
 
 
 def _unsafe(character: str) -> bool:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from auricle.tabular import Columns, Tabular, library
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -134,22 +137,106 @@ class EventStart:
 
 
 @dataclass(frozen=True)
-class _Result:
-    """What all results about one input share."""
+class Origin:
+    """When, where and with what a recording was made, as far as its name and header say.
+
+    Attributes:
+        start: moment of the first sample; with an offset from UTC where one is known or was given.
+        source: what said so: ``guano``, ``audiomoth`` (its comment), ``name``, ``ixml``, ``bext`` or ``info``.
+        recorder: what is known of ``make``, ``model``, ``id``, ``firmware``, ``deployment``, ``gain``, ``battery_v``
+            (or ``battery``, such as ``> 4.9 V``), ``temperature_c``, ``microphone`` and ``stopped``.
+        position: ``latitude`` and ``longitude`` in degrees (WGS 84), ``elevation_m``; empty where it is not known.
+    """
+
+    start: datetime | None = None
+    source: str = ""
+    recorder: Mapping[str, Any] = field(default_factory=dict)
+    position: Mapping[str, float] = field(default_factory=dict)
+
+    def at(self, seconds: float) -> datetime | None:
+        """Return the moment ``seconds`` after the start, on the same clock; None where the start is not known.
+
+        >>> from zoneinfo import ZoneInfo
+        >>> Origin(datetime(2024, 10, 27, 2, 50, tzinfo=ZoneInfo("Europe/Berlin"))).at(1200).isoformat()
+        '2024-10-27T02:10:00+01:00'
+        """
+        if self.start is None or self.start.tzinfo is None:
+            return None if self.start is None else self.start + timedelta(seconds=seconds)
+        return (self.start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(self.start.tzinfo)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"start", "start_from", "recorder", "position"}`` without what is not known."""
+        said: dict[str, Any] = {
+            "start": None if self.start is None else spell_moment(self.start),
+            "start_from": self.source,
+            "recorder": dict(self.recorder),
+            "position": {name: round(value, 7) for name, value in self.position.items()},
+        }
+        return {name: value for name, value in said.items() if value}
+
+
+def spell_moment(moment: datetime) -> str:
+    """Return a moment in the form of ISO 8601, to the second, or the millisecond where there are some.
+
+    >>> spell_moment(datetime(2024, 5, 1, 4, 30, 0, 250_000, tzinfo=UTC))
+    '2024-05-01T04:30:00.250+00:00'
+    """
+    moment = moment + timedelta(microseconds=500) if moment.microsecond % 1000 else moment
+    return moment.isoformat(timespec="milliseconds" if moment.microsecond >= 1000 else "seconds")
+
+
+@dataclass(frozen=True, repr=False)
+class _Result(Tabular):
+    """What all results about one input share.
+
+    Attributes:
+        path: of the recording; empty for arrays.
+        duration: seconds that were taken; None where it failed.
+        flags: what a user should know about it.
+        origin: when, where and with what it was made; None where nothing says so.
+        part: from where to where it was taken, in seconds of the recording; None for all of it.
+    """
 
     path: str
     duration: float | None
     flags: tuple[Flag, ...] = ()
+    origin: Origin | None = field(default=None, kw_only=True)
+    part: tuple[float, float] | None = field(default=None, kw_only=True)
 
     def _head(self) -> dict[str, Any]:
         return {
             "path": self.path,
             "duration": None if self.duration is None else rounded(self.duration),
             "flags": [f.to_dict() for f in self.flags],
+            **({} if self.part is None else {"part": [rounded(seconds) for seconds in self.part]}),
+            **({} if self.origin is None else self.origin.to_dict()),
         }
 
+    def __repr__(self) -> str:
+        """Return the result in one line: path, length, and what was found or why nothing was."""
+        length = "" if self.duration is None else f", {self.duration:.4g} s"
+        start = "" if self.origin is None or self.origin.start is None else f", from {spell_moment(self.origin.start)}"
+        error: Failure | None = getattr(self, "error", None)
+        said = self._found() if error is None else f"{error.code}: {error.message}"
+        flags = f" [{', '.join(flag.code for flag in self.flags)}]" if self.flags else ""
+        return f"<{type(self).__name__} {self.path!r}{length}{start}: {said}{flags}>"
 
-@dataclass(frozen=True)
+    def _found(self) -> str:
+        """Return what was found, in some words."""
+        raise NotImplementedError
+
+    def _starts(self, seconds: Sequence[float]) -> list[datetime | None]:
+        """Return the moments at some seconds of the recording."""
+        return [None if self.origin is None else self.origin.at(second) for second in seconds]
+
+
+def _listed(texts: Sequence[str], shown: int) -> str:
+    """Join some texts, and count the rest."""
+    more = f", {len(texts) - shown} more" if len(texts) > shown else ""
+    return ", ".join(texts[:shown]) + more
+
+
+@dataclass(frozen=True, repr=False)
 class TagResult(_Result):
     """What is in a recording: every label with its clip score, from high to low.
 
@@ -166,6 +253,38 @@ class TagResult(_Result):
     llr: float | None = None
     prior_spoof: float | None = None
 
+    def __getitem__(self, label: str) -> float:
+        """Return the score of a label; raises ``KeyError`` for one that has none here."""
+        for score in self.scores:
+            if score.label == label:
+                return score.score
+        raise KeyError(label)
+
+    def _found(self) -> str:
+        return _listed([f"{s.label} {s.score:.3f}" for s in self.scores], 3) or "no scores"
+
+    def columns(self) -> Columns:
+        """Return ``path``, ``start``, ``label`` and ``score``, a row a label."""
+        count, begin = len(self.scores), 0.0 if self.part is None else self.part[0]
+        return {
+            "path": [self.path] * count,
+            "start": self._starts([begin] * count),
+            "label": [s.label for s in self.scores],
+            "score": [s.score for s in self.scores],
+        }
+
+    def plot(self, top: int = 10, ax: Any = None) -> Any:
+        """Draw the highest scores as bars; returns matplotlib's axes.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        ax = _axes(ax)
+        shown = self.scores[:top][::-1]
+        ax.barh([s.label for s in shown], [s.score for s in shown])
+        ax.set(xlim=(0, 1), xlabel="score", title=self.path)
+        return ax
+
     def to_dict(self, top: int | None = None) -> dict[str, Any]:
         """Return the JSON object of ``auricle tag``, with the ``top`` highest scores (all if None)."""
         named = {"llr": self.llr, "prior_spoof": self.prior_spoof}
@@ -177,12 +296,49 @@ class TagResult(_Result):
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DetectResult(_Result):
     """When sounds happen: events in the order of their onsets."""
 
     events: tuple[Event, ...] = ()
     error: Failure | None = None
+
+    def __getitem__(self, label: str) -> tuple[Event, ...]:
+        """Return the events of a label; none is an answer too."""
+        return tuple(event for event in self.events if event.label == label)
+
+    def _found(self) -> str:
+        shown = _listed([f"{e.label} {e.onset:.4g}-{e.offset:.4g} s" for e in self.events], 3)
+        return f"{len(self.events)} event{'' if len(self.events) == 1 else 's'}" + (f": {shown}" if shown else "")
+
+    def columns(self) -> Columns:
+        """Return ``path``, ``start`` (the moment of the onset), ``onset``, ``offset``, ``label``, ``score``."""
+        return {
+            "path": [self.path] * len(self.events),
+            "start": self._starts([e.onset for e in self.events]),
+            "onset": [e.onset for e in self.events],
+            "offset": [e.offset for e in self.events],
+            "label": [e.label for e in self.events],
+            "score": [e.score for e in self.events],
+        }
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the events over time, a lane a label; returns matplotlib's axes.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        ax = _axes(ax)
+        labels = list(dict.fromkeys(event.label for event in self.events))
+        for lane, label in enumerate(labels):
+            spans = [(event.onset, event.offset - event.onset) for event in self[label]]
+            ax.broken_barh(spans, (lane - 0.4, 0.8))
+        ax.set_yticks(range(len(labels)), labels)
+        begin = 0.0 if self.part is None else self.part[0]
+        ax.set(
+            xlim=(begin, begin + (self.duration or 0.0)) if self.duration else None, xlabel="seconds", title=self.path
+        )
+        return ax
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of ``auricle detect``."""
@@ -193,12 +349,22 @@ class DetectResult(_Result):
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EmbedResult(_Result):
     """One vector for a recording: the mean over its windows, shape ``(dimension,)``."""
 
     embedding: FloatArray | None = None
     error: Failure | None = None
+
+    def _found(self) -> str:
+        return "no embedding" if self.embedding is None else f"{len(self.embedding)} numbers"
+
+    def columns(self) -> Columns:
+        """Return ``path``, ``start``, ``duration`` and the numbers ``e0`` to the last, in one row."""
+        values = [] if self.embedding is None else self.embedding.tolist()
+        begin = 0.0 if self.part is None else self.part[0]
+        head: Columns = {"path": [self.path], "start": self._starts([begin]), "duration": [self.duration]}
+        return {**head, **{f"e{i}": [value] for i, value in enumerate(values)}}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of ``auricle embed``."""
@@ -210,8 +376,13 @@ class EmbedResult(_Result):
         }
 
 
-@dataclass(frozen=True)
-class Scores:
+def _axes(ax: Any) -> Any:
+    """Return axes to draw on: the given ones, else new ones."""
+    return library("matplotlib.pyplot", "plot").subplots()[1] if ax is None else ax
+
+
+@dataclass(frozen=True, repr=False)
+class Scores(Tabular):
     """Scores over time.
 
     Attributes:
@@ -225,6 +396,36 @@ class Scores:
     values: FloatArray
     labels: tuple[str, ...]
     step_s: float
+
+    def __getitem__(self, label: str) -> FloatArray:
+        """Return the scores of a label over time; raises ``KeyError`` for one that is none."""
+        if label not in self.labels:
+            raise KeyError(label)
+        return self.values[:, self.labels.index(label)]
+
+    def __repr__(self) -> str:
+        """Return the shape in one line."""
+        return f"<Scores {len(self.times)} frames of {self.step_s:.4g} s: {_listed(self.labels, 3)}>"
+
+    def columns(self) -> Columns:
+        """Return ``time`` and a column a label."""
+        return {"time": self.times.tolist(), **{n: self.values[:, i].tolist() for i, n in enumerate(self.labels)}}
+
+    def plot(self, top: int = 10, ax: Any = None) -> Any:
+        """Draw the labels with the highest scores over time, dark where they are high; returns matplotlib's axes.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        ax = _axes(ax)
+        peaks = self.values.max(axis=0) if len(self.values) else np.zeros(len(self.labels))
+        shown = np.argsort(-peaks, kind="stable")[:top]
+        end = len(self.times) * self.step_s
+        ax.imshow(self.values[:, shown].T, aspect="auto", vmin=0, vmax=1, cmap="Greys", interpolation="nearest",
+                  extent=(0, end, len(shown) - 0.5, -0.5))  # fmt: skip
+        ax.set_yticks(range(len(shown)), [self.labels[i] for i in shown])
+        ax.set(xlabel="seconds")
+        return ax
 
 
 @dataclass(frozen=True)
@@ -246,8 +447,8 @@ class Interval:
         }
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Tabular):
     """What ``evaluate`` measured: named figures with intervals, and per-class rows."""
 
     metrics: Mapping[str, Interval]
@@ -255,6 +456,26 @@ class Report:
     n: int
     data_hash: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, metric: str) -> Interval:
+        """Return a figure with its interval; raises ``KeyError`` for one that was not measured."""
+        return self.metrics[metric]
+
+    def __repr__(self) -> str:
+        """Return the figures in one line."""
+        shown = [f"{name} {f.value:.4g} [{f.low:.4g}, {f.high:.4g}]" for name, f in self.metrics.items()]
+        return f"<Report of {self.n}: {_listed(shown, 4)}>"
+
+    def columns(self) -> Columns:
+        """Return ``metric``, ``value``, ``low``, ``high`` and ``n``, a row a figure."""
+        figures = list(self.metrics.values())
+        return {
+            "metric": list(self.metrics),
+            "value": [figure.value for figure in figures],
+            "low": [figure.low for figure in figures],
+            "high": [figure.high for figure in figures],
+            "n": [figure.n for figure in figures],
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of ``auricle evaluate``."""
@@ -270,8 +491,8 @@ class Report:
         }
 
 
-@dataclass(frozen=True)
-class RunResult:
+@dataclass(frozen=True, repr=False)
+class RunResult(Tabular):
     """What a training run left behind.
 
     Attributes:
@@ -294,6 +515,17 @@ class RunResult:
     classes: Sequence[Mapping[str, Any]] = ()
     warnings: Sequence[str] = ()
 
+    def __repr__(self) -> str:
+        """Return the run in one line."""
+        state = "" if self.finished else ", stopped"
+        figures = _listed([f"{name} {value:.4g}" for name, value in self.dev.items()], 3)
+        return f"<RunResult {self.path!r}, {self.epochs} epochs{state}: {figures or 'no dev figures'}>"
+
+    def columns(self) -> Columns:
+        """Return what ``classes`` holds, a row a class."""
+        names = list(dict.fromkeys(name for row in self.classes for name in row))
+        return {name: [row.get(name) for row in self.classes] for name in names}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of ``auricle train``."""
         return {
@@ -306,6 +538,53 @@ class RunResult:
             "classes": [{k: rounded(v) if isinstance(v, float) else v for k, v in row.items()} for row in self.classes],
             "warnings": list(self.warnings),
         }
+
+
+@dataclass(frozen=True)
+class EnrolResult:
+    """What enrolling a few clips gave.
+
+    Attributes:
+        path: the model folder.
+        labels: its classes.
+        clips: recordings behind it, negatives among them.
+        negatives: how many of them hold none of the classes.
+        classes: a row for each class: clips, recall and precision of clips left out of the fit, false alarms on the
+            bank of negatives (intervals, None where nothing can be said), threshold of its events, and how many events
+            were found for each true one.
+        warnings: what these figures say too little of, a line each.
+        failures: recordings that could not be read, by name.
+        seconds: that it took.
+    """
+
+    path: str
+    labels: tuple[str, ...]
+    clips: int
+    negatives: int
+    classes: Sequence[Mapping[str, Any]]
+    warnings: Sequence[str] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle enrol``."""
+        return {
+            "path": self.path,
+            "labels": list(self.labels),
+            "clips": self.clips,
+            "negatives": self.negatives,
+            "classes": [{name: _plain(value) for name, value in row.items()} for row in self.classes],
+            "warnings": list(self.warnings),
+            "failures": {name: failure.to_dict() for name, failure in self.failures.items()},
+            "seconds": rounded(self.seconds),
+        }
+
+
+def _plain(value: Any) -> Any:
+    """Return a figure as JSON holds it."""
+    if isinstance(value, Interval):
+        return value.to_dict()
+    return rounded(value) if isinstance(value, float) else value
 
 
 @dataclass(frozen=True)

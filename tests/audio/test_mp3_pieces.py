@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+import soundfile
 from helpers.badfiles import encode, tone
 from helpers.oddfiles import ape, id3v1, id3v2, read
 
+from auricle.audio.decode import read_audio
 from auricle.audio.headers.mpeg_frames import find_frame, frame_bytes, runs
 from auricle.audio.headers.sniff import sniff
 from auricle.audio.source import MemorySource
@@ -18,6 +22,27 @@ MP3 = encode(tone(16_000), "MP3")
 MP3_44 = encode(tone(44_100, rate=44_100), "MP3", rate=44_100)
 FRAMES = runs(MemorySource(MP3), 0)[0]
 NOISE = np.random.default_rng(5).bytes(3_000).replace(b"\xff", b"\xfe")
+
+
+@pytest.mark.parametrize("fork", ["._", ".AppleDouble"])
+def test_a_resource_fork_in_the_current_folder_is_never_read_as_sound(tmp_path, monkeypatch, fork):
+    (tmp_path / "a.mp3").write_bytes(MP3)
+    (tmp_path / "a.bin").write_bytes(NOISE)
+    (tmp_path / "a.wav").write_bytes(encode(tone(16_000), "WAV"))
+    monkeypatch.chdir(tmp_path)
+    if fork == "._":
+        soundfile.write("x.sd2", np.zeros((100, 2)), 16_000, format="SD2", subtype="PCM_16")
+        (tmp_path / "._x.sd2").rename(fork)
+    else:
+        (tmp_path / fork).mkdir()
+    with pytest.raises(InputError, match=rf"the current folder holds '{re.escape(fork)}', which libsndfile") as caught:
+        read_audio("a.mp3")
+    assert caught.value.code == "io_error"
+    with pytest.raises(InputError, match="no audio format that is known here"):
+        read_audio("a.bin")
+    assert len(read_audio("a.wav").samples) == 16_000
+    monkeypatch.chdir(tmp_path.parent)
+    assert len(read_audio(str(tmp_path / "a.mp3")).samples) >= 16_000
 
 
 def starts(data: bytes) -> list[int]:

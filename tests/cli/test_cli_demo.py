@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 
 import numpy as np
 import pytest
@@ -179,14 +178,6 @@ def test_arrays_are_refused(tmp_path):
     (tmp_path / "features.json").write_text('{"kind": "waveform", "sample_rate": 16000}')
     with pytest.raises(UsageError, match="holds arrays; the demo wants recordings"):
         demo.open_data(tmp_path / "out", tmp_path / "clips.csv")
-
-
-def test_without_jinja_nothing_is_begun(auricle, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    done = auricle("demo", "--out", tmp_path / "out")
-    assert done.code == 2
-    assert 'pip install "auricle[reports]"' in done.err
-    assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupted_demo_says_that_it_begins_anew(auricle, tiny, tmp_path, monkeypatch):

@@ -87,6 +87,51 @@ def test_asvspoof_2021_with_the_keys_of_two_tracks(lay):
     assert manifest.notes == ("keys/DF/CM/trial_metadata.txt is not read: none of its recordings is here",)
 
 
+@pytest.mark.parametrize("keys", ["keys/PA/CM", "PA-keys-full/keys/PA/CM"])
+def test_asvspoof_2021_pa(lay, keys):
+    lines = (
+        "PA_0010 PA_E_1 R3 M3 d4 r1 m1 s4 c4 spoof notrim eval\nPA_0011 PA_E_2 R1 M1 d1 - - - - bonafide notrim eval\n"
+    )
+    root = lay(
+        {
+            f"{keys}/trial_metadata.txt": lines,
+            "ASVspoof2021_PA_eval/flac/PA_E_1.flac": None,
+            "ASVspoof2021_PA_eval/flac/PA_E_2.flac": None,
+        }
+    )
+    assert said(read_manifest(root)) == {
+        "PA_E_1.flac": (("spoof",), "test", None, "PA_0010"),
+        "PA_E_2.flac": (("bonafide",), "test", None, "PA_0011"),
+    }
+
+
+BIRDCLEF = "primary_label,secondary_labels,type,latitude,scientific_name,common_name,author,filename\n"
+
+
+@pytest.mark.parametrize(
+    ("audio", "listed"), [("train_audio", "amecro/XC1.ogg comrav/XC2.ogg"), ("train_short_audio", "XC1.ogg XC2.ogg")]
+)
+def test_birdclef_at_its_root(lay, audio, listed):
+    one, two = listed.split()
+    rows = f"amecro,\"['comrav']\",call,1,Corvus b.,Crow,Bob,{one}\ncomrav,[],song,1,Corvus c.,Raven,Al,{two}\n"
+    root = lay(
+        {
+            "train_metadata.csv": BIRDCLEF + rows,
+            "train_soundscape_labels.csv": "row_id,site,audio_id,seconds,birds\n7_COR_5,COR,7,5,nocall\n",
+            "sample_submission.csv": "row_id,amecro\ns_5,0\n",
+            f"{audio}/amecro/XC1.ogg": None,
+            f"{audio}/comrav/XC2.ogg": None,
+            "train_soundscapes/7_COR.ogg": None,
+        }
+    )
+    manifest = read_manifest(root)
+    assert said(manifest) == {"XC1.ogg": (("amecro",), None, None, None), "XC2.ogg": (("comrav",), None, None, None)}
+    assert any(note.startswith("the column 'secondary_labels' is not used") for note in manifest.notes)
+    text = "classes are taken from the column 'primary_label' (also there: 'common_name', 'scientific_name'; "
+    assert f"{text}--label-column takes another)" in manifest.notes
+    assert read_manifest(root, label_column="common_name").labels == ("Crow", "Raven")
+
+
 def test_asvspoof_5_with_its_protocols_beside_or_in_a_folder(lay):
     for place in ("", "ASVspoof5_protocols/"):
         root = lay(
@@ -288,6 +333,58 @@ def test_audioset_says_what_it_cannot_read(lay):
     assert "none of the 3 segments has a recording" in refusal(empty)
 
 
+STRONG = """segment_id\tstart_time_seconds\tend_time_seconds\tlabel
+b0RFKhbpFJA_30000\t0.01\t0.05\t/m/05zppz
+b0RFKhbpFJA_30000\t0.02\t0.03\t/m/02zsn
+a_b-c_12345_0\t0.01\t0.02\t/m/07xyz
+gone_gone_g_10000\t0\t1\t/m/02zsn
+"""
+
+
+@pytest.mark.parametrize("names", ["mid_to_display_name.tsv", "class_labels_indices.csv"])
+def test_audioset_with_times(lay, names):
+    tables = {
+        "mid_to_display_name.tsv": "/m/05zppz\tMale speech, man speaking\n/m/02zsn\tFemale speech\n",
+        "class_labels_indices.csv": (
+            'index,mid,display_name\n0,/m/05zppz,"Male speech, man speaking"\n1,/m/02zsn,Female speech\n'
+        ),
+    }
+    framed = STRONG.replace("label\n", "label\tpresent\n").replace("zppz\n", "zppz\tPRESENT\n")
+    root = lay(
+        {
+            "audioset_train_strong.tsv": STRONG,
+            "audioset_eval_strong.tsv": STRONG.replace("b0RFKhbpFJA", "c0RFKhbpFJA").replace("a_b-c", "d_b-c"),
+            "audioset_eval_strong_framed_posneg.tsv": framed,
+            names: tables[names],
+            "wav/b0RFKhbpFJA_30000.wav": None,
+            "wav/Ya_b-c_12345.wav": None,
+            "wav/c0RFKhbpFJA.wav": None,
+        }
+    )
+    manifest = read_manifest(root)
+    assert (manifest.format, manifest.task) == ("audioset_strong", "multi")
+    found = {c.key: (c.split, c.group, [(e.label, e.onset, e.offset) for e in c.events]) for c in manifest.clips}
+    speech = [("Male speech, man speaking", 0.01, 0.05), ("Female speech", 0.02, 0.03)]
+    assert found == {
+        "wav/b0RFKhbpFJA_30000.wav": ("train", "b0RFKhbpFJA", speech),
+        "wav/Ya_b-c_12345.wav": ("train", "a_b-c_12345", [("/m/07xyz", 0.01, 0.02)]),
+        "wav/c0RFKhbpFJA.wav": ("test", "c0RFKhbpFJA", speech),
+    }
+    assert "2 of 5 segments have no recording here and are left out" in manifest.notes
+    assert any(note.startswith("1 classes are called by their MIDs, such as /m/07xyz") for note in manifest.notes)
+
+
+def test_audioset_with_times_says_what_it_cannot_read(lay):
+    bad = STRONG.replace("0.02\t0.03", "0.03\t0.02").replace("gone_gone_g_10000", "gone")
+    root = lay({"audioset_train_strong.tsv": bad, "b0RFKhbpFJA.wav": None, "a_b-c_12345.wav": None})
+    assert refusal(root).splitlines() == [
+        "audioset_train_strong.tsv, line 3: end 0.02 is not after start 0.03",
+        "audioset_train_strong.tsv, line 5: segment_id 'gone' is no YTID with a start in milliseconds",
+    ]
+    empty = lay({"t.tsv": STRONG, "other.wav": None}, "empty")
+    assert "none of the 3 segments has a recording" in refusal(empty)
+
+
 def test_an_audiofolder_with_its_parts_in_the_paths(lay):
     rows = [{"file_name": f"{part}/{i}.wav", "label": "ab"[i % 2]} for part in ("train", "test") for i in range(2)]
     files = {row["file_name"]: None for row in rows}
@@ -428,6 +525,16 @@ DOUBTFUL = {
     "days": ("2026-05-01", "2026-05-02"),
     "prefixed parts": ("birds_train", "birds_test"),
     "LibriSpeech": ("train-clean-100", "dev-clean"),
+    "channels": ("ch1", "ch2"),
+    "microphones": ("mic_a", "mic_b"),
+    "devices": ("Device 1", "Device 2"),
+    "sample rates": ("44100", "48000"),
+    "rates with a unit": ("16k", "22.05 kHz", "8kHz"),
+    "years": ("2024", "2025"),
+    "numbered speakers of AudioMNIST": ("01", "02", "60"),
+    "days by number": ("day1", "day2"),
+    "German": ("Alte Aufnahmen", "Neue Aufnahmen"),
+    "VCTK": ("wav48_silence_trimmed", "wav16_trimmed"),
     "a class called train": ("train", "bus", "tram"),
 }
 
@@ -442,7 +549,8 @@ def test_folders_that_say_no_sounds_are_asked_about_not_guessed(lay, names):
 
 
 def test_folders_named_after_sounds_are_classes(lay):
-    for i, names in enumerate((("0", "1"), ("dog", "noise_gate"), ("auditorium", "testudo"), ("A", "B"))):
+    sounds = (("0", "1"), ("dog", "noise_gate"), ("auditorium", "testudo"), ("A", "B"), ("left", "right"))
+    for i, names in enumerate((*sounds, ("daytime", "microwave"), ("abnormal", "normal"), ("Wavy", "weekend"))):
         root = lay({f"{name}/{n}.wav": None for name in names for n in range(2)}, f"s{i}")
         assert read_manifest(root).labels == names
 

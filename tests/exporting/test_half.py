@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from auricle.exporting.half import store_as_half
+from auricle.exporting.int8 import quantise
 from auricle.exporting.onnx import ScoringGraph, export_onnx
 from auricle.nn.frontends.sine_mel import SineMelSpec
 from auricle.nn.modules.mobilenet import MobileNet
@@ -43,3 +44,16 @@ def test_the_front_end_keeps_its_ramps(content):
 
     kinds = {t.data_type for t in onnx.load_from_string(store_as_half(content)).graph.initializer}
     assert {onnx.TensorProto.INT64, onnx.TensorProto.FLOAT16} <= kinds
+
+
+def test_weights_stored_as_halves_become_8_bits(content):
+    """Else a model that came out of `auricle compress` would stay as large as it is."""
+    half = store_as_half(content)
+    smaller = quantise(half)
+    assert len(smaller) < 0.75 * len(half)
+    waveform = 0.1 * np.random.default_rng(0).standard_normal((2, 30_000)).astype(np.float32)
+    before, after = (
+        onnxruntime.InferenceSession(c, providers=["CPUExecutionProvider"]).run(["clip"], {"waveform": waveform})[0]
+        for c in (half, smaller)
+    )
+    assert 0 < np.abs(before - after).max() < 0.05

@@ -17,6 +17,7 @@ from helpers.tinybundle import make_bundle
 from auricle import api
 from auricle.errors import RunError, UsageError
 from auricle.exporting import web
+from auricle.webpage.assets import modules_of
 
 
 @pytest.fixture
@@ -42,9 +43,11 @@ def test_the_site_holds_the_page_the_model_and_the_engine(model, package, tmp_pa
     monkeypatch.setattr(web.urllib.request, "urlopen", lambda *_, **__: pytest.fail("--from needs no network"))
     site = api.export_site(model, tmp_path / "site", tarball=package)
     files = {str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("*") if path.is_file()}
-    pages = {"index.html", "style.css", "app.js", "engine.js", "rules.js", "microphone.js", "recorder.js"}
+    pages = {"index.html", "page.css", "icon.svg", "capture.js", "offline.js", *modules_of("site.js")}
     engine = {f"ort/{name}" for name in web.RUNTIME_FILES} | {"ort/LICENSE.txt"}
     assert files == pages | engine | {"site.json", "auricle.json", "model.onnx"}
+    kept = json.loads(re.search(r"FILES = (\[.*\]);", (tmp_path / "site/offline.js").read_text())[1])
+    assert set(kept) == files - {"offline.js", "ort/LICENSE.txt"} | {"."}
     assert (tmp_path / "site/model.onnx").read_bytes() == (model / "model.onnx").read_bytes()
     stated = json.loads((tmp_path / "site/site.json").read_text())
     assert (stated["network"], stated["precision"], stated["runtime"]) == ("model.onnx", "float32", web.RUNTIME_VERSION)
@@ -52,14 +55,22 @@ def test_the_site_holds_the_page_the_model_and_the_engine(model, package, tmp_pa
 
 
 def test_every_file_that_the_page_names_is_there_and_none_is_elsewhere():
-    pages = {path.name: path.read_text(encoding="utf-8") for path in web.PAGES.iterdir()}
-    text = "".join(pages.values())
+    pages = web.page_files("yard")
+    text = "".join(pages.values()).replace("http://www.w3.org/", "")
     assert "Content-Security-Policy" in pages["index.html"]
     assert re.findall(r"https?://", text) == []
-    named = set(re.findall(r'(?:src|href)="([^":]+)"', pages["index.html"]))
-    named |= {name.removeprefix("./") for name in re.findall(r'from "([^"]+)"', text)}
-    named |= set(re.findall(r'addModule\("([^"]+)"', text))
+    named = set(re.findall(r'(?:src|href)="([^":#]+)"', pages["index.html"]))
+    named |= set(re.findall(r'"\./([\w.]+)"', text))
     assert named - {"ort/ort.wasm.min.js"} == set(pages) - {"index.html"}
+    assert "offline.js" in pages["site.js"]
+
+
+def test_another_model_is_kept_under_another_version(tmp_path, package):
+    def version(name, **changes):
+        api.export_site(make_bundle(tmp_path / name, **changes).path, tmp_path / f"site-{name}", tarball=package)
+        return re.search(r'VERSION = "(\w{16})"', (tmp_path / f"site-{name}/offline.js").read_text())[1]
+
+    assert version("a") != version("b", thresholds={"loud": 0.25, "quiet": 0.5})
 
 
 def test_boxes_are_refused_with_the_way_out(package, tmp_path):

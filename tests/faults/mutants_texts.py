@@ -49,6 +49,22 @@ RAVEN = (
     "1\tSpectrogram 1\t1\t0.1\t0.5\t0\t4000\towl\n2\tSpectrogram 1\t1\t0.9\t1.4\t0\t4000\tfrog\n"
 )
 AUDACITY = "0.100000\t0.500000\towl\n\\\t200.0\t4000.0\n0.900000\t1.400000\tfrog\n"
+LABELSTUDIO = (
+    '[{"id": 1, "annotations": [{"id": 7, "result": [{"value": {"start": 0.1, "end": 0.5, "labels": ["owl"]},\n'
+    ' "from_name": "label", "to_name": "audio", "type": "labels"}], "was_cancelled": false}],\n'
+    ' "data": {"audio": "/data/upload/1/0a1b2c3d-a.wav"}},\n'
+    ' {"id": 2, "annotations": [{"id": 8, "result": []}], "data": {"audio": "b.wav"}}]\n'
+)
+WHOMBAT = (
+    '{"version": "1.1.0", "data": {"uuid": "p", "collection_type": "annotation_project",\n'
+    ' "tags": [{"id": 0, "key": "species", "value": "owl"}],\n'
+    ' "recordings": [{"uuid": "R", "path": "a.wav", "duration": 2.0, "channels": 1, "samplerate": 16000}],\n'
+    ' "clips": [{"uuid": "C", "recording": "R", "start_time": 0.0, "end_time": 2.0}],\n'
+    ' "sound_events": [{"uuid": "S", "geometry": {"type": "BoundingBox", "coordinates": [0.1, 100, 0.5, 900]}}],\n'
+    ' "sound_event_annotations": [{"uuid": "A", "sound_event": "S", "tags": [0]}],\n'
+    ' "clip_annotations": [{"uuid": "K", "clip": "C", "tags": [], "sound_events": ["A"]}]}}\n'
+)
+AUDIOSET = "segment_id\tstart_time_seconds\tend_time_seconds\tlabel\na_30000\t0.1\t0.5\t/m/1\nb_0\t0.9\t1.4\t/m/2\n"
 RECIPE = "model:\n  name: crnn\n  dropout: 0.1\noptim:\n  epochs: 3\n  lr: 0.001\nseed: 7\ndata:\n  clip_s: 2.0\n"
 #: What is put in the place of a number or a word.
 WORDS = (
@@ -125,6 +141,9 @@ KINDS = {
     "desed": Kind(with_clips("strong.tsv", DESED), "strong.tsv", read_manifest),
     "raven": Kind(with_clips("{}.selections.txt", RAVEN), "a.selections.txt", read_manifest),
     "audacity": Kind(with_clips("{}.txt", AUDACITY), "a.txt", read_manifest),
+    "label studio": Kind(with_clips("export.json", LABELSTUDIO), "export.json", read_manifest),
+    "whombat": Kind(with_clips("project.json", WHOMBAT), "project.json", read_manifest),
+    "audioset": Kind(with_clips("strong.tsv", AUDIOSET), "strong.tsv", read_manifest),
     "recipe": Kind(make_recipe, "recipe.yaml", lambda folder: load_recipe(folder / "recipe.yaml")),
     "model": Kind(lambda folder: void(make_bundle(folder)), "auricle.json", load_bundle),
     "weights": Kind(lambda folder: void(make_bundle(folder)), "model.onnx", load_bundle),

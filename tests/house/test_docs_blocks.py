@@ -158,6 +158,8 @@ def place(tmp_path, monkeypatch):
     make_bundle(tmp_path / "models" / "yard")
     noise = np.random.default_rng(0).uniform(-0.2, 0.2, 3 * RATE).astype(np.float32)
     soundfile.write(tmp_path / "night.flac", noise, RATE)
+    (tmp_path / "card1").mkdir()
+    soundfile.write(tmp_path / "card1" / "20241027_005000.WAV", noise, RATE)
     (tmp_path / "truth.csv").write_text("path,onset,offset,label,score\nnight.flac,0.0,3.0,quiet,1\n")
     (tmp_path / "scores" / "journal").mkdir(parents=True)
     record = '[7, {"path": "a.wav", "scores": [["quiet", 0.75]]}]'

@@ -26,12 +26,14 @@ LAYER_OF = {
     "teachers": 5,
     "exporting": 5,
     "scanning": 5,
+    "enrolment": 5,
     "synth": 4,
     "runtime": 4,
     "evaluation": 4,
     "data": 3,
     "nn": 3,
     "audio": 2,
+    "webpage": 2,
     "events": 2,
     "recipe": 1.5,
     "journal": 1.5,
@@ -42,8 +44,9 @@ LAYER_OF = {
     "timeline": 1,
     "signals": 1,
     "progress": 1,
-    "errors": 0,
     "results": 0,
+    "tabular": -0.5,
+    "errors": -1,
 }
 NEIGHBOURS: set[tuple[str, str]] = set()
 TORCH_PACKAGES = {"nn", "batches", "distill", "training", "teachers", "exporting"}

@@ -15,7 +15,7 @@ import typer.main
 
 from auricle import api
 from auricle.cli.main import app
-from auricle.recipe import model_requests, requests
+from auricle.recipe import model_requests, requests, scan_requests
 from auricle.recipe.options import Option, request_fields
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +24,7 @@ FUNCTIONS = {
     "crossval": requests.CrossvalRequest,
     "sweep": requests.SweepRequest,
     "teach": requests.TeachRequest,
+    "enrol": requests.EnrolRequest,
     "bench_train": requests.BenchRequest,
     "evaluate": model_requests.EvaluateRequest,
     "false_alarms": model_requests.FalseAlarmsRequest,
@@ -31,16 +32,23 @@ FUNCTIONS = {
     "export_int8": model_requests.Int8Request,
     "export_site": model_requests.SiteRequest,
     "report": model_requests.ReportRequest,
+    "scan": scan_requests.ScanRequest,
+    "deployment": scan_requests.DeploymentRequest,
 }
 COMMANDS = {
     "train": requests.TrainRequest,
     "crossval": requests.CrossvalRequest,
     "sweep": requests.SweepRequest,
     "teach": requests.TeachRequest,
+    "enrol": requests.EnrolRequest,
     "bench train": requests.BenchRequest,
     "evaluate": model_requests.EvaluateRequest,
     "export": model_requests.ExportRequest,
     "report": model_requests.ReportRequest,
+    "tag": scan_requests.ScanOptions,
+    "detect": scan_requests.ScanOptions,
+    "embed": scan_requests.ScanOptions,
+    "data deployment": scan_requests.DeploymentOptions,
     "data check": requests.DataOptions,
     "data import": requests.DataOptions,
 }

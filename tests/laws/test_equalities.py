@@ -63,27 +63,27 @@ def scores_of(result, labels) -> list[float]:
 # --- 1: training input = runtime input
 
 
-def test_the_runtime_hears_what_training_heard(model, recordings, tmp_path):
-    network = open_network(model.bundle)
+def test_the_runtime_hears_what_training_heard(trained, recordings, tmp_path):
+    network = open_network(trained.bundle)
     for path in recordings:
         recorder = Recorder(network)
-        Detector(model.bundle, recorder).tag(path)
-        expected = training_windows(model, path, tmp_path)
+        Detector(trained.bundle, recorder).tag(path)
+        expected = training_windows(trained, path, tmp_path)
         assert len(recorder.windows) == len(expected), path.name
         for number, (found, window) in enumerate(zip(recorder.windows, expected, strict=True)):
             assert np.array_equal(found, window), (path.name, number)
 
 
-def test_the_runtime_says_what_training_saw(model, recordings, tmp_path):
+def test_the_runtime_says_what_training_saw(trained, recordings, tmp_path):
     """The scores of a file in training (torch) are those that ``tag`` gives (ONNX Runtime)."""
-    network, spec = model.network(), model.bundle.spec
+    network, spec = trained.network(), trained.bundle.spec
     for path in recordings:
-        windows = torch.from_numpy(training_windows(model, path, tmp_path))
+        windows = torch.from_numpy(training_windows(trained, path, tmp_path))
         with torch.inference_mode():
             scores = clip_scores(network(windows).clip_logits, spec.task, negatives=spec.negatives).numpy()
         joined = aggregate(scores, spec.aggregate, spec.task, negatives=spec.negatives)
         expected = apply_calibration(joined, spec.calibration, spec.task, none=spec.negatives)
-        found = scores_of(model.detector.tag(path), spec.labels)
+        found = scores_of(trained.detector.tag(path), spec.labels)
         np.testing.assert_allclose(found, expected, atol=TOLERANCE, err_msg=path.name)
 
 
@@ -92,10 +92,11 @@ def test_the_runtime_says_what_training_saw(model, recordings, tmp_path):
 
 def test_the_graph_is_the_network(model):
     spec = model.bundle.spec
-    graph = ScoringGraph(model.network(), spec.task, negatives=spec.negatives).eval()
+    graph = ScoringGraph(model.network(), spec.task, negatives=spec.negatives, frames=model.frames).eval()
     window = spec.window_samples
     lengths = [window] if spec.fixed_length else [window, spec.min_samples, 2 * window + 77]
-    assert check_parity(graph, model.bundle.read("model.onnx"), lengths, (1, 4)) <= TOLERANCE
+    content, limit = model.bundle.read("model.onnx"), model.tolerance
+    assert check_parity(graph, content, lengths, (1, 4), limit) <= limit
 
 
 def test_another_length_works_or_is_refused_clearly(model):
@@ -179,7 +180,7 @@ def test_the_stored_weights_are_those_of_the_stored_graph(model):
     with torch.inference_mode():
         output = model.network()(waveform)
     found = open_network(model.bundle).run(waveform.numpy(), frozenset({EMBEDDING}))
-    np.testing.assert_allclose(found.embedding, output.embedding.numpy(), atol=TOLERANCE)
+    np.testing.assert_allclose(found.embedding, output.embedding.numpy(), atol=model.tolerance)
 
 
 # --- 6: command line = Python

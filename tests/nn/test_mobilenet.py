@@ -13,11 +13,14 @@ from auricle.nn.frontends.kaldi_mel import KaldiMel, KaldiMelSpec
 from auricle.nn.frontends.sine_mel import SineMel, SineMelSpec
 from auricle.nn.modules.efficientat import EfficientAt
 from auricle.nn.modules.mobilenet import (
+    BLOCK,
     FrameBranch,
     MobileNet,
     RunningExcitation,
+    TimeConv,
     _twice,
     check_residuals,
+    fill_blocks,
     take_weights,
 )
 from auricle.recipe.schema import make_recipe
@@ -115,7 +118,40 @@ def test_a_running_window_over_what_is_constant_is_the_clips_mean():
 
 
 def test_steps_are_doubled_by_lines_between_them():
-    assert _twice(torch.tensor([[[0.0, 2.0, 6.0]]])).tolist() == [[[0, 1, 2, 4, 6, 6]]]
+    assert _twice(torch.tensor([[[[0.0, 2.0, 6.0]]]])).tolist() == [[[[0, 1, 2, 4, 6, 6]]]]
+
+
+def test_a_convolution_over_time_is_that_of_one_axis():
+    torch.manual_seed(0)
+    layer = TimeConv(4, 6, 3, padding=2, dilation=2, bias=False)
+    x = torch.randn(2, 4, 1, 9)
+    expected = torch.nn.functional.conv1d(x[:, :, 0], layer.weight, padding=2, dilation=2)
+    torch.testing.assert_close(layer(x)[:, :, 0], expected)
+
+
+def test_blocks_filled_with_zeros_change_no_score():
+    torch.manual_seed(0)
+    network = MobileNet(SineMelSpec(), 7, width=0.2, residuals=P12).eval()
+    narrow = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.out_channels < BLOCK]
+    with torch.inference_mode():
+        expected = network(noise(16_000))
+        fill_blocks(network)
+        found = network(noise(16_000))
+    assert narrow
+    assert all(len(conv.weight) == BLOCK for conv in narrow)
+    torch.testing.assert_close(found.clip_logits, expected.clip_logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.frame_logits, expected.frame_logits, atol=1e-5, rtol=1e-5)
+
+
+def test_last_layers_of_another_size_are_not_the_teachers():
+    torch.manual_seed(0)
+    teacher = EfficientAt(KaldiMelSpec(), 7)
+    student = MobileNet(SineMelSpec(), 7, hidden=32)
+    before = student.head[0].weight.clone()
+    take_weights(student, teacher)
+    assert torch.equal(student.head[0].weight, before)
+    assert student.head[3].weight.shape == (7, 32)
+    assert torch.equal(student.deep[0].weight, teacher.feature_map[16][0].weight)
 
 
 def test_the_branch_takes_the_time_of_its_finest_map():

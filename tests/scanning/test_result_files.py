@@ -101,3 +101,11 @@ def test_nothing_is_named_before_it_is_whole(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_results(tmp_path, one_tag(), "json", broken)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_failures_hold_no_control_characters(tmp_path):
+    name = "\x9b2J\x85\u202e\x7f.wav"
+    fill(tmp_path, detect_view(), "json", DetectResult(name, None, error=Failure("not_found", f"no such file: {name}")))
+    text = (tmp_path / "failures.jsonl").read_text(encoding="utf-8")
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert json.loads(text)["path"] == name

@@ -14,7 +14,7 @@ from auricle.events.formats import parse_csv, parse_raven
 from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, TagResult
 from auricle.runtime.thresholds import Thresholds
 from auricle.scanning.views import detect_view, embed_view, tag_view
-from auricle.scanning.writers import open_writer
+from auricle.scanning.writers import describe_failure, open_writer
 
 DOG = TagResult(
     "a.wav", 5.0, (Flag("silent"),), (LabelScore("dog", 0.75), LabelScore("rain", 0.2), LabelScore("sea", 0.1))
@@ -99,3 +99,43 @@ def test_audacity_labels_of_two_recordings_need_a_folder():
 def test_an_embedding_is_a_row_of_numbers():
     result = EmbedResult("a.wav", 1.0, embedding=np.array([0.5, -1], np.float32))
     assert written(embed_view(2), "csv", result) == "path,duration,e0,e1,flags,error,message\na.wav,1,0.5,-1,,,\n"
+
+
+# --- names that would steer a terminal
+
+EVIL = "\x9b2J\x07\x7f\u202e\u2028evil\x1b[31m\n.wav"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def tame(text: str) -> bool:
+    return all(character.isprintable() or character in "\n\t" for character in text)
+
+
+def test_json_on_a_terminal_or_in_a_file_holds_no_control_characters():
+    for result, view in ((TagResult(EVIL, 1.0), tag_view(None, ALL)), (DetectResult(EVIL, 1.0), detect_view())):
+        text = written(view, "json", result)
+        assert tame(text)
+        assert json.loads(text)["path"] == EVIL
+        assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("format", ["csv", "raven"])
+def test_tables_are_exact_in_a_file_and_tame_on_a_terminal(format):
+    result = DetectResult(EVIL, 5.0, events=(Event("dog", 0.5, 1.25, 0.9),))
+    exact, screen = io.StringIO(newline=""), Terminal(newline="")
+    for stream in (exact, screen):
+        writer = open_writer(detect_view(), format, stream)
+        writer.write(result)
+        writer.close(True)
+    assert "\x9b" in exact.getvalue()
+    assert tame(screen.getvalue())
+    assert "\\x9b2J" in screen.getvalue()
+
+
+def test_the_reason_of_a_failure_is_tame():
+    gone = TagResult(EVIL, None, error=Failure("not_found", f"no such file: {EVIL}"))
+    assert tame(describe_failure(gone))

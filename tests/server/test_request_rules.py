@@ -211,10 +211,10 @@ def test_nothing_of_the_page_leaves_the_folder_that_a_proxy_serves(tiny):
     """Addresses that begin with / would name the proxy's root; so would a redirection."""
     html = tiny.get("/").text
     names = re.findall(r'(?:src|href|action|poster|data)="([^"#]+)"', html)
-    assert {"static/page.js", "static/page.css"} <= set(names)
+    assert {"static/serve.js", "static/page.css"} <= set(names)
     texts = [tiny.get(f"/{name}").text for name in names] + [
         tiny.get(f"/static/{name}.js").text
-        for name in ("live", "server", "labels", "timeline", "spectrogram", "capture")
+        for name in ("page", "live", "server", "downloads", "timeline", "picture", "sound", "table", "capture")
     ]
     for text in [html, *texts]:
         assert re.findall(r"""["'`(](?:\$\{[^}]*\})?/(?:static|v1|health|metrics)""", text) == []

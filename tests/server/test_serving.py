@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
 
 import pytest
 from helpers.serving import running, wait_for
@@ -95,6 +94,15 @@ def test_models_are_listed(tiny):
             {
                 **{"name": "tiny", "task": "multi", "labels": ["loud", "quiet"]},
                 **{"sample_rate": 1000, "window_s": 1.0, "hop_s": 0.5, "thresholds": {"loud": 0.5, "quiet": 0.5}},
+                "events": {
+                    "rate": 1000,
+                    "hop_samples": 100,
+                    "first_centre_samples": 50.0,
+                    "postprocess": {
+                        **{"median_s": 0.0, "medians_s": {}, "off_ratio": 1.0, "off_ratios": {}},
+                        **{"min_event_s": 0.0, "max_gap_s": 0.0},
+                    },
+                },
             }
         ],
     }
@@ -124,18 +132,32 @@ def test_the_page_and_all_it_loads_are_served_and_it_may_load_nothing_else(tiny)
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    names = {item.name for item in (resources.files("auricle.server") / "static").iterdir()}
-    needed = set(re.findall(r'"static/([\w.]+)"', page.text))
-    for name in names:
+    waiting, seen = set(re.findall(r'"static/([\w.]+)"', page.text)), set()
+    while waiting:
+        name = waiting.pop()
         response = tiny.get(f"/static/{name}")
         assert response.status_code == 200
+        assert response.headers["content-security-policy"] == policy
         assert "http://" not in response.text.replace("http://www.w3.org/", "")
         assert "https://" not in response.text
-        needed |= set(re.findall(r'"\./([\w.]+)"', response.text))
-    assert needed == names - {"index.html"}
+        seen.add(name)
+        waiting |= set(re.findall(r'"\./([\w.]+)"', response.text)) - seen
+    assert {"page.css", "serve.js", "page.js", "capture.js", "icon.svg"} <= seen
 
 
-@pytest.mark.parametrize("name", ["../app.py", "%2e%2e%2fapp.py", "nothing.js", ""])
+def test_scores_of_some_labels_come_with_the_highest_score_of_all(tiny, wav):
+    reply = tiny.upload("/v1/detect?scores=true&lanes=1&threshold=quiet%3D1", wav).json()
+    assert [event["label"] for event in reply["events"]] == ["loud"]
+    everything = tiny.upload("/v1/detect?scores=true", wav).json()["scores"]
+    assert reply["scores"]["labels"] == ["loud"]
+    assert reply["scores"]["values"] == [row[:1] for row in everything["values"]]
+    assert reply["scores"]["peaks"] == pytest.approx({"loud": 0.75, "quiet": 0.875}, abs=1e-5)
+    assert "peaks" not in everything
+    nothing = tiny.upload("/v1/detect?scores=true&lanes=1&threshold=1", wav).json()
+    assert (nothing["events"], nothing["scores"]["labels"]) == ([], ["quiet"]), "without events the highest score"
+
+
+@pytest.mark.parametrize("name", ["../app.py", "%2e%2e%2fapp.py", "nothing.js", "index.html", "assets.py", ""])
 def test_no_other_file_is_served(tiny, name):
     assert tiny.get(f"/static/{name}").status_code == 404
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from helpers.tinyteachers import CLASSES, write_efficientat
 
 import auricle
 from auricle.distill import crop_store
+from auricle.distill.loop import LoopPlan
 from auricle.errors import DataError, Interrupted, RunError, UsageError
 from auricle.progress import Progress
 from auricle.training import compress as module
@@ -34,17 +36,22 @@ def audio(tmp_path_factory) -> Path:
     return folder
 
 
+def make_small(patch: pytest.MonkeyPatch) -> None:
+    """Shards of two crops, and norms that are estimated on three batches."""
+    patch.setattr(crop_store, "SHARD_CROPS", 2)
+    patch.setattr(module, "SHARD_CROPS", 2)
+    patch.setattr(module, "LoopPlan", partial(LoopPlan, recalibration=3))
+
+
 @pytest.fixture(autouse=True)
-def small_shards(monkeypatch):
-    monkeypatch.setattr(crop_store, "SHARD_CROPS", 2)
-    monkeypatch.setattr(module, "SHARD_CROPS", 2)
+def small(monkeypatch):
+    make_small(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def model(teacher, audio, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crop_store, "SHARD_CROPS", 2)
-        patch.setattr(module, "SHARD_CROPS", 2)
+        make_small(patch)
         out = tmp_path_factory.mktemp("model") / "small"
         result = auricle.compress(teacher, audio, out=out, **SMALL)
     assert (result.labels, result.recordings, result.failures) == (5, 8, {})

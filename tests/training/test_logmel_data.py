@@ -23,7 +23,7 @@ from auricle.training.bundling import Trained, score_clips, score_held_out
 from auricle.training.preparation import prepare, read_training_data
 
 FRONTEND = tiny().frontend
-SPEC = LogMelSpec(RATE, FRONTEND.n_mels, FRONTEND.window_ms, FRONTEND.hop_ms, FRONTEND.f_min, FRONTEND.f_max)
+SPEC = LogMelSpec.of(FRONTEND)
 
 
 def features(samples: np.ndarray, sample_rate: int) -> np.ndarray:

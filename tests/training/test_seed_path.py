@@ -35,7 +35,7 @@ def seed(tmp_path_factory):
     api.teach(clips, teacher=str(teacher), out=folder / "soft", window_s=0.6)
     recipe = tiny("model.head=concat_mlp", "task=single", "optim.epochs=1")
     f = recipe.frontend
-    spec = LogMelSpec(RATE, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
+    spec = LogMelSpec.of(f)
     mel = LogMel(spec)
 
     def features(samples: np.ndarray, _rate: int) -> np.ndarray:

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from auricle.training.summary import advice, class_rows, decisions
+from auricle.evaluation.metrics import decisions
+from auricle.training.summary import advice, class_rows
 
 LABELS = ("cat", "dog")
 

@@ -8,6 +8,7 @@ wrapper seeks after each read, which costs MP3 its bit reservoir and would make 
 from __future__ import annotations
 
 import importlib.util
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, cast
 
@@ -31,6 +32,8 @@ Block = npt.NDArray[np.floating[Any]]
 _BLOCK_VALUES = 1 << 17
 _LENGTH_UNKNOWN = 1 << 50
 _UNSUPPORTED = 4
+#: Where libsndfile looks for the resource fork of a file without a name.
+_FORKS = ("._", ".AppleDouble")
 #: Kind of content -> FFmpeg's name of its reader.
 _AV_FORMATS = {
     **{name: name for name in ("wav", "w64", "aiff", "caf", "voc", "ogg", "flac", "avi", "matroska", "asf", "flv")},
@@ -175,11 +178,25 @@ class SndfileDecoder:
         self._part = index
         part = self._layout.parts[index]
         self._view = View(self._source, part.header, part.start, part.stop, part.pieces)
+        self._refuse_foreign_fork()
         try:
             with self._caught():
                 self._sound = _Sequential(self._view)
         except (soundfile.SoundFileError, TypeError) as error:
             raise self._view.error or _open_error(error, self._source, self._kind, self._layout) from error
+
+    def _refuse_foreign_fork(self) -> None:
+        """Refuse what libsndfile would take from another file.
+
+        Where content has no mark of its own, as MP3 has none, it looks for the resource fork of a nameless file first,
+        in the current folder, and then reads the content as a Sound Designer file.
+        """
+        fork = next((name for name in _FORKS if os.path.lexists(name)), None)
+        if fork is not None and self._kind.name == "unknown":
+            raise _open_error(OSError(), self._source, self._kind, self._layout)
+        if fork is not None and self._kind.name == "mp3":
+            text = f"the current folder holds {fork!r}, which libsndfile takes for a part of every MP3 file"
+            raise InputError("io_error", f"{text}; work in another folder, or remove it")
 
 
 def _open_error(error: Exception, source: Source, kind: Kind, layout: Layout) -> InputError:

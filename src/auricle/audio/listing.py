@@ -43,19 +43,23 @@ class Entry:
         named: typed by the user, not found in a folder.
         flags: what the listing alone can see.
         error: why it cannot be read, where the listing has seen that already.
+        part: from where to where it is taken, in seconds; None for all of it.
     """
 
     path: str
     named: bool = False
     flags: tuple[Flag, ...] = ()
     error: Failure | None = None
+    part: tuple[float, float] | None = None
 
     def to_json(self) -> str | dict[str, Any]:
         """Return JSON for a journal: the path alone where that is all."""
-        if not self.named and not self.flags and self.error is None:
+        if self == Entry(self.path):
             return self.path
         error = None if self.error is None else self.error.to_dict()
-        return {"path": self.path, "named": self.named, "flags": [f.to_dict() for f in self.flags], "error": error}
+        flags = [f.to_dict() for f in self.flags]
+        part = {} if self.part is None else {"part": list(self.part)}
+        return {"path": self.path, "named": self.named, "flags": flags, "error": error, **part}
 
     @staticmethod
     def from_json(value: str | dict[str, Any]) -> Entry:
@@ -64,7 +68,8 @@ class Entry:
             return Entry(value)
         flags = tuple(Flag(f["code"], {k: v for k, v in f.items() if k != "code"}) for f in value["flags"])
         error = None if value["error"] is None else Failure(**value["error"])
-        return Entry(value["path"], value["named"], flags, error)
+        part = (value["part"][0], value["part"][1]) if "part" in value else None
+        return Entry(value["path"], value["named"], flags, error, part)
 
 
 class Listing:

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``auricle data``: look at a data set before training on it, or bring one into a format that trains."""
+"""``auricle data``: look at recordings or a data set, or bring one into a format that trains."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from auricle.cli.guard import guarded, say
 from auricle.cli.option_groups import grouped
-from auricle.cli.options import Debug, NewFolder, Quiet, ReportFormat, ReportOptions, hertz
+from auricle.cli.options import Debug, Inputs, NewFolder, Quiet, ReportFormat, ReportOptions, hertz
 from auricle.recipe.requests import DataOptions, FormatOptions
+from auricle.recipe.scan_requests import DeploymentOptions
 
 app = typer.Typer(
     help="Check a data set before training on it, import, fetch or synthesise one.",
@@ -53,6 +54,38 @@ def check(
         print("\n".join(printable(line) for line in report.lines()))
     if not report.ok:
         raise typer.Exit(2)
+
+
+@app.command(short_help="Say when recordings were made, and what is missing between them.")
+@guarded
+@grouped
+def deployment(
+    inputs: Inputs,
+    *,
+    zones: DeploymentOptions,
+    form: Annotated[
+        Literal["table", "json", "csv"],
+        typer.Option("--format", "-f", help="Gaps and overlaps (table), everything (json), or recordings (csv)."),
+    ] = "table",
+    debug: Debug = False,
+) -> None:
+    """Say when the recordings of a recorder were made, which gaps lie between them and where they overlap.
+
+    Starts are read from names and headers (docs/clock.md); nothing is decoded. Exits 1 if a recording cannot be read
+    or nothing says when it began.
+
+    Example:
+      auricle data deployment card1/ --time-zone Europe/Berlin
+      auricle data deployment card1/ --time-zone Europe/Berlin --clock-zone UTC --format csv > times.csv
+    """
+    from auricle.api import deployment as find_deployments
+    from auricle.cli.deployment import print_deployments
+    from auricle.recipe.scan_requests import DeploymentRequest
+
+    report = find_deployments(DeploymentRequest(inputs, **vars(zones)))
+    print_deployments(report, form, sys.stdout)
+    if report.left_out:
+        raise typer.Exit(1)
 
 
 @app.command("import", short_help="Write a data set as NumPy arrays with a table of labels.")

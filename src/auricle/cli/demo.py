@@ -49,11 +49,9 @@ def demo(
       auricle demo --data ESC-10/
     """
     from auricle import demo as steps
-    from auricle.reports.page import require_jinja
     from auricle.reports.pairing import pair_events
 
     begin = time.monotonic()
-    require_jinja()  # now, rather than after the training
     steps.acquire_folder(out, data)
 
     timer = _Timer()

@@ -11,6 +11,7 @@ import typer
 from auricle.cli.guard import guarded
 from auricle.cli.option_groups import grouped
 from auricle.cli.options import Inputs, ScoringOptions, Threshold
+from auricle.recipe.scan_requests import EventOptions
 
 
 @guarded
@@ -19,7 +20,8 @@ def detect(
     inputs: Inputs,
     *,
     format: Annotated[
-        Literal["table", "json", "csv", "audacity", "raven"], typer.Option("--format", "-f", help="Format of results.")
+        Literal["table", "json", "csv", "parquet", "audacity", "birdnet", "kaleidoscope", "raven", "rttm"],
+        typer.Option("--format", "-f", help="Format of results; parquet needs --out."),
     ] = "table",
     threshold: Threshold = None,
     clips: Annotated[
@@ -35,6 +37,7 @@ def detect(
     clip_format: Annotated[
         Literal["flac", "wav"], typer.Option("--clip-format", help="Format of those files.")
     ] = "flac",
+    events: EventOptions,
     options: ScoringOptions,
 ) -> None:
     """Say when sounds happen in each recording: events with onset and offset in seconds.
@@ -46,7 +49,8 @@ def detect(
     Example:
       auricle detect night.flac --model models/yard
       auricle detect night.flac --model models/yard --format audacity > labels.txt
-      auricle detect archive/ --out events/ --jobs 4
+      auricle detect archive/ --out events/ --jobs 4 --format parquet
+      auricle detect night.flac --labels Owl --merge-gap 1 --min-duration 0.5 --top-events 20
       auricle detect night.flac --clips events/ --lead 0.5 --tail 2
     """
     from auricle.audio.cutouts import CutoutOptions
@@ -54,4 +58,4 @@ def detect(
     from auricle.runtime.thresholds import parse_thresholds
 
     cutouts = None if clips is None else CutoutOptions(str(clips), lead, tail, clip_format)
-    score("detect", inputs, options, format, threshold=parse_thresholds(threshold), cutouts=cutouts)
+    score("detect", inputs, options, format, threshold=parse_thresholds(threshold), cutouts=cutouts, events=events)

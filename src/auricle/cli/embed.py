@@ -17,7 +17,9 @@ from auricle.cli.options import Inputs, ScoringOptions
 def embed(
     inputs: Inputs,
     *,
-    format: Annotated[Literal["json", "csv"], typer.Option("--format", "-f", help="Format of results.")] = "json",
+    format: Annotated[
+        Literal["json", "csv", "parquet"], typer.Option("--format", "-f", help="Format; parquet needs --out.")
+    ] = "json",
     options: ScoringOptions,
 ) -> None:
     """Give one vector for each recording: the mean of the network's embedding over its windows.

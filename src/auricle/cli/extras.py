@@ -9,4 +9,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "scale": ("ray",),
     "serve": ("fastapi", "starlette", "uvicorn", "h11", "websockets", "python_multipart", "prometheus_client"),
     "mic": ("sounddevice",),
+    "pandas": ("pandas",),
+    "arrow": ("pyarrow",),
+    "plot": ("matplotlib",),
 }

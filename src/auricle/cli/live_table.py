@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -12,7 +11,7 @@ from typing import Any, Protocol, Self, TextIO
 import numpy as np
 
 from auricle.audio.microphone import Gap
-from auricle.files import printable
+from auricle.files import json_line, printable
 from auricle.results import Event, EventStart, Flag, FloatArray, Scores, rounded
 
 #: Rows of the table: labels with the highest scores of late, and events.
@@ -92,7 +91,7 @@ class JsonDisplay(LineDisplay):
         self._object({"flags": [flag.to_dict() for flag in flags]})
 
     def _object(self, values: dict[str, Any]) -> None:
-        self.write(json.dumps(values, ensure_ascii=False))
+        self.write(json_line(values).rstrip("\n"))
 
 
 def event_line(item: Event | EventStart) -> str:

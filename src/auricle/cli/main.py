@@ -27,6 +27,7 @@ from auricle.cli import (
     detect,
     doctor,
     embed,
+    enrol,
     evaluate,
     export,
     listen,
@@ -56,6 +57,7 @@ app = typer.Typer(
 app.command(short_help="Say what is in recordings.")(tag.tag)
 app.command(short_help="Say when sounds happen in recordings.")(detect.detect)
 app.command(short_help="Give one vector for each recording.")(embed.embed)
+app.command(short_help="Make a detector of a few clips in seconds.")(enrol.enrol)
 app.command(short_help="Train a detector on labelled recordings.")(train.train)
 app.command(short_help="Let a large model label audio for a small one to learn from.")(teach.teach)
 app.command(short_help="Cut a small model out of a large one.")(compress.compress)

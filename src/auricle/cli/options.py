@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from auricle.runtime.model_names import DEFAULT_MODEL
+from auricle.recipe.scan_requests import DEFAULT_MODEL, ScanOptions
 
 Inputs = Annotated[
     list[str],
@@ -27,15 +27,6 @@ Model = Annotated[
         show_default=DEFAULT_MODEL,
     ),
 ]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="DIR",
-        help="Scan into this folder: results, failures.jsonl, summary.json, and a journal to resume from.",
-    ),
-]
 NewFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; must be new or empty.")]
 Threshold = Annotated[
     list[str] | None,
@@ -45,23 +36,6 @@ Threshold = Annotated[
         metavar="[LABEL=]X",
         help="X for all labels or LABEL=X for one, from 0 to 1; may be repeated.",
     ),
-]
-Jobs = Annotated[
-    int,
-    typer.Option("--jobs", "-j", metavar="N", min=1, help="Recordings scored at the same time; processes with --out."),
-]
-FollowLinks = Annotated[
-    bool, typer.Option("--follow-links", help="Also read what is linked from within a folder and lies outside it.")
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Resume the scan in --out.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Throw away the scan in --out and start anew.")]
-Timeout = Annotated[
-    float,
-    typer.Option("--timeout", metavar="S", min=0.001, help="Seconds that one recording may bring nothing, with --out."),
-]
-Engine = Annotated[
-    Literal["local", "ray"],
-    typer.Option("--engine", help="Work on this machine, or on a Ray cluster (docs/cluster.md)."),
 ]
 Device = Annotated[Literal["auto", "cpu"], typer.Option("--device", help="Where to compute.")]
 Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", help="Which graph of the model to run.")]
@@ -88,20 +62,11 @@ def hertz(least: int) -> Callable[[str], int]:
     return read
 
 
-@dataclass(frozen=True)
-class ScoringOptions:
+@dataclass(frozen=True, kw_only=True)
+class ScoringOptions(ScanOptions):
     """What ``tag``, ``detect`` and ``embed`` have in common."""
 
-    model: Model = None
-    out: Out = None
-    resume: Resume = False
-    overwrite: Overwrite = False
-    follow_links: FollowLinks = False
-    jobs: Jobs = 1
-    timeout_s: Timeout = 600.0
-    engine: Engine = "local"
     device: Device = "auto"
-    precision: Precision = "float32"
     debug: Debug = False
     quiet: Quiet = False
 

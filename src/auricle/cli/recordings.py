@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any, TextIO
 
 import typer
@@ -15,12 +16,12 @@ from auricle.cli.guard import say
 from auricle.cli.options import ScoringOptions
 from auricle.cli.progress import Meter, spell_seconds
 from auricle.cli.tables import print_table
-from auricle.runtime.model_names import DEFAULT_MODEL
+from auricle.recipe.scan_requests import DEFAULT_MODEL, EventOptions, ScanOptions, ScanRequest
 from auricle.runtime.thresholds import Thresholds
 from auricle.scanning.result_files import Tally
 from auricle.scanning.scan import ScanProgress
 from auricle.scanning.task import Command
-from auricle.scanning.views import Row, View, flag_codes
+from auricle.scanning.views import CLOCK_COLUMNS, Row, View, flag_codes
 from auricle.scanning.writers import describe_failure, open_writer
 
 
@@ -34,30 +35,27 @@ def score(
     threshold: Thresholds | None = None,
     prior_spoof: float | None = None,
     cutouts: CutoutOptions | None = None,
+    events: EventOptions = EventOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Score all inputs; print the results, or write them into the folder ``--out``.
 
     Raises:
         typer.Exit: with 1 if an input failed.
     """
+    kept = {item.name: getattr(options, item.name) for item in fields(ScanOptions)}
     found = scan(
-        inputs,
-        command=command,
-        model=options.model,
-        out=options.out,
-        format="json" if format == "table" else format,
-        top=top,
-        threshold=threshold,
-        prior_spoof=prior_spoof,
-        precision=options.precision,
-        jobs=options.jobs,
-        timeout_s=options.timeout_s,
-        engine=options.engine,
-        follow_links=options.follow_links,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        cutouts=cutouts,
-        progress=ScanMeter(quiet=options.quiet),
+        ScanRequest(
+            inputs,
+            command=command,
+            format="json" if format == "table" else format,
+            top=top,
+            threshold=threshold,
+            prior_spoof=prior_spoof,
+            cutouts=cutouts,
+            progress=ScanMeter(quiet=options.quiet),
+            **kept,
+            **vars(events),
+        )
     )
     tally = found.tally
     if tally is None:
@@ -149,11 +147,11 @@ class ResultTable:
         self._rows.extend((*row, flags) for row in self._view.rows(result))
 
     def close(self, finished: bool) -> None:
-        """Print the table, with a column of flags only where there are any."""
+        """Print the table, with columns of flags and of the clock only where they say something."""
         if not self._rows:
             return
         columns: tuple[str, ...] = (*self._view.columns, "flags")
-        rows = self._rows
-        if not any(row[-1] for row in rows):
-            columns, rows = columns[:-1], [row[:-1] for row in rows]
-        print_table(columns, rows, self._stream)
+        optional = {"flags", *CLOCK_COLUMNS}
+        shown = [i for i, name in enumerate(columns) if name not in optional or any(row[i] for row in self._rows)]
+        rows = ([row[i] for i in shown] for row in self._rows)
+        print_table([columns[i] for i in shown], rows, self._stream)

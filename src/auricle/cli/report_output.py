@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,13 +12,10 @@ import typer
 from auricle.cells import as_text
 from auricle.cli.guard import say
 from auricle.cli.tables import print_table
-from auricle.files import printable
-
-#: Control characters that JSON leaves as they are, and some terminals obey.
-_C1 = re.compile("[\x7f-\x9f]")
+from auricle.files import json_line, printable
 
 if TYPE_CHECKING:
-    from auricle.results import Failure, Int8Result, Interval, Report, RunResult
+    from auricle.results import EnrolResult, Failure, Int8Result, Interval, Report, RunResult
     from auricle.training.crossval import CrossvalResult
 
 
@@ -47,8 +42,7 @@ class Unreadable:
 
 def print_object(value: Mapping[str, Any], stream: TextIO) -> None:
     """Print one JSON object on one line."""
-    text = json.dumps(value, ensure_ascii=False)
-    stream.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    stream.write(json_line(value))
     stream.flush()
 
 
@@ -155,6 +149,33 @@ def print_run(result: RunResult, format: str, stream: TextIO) -> None:
         print_report(result.test, format, stream)
     stream.write(f"\nnext: auricle tag RECORDING --model {shlex.quote(as_model(result.path))}\n")
     stream.flush()
+
+
+def print_enrolled(result: EnrolResult, form: str, stream: TextIO) -> None:
+    """Print what a few clips gave: a row for each class, by clips left out of the fit, and what to do next."""
+    if form == "json":
+        print_object(result.to_dict(), stream)
+        return
+    stream.write(
+        f"model    {result.path}\nclips    {result.clips} ({result.negatives} of none of the classes), "
+        f"{result.seconds:.1f} s\n\n"
+    )
+    names = ("recall", "precision", "bank_alarms")
+    rows = [
+        (row["label"], row["clips"], *(_interval(row[name]) for name in names), row["threshold"])
+        for row in result.classes
+    ]
+    columns = ("class", "clips", "recall [95 %]", "precision [95 %]", "false alarms [95 %]", "threshold")
+    print_table(columns, rows, stream)
+    stream.write("\nby clips left out of the fit; false alarms are of the bank's sounds\n")
+    for warning in result.warnings:
+        stream.write(f"\nwarning: {warning}\n")
+    stream.write(f"\nnext: auricle detect RECORDING --model {shlex.quote(as_model(result.path))}\n")
+    stream.flush()
+
+
+def _interval(figure: Interval | None) -> str:
+    return "-" if figure is None else f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
 
 
 def as_model(path: str) -> str:

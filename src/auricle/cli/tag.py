@@ -18,7 +18,8 @@ def tag(
     inputs: Inputs,
     *,
     format: Annotated[
-        Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Format of results.")
+        Literal["table", "json", "csv", "parquet"],
+        typer.Option("--format", "-f", help="Format of results; parquet needs --out."),
     ] = "table",
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Labels to show for each recording.")] = 5,
     threshold: Threshold = None,

@@ -17,8 +17,18 @@ PATH_ALIASES = (
     "audiofile",
 )
 LABEL_ALIASES = (
-    *("labels", "class", "class_name", "classname", "class_label", "species", "common_name", "scientific_name"),
-    *("primary_label", "scene_label", "ebird_code", "label_name", "category_name"),
+    *(
+        "labels",
+        "primary_label",
+        "class",
+        "class_name",
+        "classname",
+        "class_label",
+        "species",
+        "common_name",
+        "scientific_name",
+    ),
+    *("scene_label", "ebird_code", "label_name", "category_name"),
 )
 ONSET_ALIASES = ("start", "begin", "start_time", "begin_time", "start_s", "onset_s", "start_seconds", "start_sec")
 OFFSET_ALIASES = ("end", "stop", "end_time", "stop_time", "end_s", "offset_s", "end_seconds", "end_sec")

@@ -229,6 +229,10 @@ class CropStore:
     def __len__(self) -> int:
         return len(self._places)
 
+    def deep(self, items: Sequence[int]) -> Tensor:
+        """Return the teacher's last maps of some items as they are stored, ``(item, dimension, step)`` in float16."""
+        return torch.from_numpy(np.stack([self._arrays[s]["deep"][i] for s, i in map(self._places.__getitem__, items)]))
+
     def batch(self, items: Sequence[int]) -> CropBatch:
         """Return some items."""
         rows: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in PARTS}

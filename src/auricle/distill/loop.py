@@ -16,6 +16,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from auricle.distill.crop_store import CropStore
+from auricle.distill.head import fit_head
 from auricle.distill.objective import LossWeights, embedding_spread, losses, weighted_sum
 from auricle.errors import RunError
 from auricle.files import atomic_write
@@ -67,7 +68,7 @@ OnStep = Callable[[int, Mapping[str, float]], None]
 
 def distil(
     student: MobileNet,
-    head: nn.Module,
+    head: nn.Sequential,
     store: CropStore,
     plan: LoopPlan,
     checkpoint: Path,
@@ -89,6 +90,10 @@ def distil(
     Raises:
         RunError: the checkpoint is that of another plan, or the loss is not finite.
     """
+    own_head = student.head[0].weight.shape != head[0].weight.shape
+    if not own_head:  # the teacher's own: it knows classes that no crop holds, and would forget them
+        student.head.load_state_dict(head.state_dict())
+        student.head.requires_grad_(False)
     run, first = _Run(student, plan), store.batch(range(min(len(store), _FIRST_ITEMS)))
     spread = embedding_spread(first.deep)
     for norm in _norms(student):
@@ -96,6 +101,8 @@ def distil(
     if checkpoint.is_file():
         run.load(checkpoint)
     else:
+        if own_head:
+            fit_head(student.head, head, store, plan.seed)
         if new_frames:
             begin_at_shares(student.frame_head, torch.sigmoid(first.logits).mean(0))
         recalibrate(student, store, plan)
@@ -104,6 +111,7 @@ def distil(
         torch.manual_seed(hash_of(plan.seed, step))
         batch = store.batch(draw_items(store, plan, step))
         student.train()
+        student.head.train(own_head)
         parts = losses(student, batch, head, spread)
         loss = weighted_sum(parts, plan.weights)
         if not bool(torch.isfinite(loss)):
@@ -115,6 +123,7 @@ def distil(
         if (step + 1) % plan.checkpoint == 0 or step + 1 == plan.steps:
             atomic_write(checkpoint, run.content())
     student.load_state_dict(run.averaged)
+    student.head.requires_grad_(True)
     return student.eval()
 
 
@@ -168,7 +177,7 @@ class _Run:
     def __init__(self, student: MobileNet, plan: LoopPlan) -> None:
         self.student, self.plan, self.step = student, plan, 0
         self.averaged: dict[str, Tensor] = {}
-        named = dict(student.named_parameters())
+        named = {name: p for name, p in student.named_parameters() if p.requires_grad}
         decayed = [p for p in named.values() if p.ndim > 1]
         plain = [p for p in named.values() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": plain, "weight_decay": 0.0}]

@@ -50,7 +50,7 @@ class StagedTeacher:
         return self.network.spec.sample_rate
 
     @property
-    def head(self) -> nn.Module:
+    def head(self) -> nn.Sequential:
         """From an embedding to logits."""
         return self.network.head
 
@@ -108,8 +108,10 @@ def student_of(teacher: StagedTeacher, recipe: Recipe) -> MobileNet:
         raise UsageError(
             f"a student of a mobilenet has its front end: {source.spec}; the recipe asks for {student.spec}"
         )
-    weights = source.state_dict()
-    student.load_state_dict({name: weights[name] for name in student.state_dict()})
+    weights, own = source.state_dict(), student.state_dict()
+    same = student.head[0].weight.shape == source.head[0].weight.shape
+    own.update({name: weights[name] for name in own if same or not name.startswith("head.")})
+    student.load_state_dict(own)
     return student
 
 

@@ -9,6 +9,7 @@ spread over seeds is a figure of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -23,6 +24,8 @@ Statistic = Callable[[IndexArray], float | None]
 
 REPEATS = 1_000
 LEVEL = 0.95
+#: Of the normal distribution: 95 % lie within so many deviations.
+_NORMAL_QUANTILE = 1.959964
 _MAX_UNDEFINED = 0.5
 _BLOCK = 10_000_000
 
@@ -82,6 +85,23 @@ def bootstrap_mean(
         block = drawn[start : start + step]
         means.append(sums[block].sum(axis=1) / sizes[block].sum(axis=1))
     return percentile_interval(float(table.mean()), np.concatenate(means), len(table))
+
+
+def proportion_interval(hits: int, n: int) -> Interval | None:
+    """Return a share of independent trials with its 95 % interval (Wilson 1927); None without a trial.
+
+    Resampling says nothing of few trials: of three hits in three, every draw has three.
+
+    >>> found = proportion_interval(3, 3)
+    >>> round(found.low, 3), found.high
+    (0.438, 1.0)
+    """
+    if n == 0:
+        return None
+    share, square = hits / n, _NORMAL_QUANTILE**2
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    half = _NORMAL_QUANTILE / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return Interval(share, 0.0 if hits == 0 else centre - half, 1.0 if hits == n else centre + half, n)
 
 
 def draw_weights(groups: Sequence[object], repeats: int = REPEATS, seed: int = 0) -> Iterator[Array]:

@@ -123,6 +123,21 @@ def mean_defined(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
+def decisions(scores: npt.ArrayLike, task: str) -> npt.NDArray[np.bool_]:
+    """Return which labels ``tag`` would name first (``single``, one or none) or give at least one half (``multi``).
+
+    Args:
+        scores: clip scores, shape ``(clip, label)``.
+        task: ``single`` or ``multi``.
+    """
+    values = np.asarray(scores, np.float32)
+    if task == "multi":
+        return np.asarray(values >= 0.5)
+    first = values == values.max(axis=1, keepdims=True)
+    # With negatives the scores leave room for "none": it is the answer where it has the largest share.
+    return np.asarray(first & (values.max(axis=1) > 1 - values.sum(axis=1))[:, None])
+
+
 def _average_precision(true: BoolArray, scores: Array) -> float | None:
     positives = int(true.sum())
     if positives == 0:

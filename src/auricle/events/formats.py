@@ -14,12 +14,21 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import soundfile
 
-from auricle.cells import escape_cell, unescape_cell
+from auricle.cells import as_text, escape_cell
 from auricle.errors import DataError, UsageError
+from auricle.events.event_rows import Table, event_of, grouped
+from auricle.events.exchange import (
+    dump_birdnet,
+    dump_kaleidoscope,
+    dump_rttm,
+    parse_birdnet,
+    parse_kaleidoscope,
+    parse_rttm,
+)
+from auricle.files import json_line
 from auricle.registry import Registry
 from auricle.results import DetectResult, Event, Failure, Flag, rounded
 
@@ -32,18 +41,23 @@ _RAVEN_COLUMNS = (
 _USUAL_BAND_HZ = 8_000.0
 
 
-def dump_csv(results: Iterable[DetectResult]) -> Iterator[str]:
-    """Yield ``path,onset,offset,label,score`` and a row an event."""
-    yield _row(_CSV_COLUMNS, ",")
+def dump_csv(
+    results: Iterable[DetectResult],
+    more_columns: Sequence[str] = (),
+    more_cells: Callable[[DetectResult, Event], Iterable[object]] = lambda result, event: (),
+) -> Iterator[str]:
+    """Yield ``path,onset,offset,label,score`` and a row an event, with further columns behind these."""
+    yield _row((*_CSV_COLUMNS, *more_columns), ",")
     for result in results:
         for e in result.events:
-            yield _row((result.path, *_numbers(e.onset, e.offset), e.label, *_numbers(e.score)), ",")
+            cells = (result.path, *_numbers(e.onset, e.offset), e.label, *_numbers(e.score))
+            yield _row((*cells, *more_cells(result, e)), ",")
 
 
 def parse_csv(lines: Iterable[str], where: str = "the CSV") -> list[DetectResult]:
     """Read what ``dump_csv`` writes; recordings in the order in which they first appear."""
-    reader = _Table(lines, ",", _CSV_COLUMNS, where)
-    return _grouped((row["path"], reader.event(row, *_CSV_COLUMNS[1:])) for row in reader)
+    reader = Table(lines, ",", _CSV_COLUMNS, where)
+    return grouped((row["path"], reader.event(row, *_CSV_COLUMNS[1:])) for row in reader)
 
 
 def dump_raven(results: Iterable[DetectResult]) -> Iterator[str]:
@@ -83,11 +97,11 @@ def parse_raven(lines: Iterable[str], where: str = "the selection table") -> lis
     With ``File Offset (s)``, events begin there: begin times run on over the files.
     """
     needed = ("Begin Time (s)", "End Time (s)", "Label", "Begin Path")
-    reader = _Table(lines, "\t", needed, where, quoted=False)
-    return _grouped((row["Begin Path"], _in_its_file(reader, row, where)) for row in reader)
+    reader = Table(lines, "\t", needed, where, quoted=False)
+    return grouped((row["Begin Path"], _in_its_file(reader, row, where)) for row in reader)
 
 
-def _in_its_file(reader: _Table, row: dict[str, str], where: str) -> Event:
+def _in_its_file(reader: Table, row: dict[str, str], where: str) -> Event:
     """Return the event of a row, in the time of its recording."""
     event = reader.event(row, "Begin Time (s)", "End Time (s)", "Label", "Score")
     offset = row.get("File Offset (s)", "").strip()
@@ -125,14 +139,14 @@ def parse_audacity(lines: Iterable[str], where: str = "the labels") -> list[Dete
             continue
         if len(cells) != 3:
             raise DataError(f"{where} cannot be read", [f"line {number}: expected start, end, label; got {cells}"])
-        events.append(_event(cells[0], cells[1], cells[2], "1", f"line {number}", where))
+        events.append(event_of(cells[0], cells[1], cells[2], "1", f"line {number}", where))
     return [DetectResult(where, None, events=tuple(events))]
 
 
 def dump_jsonl(results: Iterable[DetectResult]) -> Iterator[str]:
     """Yield one JSON object a recording, as ``auricle detect --format json`` prints it."""
     for result in results:
-        yield json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+        yield json_line(result.to_dict())
 
 
 def parse_jsonl(lines: Iterable[str], where: str = "the JSON lines") -> list[DetectResult]:
@@ -169,54 +183,10 @@ EVENT_FORMATS: Registry[EventFormat] = Registry("event format")
 EVENT_FORMATS.add("csv", EventFormat(".csv", dump_csv, parse_csv))
 EVENT_FORMATS.add("json", EventFormat(".jsonl", dump_jsonl, parse_jsonl))
 EVENT_FORMATS.add("audacity", EventFormat(".txt", dump_audacity, parse_audacity))
+EVENT_FORMATS.add("birdnet", EventFormat(".birdnet.csv", dump_birdnet, parse_birdnet))
+EVENT_FORMATS.add("kaleidoscope", EventFormat(".kaleidoscope.csv", dump_kaleidoscope, parse_kaleidoscope))
+EVENT_FORMATS.add("rttm", EventFormat(".rttm", dump_rttm, parse_rttm))
 EVENT_FORMATS.add("raven", EventFormat(".selections.txt", dump_raven, parse_raven))
-
-
-class _Table:
-    """Rows of a table with a header, with checks that name the row."""
-
-    def __init__(
-        self, lines: Iterable[str], delimiter: str, needed: Sequence[str], where: str, *, quoted: bool = True
-    ) -> None:
-        self._where = where
-        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-        self._reader = csv.reader(lines, delimiter=delimiter, strict=True, quoting=quoting)
-        self._columns = next(self._reader, [])
-        missing = [name for name in needed if name not in self._columns]
-        if missing:
-            found = ", ".join(self._columns) if self._columns else "nothing"
-            raise DataError(f"{where} cannot be read", [f"no column {name!r}; found {found}" for name in missing])
-
-    def __iter__(self) -> Iterator[dict[str, str]]:
-        try:
-            for cells in self._reader:
-                if not cells:
-                    continue
-                if len(cells) != len(self._columns):
-                    problem = f"{self.place}: {len(cells)} cells under {len(self._columns)} columns"
-                    raise DataError(f"{self._where} cannot be read", [problem])
-                yield dict(zip(self._columns, map(unescape_cell, cells), strict=True))
-        except csv.Error as error:
-            raise DataError(f"{self._where} cannot be read", [f"{self.place}: {error}"]) from error
-
-    @property
-    def place(self) -> str:
-        return f"line {self._reader.line_num}"
-
-    def event(self, row: dict[str, str], onset: str, offset: str, label: str, score: str) -> Event:
-        return _event(row[onset], row[offset], row[label], row.get(score, "1"), self.place, self._where)
-
-
-def _event(onset: str, offset: str, label: str, score: str, place: str, where: str) -> Event:
-    """Build an event from text; a problem names the place."""
-    try:
-        event = Event(label, float(onset), float(offset), float(score))
-    except ValueError as error:
-        raise DataError(f"{where} cannot be read", [f"{place}: {error}"]) from error
-    if not (0 <= event.onset <= event.offset < math.inf and 0 <= event.score <= 1):
-        problem = f"{place}: need 0 <= onset <= offset and a score in [0, 1], got {onset}, {offset}, {score}"
-        raise DataError(f"{where} cannot be read", [problem])
-    return event
 
 
 def _from_dict(value: dict[str, object]) -> DetectResult:
@@ -233,20 +203,15 @@ def _from_dict(value: dict[str, object]) -> DetectResult:
     )
 
 
-def _grouped(rows: Iterable[tuple[str, Event]]) -> list[DetectResult]:
-    """Collect rows into one result a recording, keeping the order of both."""
-    found: dict[str, list[Event]] = {}
-    for path, event in rows:
-        found.setdefault(path, []).append(event)
-    return [DetectResult(path, None, events=tuple(events)) for path, events in found.items()]
-
-
-def _row(cells: Iterable[str], delimiter: str) -> str:
-    """Return one table line; only tables with tabs lose line breaks and tabs inside cells."""
-    cells = [escape_cell(cell if delimiter == "," else _one_line(cell)) for cell in cells]
+def _row(cells: Iterable[object], delimiter: str) -> str:
+    """Return one table line; only tables with tabs lose line breaks and tabs inside cells. Numbers are no formulas."""
+    texts = [
+        escape_cell(cell if delimiter == "," else _one_line(cell)) if isinstance(cell, str) else as_text(cell)
+        for cell in cells
+    ]
     buffer = io.StringIO()
     # The csv module quotes the characters of its line end: with both, cells with either of them are safe.
-    csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n").writerow(texts)
     return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 

@@ -57,12 +57,15 @@ class Parts:
         return Counter(name for node in self.nodes for name in node.input)
 
 
-def take_apart(model: onnx.ModelProto) -> Parts:
-    """Return nodes and constants; steps that only assemble constants are done here and now."""
+def take_apart(model: onnx.ModelProto, *, restore: bool = False) -> Parts:
+    """Return nodes and constants; steps that only assemble constants are done here and now.
+
+    ``restore`` makes float32 constants of weights that are stored as float16, which else stay as they are.
+    """
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     nodes = []
     for node in model.graph.node:
-        values = _move(node, constants) if node.op_type in _MOVES else None
+        values = _move(node, constants, restore=restore) if node.op_type in _MOVES else None
         if values is None:
             nodes.append(node)
         else:
@@ -70,7 +73,7 @@ def take_apart(model: onnx.ModelProto) -> Parts:
     return Parts(nodes, constants)
 
 
-def _move(node: onnx.NodeProto, constants: dict[str, AnyArray]) -> list[AnyArray] | None:
+def _move(node: onnx.NodeProto, constants: dict[str, AnyArray], *, restore: bool) -> list[AnyArray] | None:
     """Return what a node makes of constants; None if it takes something else too, or makes more bytes of them."""
     names = [name for name in node.input if name]
     if not all(name in constants for name in names):
@@ -78,7 +81,8 @@ def _move(node: onnx.NodeProto, constants: dict[str, AnyArray]) -> list[AnyArray
     taken = {name: constants[name] for name in names}
     values = [np.asarray(value) for value in ReferenceEvaluator(node).run(None, taken)]
     grows = bool(names) and sum(v.nbytes for v in values) > sum(v.nbytes for v in taken.values())
-    return None if grows else values
+    halves = restore and node.op_type == "Cast" and all(value.dtype == np.float16 for value in taken.values())
+    return None if grows and not halves else values
 
 
 def merge_norms(parts: Parts) -> None:

@@ -50,7 +50,7 @@ def quantise(content: bytes, windows: Sequence[FloatArray] = ()) -> bytes:
             with the ranges that these windows show.
     """
     model = onnx.load_from_string(content)
-    parts = take_apart(model)
+    parts = take_apart(model, restore=True)
     merge_norms(parts)
     halved = _Restored(parts)
     for node in parts.nodes:

@@ -34,15 +34,17 @@ class ScoringGraph(nn.Module):
         network: in evaluation mode.
         task: ``single`` or ``multi``.
         negatives: whether "none of the classes" takes part in the softmax.
+        frames: task of the frame scores; those of enrolled models are one of the classes or none, as clip scores are.
     """
 
-    def __init__(self, network: Network, task: str, *, negatives: bool) -> None:
+    def __init__(self, network: Network, task: str, *, negatives: bool, frames: str = "multi") -> None:
         super().__init__()
+        self.frames = frames
         self.network = network
         self.task = task
         self.negatives = negatives
-        frames = ["frames"] if network.has_frames else []
-        self.outputs = ["clip", *frames, "embedding", *(["frame_embedding"] if network.has_frame_embedding else [])]
+        scored = ["frames"] if network.has_frames else []
+        self.outputs = ["clip", *scored, "embedding", *(["frame_embedding"] if network.has_frame_embedding else [])]
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
         """Return clip scores, frame scores (if the head has them), embedding, that of frames (if it is given)."""
@@ -51,7 +53,7 @@ class ScoringGraph(nn.Module):
         if output.frame_logits is None:
             return clip, output.embedding
         rest = (output.embedding, *(() if output.frame_embedding is None else (output.frame_embedding,)))
-        return clip, torch.sigmoid(output.frame_logits), *rest
+        return clip, clip_scores(output.frame_logits, self.frames, negatives=self.negatives), *rest
 
 
 def export_onnx(graph: ScoringGraph, samples: int) -> bytes:
@@ -84,11 +86,13 @@ def trace(module: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str, Ma
     return buffer.getvalue()
 
 
-def check_parity(graph: ScoringGraph, content: bytes, lengths: Sequence[int], batches: Sequence[int]) -> float:
+def check_parity(
+    graph: ScoringGraph, content: bytes, lengths: Sequence[int], batches: Sequence[int], tolerance: float = TOLERANCE
+) -> float:
     """Compare torch and ONNX Runtime on noise; returns the largest difference of any score.
 
     Raises:
-        TrainingError: if it is above ``TOLERANCE``.
+        TrainingError: if it is above ``tolerance``.
     """
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
@@ -97,9 +101,9 @@ def check_parity(graph: ScoringGraph, content: bytes, lengths: Sequence[int], ba
         for batch in batches:
             waveform = (0.1 * rng.standard_normal((batch, samples))).astype(np.float32)
             worst = max(worst, _difference(graph, session, waveform))
-    if worst > TOLERANCE:
+    if worst > tolerance:
         raise TrainingError(
-            f"the exported graph's scores differ from torch's by {worst:.2g}, more than {TOLERANCE:g}; "
+            f"the exported graph's scores differ from torch's by {worst:.2g}, more than {tolerance:g}; "
             "the weights are kept in the checkpoint, no model was written"
         )
     return worst

@@ -15,6 +15,7 @@ import os
 import tarfile
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from auricle.output_folder import OutputFolder
 from auricle.runtime.atomic_folder import find_file
 from auricle.runtime.bundle import SPEC_FILE, Bundle
 from auricle.runtime.spec import ONNX_FILES
+from auricle.webpage.assets import modules_of, page_html, read_asset
 
 RUNTIME_VERSION = "1.30.0"
 RUNTIME_URL = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{RUNTIME_VERSION}.tgz"
@@ -33,7 +35,15 @@ RUNTIME_INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7sv
 #: What the site needs of it, in the folder ``ort/``.
 RUNTIME_FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 
-PAGES = Path(__file__).parent / "site"
+_POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; "
+    "media-src blob:; img-src 'self' data:; worker-src 'self'; base-uri 'none'; form-action 'none'"
+)
+_HEAD = (
+    f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<link rel="icon" href="icon.svg">\n'
+    '<link rel="stylesheet" href="page.css">\n<script src="ort/ort.wasm.min.js"></script>\n'
+    '<script type="module" src="site.js"></script>'
+)
 _LICENSE = f"""ONNX Runtime Web {RUNTIME_VERSION}, Copyright (c) Microsoft Corporation, MIT License.
 From {RUNTIME_URL}
 Source and licence text: https://github.com/microsoft/onnxruntime
@@ -80,17 +90,34 @@ def export_site(bundle: Bundle, folder: Path, *, precision: str = "float32", tar
     engine = read_engine(*((_fetch(RUNTIME_URL), RUNTIME_URL) if tarball is None else (_read(tarball), str(tarball))))
     site = {"network": network, "precision": precision, "runtime": RUNTIME_VERSION, "auricle": __version__}
     files = {
-        **{path.name: path.read_bytes() for path in sorted(PAGES.iterdir()) if path.is_file()},
+        **{name: text.encode() for name, text in page_files(bundle.spec.name).items()},
         **{f"ort/{name}": content for name, content in engine.items()},
         "ort/LICENSE.txt": _LICENSE.encode(),
         "site.json": json.dumps(site, indent=2).encode(),
         network: bundle.read(network),
         SPEC_FILE: find_file(bundle.path, SPEC_FILE).read_bytes(),
     }
+    files["offline.js"] = _offline(files)
     (folder / "ort").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         atomic_write(folder / name, content)
     return Site(str(folder), network, sum(map(len, files.values())))
+
+
+def page_files(title: str) -> dict[str, str]:
+    """Return the files of the page by their names, without those of the model and the engine."""
+    return {
+        "index.html": page_html(title=title, head=_HEAD, footer=f"Made by auricle {__version__}."),
+        **modules_of("site.js"),
+        **{name: read_asset(name) for name in ("page.css", "capture.js", "icon.svg")},
+    }
+
+
+def _offline(files: Mapping[str, bytes]) -> bytes:
+    """Return the service worker that keeps these files in the browser; it changes when they do."""
+    version = hashlib.sha256(b"".join(name.encode() + files[name] for name in sorted(files))).hexdigest()[:16]
+    names = json.dumps([".", *sorted(set(files) - {"ort/LICENSE.txt"})])
+    return read_asset("offline.js").replace("{version}", version).replace('["{files}"]', names).encode()
 
 
 def read_engine(archive: bytes, name: str) -> dict[str, bytes]:

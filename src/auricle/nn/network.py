@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor, nn
 
 from auricle.timeline import FrameGrid
@@ -72,8 +73,8 @@ class Network(nn.Module):
         return self.grid.hop_samples
 
     def features(self, waveform: Tensor) -> Tensor:
-        """Return the features ``(batch, mel, frame)`` of ``(batch, sample)``."""
-        raise NotImplementedError
+        """Return the features ``(batch, mel, frame)`` of ``(batch, sample)``: what the front end gives."""
+        return torch.as_tensor(self.frontend(waveform))
 
     def classify(self, features: Tensor) -> NetworkOutput:
         """Return scores of features, which training may have masked."""

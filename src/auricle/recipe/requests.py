@@ -310,6 +310,33 @@ class TeachRequest(ListenerOptions, ResumeOptions, FormatOptions):
 
 
 @dataclass(frozen=True)
+class EnrolRequest(FormatOptions):
+    """``auricle enrol``: a few clips of some classes become a model in seconds, or change one."""
+
+    clips: Annotated[
+        PathLike | None,
+        Argument("Labelled recordings, as for train: a folder of clips for each class, or a table.", "[CLIPS]"),
+    ] = None
+    _: KW_ONLY
+    out: Annotated[PathLike, Option("Folder of the model; must be new or empty.", short="-o", metavar="DIR")]
+    negatives: Annotated[
+        Iterable[PathLike],
+        Option("Folder of recordings of none of the classes; may be repeated.", metavar="FOLDER"),
+    ] = ()
+    add: Annotated[bool, Option("Add CLIPS to the enrolled model in --out: more of its classes, or new ones.")] = False
+    remove: Annotated[
+        Iterable[str],
+        Option("Take a class out of the enrolled model in --out, or a clip; may be repeated.", metavar="NAME"),
+    ] = ()
+    overwrite: Annotated[bool, Option("Replace the model that --out holds.")] = False
+
+    def __post_init__(self) -> None:
+        """Keep what comes one by one: it is read more than once."""
+        for name in ("negatives", "remove"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+
+@dataclass(frozen=True)
 class CompressRequest(ListenerOptions, ResumeOptions):
     """``auricle compress``: a small student is cut out of a teacher and distilled on unlabelled audio."""
 

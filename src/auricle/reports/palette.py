@@ -29,20 +29,6 @@ def hue_of(index: int) -> str:
     return HUES[index % len(HUES)]
 
 
-def ink_on(colour: str) -> str:
-    """Return black or white, whichever is easier to read on ``colour``, such as ``#0072b2``.
-
-    The measure is the contrast ratio of WCAG 2: ``(lighter + 0.05) / (darker + 0.05)`` of relative luminances.
-
-    >>> ink_on("#0072b2"), ink_on("#e69f00")
-    ('#ffffff', '#000000')
-    """
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "#000000"
-
-
 def loudness_scale() -> npt.NDArray[np.uint8]:
     """Return 256 colours from quiet to loud, shape ``(256, 3)``."""
     anchors = np.array(_LOUDNESS, np.float64)

@@ -40,19 +40,6 @@ def spectrogram_png(samples: FloatArray, sample_rate: int) -> bytes:
     return encode_png(pixels[::-1], loudness_scale())
 
 
-def frequency_ticks(sample_rate: int) -> list[tuple[str, float]]:
-    """Return labels of frequencies and where they lie, as a share of the picture's height from its lower edge.
-
-    >>> [label for label, _ in frequency_ticks(16_000)]
-    ['250 Hz', '1 kHz', '2 kHz', '4 kHz']
-    """
-    ticks = [("250 Hz", 250.0), *((f"{k} kHz", 1000.0 * k) for k in (1, 2, 4, 8, 16))]
-    low, high = hz_to_mel_htk([_LOWEST_HZ, sample_rate / 2])
-    return [
-        (label, float((hz_to_mel_htk(hz) - low) / (high - low))) for label, hz in ticks if hz < 0.9 * sample_rate / 2
-    ]
-
-
 def _column_power(samples: FloatArray, sample_rate: int) -> npt.NDArray[np.float64]:
     """Return the highest power of each frequency in each column, shape ``(bin, column)``.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from auricle.audio.origin.clocks import Clocks
 from auricle.errors import AuricleError, InputError, UsageError
 from auricle.events.smoothing import smooth_labels
 from auricle.results import (
@@ -31,7 +32,7 @@ from auricle.results import (
     TagResult,
 )
 from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
-from auricle.runtime.inputs import AudioInput, input_name, open_input
+from auricle.runtime.inputs import AudioInput, Excerpt, input_name, open_input, origin_of_input
 from auricle.runtime.llr import calibrated_scores, verdict
 from auricle.runtime.long_file_progress import Bookmark, LostPlaceError, Place
 from auricle.runtime.onnx_session import EMBEDDING, Network, open_network
@@ -81,11 +82,13 @@ class Detector:
         *,
         limits: Limits | None = None,
         on_progress: Progress | None = None,
+        clocks: Clocks = Clocks(),  # noqa: B008 (frozen)
     ) -> None:
         self.bundle = bundle
         self._network = network
         self._limits = limits
         self._on_progress = on_progress
+        self._clocks = clocks
 
     @property
     def spec(self) -> BundleSpec:
@@ -101,16 +104,28 @@ class Detector:
         """Return a detector with the same network that makes other events, such as ``min_event_s=0.5``."""
         post = self.spec.postprocess.model_copy(update=changes)
         spec = self.spec.model_copy(update={"postprocess": post})
-        return Detector(
-            replace(self.bundle, spec=spec), self._network, limits=self._limits, on_progress=self._on_progress
-        )
+        return self._with(bundle=replace(self.bundle, spec=spec))
 
     def reporting(self, on_progress: Progress) -> Detector:
         """Return the same detector that tells, block by block, how far it is in a recording.
 
         ``on_progress`` gets the seconds read so far, and those of the whole by its header (None if it is unknown).
         """
-        return Detector(self.bundle, self._network, limits=self._limits, on_progress=on_progress)
+        return self._with(on_progress=on_progress)
+
+    def in_time_zone(self, time_zone: str | None, clock_zone: str | None = None) -> Detector:
+        """Return the same detector that gives starts of recordings in a time zone.
+
+        Args:
+            time_zone: a name such as ``Europe/Berlin``, ``UTC``, or an offset such as ``+02:00``; None leaves starts as
+                names and headers say them.
+            clock_zone: that of recorders whose names and headers have no offset; ``time_zone`` if None.
+        """
+        return self._with(clocks=Clocks.of(time_zone, clock_zone))
+
+    def _with(self, **changes: Any) -> Detector:
+        kept = {"limits": self._limits, "on_progress": self._on_progress, "clocks": self._clocks}
+        return Detector(changes.pop("bundle", self.bundle), self._network, **{**kept, **changes})
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -137,11 +152,18 @@ class Detector:
         self.check_prior(prior_spoof)
         spec = self.spec
         scorer, duration, flags = self._run(x, sample_rate, lambda watch: Scorer(spec, self._network, watch=watch))
+        head = self._head(x, duration, flags)
         if not spec.is_spoof:
             scores = calibrated_scores(scorer.clip_scores(), spec)
-            return TagResult(input_name(x), duration, flags, _ranked(spec.labels, scores))
+            return TagResult(**head, scores=_ranked(spec.labels, scores))
         shares, llr, prior = verdict(scorer.clip_scores(), spec, prior_spoof)
-        return TagResult(input_name(x), duration, flags, _ranked(spec.labels, shares), llr=llr, prior_spoof=prior)
+        return TagResult(**head, scores=_ranked(spec.labels, shares), llr=llr, prior_spoof=prior)
+
+    def _head(self, x: AudioInput, duration: float, flags: tuple[Flag, ...]) -> dict[str, Any]:
+        """Return what all results have: name, length, flags, where it comes from, and which part of it was taken."""
+        origin, more = origin_of_input(x, self._clocks)
+        part = (x.offset_s, x.offset_s + duration) if isinstance(x, Excerpt) else None
+        return {"path": input_name(x), "duration": duration, "flags": flags + more, "origin": origin, "part": part}
 
     def check_prior(self, prior_spoof: float | None) -> None:
         """Raise ``UsageError`` for a prior that the model cannot use; None is the model's own."""
@@ -207,7 +229,9 @@ class Detector:
         events += (item for item in tracker.finish(duration) if isinstance(item, Event))
         if self.spec.frames is None:
             flags += (Flag("window_resolution", {"hop_s": self.spec.hop_s}),)
-        return DetectResult(input_name(x), duration, flags, self._in_order(events))
+        if isinstance(x, Excerpt):
+            events = [replace(e, onset=e.onset + x.offset_s, offset=e.offset + x.offset_s) for e in events]
+        return DetectResult(**self._head(x, duration, flags), events=self._in_order(events))
 
     def frames(self, x: AudioInput, sample_rate: int | None = None) -> Scores:
         """Return the scores over time, raw: neither smoothed nor compared with thresholds."""
@@ -251,7 +275,7 @@ class Detector:
         scorer, duration, flags = self._run(
             x, sample_rate, lambda watch: Scorer(self.spec, self._network, embedding=True, watch=watch)
         )
-        return EmbedResult(input_name(x), duration, flags, scorer.embedding())
+        return EmbedResult(**self._head(x, duration, flags), embedding=scorer.embedding())
 
     def stream(self, sample_rate: int, *, threshold: Threshold | None = None) -> Stream:
         """Begin a live recording: push blocks of any length, get scores and events when they are certain."""
@@ -381,8 +405,8 @@ class _Replay:
 
 def _ranked(labels: Sequence[str], scores: FloatArray) -> tuple[LabelScore, ...]:
     """Return labels with their scores, from high to low."""
-    order = np.argsort(-scores, kind="stable").tolist()
-    return tuple(LabelScore(labels[i], float(scores[i])) for i in order)
+    order = np.argsort(-scores, kind="stable")
+    return tuple(map(LabelScore, [labels[i] for i in order.tolist()], scores[order].tolist()))
 
 
 def _each(

@@ -6,22 +6,35 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from auricle.audio.checks import SignalCheck
+from auricle.audio.origin.clocks import Clocks
 from auricle.audio.resample import Resampler
 from auricle.errors import InputError, UsageError
-from auricle.results import Flag, FloatArray
+from auricle.results import Flag, FloatArray, Origin
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 
 if TYPE_CHECKING:
     from auricle.audio.decode import Limits
 
 Samples = npt.NDArray[np.floating[Any]]
-AudioInput = str | bytes | os.PathLike[str] | BinaryIO | Samples
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A part of a recording in a file: from ``offset_s`` on, for ``duration_s`` (to its end if None), in seconds."""
+
+    path: str
+    offset_s: float
+    duration_s: float | None = None
+
+
+AudioInput = str | bytes | os.PathLike[str] | BinaryIO | Samples | Excerpt
 
 #: Sample rates that are accepted, as in files.
 RATES_HZ = (1_000, 768_000)
@@ -70,21 +83,36 @@ def open_input(
         if sample_rate is None:
             raise UsageError("an array needs its sample rate: tag(samples, sample_rate=48000)")
         return nullcontext(ArrayReader(x, sample_rate, model_rate))
+    part: dict[str, Any] = {}
+    if isinstance(x, Excerpt):
+        part = {"offset_s": x.offset_s, "duration_s": x.duration_s}
+        x = x.path
     if not isinstance(x, (str, bytes, os.PathLike)) and not hasattr(x, "read"):
         raise UsageError(f"got {type(x).__name__}; expected a path, a binary file object or a NumPy array")
     if sample_rate is not None:
         raise UsageError("sample_rate is for arrays; a file states its own rate")
     from auricle.audio.decode import Limits, open_audio  # noqa: PLC0415 (decoders load libraries that arrays do not need)
 
-    return open_audio(x, sample_rate=model_rate, block_s=_BLOCK_S, limits=Limits() if limits is None else limits)
+    return open_audio(x, sample_rate=model_rate, block_s=_BLOCK_S, limits=limits or Limits(), **part)
 
 
 def input_name(x: object) -> str:
     """Return what results call an input: its path, with what is not Unicode escaped; empty for arrays."""
+    x = x.path if isinstance(x, Excerpt) else x
     name = x if isinstance(x, (str, bytes, os.PathLike)) else getattr(x, "name", "")
     if not isinstance(name, (str, bytes, os.PathLike)):
         return ""
     return os.fsdecode(name).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def origin_of_input(x: AudioInput, clocks: Clocks) -> tuple[Origin | None, tuple[Flag, ...]]:
+    """Return when and where an input was recorded, None where nothing is known, and flags of that."""
+    if isinstance(x, np.ndarray) or (hasattr(x, "seekable") and not x.seekable()):
+        return None, ()
+    from auricle.audio.origin.reader import read_origin  # noqa: PLC0415 (arrays have no header)
+
+    origin, flags = read_origin(x.path if isinstance(x, Excerpt) else x, clocks)
+    return (None if origin == Origin() else origin), flags
 
 
 class ArrayReader:

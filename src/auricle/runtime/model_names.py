@@ -8,11 +8,12 @@ import re
 from pathlib import Path
 
 from auricle.errors import UsageError
+from auricle.recipe.scan_requests import DEFAULT_MODEL
 from auricle.registry import nearest
 
+__all__ = ["BUNDLES", "DEFAULT_MODEL", "builtin_models", "resolve_model"]
+
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
-#: What tag, detect, listen and serve use when no model is named.
-DEFAULT_MODEL = "general"
 
 _HUB = "hf:"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

@@ -123,7 +123,7 @@ def open_running(bundle: Bundle, *, precision: str = "float32", threads: int = 1
     if name not in bundle:
         return None
     where = str(bundle.path / name)
-    return RunningSession(_open_session(bundle.read(name), threads, where), bundle.spec, where)
+    return RunningSession(open_session(bundle.read(name), threads, where), bundle.spec, where)
 
 
 def make_network(
@@ -136,7 +136,7 @@ def make_network(
     """
     if threads < 1:
         raise UsageError(f"threads must be at least 1, got {threads}")
-    session = _open_session(content, threads, where)
+    session = open_session(content, threads, where)
     network = Network(session, spec, where, running)
     inputs = [i.name for i in session.get_inputs()]
     needed = {CLIP} | ({FRAMES} if spec.frames is not None else set())
@@ -148,7 +148,8 @@ def make_network(
     return network
 
 
-def _open_session(data: bytes, threads: int, where: str) -> Any:
+def open_session(data: bytes, threads: int, where: str) -> Any:
+    """Open a graph in ONNX Runtime on the CPU; ``where`` names it in errors."""
     import onnxruntime  # noqa: PLC0415 (0.1 s that `--help` and a wrong model name need not wait for)
 
     options = onnxruntime.SessionOptions()

@@ -59,6 +59,7 @@ class ModelPart(_Part):
     time_stride: int = 4
     residuals: Annotated[tuple[int, ...], Field(strict=False)] | None = None
     width: float = 1.0
+    hidden: int | None = None
     dropout: float = 0.0
     texture: bool = False
     raw: dict[str, JsonValue] | None = None
@@ -295,6 +296,18 @@ class BundleSpec(_Part):
         return FrameGrid(
             self.frames.hop_samples, self.frames.receptive_samples, float(self.frames.first_centre_samples)
         )
+
+    @property
+    def event_rule(self) -> dict[str, Any] | None:
+        """How a page makes events from scores (``webpage/events.js``); None for boxes between change points."""
+        if self.postprocess.boxes is not None:
+            return None
+        return {
+            "rate": self.sample_rate,
+            "hop_samples": self.grid.hop_samples,
+            "first_centre_samples": self.grid.first_centre_samples,
+            "postprocess": self.postprocess.model_dump(mode="json", exclude={"boxes"}),
+        }
 
     @model_validator(mode="after")
     def _possible(self) -> BundleSpec:

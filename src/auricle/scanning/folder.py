@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from auricle import __version__
-from auricle.audio.listing import STDIN, Listing
+from auricle.audio.listing import STDIN
 from auricle.errors import UsageError
 from auricle.files import FolderLock, sha256_file
 from auricle.journal import Journal, has_journal, open_journal, start_journal
 from auricle.output_folder import OutputFolder
 from auricle.runtime.bundle import SPEC_FILE, Bundle
+from auricle.scanning.listing import Selection
 from auricle.scanning.task import Task
 
 JOURNAL = "journal"
@@ -31,47 +32,45 @@ BOOKMARKS = "bookmarks"
 #: Names that a scan writes, whatever its format; with ``overwrite`` these are removed and nothing else.
 OURS = frozenset(
     [JOURNAL, SUMMARY, "failures.jsonl", "labels"]
-    + [f"{stem}{suffix}" for stem in ("scores", "events", "embeddings") for suffix in (".jsonl", ".csv")]
-    + ["events.selections.txt"]
+    + [f"{stem}{suffix}" for stem in ("scores", "events", "embeddings") for suffix in (".jsonl", ".csv", ".parquet")]
+    + [f"events{suffix}" for suffix in (".selections.txt", ".birdnet.csv", ".kaleidoscope.csv", ".rttm")]
 )
 #: What a recording takes on the disk, in the listing, the journal and the results, where little is found in it.
 _BYTES_PER_RECORDING = 600
 
 
 @dataclass(frozen=True)
-class ScanRequest:
+class FolderScan:
     """What is to be scanned, with what, and where the results go.
 
     Attributes:
-        inputs: files, folders and patterns, as the user typed them.
+        selection: which recordings.
         out: the folder.
         task: what is done with each recording.
         format: of the results.
         jobs: recordings at the same time.
         timeout_s: seconds that one recording may bring nothing.
-        follow_links: also read what is linked from within a folder and lies outside it.
         resume: resume the scan in ``out``.
         overwrite: throw away the scan in ``out``.
     """
 
-    inputs: Sequence[str]
+    selection: Selection
     out: Path
     task: Task
     format: str = "json"
     jobs: int = 1
     timeout_s: float = 600.0
-    follow_links: bool = False
     resume: bool = False
     overwrite: bool = False
 
 
-def plan_of(request: ScanRequest, bundle: Bundle) -> dict[str, Any]:
+def plan_of(request: FolderScan, bundle: Bundle) -> dict[str, Any]:
     """Return what decides the results: a scan continues only if nothing of it has changed.
 
     How it is carried out, with how many jobs and on which machine, may change.
     """
-    task = request.task
-    relative = any(not os.path.isabs(name) for name in request.inputs)  # noqa: PTH117
+    task, selection = request.task, request.selection
+    relative = any(not os.path.isabs(name) for name in selection.inputs)  # noqa: PTH117
     return {
         "command": task.command,
         "model": f"{bundle.spec.name} ({sha256_file(bundle.path / SPEC_FILE)[:16]})",
@@ -80,16 +79,17 @@ def plan_of(request: ScanRequest, bundle: Bundle) -> dict[str, Any]:
         "threshold": {"default": task.thresholds.default, **task.thresholds.labels},
         "prior_spoof": task.prior_spoof,
         "format": request.format,
+        "events": {**asdict(task.events), "labels": list(task.events.labels)},
         "cutouts": None if task.cutouts is None else asdict(task.cutouts),
-        "inputs": list(request.inputs),
-        "follow_links": request.follow_links,
+        "clock": [task.time_zone, task.clock_zone, task.clock],
+        **selection.plan(),
         "working_folder": str(Path.cwd()) if relative else None,
         "version": __version__,
     }
 
 
 @contextmanager
-def opened_scan(request: ScanRequest, plan: dict[str, Any], notice: Callable[[str], None]) -> Iterator[Journal]:
+def opened_scan(request: FolderScan, plan: dict[str, Any], notice: Callable[[str], None]) -> Iterator[Journal]:
     """Claim the folder, list the recordings or find an earlier list, and give the journal.
 
     Raises:
@@ -115,24 +115,21 @@ def opened_scan(request: ScanRequest, plan: dict[str, Any], notice: Callable[[st
         yield journal
 
 
-def _journal(request: ScanRequest, folder: Path, plan: dict[str, Any], notice: Callable[[str], None]) -> Journal:
+def _journal(request: FolderScan, folder: Path, plan: dict[str, Any], notice: Callable[[str], None]) -> Journal:
     """Open the journal, after starting it if there is none."""
     if request.overwrite:
         _empty(request.out)
     if not has_journal(folder):
         if request.resume:
             notice("no journal yet: starting from the first recording")
-        listing = Listing(request.inputs, follow_links=request.follow_links)
-        start_journal(folder, plan, (entry.to_json() for entry in listing))
-        if listing.links_outside:
-            notice(f"{listing.links_outside} links lead out of their folder and are not followed (see --follow-links)")
+        start_journal(folder, plan, (entry.to_json() for entry in request.selection.entries(notice)))
     return open_journal(folder, plan)
 
 
-def _check_folder(request: ScanRequest) -> None:
+def _check_folder(request: FolderScan) -> None:
     """Refuse a folder that would lose something."""
     out = request.out
-    if STDIN in request.inputs:
+    if STDIN in request.selection.inputs:
         raise UsageError("- (stdin) cannot be read again, so it goes without --out; save it to a file")
     # A journal's folder without a journal holds nothing yet.
     unimportant = frozenset() if has_journal(out / JOURNAL) else frozenset({JOURNAL})

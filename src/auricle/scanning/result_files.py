@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from auricle.files import atomic_write, mirrored
+from auricle.files import atomic_write, json_line, mirrored
+from auricle.scanning.parquet import write_parquet
 from auricle.scanning.views import View
 from auricle.scanning.writers import open_writer
 
@@ -60,7 +60,8 @@ def write_results(folder: Path, view: View, format: str, results: Callable[[], I
     Args:
         folder: where; must exist.
         view: how the command's results look.
-        format: of the results: json, csv, or a format of the view's own; ``audacity`` is a file for each recording.
+        format: of the results: json, csv, or a format of the view's own; ``audacity`` is a file for each recording,
+            ``parquet`` a folder of parts.
         results: gives all results in their order, each time it is called; they are never held together.
     """
     tally = Tally()
@@ -73,18 +74,22 @@ def write_results(folder: Path, view: View, format: str, results: Callable[[], I
     if format == "audacity":
         for result in counted():
             _write_labels(folder / "labels", view, result)
+    elif format == "parquet":
+        write_parquet(folder / result_file(view, format), view, counted())
     else:
         atomic_write(folder / result_file(view, format), lambda file: _dump(view, format, counted(), file))
     failed = ({"path": r.path, **r.error.to_dict()} for r in results() if r.error is not None)
-    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in failed)
-    atomic_write(folder / "failures.jsonl", lambda file: file.writelines(_bytes(line) for line in lines))
+    lines = (_bytes(json_line(line)) for line in failed)
+    atomic_write(folder / "failures.jsonl", lambda file: file.writelines(lines))
     return tally
 
 
 def result_file(view: View, format: str) -> str:
     """Return the name of the file that holds the results, such as ``scores.jsonl``."""
     known = view.files.get(format)
-    return view.name + ({"json": ".jsonl", "csv": ".csv"}[format] if known is None else known.suffix)
+    return view.name + (
+        {"json": ".jsonl", "csv": ".csv", "parquet": ".parquet"}[format] if known is None else known.suffix
+    )
 
 
 def _dump(view: View, format: str, results: Iterator[Any], file: BinaryIO) -> None:

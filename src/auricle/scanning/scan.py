@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import shutil
 import sys
 import time
@@ -16,17 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from auricle import __version__
-from auricle.audio.listing import STDIN, Entry, Listing
+from auricle.audio.listing import STDIN, Entry
 from auricle.errors import UsageError
 from auricle.files import read_json, write_json
 from auricle.journal import Journal, open_journal
 from auricle.runtime.detector import Detector
 from auricle.runtime.long_file_progress import EVERY_S
-from auricle.scanning.folder import BOOKMARKS, JOURNAL, SUMMARY, ScanRequest, opened_scan, plan_of
+from auricle.scanning.folder import BOOKMARKS, JOURNAL, SUMMARY, FolderScan, opened_scan, plan_of
+from auricle.scanning.listing import Selection
 from auricle.scanning.result_files import Tally, write_results
-from auricle.scanning.task import Record, Result, Source, Task, completed, decode_result, failed_record
+from auricle.scanning.task import Record, Result, Source, Task, completed, decode_result, failed_record, source_of
 from auricle.scanning.views import View, view_of
 from auricle.scanning.writers import Writer
+from auricle.tabular import Columns, Tabular, joined
 
 #: What does the work: ``scanning.workers.work_in_processes``, or its counterpart on a cluster.
 Engine = Callable[..., Iterator[tuple[int, Record]]]
@@ -57,8 +60,8 @@ class ScanProgress:
         """No more work."""
 
 
-@dataclass(frozen=True)
-class ScanResult:
+@dataclass(frozen=True, repr=False)
+class ScanResult(Tabular):
     """Results of recordings in the order of their listing. Iterate over it; they are never held together.
 
     Attributes:
@@ -80,6 +83,19 @@ class ScanResult:
     def __iter__(self) -> Iterator[Result]:
         return self.read()
 
+    def __repr__(self) -> str:
+        """Return the scan in one line; nothing is computed for it."""
+        place = "" if self.out is None else f" in {str(self.out)!r}"
+        return f"<ScanResult {self.view.name} of {self.total} recordings{place}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: that line, since rows may have to be computed."""
+        return f"<p>{html.escape(repr(self))}</p>"
+
+    def columns(self) -> Columns:
+        """Return the columns of all results, one below the other; computes what has not been."""
+        return joined(result.columns() for result in self)
+
     def write(self, writer: Writer) -> Tally:
         """Pass all results on to ``writer``, one by one; returns their counts."""
         tally = Tally()
@@ -98,18 +114,15 @@ class ScanResult:
 # --- without a folder
 
 
-def find_entries(inputs: Sequence[str], *, follow_links: bool, notice: Callable[[str], None]) -> list[Entry]:
-    """Return the recordings that ``inputs`` name.
+def find_entries(selection: Selection, *, notice: Callable[[str], None]) -> list[Entry]:
+    """Return the recordings that are selected.
 
     Raises:
         UsageError: none, or stdin twice.
     """
-    listing = Listing(inputs, follow_links=follow_links)
-    entries = list(listing)
+    entries = list(selection.entries(notice))
     if sum(entry.path == STDIN for entry in entries) > 1:
         raise UsageError("- (stdin) stands twice among the inputs; it can be read once")
-    if listing.links_outside:
-        notice(f"{listing.links_outside} links lead out of their folder and are not followed (--follow-links)")
     return entries
 
 
@@ -153,7 +166,7 @@ def in_order(
         for entry in entries:
             waiting.append(entry)
             if entry.error is None:
-                yield Stdin(sys.stdin.buffer.read()) if entry.path == STDIN else entry.path
+                yield Stdin(sys.stdin.buffer.read()) if entry.path == STDIN else source_of(entry)
 
     def refused() -> Iterator[Result]:
         while waiting and (error := waiting[0].error) is not None:
@@ -168,7 +181,7 @@ def in_order(
 # --- into a folder
 
 
-def scan_into_folder(request: ScanRequest, detector: Detector, engine: Engine, progress: ScanProgress) -> ScanResult:
+def scan_into_folder(request: FolderScan, detector: Detector, engine: Engine, progress: ScanProgress) -> ScanResult:
     """Scan all recordings into a folder, resuming what was begun there.
 
     Raises:
@@ -177,7 +190,7 @@ def scan_into_folder(request: ScanRequest, detector: Detector, engine: Engine, p
     """
     out, task = request.out, request.task
     view = view_of(task, detector)
-    if request.format not in (allowed := ["json", "csv", *sorted(set(view.files) - {"csv"})]):
+    if request.format not in (allowed := ["json", "csv", "parquet", *sorted(set(view.files) - {"csv"})]):
         raise UsageError(f"format {request.format!r} is not one of {task.command}'s: {', '.join(allowed)}")
     plan = plan_of(request, detector.bundle)
     with opened_scan(request, plan, progress.notice) as journal:
@@ -214,7 +227,7 @@ def _results_of(journal: Journal, task: Task) -> Iterator[Result]:
 
 
 def _work(
-    journal: Journal, request: ScanRequest, engine: Engine, what: str, progress: ScanProgress, facts: dict[str, Any]
+    journal: Journal, request: FolderScan, engine: Engine, what: str, progress: ScanProgress, facts: dict[str, Any]
 ) -> dict[str, float]:
     """Do all that has no record yet; returns how fast that went. An interruption leaves a summary that says so."""
     start, before = time.monotonic(), journal.done

@@ -12,23 +12,29 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, get_args
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from auricle.audio.cutouts import CutoutOptions, write_cutouts
 from auricle.audio.listing import Entry
-from auricle.errors import InputError
-from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, TagResult
+from auricle.errors import InputError, UsageError
+from auricle.events.selection import EventSelection
+from auricle.recipe.scan_requests import DEFAULT_MODEL, ScanRequest
+from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, Origin, TagResult
 from auricle.runtime.detector import Detector, load
+from auricle.runtime.inputs import Excerpt
 from auricle.runtime.long_file_progress import EVERY_S, Bookmark, bookmark_in
 from auricle.runtime.thresholds import Thresholds, strongest
 from auricle.scanning.pulse import tell_pulse
+from auricle.tabular import library
 
 Command = Literal["tag", "detect", "embed"]
 Result = TagResult | DetectResult | EmbedResult
-Source = str | BinaryIO
+Source = str | BinaryIO | Excerpt
 Record = dict[str, Any]
 Work = Callable[[Entry], Record]
 
@@ -47,6 +53,10 @@ class Task:
         top: for ``tag``: how many of the highest scores to keep; None keeps all.
         thresholds: for ``tag``: scores below are not kept; for ``detect``: where an event begins.
         prior_spoof: for ``tag``, see ``Detector.tag``.
+        time_zone: in which starts are shown; None leaves them as they are said.
+        clock_zone: of recorders whose names and headers have no offset from UTC.
+        clock: tables have columns for when and where.
+        events: for ``detect``: which are kept.
         bookmarks: for ``detect``: folder in which to mark how far it got in a recording, and to resume from there.
         bookmark_every_s: seconds of work between two marks; what takes less has none.
         cutouts: for ``detect``: write each event as a file too; a recording of which that fails has failed.
@@ -58,13 +68,57 @@ class Task:
     top: int | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     prior_spoof: float | None = None
+    time_zone: str | None = None
+    clock_zone: str | None = None
+    clock: bool = False
+    events: EventSelection = EventSelection()  # noqa: RUF009 (frozen)
     bookmarks: str | None = None
     bookmark_every_s: float = EVERY_S
     cutouts: CutoutOptions | None = None
 
+    @staticmethod
+    def of(request: ScanRequest) -> Task:
+        """Return what a request asks of each recording.
+
+        Raises:
+            UsageError: an unknown command, or something that it does not do.
+        """
+        command = request.command
+        if command not in get_args(Command):
+            raise UsageError(f"command {command!r} is unknown; known: {', '.join(get_args(Command))}")
+        if request.jobs < 1:
+            raise UsageError(f"jobs = {request.jobs}; at least 1 does the work")
+        if request.format == "parquet" and request.out is None:
+            raise UsageError("parquet is written into a folder: give --out DIR too")
+        if request.format == "parquet":
+            library("pyarrow", "arrow")
+        events = EventSelection(tuple(request.labels), request.merge_gap_s, request.min_duration_s, request.top_events)
+        if events != EventSelection() and command != "detect":
+            raise UsageError(f"{command} finds no events, of which labels, gaps, durations or a top are: use detect")
+        if request.cutouts is not None and command != "detect":
+            raise UsageError(f"cut-outs are of events, which {command} does not find: use detect")
+        by_clock = (request.time_zone, request.clock_zone, request.from_time, request.to_time)
+        return Task(
+            command,
+            DEFAULT_MODEL if request.model is None else request.model,
+            request.precision,
+            request.top,
+            Thresholds.from_argument(request.threshold),
+            request.prior_spoof,
+            time_zone=request.time_zone,
+            clock_zone=request.clock_zone,
+            clock=any(value is not None for value in by_clock),
+            events=events,
+            cutouts=request.cutouts,
+        )
+
     def open(self) -> Work:
         """Load the model and return the work."""
-        return self.work_of(load(self.model, precision=self.precision).reporting(tell_pulse))
+        return self.work_of(self.load().reporting(tell_pulse))
+
+    def load(self) -> Detector:
+        """Load the model, with the clocks of the task."""
+        return load(self.model, precision=self.precision).in_time_zone(self.time_zone, self.clock_zone)
 
     def work_of(self, detector: Detector) -> Work:
         """Return the work, done by a model that is loaded already."""
@@ -80,7 +134,7 @@ class Task:
         """Return the result of one recording, failed or not."""
         if entry.error is not None:
             return decode_result(self.command, failed_record(entry, entry.error))
-        found = self.results(detector, [entry.path], bookmark_of=lambda _: self._bookmark(entry))
+        found = self.results(detector, [source_of(entry)], bookmark_of=lambda _: self._bookmark(entry))
         return completed(next(found), entry)
 
     def results(
@@ -98,20 +152,30 @@ class Task:
             return detector.embed_many(sources, jobs=jobs)
         threshold = self.thresholds.as_argument(detector.labels)
         if self.cutouts is None:
-            return detector.detect_many(sources, threshold=threshold, jobs=jobs, bookmark_of=bookmark_of)
+            found = detector.detect_many(sources, threshold=threshold, jobs=jobs, bookmark_of=bookmark_of)
+            return map(self.with_events, found)
         waiting: deque[Source] = deque()
         noted = (waiting.append(source) or source for source in sources)  # type: ignore[func-returns-value]
         found = detector.detect_many(noted, threshold=threshold, jobs=jobs, bookmark_of=bookmark_of)
-        return (cut_out(waiting.popleft(), result, self.cutouts) for result in found)
+        return (cut_out(waiting.popleft(), self.with_events(result), self.cutouts) for result in found)
+
+    def with_events(self, result: DetectResult) -> DetectResult:
+        """Return a result with the events that are kept."""
+        return replace(result, events=self.events(result.events))
 
     def kept(self, result: TagResult) -> TagResult:
         """Return a result with the scores that are wanted: the highest ``top`` of those that reach their threshold."""
         return strongest(result, self.top, self.thresholds)
 
     def _bookmark(self, entry: Entry) -> Bookmark | None:
-        if self.bookmarks is None:
+        if self.bookmarks is None or entry.part is not None:
             return None
         return bookmark_in(Path(self.bookmarks), entry.path, self.bookmark_every_s)
+
+
+def source_of(entry: Entry) -> Source:
+    """Return what the detector is given: a path, or a part of it."""
+    return entry.path if entry.part is None else Excerpt(entry.path, entry.part[0], entry.part[1] - entry.part[0])
 
 
 def cut_out(source: Source, result: DetectResult, options: CutoutOptions) -> DetectResult:
@@ -119,7 +183,8 @@ def cut_out(source: Source, result: DetectResult, options: CutoutOptions) -> Det
     if result.error is not None:
         return result
     try:
-        write_cutouts(source, result.path, result.events, options)
+        recording = source.path if isinstance(source, Excerpt) else source
+        write_cutouts(recording, result.path, result.events, options)
     except InputError as error:
         return replace(result, events=(), error=Failure(error.code, f"its events were not cut out: {error.message}"))
     return result
@@ -148,6 +213,10 @@ def encode_result(result: Result) -> Record:
         "flags": [_flag(flag) for flag in result.flags],
         "error": None if result.error is None else result.error.to_dict(),
     }
+    if result.part is not None:
+        record["part"] = list(result.part)
+    if result.origin is not None:
+        record["origin"] = _encode_origin(result.origin)
     if isinstance(result, TagResult):
         record["scores"] = [[s.label, s.score] for s in result.scores]
         if result.llr is not None:
@@ -163,15 +232,37 @@ def decode_result(command: Command, record: Record) -> Result:
     """Return the result that a record stands for."""
     flags = tuple(Flag(f["code"], {k: v for k, v in f.items() if k != "code"}) for f in record["flags"])
     error = None if record["error"] is None else Failure(**record["error"])
-    path, duration = record["path"], record["duration"]
+    origin = None if record.get("origin") is None else _decode_origin(record["origin"])
+    part = None if record.get("part") is None else (record["part"][0], record["part"][1])
+    head: dict[str, Any] = {
+        "path": record["path"], "duration": record["duration"], "flags": flags, "origin": origin, "part": part,
+        "error": error,
+    }  # fmt: skip
     if command == "tag":
         scores = tuple(LabelScore(label, score) for label, score in record.get("scores", ()))
-        return TagResult(path, duration, flags, scores, error, record.get("llr"), record.get("prior_spoof"))
+        return TagResult(**head, scores=scores, llr=record.get("llr"), prior_spoof=record.get("prior_spoof"))
     if command == "detect":
-        events = tuple(Event(*values) for values in record.get("events", ()))
-        return DetectResult(path, duration, flags, events, error)
+        return DetectResult(**head, events=tuple(Event(*values) for values in record.get("events", ())))
     values = record.get("embedding")
-    return EmbedResult(path, duration, flags, None if values is None else np.array(values, np.float32), error)
+    return EmbedResult(**head, embedding=None if values is None else np.array(values, np.float32))
+
+
+def _encode_origin(origin: Origin) -> Record:
+    """Return an origin as JSON; the name of its time zone goes with the moment, since clocks may change later."""
+    start, zone = origin.start, None
+    if start is not None and start.tzinfo is not None:
+        zone = getattr(start.tzinfo, "key", None)
+    moment = None if start is None else start.isoformat()
+    return {"start": moment, "zone": zone, "source": origin.source, "recorder": dict(origin.recorder),
+            "position": dict(origin.position)}  # fmt: skip
+
+
+def _decode_origin(record: Record) -> Origin:
+    """Return the origin of a record."""
+    start = None if record["start"] is None else datetime.fromisoformat(record["start"])
+    if start is not None and record["zone"] is not None:
+        start = start.astimezone(ZoneInfo(record["zone"]))
+    return Origin(start, record["source"], record["recorder"], record["position"])
 
 
 def _flag(flag: Flag) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, TypeAlias
 
-from auricle.events.formats import EVENT_FORMATS, EventFormat
-from auricle.results import DetectResult, EmbedResult, TagResult
+from auricle.events.formats import EVENT_FORMATS, EventFormat, dump_csv
+from auricle.results import DetectResult, EmbedResult, Origin, TagResult, spell_moment
 from auricle.runtime.detector import Detector
 from auricle.runtime.thresholds import Thresholds, strongest
 from auricle.scanning.task import Task
@@ -26,6 +27,7 @@ class View:
         to_dict: the JSON object of a result.
         rows: the rows of one successful result; one empty row where there is nothing to list.
         files: further formats, by name, that are written as whole files.
+        zoned: every ``start`` has an offset from UTC.
     """
 
     name: str
@@ -33,11 +35,38 @@ class View:
     to_dict: Callable[[Any], dict[str, Any]]
     rows: Callable[[Any], Iterator[Row]]
     files: Mapping[str, EventFormat] = field(default_factory=dict)
+    zoned: bool = False
 
 
 def flag_codes(result: Any) -> str:
     """Return the codes of a result's flags, joined with ``;``."""
     return ";".join(flag.code for flag in result.flags)
+
+
+#: Columns behind the others of what was recorded where and when.
+CLOCK_COLUMNS = ("start", "recorder", "latitude", "longitude")
+
+
+def clock_cells(result: Any, seconds: float = 0.0) -> Row:
+    """Return what stands under ``CLOCK_COLUMNS``: the moment ``seconds`` into the recording, who recorded it, where."""
+    origin = Origin() if result.origin is None else result.origin
+    moment, recorder = origin.at(seconds), origin.recorder
+    name = recorder.get("id") or " ".join(recorder[key] for key in ("make", "model") if key in recorder)
+    place = (
+        Decimal(str(round(origin.position[key], 7))) if key in origin.position else None for key in CLOCK_COLUMNS[2:]
+    )
+    return (None if moment is None else spell_moment(moment), name or None, *place)
+
+
+def with_clock(view: View, seconds_of: Callable[[Any], list[float]]) -> View:
+    """Return a view whose rows have the clock too; ``seconds_of`` a result says where each of its rows begins."""
+
+    def rows(result: Any) -> Iterator[Row]:
+        begins = seconds_of(result) or [0.0 if result.part is None else result.part[0]]
+        for row, begin in zip(view.rows(result), begins, strict=True):
+            yield (*row, *clock_cells(result, begin))
+
+    return replace(view, columns=(*view.columns, *CLOCK_COLUMNS), rows=rows)
 
 
 def tag_view(top: int | None, thresholds: Thresholds, *, llr: bool = False) -> View:
@@ -68,7 +97,7 @@ def detect_view() -> View:
             yield result.path, None, None, None, None
 
     columns = ("path", "onset", "offset", "label", "score")
-    files = {name: EVENT_FORMATS.get(name) for name in ("csv", "audacity", "raven")}
+    files = {name: EVENT_FORMATS.get(name) for name in EVENT_FORMATS if name != "json"}
     return View("events", columns, lambda result: result.to_dict(), rows, files)
 
 
@@ -85,6 +114,30 @@ def embed_view(dimension: int) -> View:
 
 def view_of(task: Task, detector: Detector) -> View:
     """Return how the results of a task look."""
-    if task.command == "tag":
-        return tag_view(task.top, task.thresholds, llr=detector.spec.is_spoof)
-    return detect_view() if task.command == "detect" else embed_view(detector.embedding_size)
+    zoned = task.time_zone is not None or task.clock_zone is not None
+    return replace(_view_of(task, detector), zoned=zoned)
+
+
+def _view_of(task: Task, detector: Detector) -> View:
+    if task.command == "embed":
+        view = embed_view(detector.embedding_size)
+        return with_clock(view, _at_its_start) if task.clock else view
+    if task.command == "detect":
+        view = detect_view()
+        if not task.clock:
+            return view
+        timed = with_clock(view, lambda result: [event.onset for event in result.events])
+        return replace(timed, files={**view.files, "csv": replace(view.files["csv"], dump=_dump_with_clock)})
+    view = tag_view(task.top, task.thresholds, llr=detector.spec.is_spoof)
+    if not task.clock:
+        return view
+    return with_clock(view, lambda result: _at_its_start(result) * max(1, len(task.kept(result).scores)))
+
+
+def _dump_with_clock(results: Iterable[DetectResult]) -> Iterator[str]:
+    """Yield the CSV of events, with the clock."""
+    return dump_csv(results, CLOCK_COLUMNS, lambda result, event: clock_cells(result, event.onset))
+
+
+def _at_its_start(result: Any) -> list[float]:
+    return [0.0 if result.part is None else result.part[0]]

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 from auricle.cells import csv_line
 from auricle.events.formats import EventFormat
-from auricle.files import printable
+from auricle.files import for_terminal, json_line, printable
 from auricle.results import DetectResult
 from auricle.scanning.views import View, flag_codes
 
@@ -34,7 +33,7 @@ class JsonLines:
 
     def write(self, result: Any) -> None:
         """Write the object; a failed input has its line too."""
-        self._stream.write(json.dumps(self._view.to_dict(result), ensure_ascii=False) + "\n")
+        self._stream.write(json_line(self._view.to_dict(result)))
         self._stream.flush()
 
     def close(self, finished: bool) -> None:
@@ -56,7 +55,7 @@ class CsvRows:
         else:
             blank = [None] * (len(self._view.columns) - 1)
             lines = [csv_line((result.path, *blank, flag_codes(result), result.error.code, result.error.message))]
-        self._stream.write("".join(lines))
+        self._stream.write(for_terminal("".join(lines), self._stream))
         self._stream.flush()
 
     def close(self, finished: bool) -> None:
@@ -79,13 +78,13 @@ class WholeFile:
 
     def close(self, finished: bool) -> None:
         """Write everything."""
-        self._stream.writelines(self._format.dump(self._results))
+        self._stream.writelines(for_terminal(text, self._stream) for text in self._format.dump(self._results))
         self._stream.flush()
 
 
 def describe_failure(result: Any) -> str:
     """Return in one line why one input was not used."""
-    return f"{printable(result.path)}: {result.error.message} [{result.error.code}]"
+    return printable(f"{result.path}: {result.error.message} [{result.error.code}]")
 
 
 def open_writer(view: View, format: str, stream: TextIO, report: Report = lambda line: None) -> Writer:

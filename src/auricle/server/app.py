@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from importlib import resources
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
@@ -20,7 +19,7 @@ from auricle import __version__
 from auricle.errors import AuricleError
 from auricle.files import printable
 from auricle.registry import nearest
-from auricle.results import Scores, rounded
+from auricle.results import DetectResult, Scores, rounded
 from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds, strongest
 from auricle.server.engine import Engine
 from auricle.server.gate import STREAM_PATH, Gate
@@ -31,6 +30,8 @@ from auricle.server.settings import Settings
 from auricle.server.streams import Streams
 from auricle.server.uploads import receive_upload
 from auricle.server.workers import Job
+from auricle.webpage.assets import modules_of, page_html, read_asset
+from auricle.webpage.lanes import pick_lanes
 
 ModelName = Annotated[str | None, Query(description="A name from /v1/models; the first one by default.")]
 Top = Annotated[int, Query(ge=1, description="Labels to return.")]
@@ -40,6 +41,11 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
     "media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_HEAD = (
+    '<link rel="icon" href="static/icon.svg">\n<link rel="stylesheet" href="static/page.css">\n'
+    '<script type="module" src="static/serve.js"></script>'
+)
+_FOOTER = "Served by auricle on this machine. The page loads nothing from elsewhere."
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -110,7 +116,7 @@ class Service:
         return found
 
     async def detect(
-        self, request: Request, model: str | None, thresholds: Thresholds, *, scores: bool, tags: int
+        self, request: Request, model: str | None, thresholds: Thresholds, *, scores: bool, lanes: int, tags: int
     ) -> dict[str, Any]:
         """Answer ``POST /v1/detect``."""
         spec = self.engine.spec(model)
@@ -122,13 +128,23 @@ class Service:
         reply: dict[str, Any] = found.events.to_dict()
         if found.tags is not None:
             reply["tags"] = [score.to_dict() for score in found.tags.scores[:tags]]
-        return reply if found.scores is None else {**reply, "scores": _scores(found.scores)}
+        if found.scores is not None:
+            reply["scores"] = _scores(found.scores) if lanes == 0 else _lanes(found.scores, found.events, lanes)
+        return reply
 
     def models(self) -> dict[str, Any]:
         """Answer ``GET /v1/models``."""
         keys = ("name", "task", "labels", "sample_rate", "window_s", "hop_s", "thresholds")
         found = [spec.model_dump(mode="json", include=set(keys)) for spec in self.engine.specs.values()]
-        return {"default": self.engine.default, "models": [{key: values[key] for key in keys} for values in found]}
+        rules = [spec.event_rule for spec in self.engine.specs.values()]
+        models = [{**{key: v[key] for key in keys}, "events": rule} for v, rule in zip(found, rules, strict=True)]
+        return {"default": self.engine.default, "models": models}
+
+
+def _lanes(scores: Scores, found: DetectResult, lanes: int) -> dict[str, Any]:
+    """Return the scores of labels with events and of those with the highest ones; of all others the highest score."""
+    chosen, peaks = pick_lanes(scores, found.events, lanes)
+    return {**_scores(chosen), "peaks": peaks}
 
 
 def _scores(scores: Scores) -> dict[str, Any]:
@@ -191,11 +207,14 @@ def _routes(service: Service) -> FastAPI:
         model: ModelName = None,
         threshold: ThresholdTexts = None,
         scores: Annotated[bool, Query(description="Also return the scores behind the events.")] = False,
+        lanes: Annotated[
+            int, Query(ge=0, description="Scores of so many labels only, those with events first; 0 for all.")
+        ] = 0,
         tags: Annotated[int, Query(ge=0, description="Also return so many labels with their clip scores.")] = 0,
     ) -> Response:
         """Say when sounds happen in a recording."""
         thresholds = parse_thresholds(threshold, "threshold")
-        return _json(await service.detect(request, model, thresholds, scores=scores, tags=tags))
+        return _json(await service.detect(request, model, thresholds, scores=scores, lanes=lanes, tags=tags))
 
     @app.get("/v1/models", dependencies=query, responses={200: {"model": ModelsReply}, **_ALWAYS})
     async def models() -> Response:
@@ -247,8 +266,8 @@ def _describe(app: FastAPI) -> None:
 
 def _page(app: FastAPI) -> None:
     """Serve the page and what it loads, read once: no request can name any other file."""
-    folder = resources.files("auricle.server") / "static"
-    contents = {item.name: item.read_bytes() for item in folder.iterdir() if item.is_file()}
+    contents = {**modules_of("serve.js"), **{name: read_asset(name) for name in ("page.css", "capture.js", "icon.svg")}}
+    contents["index.html"] = page_html(title="What can be detected?", head=_HEAD, footer=_FOOTER)
 
     def reply(name: str) -> Response:
         if name not in contents:
@@ -263,7 +282,7 @@ def _page(app: FastAPI) -> None:
 
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
-        return reply(name)
+        return reply(name if name != "index.html" else "")
 
     @app.get("/docs", include_in_schema=False)
     @app.get("/redoc", include_in_schema=False)

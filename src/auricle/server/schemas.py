@@ -72,6 +72,7 @@ class ScoresReply(_Reply):
     step_s: Seconds
     times: list[Seconds]
     values: list[list[Score]]
+    peaks: dict[str, Score] | None = Field(None, description="With `lanes=N`: the highest score of every label.")
 
 
 class DetectReply(_Recording):
@@ -80,6 +81,26 @@ class DetectReply(_Recording):
     events: list[EventReply] = Field(description="In the order of their onsets.")
     tags: list[LabelReply] | None = Field(None, description="With `tags=N`: the N labels of the highest clip scores.")
     scores: ScoresReply | None = Field(None, description="With `scores=true`: what the events were made from.")
+
+
+class PostprocessReply(_Reply):
+    """From scores to events, as in `auricle.json`: what is given by label goes before what is given for all."""
+
+    median_s: Seconds
+    medians_s: dict[str, Seconds]
+    off_ratio: Score
+    off_ratios: dict[str, Score]
+    min_event_s: Seconds
+    max_gap_s: Seconds
+
+
+class EventRuleReply(_Reply):
+    """How events are made: where scores lie over samples of the model's rate, and what is done to them."""
+
+    rate: int
+    hop_samples: int
+    first_centre_samples: float
+    postprocess: PostprocessReply
 
 
 class ModelReply(_Reply):
@@ -92,6 +113,7 @@ class ModelReply(_Reply):
     window_s: float
     hop_s: float
     thresholds: dict[str, Score]
+    events: EventRuleReply | None = Field(description="Null where events lie between change points of the scores.")
 
 
 class ModelsReply(_Reply):

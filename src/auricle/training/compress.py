@@ -46,8 +46,9 @@ DEV_SHARE = 0.06
 PRESENT = 0.3
 #: Crops with a class before its own threshold counts as much as that of all classes together.
 SHRINKAGE = 10
-#: Windows stand side by side; margins are whole steps of the deep map (``nn.modules.mobilenet``).
-STRETCH_STEPS, MARGIN_STEPS, DEEP_STRIDE = 16, 2, 32
+#: Windows stand side by side; margins are whole steps of the deep map, 2.56 s: half of what squeeze-and-excitation
+#: averages over (``nn.modules.mobilenet``).
+STRETCH_STEPS, MARGIN_STEPS, DEEP_STRIDE = 16, 4, 32
 #: Steps between two checkpoints.
 CHECKPOINT_STEPS = 100
 #: From frame scores to events.
@@ -132,7 +133,8 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
 
 def student_recipe(teacher: StagedTeacher, overrides: Sequence[str]) -> Recipe:
     """Return the recipe of a student; raises ``UsageError`` for keys that are not looked at here."""
-    recipe = load_recipe(None, overrides, {"model": {"name": "mobilenet", "width": teacher.network.width}})
+    like = {"name": "mobilenet", "width": teacher.network.width, "hidden": teacher.head[0].out_features}
+    recipe = load_recipe(None, overrides, {"model": like})
     other = [text for text in overrides if text.split(".")[0] not in SECTIONS]
     if other:
         raise UsageError(

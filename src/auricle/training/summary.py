@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from auricle.data.splits import few_clips
+from auricle.evaluation.metrics import decisions
 from auricle.results import FloatArray
 
 #: A class with fewer dev clips has no recall to speak of.
@@ -18,21 +18,6 @@ FEW_DEV = 5
 FLOOR = 0.05
 #: Of dev clips without a class, so many may carry it before it is called useless.
 OFTEN = 0.5
-
-
-def decisions(scores: FloatArray, task: str) -> npt.NDArray[np.bool_]:
-    """Return which labels ``tag`` would name first (``single``, one or none) or give at least one half (``multi``).
-
-    Args:
-        scores: clip scores, shape ``(clip, label)``.
-        task: ``single`` or ``multi``.
-    """
-    values = np.asarray(scores, np.float32)
-    if task == "multi":
-        return np.asarray(values >= 0.5)
-    first = values == values.max(axis=1, keepdims=True)
-    # With negatives the scores leave room for "none": it is the answer where it has the largest share.
-    return np.asarray(first & (values.max(axis=1) > 1 - values.sum(axis=1))[:, None])
 
 
 def class_rows(

@@ -3,6 +3,7 @@
 
 2019        SPEAKER UTTERANCE - SYSTEM KEY
 2021 LA     SPEAKER UTTERANCE CODEC TRANSMISSION SYSTEM KEY TRIM SUBSET
+2021 PA     SPEAKER UTTERANCE ROOM MICROPHONE DISTANCE ROOM MICROPHONE SPEAKER DISTANCE KEY TRIM SUBSET
 2021 DF     SPEAKER UTTERANCE CODEC SOURCE SYSTEM KEY TRIM SUBSET VOCODER - - - -
 5           SPEAKER UTTERANCE GENDER CODEC QUALITY SEED TAG SYSTEM KEY -
 5, keys     UTTERANCE KEY    under the header ``filename cm-label``
@@ -62,6 +63,7 @@ LAYOUTS = {
     5: Layout(1, 4, 0, 3),
     8: Layout(1, 5, 0, 4),
     10: Layout(1, 8, 0, 7),
+    12: Layout(1, 9, 0),
     13: Layout(1, 5, 0, 4),
 }
 
@@ -142,7 +144,7 @@ def _read_protocol(draft: Draft, path: Path, part: str | None, recordings: _Reco
         layout = LAYOUTS.get(len(fields))
         if layout is None:
             text = f"{place}: {len(fields)} fields, expected 5: SPEAKER UTTERANCE - SYSTEM bonafide|spoof"
-            draft.problems.add("fields", f"{text} (or 8, 10, 13 as in ASVspoof 2021 and 5)")
+            draft.problems.add("fields", f"{text} (or 8, 10, 12, 13 as in ASVspoof 2021 and 5)")
             continue
         key = fields[layout.key]
         if key not in SPOOF_LABELS:

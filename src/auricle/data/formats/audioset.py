@@ -59,7 +59,7 @@ def looks_like_audioset(path: Path, options: ReadOptions) -> bool:
     return bool(_segment_tables(path))
 
 
-def _class_names(root: Path, options: ReadOptions) -> dict[str, str]:
+def class_names(root: Path, options: ReadOptions) -> dict[str, str]:
     """Return the name of each MID, from a class table in the data set; empty where there is none."""
     for table in sorted(p for place in table_places(root) for p in place.glob("*.csv")):
         columns = columns_of(table, options)
@@ -78,7 +78,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, cells
 
 
-class _Recordings:
+class Recordings:
     """The recordings of a data set by what tools call them."""
 
     def __init__(self, index: FileIndex) -> None:
@@ -95,7 +95,7 @@ class _Recordings:
         return self._index.beginning(f"{video}_{round(float(start) * 1000)}_", f"{video}_{float(start):g}_")
 
 
-def _read_table(draft: Draft, path: Path, names: dict[str, str], recordings: _Recordings, unnamed: set[str]) -> int:
+def _read_table(draft: Draft, path: Path, names: dict[str, str], recordings: Recordings, unnamed: set[str]) -> int:
     """Add the segments of a table to a draft and return how many have no recording."""
     part, gone = part_of_table(path, draft.root), 0
     for number, cells in _rows(path):
@@ -133,21 +133,26 @@ def read_audioset(path: Path, options: ReadOptions) -> Manifest:
         raise DataError(f"{path} holds no segment table of AudioSet", [expected])
     root = path if path.is_dir() else path.parent
     draft = Draft(root, "audioset", options)
-    names, unnamed = _class_names(root, options), set[str]()
-    recordings = _Recordings(FileIndex(str(root)))
+    names, unnamed = class_names(root, options), set[str]()
+    recordings = Recordings(FileIndex(str(root)))
     try:
         gone = sum(_read_table(draft, table, names, recordings, unnamed) for table in tables)
     except (OSError, UnicodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read", [str(error)]) from error
     if gone:
         draft.notes.append(f"{gone} of {gone + len(draft.clips)} segments have no recording here and are left out")
-    if unnamed:
-        text = f"{len(unnamed)} classes are called by their MIDs, such as {min(unnamed)}: no class_labels_indices.csv"
-        draft.notes.append(f"{text} here names them")
+    note_unnamed(draft, unnamed)
     if not draft.clips and not draft.problems:
         draft.problems.add("missing", f"none of the {gone} segments has a recording below {root}, named by its YTID")
     draft.flag_unlisted(AUDIO_EXTENSIONS)
     return draft.finish(task="multi")
+
+
+def note_unnamed(draft: Draft, mids: set[str]) -> None:
+    """Say which classes have no name."""
+    if mids:
+        text = f"{len(mids)} classes are called by their MIDs, such as {min(mids)}: no class_labels_indices.csv"
+        draft.notes.append(f"{text} here names them")
 
 
 FORMATS.add("audioset", Format(looks_like_audioset, read_audioset, order=10))

@@ -28,15 +28,35 @@ _PLACES = frozenset(
         *("session", "sessions", "speaker", "speakers", "spk", "actor", "actors", "subject", "subjects"),
         *("disk", "disc", "tape", "site", "sites", "station", "stations", "mono", "stereo", "khz", "hz"),
         *("curated", "public", "private", "release", "archive", "download", "downloads", "folder", "dir", "tmp"),
-        *("temp", "new", "old", "genres", "content", "contents", "export", "exports"),
+        *(
+            "temp",
+            "new",
+            "old",
+            "genres",
+            "content",
+            "contents",
+            "export",
+            "exports",
+            "record",
+            "records",
+            "rec",
+            "recs",
+        ),
+        *("ch", "chan", "channel", "channels", "mic", "mics", "microphone", "microphones", "device", "devices"),
+        *("recorder", "recorders", "sensor", "sensors", "day", "days", "week", "weeks", "month", "months", "year"),
+        *("location", "locations", "loc", "plot", "plots", "deployment", "deployments", "participant", "participants"),
+        *("aufnahme", "aufnahmen", "neue", "alte", "ordner", "daten", "datei", "dateien", "enregistrement"),
+        *("enregistrements", "dossier", "grabacion", "grabaciones", "carpeta", "registrazioni", "gravacoes"),
     )
 )
 #: Words of which a whole name may consist.
 _CONTAINERS = _PARTS | _MEDIA | _PIECES | _PLACES
 #: A word that ends a name like ``birds_train``, and one that begins a name like ``test-clean``.
 _ENDS = _PARTS | _MEDIA | _PIECES - {"set", "sets", "batch"}
-_BEGINS = _PARTS | frozenset({"fold"})
+_BEGINS = _PARTS | frozenset({"fold", "wav", "wavs", "flac", "mp3", "ogg", "aufnahmen"})
 _NUMBERED = re.compile(r"([A-Za-z]{1,2})[_-]?\d{2,}")
+_RATE = re.compile(r"\d{1,3}(\d{3}([_ ]?hz)?|([.,]\d+)?[_ ]?khz|k)", re.IGNORECASE)  # 44100, 16k, 22.05 kHz
+_LONG_NUMBER = re.compile(r"\d{2,}")  # 01, 02: speakers; 2024, 2025: years
 _DATE = re.compile(r"(19|20)\d{2}[-_]?(0[1-9]|1[0-2])([-_]?[0-3]\d)?([-_T]?\d{4,6})?")
 
 
@@ -48,9 +68,9 @@ def container_names(names: Iterable[str]) -> list[str]:
     """
     names = list(names)
     found = [name for name in names if _says_container(name)]
-    for pattern in (_NUMBERED, _DATE):  # p225, p226: speakers; 2026-05-01: days
+    for pattern in (_NUMBERED, _DATE, _RATE, _LONG_NUMBER):  # p225, p226: speakers; 2026-05-01: days
         matches = [pattern.fullmatch(name) for name in names]
-        if len(names) > 1 and all(matches) and (pattern is _DATE or len({m[1] for m in matches if m}) == 1):
+        if len(names) > 1 and all(matches) and (pattern is not _NUMBERED or len({m[1] for m in matches if m}) == 1):
             return names
     return found
 

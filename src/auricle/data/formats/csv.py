@@ -46,6 +46,8 @@ SPLIT_COLUMNS = ("subset", "partition", "part", "set")
 GROUP_COLUMNS = ("group", "src_file", "freesound_id", "speaker", "fsid", "speaker_id", "client_id")
 #: Columns that say how sure a row is.
 SURE_COLUMNS = ("confidence", "probability", "score")
+#: Columns of what else sounds in a recording.
+MORE_LABELS = ("secondary_labels", "background", "background_species", "other_labels")
 #: Its times are those of the recording that a slice was cut from, not of the slice.
 _SLICE_COLUMN = "slice_file_name"
 _FOLD_FOLDER = re.compile(r"fold[_ -]?(\d+)", re.IGNORECASE)
@@ -99,6 +101,10 @@ def _find_tables(path: Path, options: ReadOptions, notes: list[str]) -> list[tup
 def _read_row(draft: Draft, place: str, row: Mapping[str, str], part: str | None, finder: Finder) -> None:
     """Turn one row, its cells named by their meaning, into a clip of the draft."""
     found = draft.find(place, row["path"], finder)
+    if row["label"].lstrip().startswith(("[{", "{")):
+        text = f"{place}: the label is JSON, as in tables of Label Studio; export as JSON, and name that file"
+        draft.problems.add("label", text)
+        return
     label, negative = draft.labels(place, row["label"])
     onset = parse_seconds(place, "onset", row.get("onset", ""), draft.problems)
     offset = parse_seconds(place, "offset", row.get("offset", ""), draft.problems)
@@ -132,6 +138,9 @@ def _named_columns(table: Table, draft: Draft) -> dict[str, str]:
         column = meanings[meaning]
         if column is not None and column not in (meaning, *PATH_COLUMNS, *LABEL_COLUMNS):
             draft.notes.append(f"{said} are taken from the column {column!r}{_others(meaning, column, table)}")
+    more = column_called(columns, MORE_LABELS)
+    if more is not None and meanings["label"] != more and any(cell.strip("[]'\" ") for cell in table.column(more)):
+        draft.notes.append(f"the column {more!r} is not used: what else sounds in a recording is not learnt from it")
     unsure = column_called(columns, SURE_COLUMNS)
     if unsure is not None:
         draft.notes.append(f"the column {unsure!r} is not used: every row counts as certain")

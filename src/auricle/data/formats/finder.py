@@ -69,6 +69,15 @@ class FileIndex:
         paths = [p for p in self._paths.get(wanted[-1], ()) if _ends_like([folded(x) for x in p.split("/")], wanted)]
         return [path for path in paths if _ends_like(path.split("/"), parts)] or paths
 
+    def fitting(self, listed: str) -> list[str]:
+        """Return the paths below the root that have the longest end of a listed path that any has.
+
+        A path of another machine finds its file so, whatever lay above it there.
+        """
+        parts = [part for part in listed.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((paths for end in ends if (paths := self.ending_like(end))), [])
+
     def named(self, stem: str, endings: Collection[str]) -> list[str]:
         """Return the paths of files that are called exactly so, but for one of some endings."""
         paths = self._paths.get(folded(stem), ())

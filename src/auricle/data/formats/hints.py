@@ -29,12 +29,14 @@ _KNOWN = (
 )
 _EXPECTED = (
     "expected class folders, or a .csv with path and label, or a .tsv with filename, onset, offset, event_label, "
-    "or label files beside the audio, or .npy files with a table of soft labels"
+    "or label files beside the audio, or an export of Label Studio or Whombat, or .npy files with a table of soft "
+    "labels"
 )
 _UNREADABLE = {
     ".parquet": "parquet tables are not read; save it as .csv",
     ".xlsx": "spreadsheets are not read; save it as .csv",
     ".ods": "spreadsheets are not read; save it as .csv",
+    ".json": "of JSON, exports of Label Studio and Whombat are read; save other labels as .csv",
     **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"), "an archive; unpack it first"),
 }
 _MOST_FOLDERS = 50

@@ -194,16 +194,11 @@ class _Reading:
         if not listed:
             beside = [path for path in self.recordings if os.path.basename(path) in owners]  # noqa: PTH119
             return beside[0] if len(beside) == 1 else None
-        parts = [part for part in listed.split("/") if part not in ("", ".", "..")]
-        for start in range(len(parts)):
-            paths = self.finder.index.ending_like("/".join(parts[start:]))
-            if len(paths) == 1:
-                return os.path.join(self.finder.index.root, paths[0])  # noqa: PTH118
-            if len(paths) > 1:
-                text = f"{place}: {listed!r} fits {len(paths)} files ({shorten(paths)}); keep one, or list its folder"
-                self.draft.problems.add("path", text)
-                return None
-        return None
+        paths = self.finder.index.fitting(listed)
+        if len(paths) > 1:
+            text = f"{place}: {listed!r} fits {len(paths)} files ({shorten(paths)}); keep one, or list its folder"
+            self.draft.problems.add("path", text)
+        return os.path.join(self.finder.index.root, paths[0]) if len(paths) == 1 else None  # noqa: PTH118
 
 
 def _leave_out_points(reading: _Reading) -> list[StrongRecord]:

@@ -25,7 +25,7 @@ _WALKING = 60
 #: Modules of this package that are no formats.
 _SHARED = frozenset(
     (
-        *("containers", "desed_tables", "draft", "finder", "hints", "jsonl", "label_rows", "places"),
+        *("containers", "desed_tables", "draft", "finder", "hints", "json_labels", "jsonl", "label_rows", "places"),
         *("registry", "strong_labels"),
     )
 )

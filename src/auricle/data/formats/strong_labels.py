@@ -28,6 +28,8 @@ class StrongRecord:
         events: each with the place that named it.
         weak: classes, and whether it is a negative, where a weak label says so.
         repeats: how many rows stood twice.
+        onset: where a part of the recording begins, in seconds; its events count from there. None is the beginning.
+        offset: where that part ends; None is the end of the recording.
     """
 
     place: str
@@ -40,6 +42,8 @@ class StrongRecord:
     fold: str | None = None
     group: str | None = None
     repeats: int = 0
+    onset: float | None = None
+    offset: float | None = None
 
     def add_event(self, event: Event, place: str) -> None:
         """Add an event; one that stands there already is only counted."""
@@ -96,6 +100,7 @@ def _clip(record: StrongRecord, events: tuple[Event, ...]) -> Clip:
     return Clip(
         record.found.key, record.found.path, label, negative, fold=record.fold, split=record.split,
         group=record.group, events=events if record.strong else None, duration=record.duration,
+        onset=record.onset, offset=record.offset,
     )  # fmt: skip
 
 

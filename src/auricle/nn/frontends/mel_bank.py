@@ -12,7 +12,7 @@ Two conventions are in use and give different numbers, so they carry their names
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from auricle.audio.melscale import Float64, hz_to_mel_htk, hz_to_mel_slaney, mel
 from auricle.errors import UsageError
 from auricle.results import FloatArray
 from auricle.timeline import seconds_to_samples
+
+if TYPE_CHECKING:
+    from auricle.recipe.schema import FrontendSection
 
 
 def _slaney_positions(bins_hz: Float64, n_mels: int, f_min: float, f_max: float) -> tuple[Float64, Float64]:
@@ -142,6 +145,12 @@ class MelSpec:
     f_min: float
     f_max: float | None
     convention: ClassVar[str]
+
+    @classmethod
+    def of(cls, frontend: FrontendSection) -> Self:
+        """Return the front end that a recipe asks for."""
+        f = frontend
+        return cls(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
 
     @property
     def window_samples(self) -> int:

@@ -56,7 +56,7 @@ class CrnnOptions(NetworkOptions):
 
         f = recipe.frontend
         return Crnn(
-            LogMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max),
+            LogMelSpec.of(f),
             labels,
             head=self.head,
             clip_samples=seconds_to_samples(recipe.data.clip_s, f.sample_rate),

@@ -45,8 +45,7 @@ class MobileCrnnOptions(NetworkOptions):
         from auricle.nn.frontends.kaldi_mel import KaldiMelSpec
         from auricle.nn.modules.mobilecrnn import MobileCrnn
 
-        f = recipe.frontend
-        spec = KaldiMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
+        spec = KaldiMelSpec.of(recipe.frontend)
         return MobileCrnn(spec, labels, head=self.head, width=self.width, dropout=self.dropout)
 
     def load_published(self, network: Any, path: str, labels: int, *, new_head: bool) -> None:

@@ -57,6 +57,9 @@ class MobileNetOptions(NetworkOptions):
         description="Which of EfficientAT's fifteen residuals there are; 1, 3, 6, 10 and 12 change the shape and are "
         "needed.",
     )
+    hidden: int | None = Field(
+        None, ge=8, le=8192, description="Units of the layer before the classes; null is as the published network has."
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the last layers.")
 
     def problems(self, recipe: Recipe) -> list[str]:
@@ -84,6 +87,7 @@ class MobileNetOptions(NetworkOptions):
         from auricle.nn.frontends.sine_mel import SineMelSpec
         from auricle.nn.modules.mobilenet import MobileNet
 
-        f = recipe.frontend
-        spec = SineMelSpec(f.sample_rate, f.n_mels, f.window_ms, f.hop_ms, f.f_min, f.f_max)
-        return MobileNet(spec, labels, width=self.width, residuals=self.residuals, dropout=self.dropout)
+        spec = SineMelSpec.of(recipe.frontend)
+        return MobileNet(
+            spec, labels, width=self.width, residuals=self.residuals, hidden=self.hidden, dropout=self.dropout
+        )

@@ -170,10 +170,6 @@ class Crnn(Network):
         """Return the number of output frames for ``samples`` samples."""
         return samples // self.spec.hop_samples // (self.grid.hop_samples // self.spec.hop_samples)
 
-    def features(self, waveform: Tensor) -> Tensor:
-        """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""
-        return torch.as_tensor(self.frontend(waveform))
-
     def classify(self, features: Tensor) -> NetworkOutput:
         """Return scores of a log-mel, which training may have masked."""
         x = self.norm(features)[:, None]

@@ -161,6 +161,8 @@ class EfficientAt(Network):
         dropout: before the last layer.
     """
 
+    head: nn.Sequential
+
     def __init__(self, frontend: KaldiMelSpec, labels: int, *, width: float = 0.4, dropout: float = 0.2) -> None:
         super().__init__()
         self.spec, self.width, self.classes = frontend, width, labels
@@ -175,10 +177,6 @@ class EfficientAt(Network):
         )
         self.grid = frame_grid([frontend.layer(), *time])
         self.log_scale = 1 / SCALE
-
-    def features(self, waveform: Tensor) -> Tensor:
-        """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""
-        return torch.as_tensor(self.frontend(waveform))
 
     def classify(self, features: Tensor) -> NetworkOutput:
         """Return scores of a log-mel, which training may have masked."""

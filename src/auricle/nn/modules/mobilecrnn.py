@@ -81,10 +81,6 @@ class MobileCrnn(Network):
         """Return the number of output frames for ``samples`` samples: one that is not full counts."""
         return -(-samples // self.grid.hop_samples)
 
-    def features(self, waveform: Tensor) -> Tensor:
-        """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""
-        return torch.as_tensor(self.frontend(waveform))
-
     def classify(self, features: Tensor) -> NetworkOutput:
         """Return scores of a log-mel, which training may have masked."""
         x = features[:, None]

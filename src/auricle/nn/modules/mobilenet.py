@@ -14,6 +14,7 @@ channels and summed from coarse to fine (as in "Feature Pyramid Networks", Lin e
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -38,7 +39,9 @@ from auricle.timeline import FrameGrid, Layer, frame_grid, output_length
 #: Log-mel frames that a frame of the output stands for.
 TIME_STRIDE = 4
 #: Seconds that squeeze-and-excitation averages over.
-EXCITATION_S = 3.0
+EXCITATION_S = 5.0
+#: Channels that an engine keeps side by side.
+BLOCK = 16
 #: Channels of the branch of frame scores, and dilations of its convolutions.
 BRANCH, DILATIONS = 64, (1, 2, 4, 8)
 
@@ -60,10 +63,23 @@ class RunningExcitation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, channel, mel, time)`` to the same shape; at the ends, the average is of what there is."""
-        mean = nn.functional.avg_pool1d(x.mean(2), self.steps, 1, self.steps // 2, count_include_pad=False)
-        hidden = torch.relu(nn.functional.conv1d(mean, self.fc1.weight[:, :, None], self.fc1.bias))
-        scale = torch.sigmoid(nn.functional.conv1d(hidden, self.fc2.weight[:, :, None], self.fc2.bias))
-        return x * scale[:, :, None]
+        if tracing():  # in operators that keep the engine's own order of channels
+            mean = nn.functional.avg_pool2d(x, (int(x.shape[2]), 1))
+            mean = nn.functional.avg_pool2d(mean, (1, self.steps), 1, (0, self.steps // 2), count_include_pad=False)
+        else:
+            mean = nn.functional.avg_pool1d(x.mean(2), self.steps, 1, self.steps // 2, count_include_pad=False)
+            mean = mean[:, :, None]
+        hidden = torch.relu(nn.functional.conv2d(mean, self.fc1.weight[:, :, None, None], self.fc1.bias))
+        return x * torch.sigmoid(nn.functional.conv2d(hidden, self.fc2.weight[:, :, None, None], self.fc2.bias))
+
+
+class TimeConv(nn.Conv1d):
+    """A convolution over the time of ``(batch, channel, 1, time)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return ``(batch, channel, 1, time)``."""
+        padding, dilation = (0, int(self.padding[0])), (1, self.dilation[0])
+        return nn.functional.conv2d(input, self.weight[:, :, None], None, 1, padding, dilation)
 
 
 class FrameBranch(nn.Module):
@@ -81,7 +97,7 @@ class FrameBranch(nn.Module):
         )
         self.context = nn.ModuleList(
             nn.Sequential(
-                nn.Conv1d(BRANCH, BRANCH, 3, padding=d, dilation=d, bias=False), nn.BatchNorm1d(BRANCH), nn.ReLU()
+                TimeConv(BRANCH, BRANCH, 3, padding=d, dilation=d, bias=False), nn.BatchNorm2d(BRANCH), nn.ReLU()
             )
             for d in DILATIONS
         )
@@ -90,23 +106,24 @@ class FrameBranch(nn.Module):
         """Map ``(batch, channel, mel, time)`` of each depth to ``(batch, channel, time)`` of the first one's time."""
         total: Tensor | None = None
         for projection, x in zip(reversed(self.projections), reversed(maps), strict=True):
-            here = projection(x).flatten(2)
-            total = here if total is None else here + _twice(total)[:, :, : here.shape[2]]
+            here = projection(x)
+            total = here if total is None else here + _twice(total)[..., : here.shape[3]]
         if total is None:
             raise ValueError("a branch needs a map")
         states = torch.relu(total)
         for layer in self.context:
             states = states + layer(states)
-        return states
+        return states.squeeze(2)
 
 
 def _twice(x: Tensor) -> Tensor:
-    """Double the steps of ``(batch, channel, time)`` by linear interpolation; step ``i`` is step ``2 i`` of the result.
+    """Double the steps of ``(batch, channel, 1, time)`` by linear interpolation, of which step ``2 i`` is step ``i``.
 
-    So lie the outputs of a convolution with stride 2 and equal padding among its inputs.
+    So lie the outputs of a convolution with stride 2 and equal padding among its inputs. The means of neighbours among
+    repeated steps are these: the step itself, or what is half-way to the next one.
     """
-    following = torch.cat([x[:, :, 1:], x[:, :, -1:]], dim=2)
-    return torch.stack([x, (x + following) * 0.5], dim=3).flatten(2)
+    repeated = nn.functional.interpolate(x, scale_factor=(1.0, 2.0), mode="nearest")
+    return nn.functional.avg_pool2d(repeated, (1, 2), 1, (0, 1), count_include_pad=False)[..., 1:]
 
 
 class MobileNet(Network):
@@ -117,6 +134,7 @@ class MobileNet(Network):
         labels: number of classes.
         width: multiplies all channel counts; 0.4 is that of the published mn04.
         residuals: which of the fifteen residuals there are; those that change the shape are needed.
+        hidden: units of the layer before the classes; by default as many as the published network has.
         dropout: before the last layers.
 
     Raises:
@@ -133,6 +151,7 @@ class MobileNet(Network):
         *,
         width: float = 0.4,
         residuals: Sequence[int] = tuple(range(len(RESIDUALS))),
+        hidden: int | None = None,
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
@@ -160,7 +179,7 @@ class MobileNet(Network):
             shapes[step_s], self.taps[step_s] = (channels, mels), index
         self.embedding_size = 6 * channels
         self.deep = conv_norm_act(channels, self.embedding_size, 1, act=nn.Hardswish())
-        hidden = divisible(HIDDEN * width)
+        hidden = divisible(HIDDEN * width) if hidden is None else hidden
         self.head = nn.Sequential(
             nn.Linear(self.embedding_size, hidden), nn.Hardswish(), nn.Dropout(dropout), nn.Linear(hidden, labels)
         )
@@ -180,10 +199,6 @@ class MobileNet(Network):
         """Return the number of output frames for ``samples`` samples: one that is not full counts."""
         return -(-(samples // self.spec.hop_samples) // TIME_STRIDE)
 
-    def features(self, waveform: Tensor) -> Tensor:
-        """Return the log-mel ``(batch, mel, frame)`` of ``(batch, sample)``."""
-        return torch.as_tensor(self.frontend(waveform))
-
     def maps(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the deep map averaged over mel, ``(batch, channel, step)``, and the maps of the branch."""
         x = features[:, None]
@@ -195,16 +210,19 @@ class MobileNet(Network):
             x = self.blocks[str(index)](x)
             if index in wanted:
                 taken.append(x)
-        deep = self.deep(x).mean(2)
-        return deep, [*taken, deep[:, :, None]]
+        deep = self.deep(x)
+        deep = nn.functional.avg_pool2d(deep, (int(deep.shape[2]), 1)) if tracing() else deep.mean(2, keepdim=True)
+        return deep.squeeze(2), [*taken, deep]
 
     def judge(self, deep: Tensor, maps: Sequence[Tensor]) -> NetworkOutput:
         """Return scores of what ``maps`` gives."""
-        embedding = deep.float().mean(2)
+        whole = nn.functional.adaptive_avg_pool2d
+        embedding = whole(maps[-1], 1).flatten(1) if tracing() else deep.float().mean(2)
         with torch.autocast(deep.device.type, enabled=False):
             clip_logits = self.head(embedding)
             states = self.branch([m.float() for m in maps]).transpose(1, 2)
-            frame_logits = self.frame_head(self.frame_dropout(states))
+            flat = self.frame_head(self.frame_dropout(states.reshape(-1, BRANCH)))  # of two axes, for one product
+            frame_logits = flat.reshape(states.shape[0], -1, self.labels)
         return NetworkOutput(clip_logits, frame_logits, embedding, states)
 
     def classify(self, features: Tensor) -> NetworkOutput:
@@ -212,9 +230,38 @@ class MobileNet(Network):
         return self.judge(*self.maps(features))
 
     def for_export(self) -> MobileNet:
-        """Swap the front end for the form that exports; returns self, in evaluation mode."""
-        self.frontend = GraphSineMel(self.spec)
-        return self.eval()
+        """Return a copy with the front end that exports and with blocks filled, in evaluation mode."""
+        twin = copy.deepcopy(self)
+        twin.frontend = GraphSineMel(self.spec)
+        fill_blocks(twin)
+        return twin.eval()
+
+
+def fill_blocks(network: nn.Module) -> None:
+    """Give layers of fewer than ``BLOCK`` channels as many, all zero: scores stay, and the engine is faster.
+
+    Engines keep channels in blocks, and have slow ways only for convolutions that read less than one.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            inputs = BLOCK - module.in_channels if module.groups == 1 < module.in_channels else 0
+            module.weight = _fill(module.weight, BLOCK - module.out_channels, inputs)
+            module.groups = len(module.weight) if module.groups > 1 else 1
+        elif isinstance(module, nn.BatchNorm2d):
+            more = BLOCK - module.num_features
+            module.weight, module.bias = _fill(module.weight, more), _fill(module.bias, more)
+            for name in ("running_mean", "running_var"):
+                setattr(module, name, _fill(getattr(module, name), more).data)
+        elif isinstance(module, RunningExcitation):
+            squeezed, channels = BLOCK - module.fc1.out_features, BLOCK - module.fc1.in_features
+            for layer, rows, columns in ((module.fc1, squeezed, channels), (module.fc2, channels, squeezed)):
+                layer.weight, layer.bias = _fill(layer.weight, rows, columns), _fill(layer.bias, rows)
+
+
+def _fill(values: Tensor, rows: int, columns: int = 0) -> nn.Parameter:
+    """Return values with so many more rows, and columns, of zeros; none if a number is negative."""
+    behind = [0, 0] * (values.ndim - 2) + [0, max(0, columns)] * (values.ndim > 1) + [0, max(0, rows)]
+    return nn.Parameter(nn.functional.pad(values.data, behind), requires_grad=False)
 
 
 def check_residuals(residuals: Sequence[int]) -> tuple[int, ...]:
@@ -241,10 +288,14 @@ def check_residuals(residuals: Sequence[int]) -> tuple[int, ...]:
 def take_weights(student: MobileNet, teacher: EfficientAt) -> None:
     """Copy the teacher's weights into a student of its classes; the branch of frame scores stays as it is.
 
+    So do last layers of another size, see ``distill.head``.
     The statistics of its norms are the teacher's and have to be estimated anew for the other picture.
     """
     weights, own = teacher.state_dict(), student.state_dict()
-    own.update({new: weights[old] for new, old in _origins(own, len(RESIDUALS))})
+    origins = dict(_origins(own, len(RESIDUALS)))
+    if own["head.0.weight"].shape != weights["head.0.weight"].shape:
+        origins = {new: old for new, old in origins.items() if not new.startswith("head.")}
+    own.update({new: weights[old] for new, old in origins.items()})
     own["stem.0.weight"] = own["stem.0.weight"] / SCALE
     student.load_state_dict(own)
 

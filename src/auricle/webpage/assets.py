@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of the page: the markup, and modules with all that they import, apart or joined into one script."""
+
+from __future__ import annotations
+
+import html
+import re
+from importlib import resources
+
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:const|let|function|class)\b)", re.MULTILINE)
+_LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
+
+
+def read_asset(name: str) -> str:
+    """Return one of the files."""
+    return (resources.files("auricle.webpage") / name).read_text(encoding="utf-8")
+
+
+def modules_of(entry: str) -> dict[str, str]:
+    """Return a module and all that it imports, by name: what is imported comes before what imports it."""
+    found: dict[str, str] = {}
+
+    def visit(name: str) -> None:
+        text = read_asset(name)
+        for imported in _IMPORT.findall(text):
+            if imported not in found:
+                visit(imported)
+        found[name] = text
+
+    visit(entry)
+    return found
+
+
+def joined_script(entry: str) -> str:
+    """Return a module and all that it imports as one script, for a page that is a single file.
+
+    Every import is one line of names from a file beside it, and no two modules have a name at their top in common.
+    """
+    texts = [_EXPORT.sub("", _IMPORT.sub("", text)).removeprefix(_LICENCE) for text in modules_of(entry).values()]
+    return _LICENCE + "\n".join(texts)
+
+
+def page_html(*, title: str, head: str, footer: str, tail: str = "") -> str:
+    """Return the markup of the page; ``title`` and ``footer`` are text, ``head`` and ``tail`` markup."""
+    parts = {"title": html.escape(title), "head": head, "footer": html.escape(footer), "tail": tail}
+    return re.sub(r"\{(title|head|footer|tail)\}", lambda found: parts[found[1]], read_asset("page.html"))

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// The spectrogram and the waveform as tiles, made when they are looked at and a few milliseconds at a time: hours of
+// sound never freeze the tab. Pitch upwards on the mel scale, louder is brighter.
+
+export const ROWS = 120;
+const TILE = 256; // columns
+const FINEST_S = 0.004; // seconds of a column of the finest tiles; each level doubles it
+const WINDOW_S = 0.05;
+const LOWEST_HZ = 40;
+const RANGE_DB = 70;
+const MOST_LOOKS = 4; // windows that a column is made of
+const SLICE_MS = 10; // of work before the page may do something else
+const KEPT_TILES = 96;
+const TICKS_HZ = [100, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000];
+const LOUDNESS = [[4, 2, 14], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122], [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191]];
+
+const toMel = (hz) => 2595 * Math.log10(1 + hz / 700);
+const toHz = (mel) => 700 * (10 ** (mel / 2595) - 1);
+
+const COLOURS = Array.from({ length: 256 }, (_, i) => {
+  const place = (i / 255) * (LOUDNESS.length - 1);
+  const low = Math.min(Math.floor(place), LOUDNESS.length - 2);
+  return LOUDNESS[low].map((c, k) => Math.round(c + (LOUDNESS[low + 1][k] - c) * (place - low)));
+});
+
+// Where the axis of pitch is labelled: {text, share of the height}.
+export function pitchTicks(rate) {
+  const low = toMel(LOWEST_HZ), high = toMel(rate / 2);
+  return TICKS_HZ.filter((hz) => hz < 0.9 * (rate / 2) || hz === rate / 2)
+    .map((hz) => ({ text: hz < 1000 ? `${hz / 1000}` : `${hz / 1000} kHz`, share: (toMel(hz) - low) / (high - low) }));
+}
+
+// In-place FFT of a power of two: Cooley and Tukey (1965), decimation in time.
+class Fft {
+  constructor(size) {
+    this.size = size;
+    this.cos = Float32Array.from({ length: size / 2 }, (_, k) => Math.cos((2 * Math.PI * k) / size));
+    this.sin = Float32Array.from({ length: size / 2 }, (_, k) => Math.sin((2 * Math.PI * k) / size));
+    const bits = Math.log2(size);
+    this.order = Uint32Array.from({ length: size }, (_, i) => {
+      let reversed = 0;
+      for (let b = 0; b < bits; b++) reversed |= ((i >> b) & 1) << (bits - 1 - b);
+      return reversed;
+    });
+    this.re = new Float32Array(size);
+    this.im = new Float32Array(size);
+  }
+
+  power(input, into) {
+    const { re, im, order, size, cos, sin } = this;
+    for (let i = 0; i < size; i++) re[i] = input[order[i]];
+    im.fill(0);
+    for (let half = 1; half < size; half *= 2) {
+      const stride = size / (2 * half);
+      for (let start = 0; start < size; start += 2 * half) {
+        for (let k = 0; k < half; k++) {
+          const a = start + k, b = a + half;
+          const c = cos[k * stride], s = sin[k * stride];
+          const tr = re[b] * c + im[b] * s, ti = im[b] * c - re[b] * s;
+          re[b] = re[a] - tr;
+          im[b] = im[a] - ti;
+          re[a] += tr;
+          im[a] += ti;
+        }
+      }
+    }
+    for (let k = 0; k <= size / 2; k++) into[k] = re[k] * re[k] + im[k] * im[k];
+  }
+}
+
+const breathe = () => new Promise((resolve) => setTimeout(resolve));
+
+export class Picture {
+  // onTile is called when a tile is there that was asked for.
+  constructor(sound, onTile) {
+    this.sound = sound;
+    this.onTile = onTile;
+    this.window = 2 * Math.round((WINDOW_S * sound.rate) / 2);
+    this.fft = new Fft(2 ** Math.ceil(Math.log2(this.window)));
+    this.hann = Float32Array.from({ length: this.window }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / this.window));
+    this.frame = new Float32Array(this.fft.size);
+    this.spectrum = new Float32Array(this.fft.size / 2 + 1);
+    this.rows = this.triangles();
+    this.tiles = new Map();
+    this.wanted = [];
+    this.busy = false;
+    this.closed = false;
+    this.loudest = -60;
+  }
+
+  close() {
+    this.closed = true;
+    this.wanted = [];
+  }
+
+  triangles() {
+    const low = toMel(LOWEST_HZ), high = toMel(this.sound.rate / 2);
+    const centre = (r) => toHz(low + ((high - low) * r) / (ROWS - 1));
+    const binHz = this.sound.rate / this.fft.size;
+    return Array.from({ length: ROWS }, (_, r) => {
+      const width = Math.max(centre(Math.min(r + 1, ROWS - 1)) - centre(Math.max(r - 1, 0)), 2 * binHz) / 2;
+      const first = Math.max(0, Math.ceil((centre(r) - width) / binHz));
+      const last = Math.min(this.fft.size / 2, Math.floor((centre(r) + width) / binHz));
+      const weights = [];
+      for (let k = first; k <= last; k++) weights.push(Math.max(1e-3, 1 - Math.abs(k * binHz - centre(r)) / width));
+      const sum = weights.reduce((a, b) => a + b, 0);
+      return { first, weights: weights.map((w) => w / sum) };
+    });
+  }
+
+  // The level whose columns are about a pixel wide.
+  levelOf(secondsOfPixel) {
+    return Math.max(0, Math.ceil(Math.log2(secondsOfPixel / FINEST_S) - 0.5));
+  }
+
+  // Draw the picture and the waveform of a span; tiles that are not there yet are asked for.
+  draw(picture, wave, from, to, inkOfWave) {
+    const level = this.levelOf((to - from) / Math.max(1, picture.width)), tileS = TILE * FINEST_S * 2 ** level;
+    const first = Math.max(0, Math.floor(from / tileS));
+    const last = Math.min(Math.floor(to / tileS), Math.floor((this.sound.seconds - 1e-9) / tileS));
+    const pen = picture.getContext("2d"), line = wave.getContext("2d");
+    pen.fillStyle = `rgb(${LOUDNESS[0]})`;
+    pen.fillRect(0, 0, picture.width, picture.height);
+    line.clearRect(0, 0, wave.width, wave.height);
+    line.fillStyle = inkOfWave;
+    this.wanted = [];
+    const shown = [];
+    for (let index = first; index <= last; index++) {
+      const tile = this.tiles.get(`${level}/${index}`);
+      if (!tile || this.isStale(tile)) this.wanted.push({ level, index });
+      if (tile) shown.push(tile);
+      else this.drawCoarser(pen, picture, level, index, from, to);
+    }
+    const highest = shown.reduce((most, tile) => Math.max(most, tile.highest), 0.05);
+    for (const tile of shown) this.drawTile(pen, line, picture, wave, tile, from, to, highest);
+    if (this.wanted.length) this.work();
+  }
+
+  isStale(tile) {
+    return tile.length < this.sound.length && tile.length < tile.stop;
+  }
+
+  // What a coarser tile knows of a place, until its own tile is there.
+  drawCoarser(pen, picture, level, index, from, to) {
+    for (let up = 1; up < 12; up++) {
+      const tile = this.tiles.get(`${level + up}/${Math.floor(index / 2 ** up)}`);
+      if (!tile) continue;
+      const tileS = TILE * FINEST_S * 2 ** level, share = 1 / 2 ** up;
+      const source = TILE * (index * share - Math.floor(index * share));
+      const x = (seconds) => ((seconds - from) / (to - from)) * picture.width;
+      pen.drawImage(this.imageOf(tile), source, 0, TILE * share, ROWS, x(index * tileS), 0, x((index + 1) * tileS) - x(index * tileS), picture.height);
+      return;
+    }
+  }
+
+  drawTile(pen, line, picture, wave, tile, from, to, highest) {
+    const columnS = FINEST_S * 2 ** tile.level;
+    const x = (column) => (((tile.index * TILE + column) * columnS - from) / (to - from)) * picture.width;
+    pen.imageSmoothingEnabled = x(1) - x(0) < 2;
+    pen.drawImage(this.imageOf(tile), 0, 0, tile.columns, ROWS, x(0), 0, x(tile.columns) - x(0), picture.height);
+    const middle = wave.height / 2, scale = (0.92 * middle) / highest, width = Math.max(1, x(1) - x(0));
+    for (let column = 0; column < tile.columns; column++) {
+      const top = middle - scale * tile.high[column];
+      line.fillRect(x(column), top, width, Math.max(1, middle - scale * tile.low[column] - top));
+    }
+  }
+
+  // A tile in colours; again where a louder place was found since.
+  imageOf(tile) {
+    if (tile.image && Math.abs(tile.colouredFor - this.loudest) < 1) return tile.image;
+    tile.image ??= Object.assign(document.createElement("canvas"), { width: TILE, height: ROWS });
+    const context = tile.image.getContext("2d");
+    const pixels = context.createImageData(TILE, ROWS);
+    for (let column = 0; column < TILE; column++) {
+      for (let r = 0; r < ROWS; r++) {
+        const share = (tile.db[column * ROWS + r] - this.loudest) / RANGE_DB + 1;
+        const [red, green, blue] = COLOURS[Math.round(255 * Math.min(1, Math.max(0, share)))];
+        const at = 4 * ((ROWS - 1 - r) * TILE + column);
+        pixels.data[at] = red;
+        pixels.data[at + 1] = green;
+        pixels.data[at + 2] = blue;
+        pixels.data[at + 3] = 255;
+      }
+    }
+    context.putImageData(pixels, 0, 0);
+    tile.colouredFor = this.loudest;
+    return tile.image;
+  }
+
+  // Make tiles until none is wanted; what is looked at now comes first.
+  async work() {
+    if (this.busy) return;
+    this.busy = true;
+    while (!this.closed && this.wanted.length) {
+      const { level, index } = this.wanted.shift();
+      const key = `${level}/${index}`;
+      const tile = await this.make(level, index);
+      if (this.closed) break;
+      this.tiles.delete(key);
+      this.tiles.set(key, tile);
+      if (this.tiles.size > KEPT_TILES) this.tiles.delete(this.tiles.keys().next().value);
+      this.onTile();
+    }
+    this.busy = false;
+  }
+
+  async make(level, index) {
+    const { sound, window } = this, columnSamples = FINEST_S * 2 ** level * sound.rate;
+    const start = index * TILE * columnSamples, stop = start + TILE * columnSamples, length = sound.length;
+    const columns = Math.max(1, Math.min(TILE, Math.ceil((length - start) / columnSamples)));
+    const tile = { level, index, stop, length, columns, db: new Float32Array(TILE * ROWS).fill(-200), low: new Float32Array(TILE), high: new Float32Array(TILE), highest: 0 };
+    const looks = Math.min(sound.onDisk ? 2 : MOST_LOOKS, Math.max(1, Math.ceil(columnSamples / (window / 2))));
+    // Of a file on disk, a short tile is read at once, a long one window by window.
+    const whole = sound.onDisk && looks * window >= columnSamples ? await sound.read(Math.floor(start) - window, Math.ceil(stop - start) + 2 * window) : null;
+    let since = performance.now();
+    for (let column = 0; column < columns; column++) {
+      for (let look = 0; look < looks; look++) {
+        const at = Math.floor(start + (column + (look + 0.5) / looks) * columnSamples - window / 2);
+        const offset = at - Math.floor(start) + window;
+        const part = whole ? whole.subarray(offset, offset + window) : sound.onDisk ? await sound.read(at, window) : sound.read(at, window);
+        this.look(tile, column, part, columnSamples / looks);
+      }
+      if (performance.now() - since < SLICE_MS) continue;
+      await breathe();
+      if (this.closed) return tile;
+      since = performance.now();
+    }
+    return tile;
+  }
+
+  look(tile, column, part, width) {
+    const { window, hann, frame, spectrum } = this;
+    for (let i = 0; i < window; i++) frame[i] = part[i] * hann[i];
+    this.fft.power(frame, spectrum);
+    for (let r = 0; r < ROWS; r++) {
+      const { first, weights } = this.rows[r];
+      let sum = 1e-12;
+      for (let k = 0; k < weights.length; k++) sum += weights[k] * spectrum[first + k];
+      const db = 10 * Math.log10(sum), place = column * ROWS + r;
+      if (db > tile.db[place]) tile.db[place] = db;
+      if (db > this.loudest) this.loudest = db;
+    }
+    // Of the window, the waveform takes what lies in the column.
+    const half = Math.min(window, Math.ceil(width)) / 2;
+    for (let i = Math.floor(window / 2 - half); i < window / 2 + half; i++) {
+      const x = part[i];
+      if (x < tile.low[column]) tile.low[column] = x;
+      else if (x > tile.high[column]) tile.high[column] = x;
+    }
+    tile.highest = Math.max(tile.highest, tile.high[column], -tile.low[column]);
+  }
+}
