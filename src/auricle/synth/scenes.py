@@ -209,7 +209,7 @@ def render_scene(plan: ScenePlan, rules: SceneRules, read: Callable[[int], Float
         sound = read(event.source.number)[event.begin : event.begin + event.length]
         gain = level * 10 ** (event.snr_db / 20) / max(rms(sound), _SMALLEST)
         fade = seconds_to_samples(event.fade_s, rules.sample_rate)
-        events[event.onset : event.end] += _faded(sound, fade) * np.float32(gain)
+        events[event.onset : event.end] += faded(sound, fade) * np.float32(gain)
     if plan.room is not None and plan.events:
         events = put_into_room(events, rules.sample_rate, *plan.room)
     scene = background + events
@@ -237,7 +237,7 @@ def _loop(sound: FloatArray, length: int, fade: int) -> FloatArray:
     return np.resize(period, length)
 
 
-def _faded(sound: FloatArray, fade: int) -> FloatArray:
+def faded(sound: FloatArray, fade: int) -> FloatArray:
     """Let a sound begin and end without a click."""
     fade = min(fade, len(sound) // 2)
     out = np.array(sound, np.float32)
