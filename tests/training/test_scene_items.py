@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
-import torch
 from helpers.toydata import RATE, make_loop, sound, tiny, write_folders
 
 from auricle import api
@@ -15,8 +14,6 @@ from auricle.batches.scene_items import BEHIND, BESIDE, SceneItem, make_scene_ma
 from auricle.batches.targets import ClipTargets
 from auricle.data.manifest import Clip
 from auricle.errors import ConfigError
-from auricle.nn.losses import clip_losses
-from auricle.nn.network import NetworkOutput
 from auricle.progress import Progress
 from auricle.recipe.schema import load_recipe
 from auricle.runtime.bundle import load_bundle
@@ -154,18 +151,6 @@ def test_a_batch_has_the_targets_of_its_scenes(clips, tmp_path):
                 assert batch.targets[ClipTargets.name].labels[row, column] == found[:, column].max()
                 seen += there
     assert seen >= 4
-
-
-def test_several_sounds_of_a_scene_share_one_label():
-    """One of n: two classes there count a half each, as if each were there in half of the cases."""
-    logits = torch.tensor([[1.0, 2.0, -1.0]])
-    output = NetworkOutput(logits, None, torch.zeros(1, 1))
-
-    def loss(targets):
-        ones = torch.ones(1)
-        return clip_losses(output, torch.tensor([targets]), ones, task="single", negatives=False)["clip"].item()
-
-    assert loss([1.0, 1.0, 0.0]) == pytest.approx((loss([1.0, 0.0, 0.0]) + loss([0.0, 1.0, 0.0])) / 2)
 
 
 def test_a_range_upside_down_is_refused():

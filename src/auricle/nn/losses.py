@@ -17,8 +17,6 @@ from auricle.nn.network import NetworkOutput
 
 #: Weight of the frame part beside the clip part.
 ABSENT_WEIGHT = 0.5
-#: What no sum of one-of-n targets is by rounding alone.
-ABOVE_ONE = 1.01
 #: Pooled scores of frames are at least this far from 0, so that their gradient is finite.
 _LEAST = 1e-4
 #: Weight of the per-class part beside the one-of-n part, where frame scores exist.
@@ -50,8 +48,6 @@ def _one_of_n(logits: Tensor, targets: Tensor, temperature: float, *, negatives:
     if negatives:
         logits = with_none(logits)
         targets = torch.cat([targets, (1 - targets.sum(-1, keepdim=True)).clamp_min(0)], dim=-1)
-    total = targets.sum(-1, keepdim=True)  # of a scene with several sounds, each has its part
-    targets = targets / torch.where(total > ABOVE_ONE, total, 1.0)
     log_scores = torch.log_softmax(logits / temperature, dim=-1)
     return -(targets * log_scores).sum(-1) * temperature**2
 
