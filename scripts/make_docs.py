@@ -31,7 +31,8 @@ from auricle.recipe.schema import AugmentSection, Recipe
 #: Functions of the API whose arguments are the fields of a request.
 REQUESTS = (
     *("train", "crossval", "sweep", "teach", "enrol", "compress", "bench_train"),
-    *("evaluate", "false_alarms", "tune", "export_int8", "export_site", "report", "scan", "deployment"),
+    *("evaluate", "false_alarms", "tune", "export_int8", "export_site", "report", "scan", "embed", "search"),
+    *("deployment", "import_model"),
 )
 DOCS = Path(__file__).parents[1] / "docs"
 MARK = "<!-- Written by scripts/make_docs.py (make docs): change the code, not this page. -->\n\n"

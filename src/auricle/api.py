@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from auricle.progress import Progress
 from auricle.recipe.model_requests import (
     EvaluateRequest,
     FalseAlarmsRequest,
+    ImportRequest,
     Int8Request,
     ReportRequest,
     SiteRequest,
@@ -40,8 +41,25 @@ from auricle.recipe.requests import (
     TeachRequest,
     TrainRequest,
 )
-from auricle.recipe.scan_requests import DeploymentRequest, ScanRequest
-from auricle.results import SPOOF_LABELS, EnrolResult, Event, Failure, Int8Result, Report, RunResult
+from auricle.recipe.scan_requests import (
+    DEFAULT_MODEL,
+    DeploymentRequest,
+    EmbedRequest,
+    ScanOptions,
+    ScanRequest,
+    SearchRequest,
+)
+from auricle.results import (
+    SPOOF_LABELS,
+    EnrolResult,
+    Event,
+    Failure,
+    Int8Result,
+    Report,
+    RunResult,
+    SearchResult,
+    VectorsResult,
+)
 from auricle.runtime.detector import Detector, load
 
 if TYPE_CHECKING:
@@ -65,14 +83,17 @@ __all__ = [
     "crossval",
     "cut_out",
     "deployment",
+    "embed",
     "enrol",
     "evaluate",
     "export_int8",
     "export_site",
     "false_alarms",
+    "import_model",
     "load",
     "report",
     "scan",
+    "search",
     "sweep",
     "teach",
     "train",
@@ -262,6 +283,19 @@ def export_site(request: SiteRequest) -> Site:
     return export(bundle, Path(request.out), precision=precision, tarball=tarball)
 
 
+@takes(ImportRequest)
+def import_model(request: ImportRequest) -> Bundle:
+    """Make a model folder of a model of others, without training.
+
+    Raises:
+        UsageError: it is of no known kind, or the folder is not empty.
+        TrainingError: the exported graph scores otherwise than the original.
+    """
+    from auricle.training.foreign_models import import_model as write
+
+    return write(request)
+
+
 @takes(ScanRequest)
 def scan(request: ScanRequest) -> ScanResult:
     """Tag, detect or embed any number of recordings; one that fails is a result with ``error``.
@@ -362,6 +396,76 @@ def cut_out(
 
     path = os.fspath(recording)
     return write_cutouts(path, Path(path).name, events, CutoutOptions(os.fspath(out), lead_s, tail_s, format))
+
+
+@takes(EmbedRequest)
+def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
+    """Give one vector for each recording, as ``scan`` does; with ``windows`` write one for each window into ``out``.
+
+    Raises:
+        UsageError: and its kinds, for wrong use, inputs, model or folders.
+    """
+    kept = {item.name: getattr(request, item.name) for item in fields(ScanOptions)}
+    if not request.windows:
+        if request.window_s is not None or request.hop_s is not None:
+            raise UsageError("--window and --hop cut recordings into windows: say --windows too")
+        return scan(ScanRequest(request.inputs, command="embed", progress=request.progress, **kept))
+    from auricle.retrieval.index import write_vectors
+    from auricle.retrieval.windows import window_rule
+    from auricle.scanning.listing import Selection
+    from auricle.scanning.scan import ScanProgress, find_entries
+
+    if request.out is None:
+        raise UsageError("--windows needs a folder for the vectors: --out DIR")
+    if request.resume or request.engine != "local":
+        raise UsageError("--windows writes all vectors in one go: it takes neither --resume nor --engine ray")
+    listener = ScanProgress() if request.progress is None else request.progress
+    if request.model is None:
+        listener.default_model()
+    model = DEFAULT_MODEL if request.model is None else request.model
+    detector = load(model, precision=request.precision)
+    rule = window_rule(detector.spec, request.window_s, request.hop_s)
+    selection = Selection.of(ScanRequest(request.inputs, command="embed", **kept))
+    paths = [entry.path for entry in find_entries(selection, notice=listener.notice)]
+    listener.begin("embeddings")
+    try:
+        return write_vectors(
+            Path(request.out),
+            detector,
+            model,
+            paths,
+            rule,
+            lambda done: listener.update(done, len(paths)),
+            overwrite=request.overwrite,
+        )
+    finally:
+        listener.end()
+
+
+@takes(SearchRequest)
+def search(request: SearchRequest) -> SearchResult:
+    """Return the windows of an archive that are most like an example, by the cosine of their vectors.
+
+    Raises:
+        UsageError: no such vectors, or another model than theirs.
+        InputError: the example cannot be read.
+    """
+    from auricle.audio.cutouts import CutoutOptions, write_cutouts
+    from auricle.retrieval.index import open_vectors
+    from auricle.retrieval.search import search_example
+
+    index = open_vectors(Path(request.index))
+    detector = load(index.model if request.model is None else request.model)
+    example = os.fspath(request.example)
+    matches = search_example(detector, example, index, request.top)
+    clips = []
+    if request.clips is not None:
+        options = CutoutOptions(os.fspath(request.clips), request.lead_s, request.tail_s, request.clip_format)
+        label = Path(example).stem
+        for match in matches:
+            event = Event(label, match.onset, match.offset, match.score)
+            clips += [str(path) for path in write_cutouts(match.path, match.path, [event], options)]
+    return SearchResult(example, tuple(matches), len(index.vectors), tuple(clips))
 
 
 @takes(SweepRequest)

@@ -588,6 +588,78 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class VectorsResult:
+    """What embedding the windows of an archive gave: a folder that ``search`` looks through.
+
+    Attributes:
+        path: the folder.
+        windows: vectors in it.
+        recordings: that they are of.
+        dimension: length of a vector.
+        window_s: length of a window in seconds.
+        hop_s: seconds between two windows.
+        failures: recordings that could not be read, by name.
+    """
+
+    path: str
+    windows: int
+    recordings: int
+    dimension: int
+    window_s: float
+    hop_s: float
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle embed --windows``."""
+        return {**asdict(self), "failures": {name: failure.to_dict() for name, failure in self.failures.items()}}
+
+
+@dataclass(frozen=True)
+class Match:
+    """A window of an archive that is like an example: ``score`` is the cosine of their vectors, at most 1."""
+
+    path: str
+    onset: float
+    offset: float
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"path", "onset", "offset", "score"}``."""
+        return {
+            "path": self.path,
+            "onset": rounded(self.onset),
+            "offset": rounded(self.offset),
+            "score": rounded(self.score),
+        }
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The windows that are most like an example, from high to low.
+
+    Attributes:
+        example: what was looked for.
+        matches: the windows.
+        searched: windows that it was compared with.
+        clips: files that were cut out, in the order of the matches.
+    """
+
+    example: str
+    matches: tuple[Match, ...]
+    searched: int
+    clips: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``auricle search``."""
+        return {
+            "example": self.example,
+            "searched": self.searched,
+            "matches": [match.to_dict() for match in self.matches],
+            "clips": list(self.clips),
+        }
+
+
+@dataclass(frozen=True)
 class Int8Result:
     """What making a model smaller gave.
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.toydata import in_two_folds
 
 from auricle.recipe.requests import TrainRequest
 from auricle.synth.toy import synthesise
@@ -74,7 +75,8 @@ def test_train_makes_a_model_that_all_other_commands_take(auricle, toy, tmp_path
 
 
 def test_crossval_prints_pooled_figures_and_each_fold(auricle, toy, tmp_path):
-    done = auricle("crossval", toy, "--epochs", 1, "--out", tmp_path / "cv", "--quiet", "--set", "seed=1", *SMALL)
+    data = in_two_folds(toy, tmp_path / "data")
+    done = auricle("crossval", data, "--epochs", 1, "--out", tmp_path / "cv", "--quiet", "--set", "seed=1", *SMALL)
     assert done.code == 0, done.err
     head, folds = done.out.split("\n\n")
     assert head.split()[:2] == ["metric", "value"]
@@ -105,8 +107,9 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_resume_goes_on(auricle, toy, tmp_path, number, code):
+def test_a_signal_saves_and_resume_goes_on(auricle, toy, tmp_path):
+    """One signal, as batch systems send it; ``test_stop_signals`` and ``test_loop`` have both, with their codes."""
+    number, code = signal.SIGTERM, 143
     model = tmp_path / "model"
     command = [sys.executable, "-m", "auricle", "train", str(toy), "--out", str(model), "--epochs", "5000", *SMALL]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -212,3 +212,10 @@ def test_esc10_reads_as_documented(shared):
 
 def test_no_table_at_all(tmp_path):
     assert problems_of(tmp_path, data_format="csv") == ("expected one .csv or .tsv with the columns path and label",)
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0"])
+def test_blanks_beside_the_name_of_a_recording_are_no_part_of_it(table, tmp_path, write, blank):
+    table("path,label\na.wav,dog\nb.wav,cat\n")
+    path = write(tmp_path / "t.csv", f"path,label\na.wav{blank},dog\n{blank}b.wav,cat\n")
+    assert [clip.key for clip in read_manifest(path).clips] == ["a.wav", "b.wav"]

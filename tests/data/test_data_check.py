@@ -171,3 +171,38 @@ def test_a_class_with_an_invisible_character_is_refused_before_training(table, l
     report = check(table(f"path,label\na.wav,{label}\nb.wav,dog\nc.wav,dog\n"))
     assert "holds an invisible character, U+" in report.problems[0]
     assert "(first: line 2); type the name anew" in report.problems[0]
+
+
+def arrays(folder, make, kind="waveform", frontend=None):
+    """Write twelve arrays with labels, and what they hold."""
+    rows = []
+    for i in range(12):
+        np.save(folder / f"{i}.npy", make(i))
+        rows.append(f"{i}.npy,{i % 2},{1 - i % 2}\n")
+    (folder / "labels.csv").write_text("filename,x,y\n" + "".join(rows))
+    features = {"kind": kind, "sample_rate": 8_000, **({} if frontend is None else {"frontend": frontend})}
+    (folder / "features.json").write_text(json.dumps(features))
+    return folder
+
+
+MELS = {"sample_rate": 8_000, "n_mels": 40, "window_ms": 25.0, "hop_ms": 10.0, "f_min": 50.0, "f_max": 4_000.0}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    ("make", "kind", "text"),
+    [
+        (lambda i: np.zeros((2, 80) if i % 3 == 0 else 80, np.float32), "waveform", "0.npy: shape (2, 80) (2 channels"),
+        (lambda i: np.zeros(80, np.int16), "waveform", "0.npy: int16 is either PCM (scale 3.05176e-05) or values"),
+        (
+            lambda i: np.zeros((9, 40), np.float32),
+            "logmel",
+            "0.npy: shape (9, 40), but the front end has 40 mels first",
+        ),
+        (lambda i: np.zeros((1, 40, 9), np.float32), "logmel", "0.npy: shape (1, 40, 9); a log-mel has shape"),
+    ],
+)
+def test_arrays_that_cannot_be_trained_on_are_not_called_ready(tmp_path, make, kind, text, deep):
+    report = check(arrays(tmp_path, make, kind, MELS if kind == "logmel" else None), deep=deep)
+    assert not report.ok
+    assert any(text in problem for problem in report.problems), report.problems

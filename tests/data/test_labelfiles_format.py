@@ -366,3 +366,37 @@ def test_a_table_is_no_folder(tmp_path, write):
     assert problems_of(write(tmp_path / "a.txt", "0\t1\tdog\n")) == (
         "expected a folder of recordings with a label file beside each",
     )
+
+
+@pytest.mark.parametrize("column", ["AUTO ID*", "MANUAL ID"])
+def test_kaleidoscopes_table_of_identifications(tmp_path, wav, write, column):
+    for name in ("n1/a.wav", "n2/a.wav"):
+        wav(tmp_path / name, 1.0)
+    head = f"INDIR,FOLDER,IN FILE,CHANNEL,OFFSET,DURATION,{column},PULSES"
+    rows = "D:\\x,n1,a.wav,0,0.1,0.2,MYOLUC,3\nD:\\x,n2,a.wav,0,0.3,0.1,NoID,3\nD:\\x,n2,a.wav,0,0.5,0.1,EPTFUS,3\n"
+    write(tmp_path / "id.csv", f"{head}\n{rows}")
+    assert events_of(tmp_path) == {"n1/a.wav": [("MYOLUC", 0.1, 0.3)], "n2/a.wav": [("EPTFUS", 0.5, 0.6)]}
+    assert f"id.csv: 1 rows have no {column!r} and are left out" in read_manifest(tmp_path).notes
+
+
+@pytest.mark.parametrize("column", ["AUTO ID*", "MANUAL ID"])
+def test_kaleidoscopes_table_of_whole_recordings(tmp_path, wav, write, column):
+    for name in ("n1/a.wav", "n2/a.wav", "n2/b.wav"):
+        wav(tmp_path / name)
+    head = f"OUTDIR,FOLDER,IN FILE,DURATION,DATE,{column}"
+    rows = "x,n1,a.wav,0.1,2026-05-01,MYOLUC\nx,n2,a.wav,0.1,2026-05-02,EPTFUS\nx,n2,b.wav,0.1,2026-05-02,NoID\n"
+    write(tmp_path / "meta.csv", f"{head}\n{rows}")
+    manifest = read_manifest(tmp_path)
+    assert manifest.format == "csv"
+    assert {c.key: c.label for c in manifest.clips} == {"n1/a.wav": ("MYOLUC",), "n2/a.wav": ("EPTFUS",)}
+    assert f"1 rows have no {column!r} and are left out" in manifest.notes
+
+
+@pytest.mark.parametrize("name", ["Label Track.txt", "labels.txt"])
+def test_labels_that_fit_no_recording_by_name_are_named(tmp_path, wav, write, name):
+    wav(tmp_path / "night.wav", 1.0)
+    write(tmp_path / name, "0.1\t0.2\towl\n")
+    with pytest.raises(DataError) as caught:
+        read_manifest(tmp_path)
+    text = f"{name} holds labels and fits no recording by its name; call it as its recording, such as night.txt"
+    assert text in caught.value.problems

@@ -14,12 +14,12 @@ from auricle.enrolment.clips import (
     active_frames,
     dump_enrolled,
     enrol_clip,
-    loudest,
     make_scene,
     parse_enrolled,
 )
 from auricle.errors import BundleError, InputError
 from auricle.runtime.detector import load
+from auricle.synth.activity import loudest
 
 RATE = 16_000
 

@@ -3,4 +3,10 @@
 
 from __future__ import annotations
 
+import pytest
 from helpers.torch_fixtures import one_thread, own_cache  # noqa: F401
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_fsync():
+    """Wait for the disk here, as users do: what is killed and what fails is looked at call by call."""

@@ -8,6 +8,7 @@ material = prepare(read_training_data(folder, tiny()), tiny(), Progress())
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -128,6 +129,15 @@ def write_folders(folder: Path, clips: int = 8, labels: tuple[str, ...] = ("low"
         for number in range(clips):
             soundfile.write(folder / label / f"{number}.wav", sound(label, number), RATE, subtype="FLOAT")
     return folder
+
+
+def in_two_folds(clips: Path, target: Path) -> Path:
+    """Copy class folders and put a table with two folds beside them: half as long to train over as five."""
+    shutil.copytree(clips, target)
+    paths = sorted(path.relative_to(target) for path in target.rglob("*.wav"))
+    rows = [f"{path.as_posix()},{path.parent.name},{1 + i % 2}" for i, path in enumerate(paths)]
+    (target / "folds.csv").write_text("\n".join(["path,label,fold", *rows]) + "\n", encoding="utf-8")
+    return target / "folds.csv"
 
 
 class Listener(Progress):

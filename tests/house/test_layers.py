@@ -27,6 +27,7 @@ LAYER_OF = {
     "exporting": 5,
     "scanning": 5,
     "enrolment": 5,
+    "retrieval": 5,
     "synth": 4,
     "runtime": 4,
     "evaluation": 4,

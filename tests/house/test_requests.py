@@ -33,6 +33,7 @@ FUNCTIONS = {
     "export_site": model_requests.SiteRequest,
     "report": model_requests.ReportRequest,
     "scan": scan_requests.ScanRequest,
+    "import_model": model_requests.ImportRequest,
     "deployment": scan_requests.DeploymentRequest,
 }
 COMMANDS = {
@@ -45,6 +46,7 @@ COMMANDS = {
     "evaluate": model_requests.EvaluateRequest,
     "export": model_requests.ExportRequest,
     "report": model_requests.ReportRequest,
+    "models import": model_requests.ImportRequest,
     "tag": scan_requests.ScanOptions,
     "detect": scan_requests.ScanOptions,
     "embed": scan_requests.ScanOptions,

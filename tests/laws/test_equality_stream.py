@@ -21,10 +21,14 @@ from auricle.timeline import seconds_to_samples
 
 #: Between any two ways to the same frame score.
 TOLERANCE = 1e-5
-RATES = ["own", 16_000, 44_100, 48_000]
 #: The GRU of these small models forgets a hole in the sound within this time: to 1e-3 in 0.5 s, to 2e-5 in 1 s.
 MEMORY_S = 1.5
-CHUNKS = [1, 7, 160, 1_000, 16_000, "random"]
+#: Sample rates, and sizes of the pieces in samples: each size at the model's rate, each other rate with two sizes. That
+#: pieces are resampled as the whole, at any rate and of any size, ``tests/audio/test_resample.py`` holds.
+CUTS = [
+    *(("own", size) for size in (1, 7, 160, 1_000, 16_000, "random")),
+    *((16_000, 1), (16_000, 1_000), (44_100, 7), (44_100, "random"), (48_000, 160), (48_000, 16_000)),
+]
 
 
 def sound(seconds: float, rate: int, seed: int = 0) -> np.ndarray:
@@ -59,9 +63,8 @@ def same_events(found, expected, labels) -> None:
     np.testing.assert_allclose([e.score for e in found], [e.score for e in expected], atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("chunk", CHUNKS, ids=str)
-def test_a_stream_is_the_whole_recording(model, chunk, rate):
+@pytest.mark.parametrize(("rate", "chunk"), CUTS)
+def test_a_stream_is_the_whole_recording(model, rate, chunk):
     """Less of a second where samples come one by one: two frames of a causal model, or one padded window."""
     rate, causal = model.bundle.spec.sample_rate if rate == "own" else rate, model.bundle.spec.model.causal
     seconds = {1: 0.1 if causal else 0.03, 7: 0.4 if causal else 0.1}.get(chunk, 1.5)

@@ -32,3 +32,16 @@ def test_points_lie_where_the_axes_say():
 )
 def test_ticks_are_round_and_few(low, high, texts):
     assert [text for _, text in round_ticks(low, high)] == texts
+
+
+def test_named_lines_stand_in_a_legend_beneath():
+    chart = Chart("Heights", Axis("x"), Axis("y"))
+    chart.line([0, 1], [0, 1], hue="red", name="a & b")
+    chart.line([0, 1], [0, 1], hue="blue", name="x" * 50, dashed=True)
+    chart.line([0, 1], [0, 1], hue="green")
+    root = ET.fromstring(chart.svg())
+    legend = [text.text for text in root.findall("text") if text.get("class") == "legend"]
+    assert legend == ["a & b", "x" * 33 + "…"]
+    assert root.get("viewBox") == f"0 0 {WIDTH} {HEIGHT + 26}"
+    keys = [line for line in root.findall("line") if line.get("class") == "key"]
+    assert [line.get("stroke-dasharray") for line in keys] == [None, "5 4"]

@@ -81,6 +81,14 @@ def test_the_page_tells_figures_classes_mistakes_cost_and_provenance(model, clip
     text = text_of(page)
     for words in ("0.667 accuracy [", "6 clips of clips", "2 of 2, the surest first", "70 % sure", "Loss", "On dev"):
         assert words in text, words
+    found = (
+        "Of 6 clips with a sound it knows, 4 are found (67 % [30, 90] ). "
+        "In an hour of such clips there are 600 false alarms [73, 2167] : 2 in all."
+    )
+    assert found in text, text[text.index("Of 6 clips") :][:300]
+    assert text.index(found) < text.index("0.667 accuracy ["), "what a user asks comes first"
+    assert "loud 2 of 3: 67 % [21, 94] 600 [15, 3343] (1 in all) 0.50" in text
+    assert "67 % 2" in text, "a cell of the matrix: share of its row, and count"
     assert "multiply-adds 0 million for a window of 1 s" in text
     assert "SHA-256 of model.onnx" in text
     tags = Tags()

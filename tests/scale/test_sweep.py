@@ -152,7 +152,7 @@ def test_trials_that_fall_behind_are_given_up(recipe, clips, tmp_path):
     """Two good trials, then learning rates that cannot learn: the median gives them up after the first epoch."""
     search = """
 sweep:
-  trials: 12
+  trials: 7
   startup_trials: 2
   warmup_epochs: 0
   search: {{optim.lr: [0.03, 1.0e-9]}}

@@ -286,7 +286,7 @@ def test_there_is_no_page_of_documentation_and_it_says_why(tiny, path):
         b"Sec-WebSocket-Key: short\r\nSec-WebSocket-Version: 13\r\n\r\n",
         b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 8\r\n\r\n",
-        b"PUT /v1/tag HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+        b"PUT /v1/tag HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
         b"GET /%ff HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"nonsense\r\n\r\n",
     ],

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.toydata import TINY, signal_at, tiny, write_folders
+from helpers.toydata import TINY, in_two_folds, signal_at, tiny, write_folders
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
@@ -161,14 +161,15 @@ def test_a_new_head_of_nothing_is_refused(clips, tmp_path):
 
 def test_crossval_begins_every_fold_with_it_and_keeps_it(model, clips, tmp_path):
     words = [*TINY, "optim.epochs=1", "optim.lr=1e-9", "optim.ema=0"]
-    result = api.crossval(clips, out=tmp_path / "cv", overrides=words, init=str(model))
+    data = in_two_folds(clips, tmp_path / "data")
+    result = api.crossval(data, out=tmp_path / "cv", overrides=words, init=str(model))
     assert result.recipe["init"]["model"] == str(model)
     before, after = (
         load_tensors((folder / "model.safetensors").read_bytes()) for folder in (model, tmp_path / "cv" / "fold1")
     )
     torch.testing.assert_close(after["gru.weight_hh_l0"], before["gru.weight_hh_l0"], atol=1e-6, rtol=0)
     with pytest.raises(RunError, match="another recipe"):
-        api.crossval(clips, out=tmp_path / "cv", overrides=words)
+        api.crossval(data, out=tmp_path / "cv", overrides=words)
 
 
 def test_a_damaged_model_is_no_start(model, clips, tmp_path):

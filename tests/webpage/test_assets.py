@@ -10,6 +10,7 @@ from importlib import resources
 
 import pytest
 
+from auricle.reports import palette
 from auricle.webpage.assets import joined_script, modules_of, page_html, read_asset
 
 ENTRIES = ["serve.js", "report.js", "site.js"]
@@ -83,8 +84,9 @@ def contrast(first: str, second: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_there_are_a_dozen_hues():
+def test_there_are_a_dozen_hues_and_reports_have_the_same():
     assert len(set(HUES)) == len(HUES) == 12
+    assert tuple(HUES) == palette.HUES
 
 
 @pytest.mark.parametrize("hue", HUES)

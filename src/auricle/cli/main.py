@@ -33,6 +33,7 @@ from auricle.cli import (
     listen,
     models,
     report,
+    search,
     serve,
     sweep,
     tag,
@@ -56,7 +57,8 @@ app = typer.Typer(
 
 app.command(short_help="Say what is in recordings.")(tag.tag)
 app.command(short_help="Say when sounds happen in recordings.")(detect.detect)
-app.command(short_help="Give one vector for each recording.")(embed.embed)
+app.command(short_help="Give one vector for each recording, or for each window.")(embed.embed)
+app.command(short_help="Find what is like an example in an archive.")(search.search)
 app.command(short_help="Make a detector of a few clips in seconds.")(enrol.enrol)
 app.command(short_help="Train a detector on labelled recordings.")(train.train)
 app.command(short_help="Let a large model label audio for a small one to learn from.")(teach.teach)

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from auricle.cli.guard import guarded
-from auricle.cli.options import Debug, ReportFormat
+from auricle.cli.option_groups import grouped
+from auricle.cli.options import Debug, DebugOptions, ReportFormat
+from auricle.recipe.model_requests import ImportRequest
 
 app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 
@@ -64,3 +66,23 @@ def show(
         print_object(values, sys.stdout)
     else:
         print_table(("what", "value"), flat_rows(values), sys.stdout)
+
+
+@app.command("import")
+@guarded
+@grouped
+def import_(request: ImportRequest, *, screen: DebugOptions) -> None:
+    """Make a model folder of a model of others, without training: it tags, detects, serves and exports as all do.
+
+    Checkpoints of EfficientAT, Audio Spectrogram Transformers of transformers, and ONNX taggers. The exported graph is
+    compared with the original before anything is written, and no code of a model is run.
+
+    Example:
+      auricle models import mn04_as_mAP_432.pt --out models/mn04
+      auricle models import hf:MIT/ast-finetuned-audioset-10-10-0.4593 --out models/ast
+    """
+    from auricle.api import import_model
+
+    bundle = import_model(request)
+    spec = bundle.spec
+    print(f"{bundle.path}: {len(spec.labels)} classes, windows of {spec.window_s:g} s at {spec.sample_rate} Hz")

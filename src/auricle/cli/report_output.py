@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
@@ -13,9 +14,10 @@ from auricle.cells import as_text
 from auricle.cli.guard import say
 from auricle.cli.tables import print_table
 from auricle.files import json_line, printable
+from auricle.results import rounded
 
 if TYPE_CHECKING:
-    from auricle.results import EnrolResult, Failure, Int8Result, Interval, Report, RunResult
+    from auricle.results import EnrolResult, Failure, Int8Result, Interval, Report, RunResult, SearchResult
     from auricle.training.crossval import CrossvalResult
 
 
@@ -176,6 +178,22 @@ def print_enrolled(result: EnrolResult, form: str, stream: TextIO) -> None:
 
 def _interval(figure: Interval | None) -> str:
     return "-" if figure is None else f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
+
+
+def print_matches(result: SearchResult, form: str, stream: TextIO) -> None:
+    """Print the windows that are most like an example."""
+    if form == "json":
+        print_object(result.to_dict(), stream)
+        return
+    columns = ("path", "onset", "offset", "score")
+    rows = [(m.path, m.onset, m.offset, m.score) for m in result.matches]
+    if form == "csv":
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows((path, *map(rounded, numbers)) for path, *numbers in rows)
+    else:
+        print_table(columns, rows, stream)
+    stream.flush()
 
 
 def as_model(path: str) -> str:

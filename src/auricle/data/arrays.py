@@ -196,9 +196,25 @@ def _open_mapped(path: str) -> npt.NDArray[Any]:
         raise InputError("bad_array", f"{name} cannot be mapped ({' '.join(str(error).split())[:120]})") from error
 
 
-def array_shape(path: str | Path) -> tuple[int, ...]:
-    """Return the shape of a ``.npy`` file without reading its values; raises ``InputError`` as ``load_array`` does."""
-    return _open_mapped(os.fspath(path)).shape
+def array_shape(
+    path: str | Path, kind: str = "waveform", *, n_mels: int | None = None, scale: float | None = None
+) -> tuple[int, ...]:
+    """Return the shape of a ``.npy`` file without reading its values; the arguments are those of ``load_array``.
+
+    Raises:
+        InputError: ``load_array`` would refuse it, whatever its values are.
+    """
+    return _checked(os.fspath(path), kind, n_mels, scale).shape
+
+
+def _checked(path: str, kind: str, n_mels: int | None, scale: float | None) -> npt.NDArray[Any]:
+    """Map a ``.npy`` file into memory whose shape, type and size can be used."""
+    name, mapped = os.path.basename(path), _open_mapped(path)  # noqa: PTH119
+    _check_shape(name, mapped.shape, kind, n_mels)
+    _check_type(name, mapped.dtype, scale)
+    if mapped.size > MAX_VALUES:
+        raise InputError("too_long", f"{name} holds {mapped.size} values; at most {MAX_VALUES} are read")
+    return mapped
 
 
 def _check_shape(name: str, shape: tuple[int, ...], kind: str, n_mels: int | None) -> None:
@@ -244,11 +260,7 @@ def load_array(
     """
     path = os.fspath(path)
     name = os.path.basename(path)  # noqa: PTH119
-    mapped = _open_mapped(path)
-    _check_shape(name, mapped.shape, kind, n_mels)
-    _check_type(name, mapped.dtype, scale)
-    if mapped.size > MAX_VALUES:
-        raise InputError("too_long", f"{name} holds {mapped.size} values; at most {MAX_VALUES} are read")
+    mapped = _checked(path, kind, n_mels, scale)
     factor = scale if scale is not None and mapped.dtype.kind in "iu" else 1.0
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.array(mapped if factor == 1 else mapped.astype(np.float64) * factor, np.float32, order="C")

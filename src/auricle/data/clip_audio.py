@@ -43,7 +43,7 @@ def probe_clip(clip: Clip, arrays: ArraySpec | None = None) -> Facts:
         info = probe(clip.path)
         return Facts(info.duration, info.sample_rate, info.channels, f"{info.format} {info.subtype}", info.flags)
     arrays = _spec_of(clip, arrays)
-    shape = array_shape(clip.path)
+    shape = array_shape(clip.path, arrays.kind, n_mels=arrays.n_mels, scale=arrays.scale)
     if arrays.kind == "waveform":
         return Facts(samples_to_seconds(shape[-1], arrays.sample_rate), arrays.sample_rate, 1, "NPY waveform")
     return Facts(None, arrays.sample_rate, 1, "NPY logmel")

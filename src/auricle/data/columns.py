@@ -14,7 +14,7 @@ LABEL_COLUMNS = ("label", "category")
 PATH_ALIASES = (
     *("file_name", "fname", "slice_file_name", "file", "filepath", "file_path", "audio_path", "audio_file", "audio"),
     *("wav", "wav_file", "wav_path", "wav_filename", "sound_file", "clip_name", "clip_path", "recording", "audio_name"),
-    "audiofile",
+    *("audiofile", "in_file"),
 )
 LABEL_ALIASES = (
     *(
@@ -28,7 +28,7 @@ LABEL_ALIASES = (
         "common_name",
         "scientific_name",
     ),
-    *("scene_label", "ebird_code", "label_name", "category_name"),
+    *("manual_id", "manual_id*", "auto_id", "auto_id*", "scene_label", "ebird_code", "label_name", "category_name"),
 )
 ONSET_ALIASES = ("start", "begin", "start_time", "begin_time", "start_s", "onset_s", "start_seconds", "start_sec")
 OFFSET_ALIASES = ("end", "stop", "end_time", "stop_time", "end_s", "offset_s", "end_seconds", "end_sec")
@@ -36,6 +36,8 @@ OFFSET_ALIASES = ("end", "stop", "end_time", "stop_time", "end_s", "offset_s", "
 
 #: Columns of tables that say when; they are read by other formats.
 _OF_EVENTS = ("event_label", "event_labels", "start_(s)", "begin_time_(s)")
+
+_OF_KALEIDOSCOPE = ("in_file", "offset", "duration")
 
 
 def _plain(column: str) -> str:
@@ -67,7 +69,7 @@ def has_labels(columns: Sequence[str] | None, label_column: str | None = None) -
     """Tell whether columns are those of this format, whose labels may stand in a column that the user named."""
     if columns is None or column_called(columns, (*PATH_COLUMNS, *PATH_ALIASES)) is None:
         return False
-    if column_called(columns, _OF_EVENTS) is not None:
+    if column_called(columns, _OF_EVENTS) is not None or all(column_called(columns, (n,)) for n in _OF_KALEIDOSCOPE):
         return False
     named = chosen_column(columns, label_column)
     return named is not None or column_called(columns, (*LABEL_COLUMNS, *LABEL_ALIASES)) is not None

@@ -100,6 +100,11 @@ class ArraySpec:
     frontend: Mapping[str, Any] | None = None
     scale: float | None = None
 
+    @property
+    def n_mels(self) -> int | None:
+        """How many mels the log-mels have, if that is said."""
+        return None if self.frontend is None else self.frontend.get("n_mels")
+
 
 @dataclass(frozen=True, eq=False)
 class Manifest:

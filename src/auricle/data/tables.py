@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -71,9 +71,9 @@ class Table:
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
 
-    def where(self, name: str) -> Table:
-        """Return the table of the rows whose cell in a column says anything."""
-        keep = [i for i, cell in enumerate(self.column(name)) if cell.strip()]
+    def where(self, name: str, *, without: Collection[str] = ("",)) -> Table:
+        """Return the table of the rows whose cell in a column is none of some texts, in any case: says anything."""
+        keep = [i for i, cell in enumerate(self.column(name)) if cell.strip().casefold() not in without]
         return replace(self, rows=tuple(self.rows[i] for i in keep), lines=tuple(self.lines[i] for i in keep))
 
 

@@ -24,7 +24,7 @@ from auricle.enrolment.backbone import Backbone
 from auricle.errors import BundleError, InputError
 from auricle.results import FloatArray
 from auricle.runtime.npz import NpzError, read_npz
-from auricle.synth.activity import RegionRule, active_regions
+from auricle.synth.activity import RegionRule, active_regions, loudest
 from auricle.synth.signals import coloured_noise, rms
 from auricle.timeline import seconds_to_samples
 
@@ -96,19 +96,6 @@ def enrol_clip(clip: Clip, arrays: ArraySpec | None, backbone: Backbone) -> Enro
         backbone.vectors(scene)[1].astype(np.float16),
         truth,
     )
-
-
-def loudest(samples: FloatArray, length: int) -> FloatArray:
-    """Return the part of a recording with the most energy, all of it where it is not longer.
-
-    >>> loudest(np.array([0, 0, 3, 1, 0], np.float32), 2).tolist()
-    [3.0, 1.0]
-    """
-    if len(samples) <= length:
-        return samples
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    start = int(np.argmax(energy[length:] - energy[:-length]))
-    return samples[start : start + length]
 
 
 def active_frames(samples: FloatArray, backbone: Backbone, frames: int) -> npt.NDArray[np.int64]:

@@ -129,3 +129,40 @@ class ReportRequest(ClipOptions):
         PathLike | None,
         Option("Page to write.", short="-o", metavar="FILE", shown="report.html in MODEL"),
     ] = None
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """``auricle models import``: a model of others becomes a model folder."""
+
+    source: Annotated[
+        PathLike,
+        Argument(
+            "A checkpoint of EfficientAT (.pt), an ONNX tagger (.onnx, with its .json), or an AST of transformers: "
+            "a folder, or hf:org/name if it was downloaded before.",
+            "SOURCE",
+        ),
+    ]
+    _: KW_ONLY
+    out: Annotated[PathLike, Option("Folder of the model; must be new or empty.", short="-o", metavar="DIR")]
+    labels: Annotated[
+        PathLike | None,
+        Option(
+            "Of a checkpoint: AudioSet's table of its classes (columns index, mid, display_name).",
+            metavar="FILE",
+            shown="beside it",
+        ),
+    ] = None
+    window_s: Annotated[
+        float | None,
+        Option(
+            "Seconds that are scored at once.", flag="--window", metavar="S", least=0.05, shown="10, or the original's"
+        ),
+    ] = None
+    hop_s: Annotated[
+        float | None,
+        Option("Seconds between two windows.", flag="--hop", metavar="S", least=0.01, shown="as --window"),
+    ] = None
+    license: Annotated[str, Option("Licence of the original, for the model card; none is assumed.", metavar="NAME")] = (
+        ""
+    )

@@ -166,3 +166,61 @@ class DeploymentRequest(DeploymentOptions):
     inputs: Annotated[
         PathLike | Sequence[PathLike], Argument("Recordings: files, folders (searched through) or globs.", "INPUT")
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowOptions:
+    """One vector for each window instead of one for each recording."""
+
+    windows: Annotated[
+        bool, Option("Write a vector for each window, with its times, into --out: what `auricle search` looks through.")
+    ] = False
+    window_s: Annotated[
+        float | None,
+        Option(
+            "Length of a window, with --windows.",
+            flag="--window",
+            metavar="S",
+            least=0.01,
+            shown="3, or the model's own where it takes no other",
+        ),
+    ] = None
+    hop_s: Annotated[
+        float | None,
+        Option("Seconds between two windows, with --windows.", flag="--hop", metavar="S", least=0.01, shown="--window"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class EmbedRequest(ScanOptions, WindowOptions):
+    """``auricle embed``: recordings, or their windows, become vectors."""
+
+    inputs: Annotated[
+        PathLike | Sequence[PathLike],
+        Argument("Recordings: files, folders (searched through), globs, or - for stdin.", "INPUT"),
+    ]
+    _: KW_ONLY
+    progress: Annotated[Any, Option("Listener: is told how far it is; None for nobody.", python_only=True)] = field(
+        default=None, compare=False, repr=False
+    )
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """``auricle search``: which windows of an archive are most like an example?"""
+
+    example: Annotated[PathLike, Argument("A recording; its loudest window is looked for.", "EXAMPLE")]
+    _: KW_ONLY
+    index: Annotated[PathLike, Option("Folder of `auricle embed --windows`.", flag="--in", metavar="DIR")]
+    model: Annotated[
+        str | None, Option("The model that made the vectors.", short="-m", metavar="MODEL", shown="as the folder says")
+    ] = None
+    top: Annotated[int, Option("Windows to show.", metavar="N", least=1)] = 20
+    clips: Annotated[PathLike | None, Option("Write each window as a file into this folder too.", metavar="DIR")] = None
+    lead_s: Annotated[float, Option("Seconds before a window, with --clips.", flag="--lead", metavar="S", least=0)] = (
+        0.0
+    )
+    tail_s: Annotated[float, Option("Seconds behind a window, with --clips.", flag="--tail", metavar="S", least=0)] = (
+        0.0
+    )
+    clip_format: Annotated[Literal["flac", "wav"], Option("Format of those files.")] = "flac"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 WIDTH, HEIGHT = 460, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 44
 _TICKS = 5
+_LEGEND_COLUMNS, _LEGEND_TEXT = 2, 34
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,15 @@ class Chart:
     x: Axis
     y: Axis
     parts: list[str] = field(default_factory=list)
+    legend: list[tuple[str, str, str]] = field(default_factory=list)
 
     def line(self, xs: Sequence[float], ys: Sequence[float], *, hue: str, name: str = "", dashed: bool = False) -> None:
         """Add a line through points."""
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in map(self._place, xs, ys))
         dash = ' stroke-dasharray="5 4"' if dashed else ""
         self.parts.append(f'<polyline points="{points}" style="stroke:{hue}"{dash}>{_title(name)}</polyline>')
+        if name:
+            self.legend.append((name, hue, dash))
 
     def dot(self, x: float, y: float, *, hue: str, name: str = "", radius: float = 4) -> None:
         """Add a dot."""
@@ -79,10 +83,22 @@ class Chart:
 
     def svg(self) -> str:
         """Return the chart as markup."""
+        legend, height = self._legend()
         return (
-            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{_title(self.title)}'
-            f"{self._axes()}{''.join(self.parts)}</svg>"
+            f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img">{_title(self.title)}'
+            f"{self._axes()}{''.join(self.parts)}{legend}</svg>"
         )
+
+    def _legend(self) -> tuple[str, int]:
+        """Return what each named line is, beneath the chart, and how high the whole is."""
+        marks = []
+        for i, (name, hue, dash) in enumerate(self.legend):
+            x, y = 10 + (i % _LEGEND_COLUMNS) * (WIDTH // _LEGEND_COLUMNS), HEIGHT + 14 + 18 * (i // _LEGEND_COLUMNS)
+            text = html.escape(name if len(name) <= _LEGEND_TEXT else f"{name[: _LEGEND_TEXT - 1]}…")
+            marks.append(f'<line class="key" x1="{x}" x2="{x + 22}" y1="{y}" y2="{y}" style="stroke:{hue}"{dash}/>')
+            marks.append(f'<text class="legend" x="{x + 28}" y="{y + 4}">{text}</text>')
+        rows = -(-len(self.legend) // _LEGEND_COLUMNS)
+        return "".join(marks), HEIGHT + (18 * rows + 8 if rows else 0)
 
     def _place(self, x: float, y: float) -> tuple[float, float]:
         return (

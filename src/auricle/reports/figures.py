@@ -169,7 +169,7 @@ def calibration_chart(scored: Scored) -> str:
     chart = Chart("Calibration", Axis("confidence", low), Axis("share that was right"))
     chart.line([low, 1], [low, 1], hue="var(--ink-2)", dashed=True, name="scores that mean what they say")
     bins = calibration_bins(right, sure)
-    chart.line([b.confidence for b in bins], [b.right for b in bins], hue=hue_of(0))
+    chart.line([b.confidence for b in bins], [b.right for b in bins], hue=hue_of(0), name="this model")
     most = max(b.n for b in bins)
     for b in bins:
         name = f"{b.n} decisions, {b.confidence:.2f} sure, {b.right:.2f} right"

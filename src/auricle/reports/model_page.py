@@ -17,6 +17,7 @@ from auricle import __version__
 from auricle.evaluation.evaluate import score_manifest
 from auricle.evaluation.held_out import Chosen
 from auricle.evaluation.report import make_report
+from auricle.reports.answers import answer_chart, answer_questions
 from auricle.reports.figures import (
     Scored,
     calibration_chart,
@@ -74,7 +75,10 @@ def _measure(bundle: Bundle, chosen: Chosen) -> dict[str, Any]:
     detector = Detector(bundle, open_network(bundle))
     scored = Scored(manifest, score_manifest(detector, manifest), manifest.targets())
     mistakes, wrong = worst_mistakes(scored)
+    answers = [] if bundle.spec.is_spoof else answer_questions(detector, manifest, scored.targets)
     return {
+        "answers": answers,
+        "answer_chart": answer_chart(answers),
         "metrics": make_report([scored.scores], manifest).metrics,
         "rows": class_rows(scored),
         "hues": {label: hue_of(i) for i, label in enumerate(manifest.labels)},

@@ -7,8 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 #: The hues of Okabe and Ito, "Color Universal Design" (2008), without black and yellow, which vanish on a dark or a
-#: light page.
-HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+#: light page, and six that stand apart from them: those of the page about a recording (``webpage/colours.js``).
+HUES = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#7a4fbf", "#8c6d1f", "#c2185b", "#2f6f6f", "#8a9a2b", "#7d5a4a"),
+)
 
 #: From black through purple and orange to pale yellow: brighter is louder, also in print and to every eye.
 _LOUDNESS = (

@@ -38,19 +38,19 @@ class HubTeacher:
         self.sample_rate = int(extractor.sampling_rate)
         self.window_s = WINDOW_S
         self.embedding_size = int(config.hidden_size)
-        self._model, self._extractor, self._bf16 = model, extractor, bf16
+        self.model, self.extractor, self._bf16 = model, extractor, bf16
         # AudioSet's models were trained on several classes at once; the config of a fine-tuned one says so.
-        self._softmax = config.problem_type == "single_label_classification"
+        self.softmax = config.problem_type == "single_label_classification"
 
     def score(self, waveforms: FloatArray) -> Answer:
         """See ``teacher.Teacher.score``."""
-        inputs = self._extractor(
+        inputs = self.extractor(
             [np.asarray(w, np.float32) for w in waveforms], sampling_rate=self.sample_rate, return_tensors="pt"
         )
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
-            output = self._model(**inputs, output_hidden_states=True)
+            output = self.model(**inputs, output_hidden_states=True)
         logits = output.logits.float()
-        scores = torch.softmax(logits, -1) if self._softmax else torch.sigmoid(logits)
+        scores = torch.softmax(logits, -1) if self.softmax else torch.sigmoid(logits)
         return Answer(scores.numpy(), output.hidden_states[-1].float().mean(1).numpy())
 
 

@@ -66,11 +66,11 @@ class GraphTeacher:
 
     def __init__(self, session: onnxruntime.InferenceSession, card: GraphCard, name: str, identity: str) -> None:
         self.name, self.identity, self.labels = name, identity, card.labels
-        self.sample_rate, self.window_s = card.sample_rate, card.window_s
+        self.sample_rate, self.window_s, self.activation = card.sample_rate, card.window_s, card.activation
         self._session, self._card = session, card
-        self._input = session.get_inputs()[0].name if card.input is None else card.input
+        self.input = session.get_inputs()[0].name if card.input is None else card.input
         first = session.get_outputs()[0].name if card.scores is None else card.scores
-        self._outputs = [first, *([] if card.embedding is None else [card.embedding])]
+        self.outputs = [first, *([] if card.embedding is None else [card.embedding])]
         self.embedding_size = 0
         answer = self.score(np.zeros((1, round(card.window_s * card.sample_rate)), np.float32))
         if answer.scores.shape != (1, len(card.labels)):
@@ -82,7 +82,7 @@ class GraphTeacher:
 
     def score(self, waveforms: FloatArray) -> Answer:
         """See ``teacher.Teacher.score``."""
-        values = self._session.run(self._outputs, {self._input: np.ascontiguousarray(waveforms, np.float32)})
+        values = self._session.run(self.outputs, {self.input: np.ascontiguousarray(waveforms, np.float32)})
         scores = np.asarray(values[0], np.float64)
         if self._card.activation == "sigmoid":
             scores = 1 / (1 + np.exp(-scores))

@@ -64,13 +64,18 @@ export function eventsOfLabel(smooth, label, threshold, duration, rule) {
 function findRuns(scores, on, ratio, gap) {
   const off = Math.fround(on * Math.fround(ratio)), runs = [];
   let active = false;
-  scores.forEach((score, i) => {
+  for (let i = 0; i < scores.length; i++) {
+    const score = scores[i];
     active = score >= on || (active && score >= off);
-    if (!active) return;
+    if (!active) continue;
     const run = runs.at(-1);
-    if (run && i - run.last - 1 <= gap) Object.assign(run, { last: i, peak: Math.max(run.peak, score) });
-    else runs.push({ first: i, last: i, peak: score });
-  });
+    if (run && i - run.last - 1 <= gap) {
+      run.last = i;
+      run.peak = Math.max(run.peak, score);
+    } else {
+      runs.push({ first: i, last: i, peak: score });
+    }
+  }
   return runs;
 }
 

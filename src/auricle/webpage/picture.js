@@ -9,7 +9,11 @@ const WINDOW_S = 0.05;
 const LOWEST_HZ = 40;
 const RANGE_DB = 70;
 const MOST_LOOKS = 4; // windows that a column is made of
-const SLICE_MS = 10; // of work before the page may do something else
+const FEW_LOOKS = 8; // of a file on disk: columns of more windows are read window by window
+const COARSE_S = 3; // columns of a file on disk that are longer are made twice as wide
+const READ_AT_ONCE = 64; // columns
+const SLICE_MS = 7; // of work before the page may do something else
+const REST_MS = 60; // without movement before tiles are made
 const KEPT_TILES = 96;
 const TICKS_HZ = [100, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000];
 const LOUDNESS = [[4, 2, 14], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122], [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191]];
@@ -68,7 +72,7 @@ class Fft {
   }
 }
 
-const breathe = () => new Promise((resolve) => setTimeout(resolve));
+const breathe = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Picture {
   // onTile is called when a tile is there that was asked for.
@@ -84,6 +88,7 @@ export class Picture {
     this.tiles = new Map();
     this.wanted = [];
     this.busy = false;
+    this.making = null;
     this.closed = false;
     this.loudest = -60;
   }
@@ -110,11 +115,13 @@ export class Picture {
 
   // The level whose columns are about a pixel wide.
   levelOf(secondsOfPixel) {
-    return Math.max(0, Math.ceil(Math.log2(secondsOfPixel / FINEST_S) - 0.5));
+    const level = Math.max(0, Math.ceil(Math.log2(secondsOfPixel / FINEST_S) - 0.5));
+    return this.sound.onDisk && FINEST_S * 2 ** level > COARSE_S ? level + 1 : level; // reading takes its time
   }
 
   // Draw the picture and the waveform of a span; tiles that are not there yet are asked for.
   draw(picture, wave, from, to, inkOfWave) {
+    if (from !== this.from || to !== this.to) Object.assign(this, { from, to, movedAt: performance.now() });
     const level = this.levelOf((to - from) / Math.max(1, picture.width)), tileS = TILE * FINEST_S * 2 ** level;
     const first = Math.max(0, Math.floor(from / tileS));
     const last = Math.min(Math.floor(to / tileS), Math.floor((this.sound.seconds - 1e-9) / tileS));
@@ -126,18 +133,19 @@ export class Picture {
     this.wanted = [];
     const shown = [];
     for (let index = first; index <= last; index++) {
-      const tile = this.tiles.get(`${level}/${index}`);
-      if (!tile || this.isStale(tile)) this.wanted.push({ level, index });
+      const key = `${level}/${index}`, tile = this.tiles.get(key);
+      if (key !== this.making && (!tile || this.isStale(tile))) this.wanted.push({ level, index });
       if (tile) shown.push(tile);
       else this.drawCoarser(pen, picture, level, index, from, to);
     }
     const highest = shown.reduce((most, tile) => Math.max(most, tile.highest), 0.05);
+    for (const tile of shown) if (!tile.whole) this.drawCoarser(pen, picture, level, tile.index, from, to);
     for (const tile of shown) this.drawTile(pen, line, picture, wave, tile, from, to, highest);
     if (this.wanted.length) this.work();
   }
 
   isStale(tile) {
-    return tile.length < this.sound.length && tile.length < tile.stop;
+    return !tile.whole || (tile.length < this.sound.length && tile.length < tile.stop);
   }
 
   // What a coarser tile knows of a place, until its own tile is there.
@@ -157,9 +165,9 @@ export class Picture {
     const columnS = FINEST_S * 2 ** tile.level;
     const x = (column) => (((tile.index * TILE + column) * columnS - from) / (to - from)) * picture.width;
     pen.imageSmoothingEnabled = x(1) - x(0) < 2;
-    pen.drawImage(this.imageOf(tile), 0, 0, tile.columns, ROWS, x(0), 0, x(tile.columns) - x(0), picture.height);
+    pen.drawImage(this.imageOf(tile), 0, 0, tile.done, ROWS, x(0), 0, x(tile.done) - x(0), picture.height);
     const middle = wave.height / 2, scale = (0.92 * middle) / highest, width = Math.max(1, x(1) - x(0));
-    for (let column = 0; column < tile.columns; column++) {
+    for (let column = 0; column < tile.done; column++) {
       const top = middle - scale * tile.high[column];
       line.fillRect(x(column), top, width, Math.max(1, middle - scale * tile.low[column] - top));
     }
@@ -187,44 +195,69 @@ export class Picture {
     return tile.image;
   }
 
+  // While the view moves, coarser tiles have to do: the time is for the movement.
+  async rest() {
+    await breathe();
+    while (!this.closed && this.tiles.size && performance.now() - this.movedAt < REST_MS) await breathe(REST_MS / 3);
+  }
+
   // Make tiles until none is wanted; what is looked at now comes first.
   async work() {
     if (this.busy) return;
     this.busy = true;
     while (!this.closed && this.wanted.length) {
+      await this.rest();
+      if (this.closed || !this.wanted.length) break;
       const { level, index } = this.wanted.shift();
-      const key = `${level}/${index}`;
-      const tile = await this.make(level, index);
+      this.making = `${level}/${index}`;
+      const before = this.tiles.get(this.making);
+      const keep = (tile) => {
+        this.tiles.delete(this.making);
+        this.tiles.set(this.making, tile);
+        if (this.tiles.size > KEPT_TILES) this.tiles.delete(this.tiles.keys().next().value);
+        this.onTile();
+      };
+      // A new tile is shown as it grows, a better one when it is whole.
+      const tile = await this.make(level, index, before ? () => {} : keep);
       if (this.closed) break;
-      this.tiles.delete(key);
-      this.tiles.set(key, tile);
-      if (this.tiles.size > KEPT_TILES) this.tiles.delete(this.tiles.keys().next().value);
-      this.onTile();
+      this.making = null;
+      keep(tile);
     }
     this.busy = false;
   }
 
-  async make(level, index) {
+  async make(level, index, onGrowth) {
     const { sound, window } = this, columnSamples = FINEST_S * 2 ** level * sound.rate;
     const start = index * TILE * columnSamples, stop = start + TILE * columnSamples, length = sound.length;
     const columns = Math.max(1, Math.min(TILE, Math.ceil((length - start) / columnSamples)));
-    const tile = { level, index, stop, length, columns, db: new Float32Array(TILE * ROWS).fill(-200), low: new Float32Array(TILE), high: new Float32Array(TILE), highest: 0 };
-    const looks = Math.min(sound.onDisk ? 2 : MOST_LOOKS, Math.max(1, Math.ceil(columnSamples / (window / 2))));
-    // Of a file on disk, a short tile is read at once, a long one window by window.
-    const whole = sound.onDisk && looks * window >= columnSamples ? await sound.read(Math.floor(start) - window, Math.ceil(stop - start) + 2 * window) : null;
-    let since = performance.now();
+    const tile = { level, index, stop, length, done: 0, whole: false, db: new Float32Array(TILE * ROWS).fill(-200), low: new Float32Array(TILE), high: new Float32Array(TILE), highest: 0 };
+    const wide = Math.max(1, Math.ceil(columnSamples / (window / 2)));
+    const looks = Math.min(sound.onDisk && wide > FEW_LOOKS ? 1 : MOST_LOOKS, wide);
+    const placeOf = (column, look) => Math.floor(start + (column + (look + 0.5) / looks) * columnSamples - window / 2);
+    // Of a file on disk, a short tile is read at once, a long one some windows at a time.
+    const origin = Math.floor(start) - window;
+    const all = sound.onDisk && wide <= FEW_LOOKS ? await sound.read(origin, Math.ceil(stop - start) + 2 * window) : null;
+    let read = [], since = performance.now();
     for (let column = 0; column < columns; column++) {
+      if (sound.onDisk && !all && column % READ_AT_ONCE === 0) {
+        const places = Array.from({ length: Math.min(READ_AT_ONCE, columns - column) * looks }, (_, i) => placeOf(column + Math.floor(i / looks), i % looks));
+        read = await Promise.all(places.map((at) => sound.read(at, window)));
+      }
       for (let look = 0; look < looks; look++) {
-        const at = Math.floor(start + (column + (look + 0.5) / looks) * columnSamples - window / 2);
-        const offset = at - Math.floor(start) + window;
-        const part = whole ? whole.subarray(offset, offset + window) : sound.onDisk ? await sound.read(at, window) : sound.read(at, window);
+        const at = placeOf(column, look);
+        const part = all ? all.subarray(at - origin, at - origin + window) : sound.onDisk ? read[(column % READ_AT_ONCE) * looks + look] : sound.read(at, window);
         this.look(tile, column, part, columnSamples / looks);
       }
+      tile.done = column + 1;
       if (performance.now() - since < SLICE_MS) continue;
-      await breathe();
+      tile.colouredFor = NaN;
+      onGrowth(tile);
+      await this.rest();
       if (this.closed) return tile;
       since = performance.now();
     }
+    tile.colouredFor = NaN;
+    tile.whole = true;
     return tile;
   }
 

@@ -4,6 +4,7 @@
 
 export const VIEW_RATE = 16000;
 const LONGEST_DECODED_S = 2 * 3600; // the browser decodes a recording as a whole, into memory
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 const WAV_BITS = new Set([8, 16, 24, 32]);
 
 const MOST_KEPT_S = 1200; // of a sound that goes on
@@ -67,8 +68,13 @@ class WavSound {
     const part = new Float32Array(count);
     if (last <= first) return part;
     const from = this.at + first * this.frame;
-    const view = new DataView(await this.file.slice(from, from + (last - first) * this.frame).arrayBuffer());
-    const width = this.bits / 8, frames = Math.floor(view.byteLength / this.frame);
+    const bytes = await this.file.slice(from, from + (last - first) * this.frame).arrayBuffer();
+    if (this.bits === 16 && this.channels === 1 && LITTLE_ENDIAN) {
+      const whole = new Int16Array(bytes, 0, bytes.byteLength >> 1);
+      for (let i = 0; i < whole.length; i++) part[first - start + i] = whole[i] / 32768;
+      return part;
+    }
+    const view = new DataView(bytes), width = this.bits / 8, frames = Math.floor(view.byteLength / this.frame);
     for (let i = 0; i < frames; i++) {
       let sum = 0;
       for (let c = 0; c < this.channels; c++) sum += this.value(view, i * this.frame + c * width);

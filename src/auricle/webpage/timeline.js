@@ -9,7 +9,10 @@ import { Picture, pitchTicks } from "./picture.js";
 
 const FEW_LANES = 5; // classes without events get a lane up to so many
 const MOST_LANES = 12; // classes with events, until more are asked for
+const MANY_FRAMES = 40_000; // in view: then the highest scores of groups are drawn
+const GROUP = 64; // frames
 const SHORTEST_VIEW_S = 0.2;
+const LANE_TOP = 5; // of the canvas in its lane, as in page.css
 const EVENT_HEIGHT = 15;
 const MOVED_PX = 4; // a pointer that moved less has clicked
 
@@ -51,6 +54,7 @@ export class Timeline {
     this.columns = new Map(); // label -> scores, as far as they are known
     this.peaks = new Map();
     this.smooth = new Map();
+    this.groups = new Map();
     this.events = [];
     this.truth = null;
     this.chosen = null; // the labels that were picked by hand; null: those that occur
@@ -67,7 +71,7 @@ export class Timeline {
 
   setSound(sound) {
     this.picture?.close();
-    this.picture = sound && new Picture(sound, () => this.drawSound());
+    this.picture = sound && new Picture(sound, () => this.soon(() => this.drawSound()));
     const ticks = sound ? pitchTicks(sound.rate) : [];
     this.parts.pitch.replaceChildren(...ticks.map(({ text, share }) => {
       const tick = make("span", "", text);
@@ -292,10 +296,22 @@ export class Timeline {
 
   // --- drawing
 
+  // Once before the next picture of the screen, however often it is asked for.
+  soon(action) {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      action();
+    });
+  }
+
+  // Sizes are asked for before anything is written, or each lane would be laid out anew.
   draw() {
     this.makeRows();
+    const sizes = [...this.rows.values()].map((row) => this.fit(row.canvas));
     this.drawSound();
-    for (const [label, row] of this.rows) this.drawLane(label, row);
+    [...this.rows].forEach(([label, row], i) => this.drawLane(label, row, sizes[i]));
     this.drawAxis();
     this.drawOverview();
     this.movePlayhead(this.playhead);
@@ -321,8 +337,7 @@ export class Timeline {
     this.picture?.draw(picture, wave, this.from, this.to, cssValue("--wave"));
   }
 
-  drawLane(label, row) {
-    const { pen, scale, width, height } = this.fit(row.canvas);
+  drawLane(label, row, { pen, scale, width, height } = this.fit(row.canvas)) {
     pen.clearRect(0, 0, width, height);
     const floor = height - (EVENT_HEIGHT + 3) * scale;
     const x = (time) => ((time - this.from) / (this.to - this.from)) * width;
@@ -331,15 +346,16 @@ export class Timeline {
     for (const event of this.events) if (event.label === label) this.drawEvent(pen, event, x, height, scale);
     const threshold = this.thresholds.get(label);
     if (!row.bar) return;
-    row.bar.style.top = `${row.canvas.offsetTop + (1 - threshold) * (floor / scale)}px`;
+    row.bar.style.top = `${LANE_TOP + (1 - threshold) * (floor / scale)}px`;
     row.bar.setAttribute("aria-valuenow", threshold.toFixed(3));
     row.bar.setAttribute("aria-valuetext", `${threshold.toFixed(2)}, ${this.events.filter((event) => event.label === label).length} events`);
     if (row.bar.firstChild) row.bar.firstChild.textContent = threshold.toFixed(2);
   }
 
   drawTruth(pen, label, x, floor, scale, height) {
+    if (!this.truth) return;
     pen.fillStyle = fillOf(pen, { hue: cssValue("--truth").trim(), pattern: "stripes" });
-    for (const event of this.truth ?? []) {
+    for (const event of this.truth) {
       if (event.label !== label || event.offset < this.from || event.onset > this.to) continue;
       pen.globalAlpha = 0.32;
       pen.fillRect(x(event.onset), 0, Math.max(scale, x(event.offset) - x(event.onset)), height);
@@ -353,9 +369,10 @@ export class Timeline {
     if (!values || !this.times.length) return;
     const step = this.times.length > 1 ? this.times[1] - this.times[0] : 1;
     const first = placeOf(this.times, this.from - step), last = Math.min(this.times.length, placeOf(this.times, this.to + step) + 1);
+    const many = last - first > MANY_FRAMES, scores = many ? this.highestOfGroups(label) : values, group = many ? GROUP : 1;
     const points = [];
-    for (let i = first; i < last; i++) {
-      const at = Math.round(x(this.times[i])), score = values[i];
+    for (let i = Math.floor(first / group); i < Math.ceil(last / group); i++) {
+      const at = Math.round(x(this.times[Math.min(this.times.length - 1, Math.floor((i + 0.5) * group))])), score = scores[i];
       if (points.length && points.at(-1)[0] === at) points.at(-1)[1] = Math.max(points.at(-1)[1], score);
       else points.push([at, score]);
     }
@@ -372,6 +389,16 @@ export class Timeline {
     pen.lineWidth = 1.5 * scale;
     pen.lineJoin = "round";
     pen.stroke(line);
+  }
+
+  // The highest score of each group of frames, for views of many hours.
+  highestOfGroups(label) {
+    const values = this.columns.get(label), kept = this.groups.get(label);
+    if (kept?.length === Math.ceil(values.length / GROUP)) return kept;
+    const groups = new Float32Array(Math.ceil(values.length / GROUP));
+    for (let i = 0; i < values.length; i++) if (values[i] > groups[Math.floor(i / GROUP)]) groups[Math.floor(i / GROUP)] = values[i];
+    this.groups.set(label, groups);
+    return groups;
   }
 
   // A found event is filled; one where the truth says there is none is an outline.

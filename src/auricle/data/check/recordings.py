@@ -144,7 +144,7 @@ def _decode(findings: Findings, clip: Clip, arrays: ArraySpec | None) -> bytes |
     """Decode one clip into the findings and return a hash of its samples, or None for a log-mel."""
     facts = probe_clip(clip, arrays)
     if clip.is_array and arrays is not None and arrays.kind == "logmel":
-        load_array(clip.path, "logmel")
+        load_array(clip.path, "logmel", n_mels=arrays.n_mels)
         findings.note_facts(clip, facts)
         return None
     audio = read_clip(clip, arrays)

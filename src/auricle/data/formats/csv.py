@@ -28,6 +28,7 @@ from auricle.data.columns import (
 from auricle.data.formats.draft import Draft, data_folder
 from auricle.data.formats.finder import Finder
 from auricle.data.formats.jsonl import JSONL_SUFFIX, read_jsonl
+from auricle.data.formats.label_rows import UNIDENTIFIED
 from auricle.data.formats.places import TABLES, columns_of, part_of_table, tables_in
 from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.labels import SPLIT_ALIASES
@@ -100,7 +101,7 @@ def _find_tables(path: Path, options: ReadOptions, notes: list[str]) -> list[tup
 
 def _read_row(draft: Draft, place: str, row: Mapping[str, str], part: str | None, finder: Finder) -> None:
     """Turn one row, its cells named by their meaning, into a clip of the draft."""
-    found = draft.find(place, row["path"], finder)
+    found = draft.find(place, "/".join(filter(None, (row.get("folder", "").strip(), row["path"]))), finder)
     if row["label"].lstrip().startswith(("[{", "{")):
         text = f"{place}: the label is JSON, as in tables of Label Studio; export as JSON, and name that file"
         draft.problems.add("label", text)
@@ -141,6 +142,8 @@ def _named_columns(table: Table, draft: Draft) -> dict[str, str]:
     more = column_called(columns, MORE_LABELS)
     if more is not None and meanings["label"] != more and any(cell.strip("[]'\" ") for cell in table.column(more)):
         draft.notes.append(f"the column {more!r} is not used: what else sounds in a recording is not learnt from it")
+    if meanings["path"] is not None and column_called(columns, ("in_file",)) == meanings["path"]:
+        meanings["folder"] = column_called(columns, ("folder",))
     unsure = column_called(columns, SURE_COLUMNS)
     if unsure is not None:
         draft.notes.append(f"the column {unsure!r} is not used: every row counts as certain")
@@ -223,6 +226,11 @@ def _read_one(path: Path, part: str | None, draft: Draft, prefix: str) -> None:
         table = read_table(path, encoding=options.encoding, delimiter=options.delimiter)
     draft.notes += table.notes
     columns = _named_columns(table, draft)
+    if "folder" in columns:  # of Kaleidoscope, which lists what nobody has identified, too
+        before = len(table.rows)
+        table = table.where(columns["label"], without=UNIDENTIFIED)
+        if len(table.rows) < before:
+            draft.notes.append(f"{before - len(table.rows)} rows have no {columns['label']!r} and are left out")
     draft.join_labels(table.column(columns["label"]))
     named = part_of_table(path, data_folder(draft.root))
     finder = draft.finder(search_roots(path.parent), part=named, strict=part is not None)

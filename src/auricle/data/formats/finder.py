@@ -134,6 +134,9 @@ class Finder:
             ValueError: the path is empty, leads outside the data set, or fits several files.
         """
         found = resolve_listed(listed, self.roots, within=self.index.root)
+        if found.size_bytes is None and listed != listed.strip():  # blanks beside a name are seldom part of it
+            listed = listed.strip()
+            found = resolve_listed(listed, self.roots, within=self.index.root)
         if found.size_bytes is not None:
             return found
         paths = self._fitting(self.index.ending_like(listed))

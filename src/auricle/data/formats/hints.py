@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from auricle.data.formats.containers import container_names
+from auricle.data.formats.label_rows import LABEL_SUFFIXES, kind_of
 from auricle.data.paths import suffixes_seen
 from auricle.errors import DataError
 from auricle.files import AUDIO_EXTENSIONS
@@ -93,9 +94,21 @@ def unknown_data(path: Path, recognised: Recogniser) -> DataError:
     lines += [f"{p.name}: {_UNREADABLE[p.suffix.lower()]}" for p in _children(path) if p.suffix.lower() in _UNREADABLE][
         :3
     ]
+    lines += _stray_labels(path)
     known = known_data_set(path)
     lines += [] if known is None else [known]
     return DataError(f"{path} is no data set that auricle knows", [*lines, *nearby_data(path, recognised)])
+
+
+def _stray_labels(path: Path) -> list[str]:
+    """Return a line where a file of labels fits no recording by its name."""
+    children = _children(path)
+    recordings = [p for p in children if p.suffix.lower() in AUDIO_EXTENSIONS]
+    stray = [p for p in children if p.suffix.lower() in LABEL_SUFFIXES and kind_of(p) == "audacity"]
+    if not (recordings and stray):
+        return []
+    name = f"{recordings[0].stem}{stray[0].suffix}"
+    return [f"{stray[0].name} holds labels and fits no recording by its name; call it as its recording, such as {name}"]
 
 
 def _children(path: Path) -> list[Path]:

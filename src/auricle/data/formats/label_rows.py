@@ -119,7 +119,11 @@ class _Layout:
 
 
 _FILES = (*PATH_COLUMNS, *PATH_ALIASES)
-_KALEIDOSCOPE_LABELS = ("manual_id", "common_name", "top1match", "auto_id", "scientific_name")
+_KALEIDOSCOPE_LABELS = (
+    *("manual_id", "manual_id*", "common_name", "top1match", "auto_id", "auto_id*", "scientific_name"),
+)
+#: What Kaleidoscope calls what it has not identified.
+UNIDENTIFIED = frozenset({"", "noid", "no id"})
 _SURE = ("confidence", "score", "probability")
 _LAYOUTS = (
     _Layout(
@@ -271,7 +275,7 @@ def _read_table(
         found.notes.append(f"the column {sure!r} is not used: every label counts as certain")
     before = len(table.rows)
     if layout.lasts:  # Kaleidoscope lists what nobody has identified, too
-        table = table.where(label)
+        table = table.where(label, without=UNIDENTIFIED)
     if len(table.rows) < before:
         found.notes.append(f"{place}: {before - len(table.rows)} rows have no {label!r} and are left out")
     found.rows += _rows(table, layout, label, place, problems)

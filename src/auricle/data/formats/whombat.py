@@ -107,7 +107,8 @@ class _Reading:
 
     def record(self, clip: _Clip, found: Found, key: str, strong: bool) -> StrongRecord | None:
         """Return what is known of a clip; None if its labels say nothing under this key."""
-        problems, pace = self.draft.problems, float(clip.recording.get("time_expansion") or 1.0)
+        problems, expansion = self.draft.problems, clip.recording.get("time_expansion")
+        pace = float(expansion) if expansion else 1.0  # none, and 0, which is no pace
         begin, end = (seconds(clip.place, n, getattr(clip, n), problems) for n in ("start", "end"))
         if begin is None or end is None or end <= begin:
             problems.add("time", f"{clip.place}: the clip ends at {clip.end!r}, not after its start")
