@@ -32,8 +32,8 @@ from auricle.training.preparation import Material, makes_scenes
 PENALTY = 8.0
 #: So many clips, windows of each, and frames in all say enough.
 MOST_CLIPS, MOST_WINDOWS, MOST_FRAMES = 4_096, 4, 20_000
-#: Scenes that frames are fitted on, where there are scenes: for each class, and at most; which of all scenes.
-SCENES_A_CLASS, MOST_SCENES, EPOCH = 60, 600, 2**31 + 1
+#: Scenes that the branch is fitted on, where there are scenes: for each class, and seconds of all; which of all scenes.
+SCENES_A_CLASS, MOST_S, EPOCH = 60, 3_000, 2**31 + 1
 #: Passes of the branch over them, scenes a step, and the rate at its peak.
 PASSES, BATCH, RATE = 15, 32, 3e-3
 
@@ -51,24 +51,22 @@ def fit_class_layers(network: Network, material: Material, train: npt.NDArray[np
         raise ValueError("the last layer of a mobilenet is linear")
     chosen = train[np.unique(np.linspace(0, len(train) - 1, min(len(train), MOST_CLIPS)).astype(np.int64))]
     clips, targets = [material.manifest.clips[i] for i in chosen], material.targets[chosen]
-    windows = [_windows(material, clip) for clip in clips]
-    found = [_hidden(network, part) for part in windows]
-    repeats = [len(part) for part in windows]
-    fit_linear(last, np.concatenate([rows for rows, _ in found]), targets.repeat(repeats, axis=0))
-    loud = [_loud(network, material, part)[:, :, None] * target for part, target in zip(windows, targets, strict=True)]
-    states, when = np.concatenate([states for _, states in found]), np.concatenate(loud)
-    _fit_frames(network, states, when)
+    every = max(1, MOST_FRAMES // len(clips))
+    rows, of_row, frames, of_frame = [], [], [], []
+    for clip, target in zip(clips, targets, strict=True):
+        windows = _windows(material, clip)
+        hidden, states = _hidden(network, windows)
+        rows.append(hidden)
+        of_row.append(target[None].repeat(len(hidden), axis=0))
+        kept = np.unique(np.linspace(0, states.shape[0] * states.shape[1] - 1, every).astype(np.int64))
+        frames.append(states.reshape(-1, states.shape[2])[kept])
+        of_frame.append(_loud(network, material, windows).ravel()[kept, None] * target)
+    fit_linear(last, np.concatenate(rows), np.concatenate(of_row))
+    fit_linear(network.frame_head, np.concatenate(frames), np.concatenate(of_frame))
     if scenes := _scenes(network, material, clips):
         _train_branch(network, scenes, material.recipe.seed)
     network.train()
     return True
-
-
-def _fit_frames(network: MobileNet, states: FloatArray, when: FloatArray) -> None:
-    """Fit the last layer of frames to states ``(window, frame, state)`` and targets ``(window, frame, label)``."""
-    rows, wanted = states.reshape(-1, states.shape[2]), when.reshape(-1, when.shape[2])
-    kept = np.linspace(0, len(rows) - 1, min(len(rows), MOST_FRAMES)).astype(np.int64)
-    fit_linear(network.frame_head, rows[kept], wanted[kept])
 
 
 def _scenes(network: MobileNet, material: Material, clips: Sequence[Clip]) -> list[tuple[list[Tensor], Tensor]]:
@@ -81,7 +79,8 @@ def _scenes(network: MobileNet, material: Material, clips: Sequence[Clip]) -> li
         return []
     network.eval()
     found = []
-    for number in range(min(MOST_SCENES, SCENES_A_CLASS * len(labels))):
+    count = min(SCENES_A_CLASS * len(labels), max(1, int(MOST_S / recipe.data.clip_s)))
+    for number in range(count):
         plan = maker.plan(EPOCH, number)
         scene = torch.from_numpy(maker.render(plan, material.reader.read)[None])
         with torch.no_grad():  # not inference mode: gradients of the branch go through what it is given
