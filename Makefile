@@ -16,6 +16,8 @@
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(if $(shell $(p) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(p))))
 TORCH_INDEX_URL ?=
 VENV := .venv
+# The tests start many processes: without compiled modules each would compile the sources again.
+export PYTHONDONTWRITEBYTECODE :=
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
 # Wind over a field (Muges/ambientsounds, CC0), which the built-in model was not made of.
