@@ -176,8 +176,8 @@ def tune_events(network: Network, material: Material, dev: IntArray) -> tuple[Po
         return _tune_timed([frames[i] for i in timed], events, network, material, (POSTPROCESS.max_gap_s,))
     if scenes := _score_scenes(network, material, clips):
         made, events = [frames for frames, _ in scenes], [events for _, events in scenes]
-        rule, fitted = _tune_timed(made, events, network, material, GAPS_S)
-        return rule, {label: max(LEAST_THRESHOLD, threshold) for label, threshold in fitted.items()}
+        rule, thresholds = _tune_timed(made, events, network, material, GAPS_S)
+        return rule, {label: max(LEAST_THRESHOLD, threshold) for label, threshold in thresholds.items()}
     shape = {"min_event_s": POSTPROCESS.min_event_s, "off_ratio": POSTPROCESS.off_ratio}
     found = fit_smoothing(frames, targets, labels, step_s, **shape)
     return POSTPROCESS.model_copy(update={"medians_s": found.medians_s}), found.thresholds
