@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auricle.api import (
+        bench_train,
         compress,
         crossval,
         cut_out,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         evaluate,
         export_int8,
         export_site,
+        false_alarms,
         import_model,
         load,
         report,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         sweep,
         teach,
         train,
+        tune,
     )
     from auricle.audio.cutouts import CutoutOptions
     from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording
@@ -78,6 +81,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "auricle.audio.origin.deployment": ("Deployment", "DeploymentReport", "Joint", "PlacedRecording"),
     "auricle.api": (
+        "bench_train",
         "compress",
         "crossval",
         "cut_out",
@@ -87,6 +91,7 @@ _HOMES = {
         "evaluate",
         "export_int8",
         "export_site",
+        "false_alarms",
         "import_model",
         "load",
         "report",
@@ -95,6 +100,7 @@ _HOMES = {
         "sweep",
         "teach",
         "train",
+        "tune",
     ),
     "auricle.audio.cutouts": ("CutoutOptions",),
     "auricle.errors": (
@@ -172,6 +178,7 @@ __all__ = [
     "UsageError",
     "VectorsResult",
     "__version__",
+    "bench_train",
     "compress",
     "crossval",
     "cut_out",
@@ -181,6 +188,7 @@ __all__ = [
     "evaluate",
     "export_int8",
     "export_site",
+    "false_alarms",
     "import_model",
     "load",
     "report",
@@ -189,6 +197,7 @@ __all__ = [
     "sweep",
     "teach",
     "train",
+    "tune",
 ]
 
 

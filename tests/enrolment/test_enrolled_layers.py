@@ -12,11 +12,11 @@ from auricle.enrolment.figures import advice, class_figures
 from auricle.enrolment.heads import (
     Items,
     clip_items,
-    deal_folds,
     fit_clip_head,
     fit_scale,
     frame_items,
     scene_masks,
+    split_folds,
     unscaled,
 )
 from auricle.enrolment.linear import Linear, fit_linear, link, log_loss
@@ -51,12 +51,12 @@ LABELS = ("dog", "rain")
 
 def test_a_group_is_left_out_as_a_whole_and_classes_are_spread():
     clips = [make_clip("dog", i, group=f"g{i // 2}") for i in range(6)] + [make_clip("rain", i) for i in range(3)]
-    folds = deal_folds(clips, 3)
+    folds = split_folds(clips, 3)
     assert folds[0] == folds[1]
     assert folds[2] == folds[3]
     assert sorted({int(f) for f in folds[:6]}) == sorted({int(f) for f in folds[6:]}) == [0, 1, 2]
-    assert len(set(deal_folds(CLIPS, 20).tolist())) == len(CLIPS), "few groups: each is left out by itself"
-    assert set(deal_folds(CLIPS[:1], 20).tolist()) == {0}
+    assert len(set(split_folds(CLIPS, 20).tolist())) == len(CLIPS), "few groups: each is left out by itself"
+    assert set(split_folds(CLIPS[:1], 20).tolist()) == {0}
 
 
 def test_each_class_weighs_one_and_none_as_much_as_all_classes():

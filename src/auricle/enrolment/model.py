@@ -80,11 +80,11 @@ def _spec(folder: Path, fitted: Fitted, clips: Sequence[EnrolledClip], backbone:
         "task": fitted.task,
         "init": {"model": BACKBONE, "new_head": True},
     }
-    heard = "\n".join(sorted(f"{clip.id} {','.join(clip.label)}" for clip in clips))
+    content = "\n".join(sorted(f"{clip.id} {','.join(clip.label)}" for clip in clips))
     old, new = len(base.labels), len(fitted.labels)
     per_label = fitted.clip.weight.shape[1] + fitted.frames.weight.shape[1] + 2
     provenance = ProvenancePart(
-        data_hash=sha256_bytes(heard.encode()),
+        data_hash=sha256_bytes(content.encode()),
         data_form=FORM,
         data_name=name,
         recipe=recipe,

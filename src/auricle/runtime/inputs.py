@@ -64,6 +64,13 @@ class Reader(Protocol):
     def __iter__(self) -> Iterator[FloatArray]: ...
 
 
+def _advice(x: object) -> str:
+    """Return what to do with what is no input."""
+    if hasattr(x, "detach") and hasattr(x, "numpy"):
+        return "; give a tensor as x.numpy(), with sample_rate="
+    return "; several recordings are for auricle.scan" if isinstance(x, list | tuple | set) else ""
+
+
 def open_input(
     x: AudioInput, sample_rate: int | None, model_rate: int, limits: Limits | None = None
 ) -> AbstractContextManager[Reader]:
@@ -88,7 +95,7 @@ def open_input(
         part = {"offset_s": x.offset_s, "duration_s": x.duration_s}
         x = x.path
     if not isinstance(x, (str, bytes, os.PathLike)) and not hasattr(x, "read"):
-        raise UsageError(f"got {type(x).__name__}; expected a path, a binary file object or a NumPy array")
+        raise UsageError(f"got {type(x).__name__}; expected a path, a binary file object or a NumPy array{_advice(x)}")
     if sample_rate is not None:
         raise UsageError("sample_rate is for arrays; a file states its own rate")
     from auricle.audio.decode import Limits, open_audio  # noqa: PLC0415 (decoders load libraries that arrays do not need)

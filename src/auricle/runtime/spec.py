@@ -47,7 +47,7 @@ Labels = Annotated[tuple[str, ...], Field(min_length=1, max_length=100_000, stri
 class _Part(BaseModel):
     """Base of all parts: frozen, no unknown keys, no silent conversion, finite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class ModelPart(_Part):
