@@ -151,7 +151,7 @@ def fit_clip_head(items: Items, task: str) -> ClipHead:
 def _judged(items: Items) -> npt.NDArray[np.bool_]:
     """Return whose held-out logits say anything: a class in one fold only is unknown to the fit that leaves it out."""
     lone = [len(np.unique(items.fold[column == 1])) < 2 for column in items.targets.T]
-    return ~(items.targets[:, np.array(lone)] == 1).any(axis=1)
+    return np.asarray(~(items.targets[:, np.array(lone)] == 1).any(axis=1))
 
 
 def cross_fit(items: Items, penalty: float, task: str, start: Linear) -> Array:
