@@ -347,6 +347,7 @@ def scan(request: ScanRequest) -> ScanResult:
             listener.notice(f"computing on {device}")
         check_labels(task.thresholds, detector.labels)
         detector.check_prior(request.prior_spoof)
+        detector.check_abstain(request.abstain)
         return replace(task, events=task.events.of_model(detector.labels)), detector
 
     if request.out is None:

@@ -142,6 +142,7 @@ class ScanRequest(ScanOptions, EventOptions):
         ),
     ] = None
     prior_spoof: Annotated[float | None, Option("Of tag: as for Detector.tag.", python_only=True)] = None
+    abstain: Annotated[float | None, Option("Of tag: as for Detector.tag.", python_only=True)] = None
     cutouts: Annotated[
         Any,
         Option("Of detect: CutoutOptions, to write each event as a file too, as its recording's turn comes.",
