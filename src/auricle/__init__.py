@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         export_int8,
         export_site,
         false_alarms,
+        from_pretrained,
         import_model,
         load,
         report,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from auricle.runtime.detector import Detector
     from auricle.runtime.stream import Stream
     from auricle.scanning.scan import ScanProgress, ScanResult
+    from auricle.training.embedder import Embedder
 
 __version__ = "0.2.0"
 
@@ -92,6 +94,7 @@ _HOMES = {
         "export_int8",
         "export_site",
         "false_alarms",
+        "from_pretrained",
         "import_model",
         "load",
         "report",
@@ -137,6 +140,7 @@ _HOMES = {
     "auricle.runtime.detector": ("Detector",),
     "auricle.runtime.stream": ("Stream",),
     "auricle.scanning.scan": ("ScanProgress", "ScanResult"),
+    "auricle.training.embedder": ("Embedder",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -151,6 +155,7 @@ __all__ = [
     "DetectResult",
     "Detector",
     "EmbedResult",
+    "Embedder",
     "EnrolResult",
     "Event",
     "EventStart",
@@ -189,6 +194,7 @@ __all__ = [
     "export_int8",
     "export_site",
     "false_alarms",
+    "from_pretrained",
     "import_model",
     "load",
     "report",

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from auricle.distill.teach import TeachResult
     from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
+    from auricle.nn.network import Network
     from auricle.runtime.bundle import Bundle
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanResult
@@ -89,6 +90,7 @@ __all__ = [
     "export_int8",
     "export_site",
     "false_alarms",
+    "from_pretrained",
     "import_model",
     "load",
     "report",
@@ -283,6 +285,23 @@ def export_site(request: SiteRequest) -> Site:
     return export(bundle, Path(request.out), precision=precision, tarball=tarball)
 
 
+def from_pretrained(name: PathLike) -> Network:
+    """Return the network of a model as a module of torch, in evaluation mode, with its weights.
+
+    Args:
+        name: a folder, the name of a built-in model, or ``hf:org/name``.
+
+    Returns:
+        A module: waveforms ``(batch, sample)`` in, ``clip_logits``, ``frame_logits`` and ``embedding`` out.
+
+    Raises:
+        BundleError: it has no weights for training, or they do not fit.
+    """
+    from auricle.training.pretrained import from_pretrained as build
+
+    return build(name)
+
+
 @takes(ImportRequest)
 def import_model(request: ImportRequest) -> Bundle:
     """Make a model folder of a model of others, without training.
@@ -324,8 +343,11 @@ def scan(request: ScanRequest) -> ScanResult:
         if request.model is None:
             listener.default_model()
         detector = task.load()
+        if (device := getattr(detector.network, "device", "cpu")) != "cpu":
+            listener.notice(f"computing on {device}")
         check_labels(task.thresholds, detector.labels)
         detector.check_prior(request.prior_spoof)
+        detector.check_abstain(request.abstain)
         return replace(task, events=task.events.of_model(detector.labels)), detector
 
     if request.out is None:

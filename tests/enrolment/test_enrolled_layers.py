@@ -103,6 +103,17 @@ def test_slope_and_offset_undo_a_known_stretch():
     assert log_loss(moved, truth, "multi").mean() < log_loss(3 * true + 1, truth, "multi").mean()
 
 
+def test_one_clip_of_each_class_is_not_judged_by_a_fit_that_does_not_know_the_class():
+    """Held out, such a clip looks like none of the classes; its scores must not sink for that."""
+    clips = [make_clip("dog", 0), make_clip("rain", 0)]
+    items = clip_items(clips, LABELS, make_bank(), 10)
+    head = fit_clip_head(items, "single")
+    new = [make_clip("dog", 9), make_clip("rain", 9)]
+    scores = link(head.layer.logits(np.stack([clip.views[0] for clip in new])), "single")
+    assert (scores.argmax(1) == [0, 1]).all()
+    assert (scores.max(1) > 0.3).all()
+
+
 def test_frames_inside_outside_and_in_between():
     inside, outside = scene_masks(CLIPS[0], 0.08)
     assert np.flatnonzero(inside).tolist() == [5, 6, 7, 8, 9]

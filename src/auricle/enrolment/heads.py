@@ -141,8 +141,17 @@ def fit_clip_head(items: Items, task: str) -> ClipHead:
     penalty = PENALTIES[int(np.argmin(losses))]
     layer = fit_linear(items.x, items.targets, items.weights, penalty, task, start)
     held_out = cross_fit(items, penalty, task, layer)
-    slope, offset = fit_scale(held_out, items.targets, items.weights, task)
+    judged = _judged(items)
+    slope, offset = 1.0, 0.0
+    if items.targets[judged].any():
+        slope, offset = fit_scale(held_out[judged], items.targets[judged], items.weights[judged], task)
     return ClipHead(Linear(slope * layer.weight, slope * layer.bias + offset), slope * held_out + offset, penalty)
+
+
+def _judged(items: Items) -> npt.NDArray[np.bool_]:
+    """Return whose held-out logits say anything: a class in one fold only is unknown to the fit that leaves it out."""
+    lone = [len(np.unique(items.fold[column == 1])) < 2 for column in items.targets.T]
+    return np.asarray(~(items.targets[:, np.array(lone)] == 1).any(axis=1))
 
 
 def cross_fit(items: Items, penalty: float, task: str, start: Linear) -> Array:
