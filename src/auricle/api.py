@@ -441,11 +441,13 @@ def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
         raise UsageError("--windows needs a folder for the vectors: --out DIR")
     if request.resume or request.engine != "local":
         raise UsageError("--windows writes all vectors in one go: it takes neither --resume nor --engine ray")
+    if request.from_time is not None or request.to_time is not None:
+        raise UsageError("--windows takes whole recordings, and no times of day (--from, --to)")
     listener = ScanProgress() if request.progress is None else request.progress
     if request.model is None:
         listener.default_model()
     model = DEFAULT_MODEL if request.model is None else request.model
-    detector = load(model, precision=request.precision)
+    detector = load(model, precision=request.precision, device=request.device)
     rule = window_rule(detector.spec, request.window_s, request.hop_s)
     selection = Selection.of(ScanRequest(request.inputs, command="embed", **kept))
     paths = [entry.path for entry in find_entries(selection, notice=listener.notice)]
