@@ -60,13 +60,14 @@ MATCHES = {
 PRESENT, LEAST_CLIPS = 0.3, 5
 
 
-def kept_out(shared: Path) -> list[tuple[Path, str]]:
-    """Return file and source of each recording that was kept out."""
+def kept_out(shared: Path) -> list[tuple[Path, str, str]]:
+    """Return file, source and original name of each recording that was kept out."""
     found = []
     for pool, (column, sources) in KEPT.items():
         folder = shared / "data" / pool
         with (folder / f"{pool}.csv").open(newline="", encoding="utf-8") as file:
-            found += [(folder / r["filename"], r[column]) for r in csv.DictReader(file) if r[column] in sources]
+            rows = [row for row in csv.DictReader(file) if row[column] in sources]
+        found += [(folder / row["filename"], row[column], row["path"].split(" + ")[0]) for row in rows]
     return found
 
 
@@ -232,12 +233,12 @@ def tag100(shared: Path, model: str, out: Path | None) -> dict[str, Any]:
     kept = sorted(kept_out(shared))
     chosen = [kept[index] for index in np.linspace(0, len(kept) - 1, 100).astype(int)]
     detector, names = api.load(model), read_class_names(shared / NAMES, 527)
-    scores = teacher_scores(shared, [path for path, _ in chosen])
+    scores = teacher_scores(shared, [path for path, _, _ in chosen])
     lines = ["| recording | first | second | third | teacher |", "|---|---|---|---|---|"]
-    for (path, source), wanted in zip(chosen, scores, strict=True):
+    for (path, source, name), wanted in zip(chosen, scores, strict=True):
         found = [f"{s.label} {s.score:.2f}" for s in detector.tag(path).scores[:3]]
-        best = int(wanted.argmax())
-        lines.append(f"| {source}: {path.stem} | {' | '.join(found)} | {names[best]} {wanted[best]:.2f} |")
+        best, title = int(wanted.argmax()), name.rpartition("/")[2].rpartition("!")[2]
+        lines.append(f"| {source}: {title} | {' | '.join(found)} | {names[best]} {wanted[best]:.2f} |")
     text = "\n".join(lines) + "\n"
     if out is None:
         print(text)

@@ -138,8 +138,8 @@ def page(found: dict[str, Any]) -> str:
     return (
         "<!-- Written by benchmarks/stream.py: measure again, do not edit. -->\n\n# Live streams\n\n"
         f"A causal CRNN of the default shape ({found['parameters'] / 1e6:.2f} M weights, a frame every "
-        f"{found['step_ms']:g} ms), from samples to scores and events, one thread. Events are told "
-        f"{found['latency_s']:.2f} s late at most, by the model's smoothing and shortest event. A stream's "
+        f"{found['step_ms']:g} ms), from samples to scores and events, one thread. The latency of "
+        f"events is up to {found['latency_s']:.2f} s, from the model's smoothing and shortest event. A stream's "
         f"network state has {found['state_bytes'] / 1000:.1f} kB.\n\n## One stream: milliseconds a chunk of 100 ms\n\n"
         f"{table(('sound at', 'p50', 'p99', 'chunks'), one)}\n## Many streams on one core\n\n"
         f"Each brings a chunk every 100 ms for {found['seconds']:g} s, at times spread evenly. "

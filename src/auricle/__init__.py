@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auricle.api import (
+        bench_train,
         compress,
         crossval,
         cut_out,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
         evaluate,
         export_int8,
         export_site,
+        false_alarms,
+        from_pretrained,
         import_model,
         load,
         report,
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
         sweep,
         teach,
         train,
+        tune,
     )
     from auricle.audio.cutouts import CutoutOptions
     from auricle.audio.origin.deployment import Deployment, DeploymentReport, Joint, PlacedRecording
@@ -72,12 +76,14 @@ if TYPE_CHECKING:
     from auricle.runtime.detector import Detector
     from auricle.runtime.stream import Stream
     from auricle.scanning.scan import ScanProgress, ScanResult
+    from auricle.training.embedder import Embedder
 
 __version__ = "0.2.0"
 
 _HOMES = {
     "auricle.audio.origin.deployment": ("Deployment", "DeploymentReport", "Joint", "PlacedRecording"),
     "auricle.api": (
+        "bench_train",
         "compress",
         "crossval",
         "cut_out",
@@ -87,6 +93,8 @@ _HOMES = {
         "evaluate",
         "export_int8",
         "export_site",
+        "false_alarms",
+        "from_pretrained",
         "import_model",
         "load",
         "report",
@@ -95,6 +103,7 @@ _HOMES = {
         "sweep",
         "teach",
         "train",
+        "tune",
     ),
     "auricle.audio.cutouts": ("CutoutOptions",),
     "auricle.errors": (
@@ -131,6 +140,7 @@ _HOMES = {
     "auricle.runtime.detector": ("Detector",),
     "auricle.runtime.stream": ("Stream",),
     "auricle.scanning.scan": ("ScanProgress", "ScanResult"),
+    "auricle.training.embedder": ("Embedder",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -145,6 +155,7 @@ __all__ = [
     "DetectResult",
     "Detector",
     "EmbedResult",
+    "Embedder",
     "EnrolResult",
     "Event",
     "EventStart",
@@ -172,6 +183,7 @@ __all__ = [
     "UsageError",
     "VectorsResult",
     "__version__",
+    "bench_train",
     "compress",
     "crossval",
     "cut_out",
@@ -181,6 +193,8 @@ __all__ = [
     "evaluate",
     "export_int8",
     "export_site",
+    "false_alarms",
+    "from_pretrained",
     "import_model",
     "load",
     "report",
@@ -189,6 +203,7 @@ __all__ = [
     "sweep",
     "teach",
     "train",
+    "tune",
 ]
 
 

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from auricle.distill.teach import TeachResult
     from auricle.evaluation.held_out import Chosen
     from auricle.exporting.web import Site
+    from auricle.nn.network import Network
     from auricle.runtime.bundle import Bundle
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanResult
@@ -89,6 +90,7 @@ __all__ = [
     "export_int8",
     "export_site",
     "false_alarms",
+    "from_pretrained",
     "import_model",
     "load",
     "report",
@@ -243,14 +245,15 @@ def report(request: ReportRequest) -> Path:
 
 def _clips_for(bundle: Bundle, request: ReportRequest) -> Chosen | None:
     """Return the chosen clips of a data set whose classes must be the model's; None without data."""
-    from auricle.evaluation.held_out import choose_held_out
+    from auricle.evaluation.held_out import choose_readable
     from auricle.runtime.bundle import trained_clips
 
     if request.data is None:
         return None
     manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
-    chosen = choose_held_out(manifest, trained_clips(bundle), split=request.split, fold=request.fold)
-    return chosen if request.on_failure is None else chosen.readable(request.on_failure)
+    return choose_readable(
+        manifest, trained_clips(bundle), split=request.split, fold=request.fold, on_failure=request.on_failure
+    )
 
 
 def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
@@ -281,6 +284,23 @@ def export_site(request: SiteRequest) -> Site:
     precision = "float32" if request.precision is None else request.precision
     tarball = None if request.tarball is None else Path(request.tarball)
     return export(bundle, Path(request.out), precision=precision, tarball=tarball)
+
+
+def from_pretrained(name: PathLike) -> Network:
+    """Return the network of a model as a module of torch, in evaluation mode, with its weights.
+
+    Args:
+        name: a folder, the name of a built-in model, or ``hf:org/name``.
+
+    Returns:
+        A module: waveforms ``(batch, sample)`` in, ``clip_logits``, ``frame_logits`` and ``embedding`` out.
+
+    Raises:
+        BundleError: it has no weights for training, or they do not fit.
+    """
+    from auricle.training.pretrained import from_pretrained as build
+
+    return build(name)
 
 
 @takes(ImportRequest)
@@ -324,8 +344,11 @@ def scan(request: ScanRequest) -> ScanResult:
         if request.model is None:
             listener.default_model()
         detector = task.load()
+        if (device := getattr(detector.network, "device", "cpu")) != "cpu":
+            listener.notice(f"computing on {device}")
         check_labels(task.thresholds, detector.labels)
         detector.check_prior(request.prior_spoof)
+        detector.check_abstain(request.abstain)
         return replace(task, events=task.events.of_model(detector.labels)), detector
 
     if request.out is None:
@@ -451,13 +474,17 @@ def search(request: SearchRequest) -> SearchResult:
         InputError: the example cannot be read.
     """
     from auricle.audio.cutouts import CutoutOptions, write_cutouts
+    from auricle.files import printable
     from auricle.retrieval.index import open_vectors
     from auricle.retrieval.search import search_example
 
     index = open_vectors(Path(request.index))
     detector = load(index.model if request.model is None else request.model)
     example = os.fspath(request.example)
-    matches = search_example(detector, example, index, request.top)
+    try:
+        matches = search_example(detector, example, index, request.top)
+    except InputError as error:
+        raise InputError(error.code, f"{printable(example)}: {error.message}") from error
     clips = []
     if request.clips is not None:
         options = CutoutOptions(os.fspath(request.clips), request.lead_s, request.tail_s, request.clip_format)
@@ -498,7 +525,7 @@ def evaluate(request: EvaluateRequest) -> Report:
         DataError: score files that do not fit the recordings.
     """
     from auricle.evaluation.evaluate import evaluate_clips
-    from auricle.evaluation.held_out import choose_held_out
+    from auricle.evaluation.held_out import choose_readable
     from auricle.evaluation.spoof.evaluate import ScoreFiles, evaluate_spoof
     from auricle.runtime.bundle import trained_clips
 
@@ -513,8 +540,10 @@ def evaluate(request: EvaluateRequest) -> Report:
         return evaluate_spoof(manifest, files, split=request.split, fold=request.fold)
     detector = load(request.model, precision=request.precision)
     manifest = _read(request, request.data, detector.labels, detector.spec.task)
-    chosen = choose_held_out(manifest, trained_clips(detector.bundle), split=request.split, fold=request.fold)
-    chosen = chosen if request.on_failure is None else chosen.readable(request.on_failure)
+    chosen = choose_readable(
+        manifest, trained_clips(detector.bundle),
+        split=request.split, fold=request.fold, on_failure=request.on_failure,
+    )  # fmt: skip
     note = {**chosen.details(), **({"note": chosen.note} if chosen.note else {})}
     if detector.spec.is_spoof:
         systems = detector.spec.provenance.systems

@@ -35,6 +35,7 @@ FLAG_CODES: dict[str, str] = {
     "extension_mismatch": "the content is another format than the extension says",
     "too_short": "shorter than the model's shortest input or training recording; padded by the model's rule",
     "out_of_distribution": "most of it is unlike the model's training data (no speech, say): the scores mean little",
+    "none_of_these": "the highest score is too low for the rate of mistakes that was asked for: nothing is named",
     "changed": "the file changed while it was read",
     "window_resolution": "the model has no frame scores: events have the resolution of its windows",
     "duplicate_audio": "the same audio stands in the data twice",

@@ -343,6 +343,21 @@ def _runs(pid: int) -> bool:
     return _process_status(pid)[:1] != ["Z"]
 
 
+#: What begins an address; a path on the command line has lost one of its slashes.
+_ADDRESS = re.compile(r"(?:https?|ftps?|s3|gs|hdfs|wss?)://?[^/]", re.IGNORECASE)
+
+
+def address_note(text: str) -> str | None:
+    """Return what is wrong with an address where a file is wanted, and what to do; None for what is none.
+
+    >>> address_note("https://example.org/a.wav"), address_note("https_sounds/a.wav")
+    ('https://example.org/a.wav is an address, and auricle reads files of this machine: download it first', None)
+    """
+    if not _ADDRESS.match(text):
+        return None
+    return f"{printable(text)} is an address, and auricle reads files of this machine: download it first"
+
+
 def printable(text: str) -> str:
     r"""Escape control characters and undecodable bytes, so that a file name cannot steer a terminal.
 

@@ -15,11 +15,9 @@ from auricle.data.formats.registry import read_manifest
 from auricle.errors import Interrupted, RunError, UsageError
 from auricle.synth.toy import MAKERS, synthesise
 
-TINY = (
-    *("data.clip_s=1", "data.workers=0", "optim.epochs=1", "run.threads=1", "frontend.n_mels=16"),
-    *("model.width=0.125", "model.time_stride=4", "model.texture=false"),
-)
-LEFT = {"data", "model", "scene.wav", "scene.csv", "events.csv", "report.html", demo.MARK}
+TINY = ("data.clip_s=1", "data.workers=0", "optim.epochs=1", "run.threads=1", "run.device=cpu")
+LEFT = {"data", "few-clips", "enrolled", "model", "scene.wav", "scene.csv", "events.csv", "report.html", demo.MARK}
+STEPS = ("data", "scene", "name", "enrol", "train", "test", "detect", "page")
 
 
 @pytest.fixture
@@ -54,12 +52,12 @@ def test_the_demo_goes_the_whole_way_also_over_an_earlier_one(auricle, tiny, tmp
     assert done.code == 0, done.err
     assert {path.name for path in out.iterdir()} == LEFT
     announced = [line for line in done.out.splitlines() if line.startswith("[")]
-    assert [line.split()[:2] for line in announced] == [
-        [f"[{i}/6]", name] for i, name in enumerate(("data", "train", "test", "scene", "detect", "page"), 1)
-    ]
+    assert [line.split()[:2] for line in announced] == [[f"[{i}/8]", name] for i, name in enumerate(STEPS, 1)]
     assert all(line.endswith(" s)") for line in announced), "each with its duration"
     assert "36 recordings of 6 classes" in announced[0]
-    assert "on 14 held-out recordings, scored once (95 % interval" in announced[2]
+    assert "general, which came with auricle, names " in announced[2]
+    assert announced[3].startswith("[4/8] enrol  5 clips a class, no training: ")
+    assert "on 14 held-out recordings, scored once (95 % interval" in announced[5]
     assert "train: " in done.err
     samples, rate = soundfile.read(out / "scene.wav")
     assert len(samples) == demo.SCENE_S * rate
@@ -86,6 +84,25 @@ def test_the_scene_is_made_of_held_out_clips_only(tiny, folds, tmp_path):
     assert all(0 < event.offset - event.onset <= 1 for event in scene.truth)
     again = demo.make_scene(source)
     assert np.array_equal(scene.samples, again.samples)
+
+
+def test_a_recording_lies_behind_the_scene(tiny, folds, tmp_path):
+    """A tone as the background: the scene has it where no clip is, at the level that is asked for."""
+    tone = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000).astype(np.float32)
+    soundfile.write(tmp_path / "tone.wav", tone, 16_000)
+    scene = demo.make_scene(demo.open_data(tmp_path / "out", folds), tmp_path / "tone.wav")
+    first = scene.samples[: round(min(event.onset for event in scene.truth) * 16_000)]
+    spectrum = np.abs(np.fft.rfft(first))
+    assert np.argmax(spectrum) / len(first) * 16_000 == pytest.approx(440, abs=2)
+    loud, peak = 20 * np.log10(np.sqrt(np.mean(first**2))), np.abs(scene.samples).max()
+    assert peak == pytest.approx(0.99), "all of it was turned down, as a click is loud for its mean power"
+    assert demo.BACKGROUND_DB - 10 < loud < demo.BACKGROUND_DB
+
+
+def test_the_first_clips_of_each_class_that_are_not_held_out_are_enrolled(tiny, folds, tmp_path):
+    result = demo.enrol_few(tmp_path / "out", demo.open_data(tmp_path / "out", folds))
+    assert set(result.labels) == set(MAKERS)
+    assert result.clips == 2 * len(MAKERS)
 
 
 def test_truth_and_events_are_tables_that_auricle_reads(tiny, folds, tmp_path):

@@ -10,7 +10,7 @@ from helpers.tinyteachers import write_efficientat
 
 from auricle.data.manifest import Clip
 from auricle.distill import crop_store
-from auricle.distill.crop_store import CropMaker, CropStore, is_whole, make_store
+from auricle.distill.crop_store import CropMaker, CropStore, is_whole, item_weights, make_store
 from auricle.distill.crops import CropRules
 from auricle.distill.networks import open_staged_teacher
 from auricle.distill.recordings import pack_recordings
@@ -69,3 +69,14 @@ def test_a_store_of_other_rules_is_refused(maker, tmp_path):
     other = CropMaker(maker.teacher, maker.student, CropRules(seed=1), maker.pack, range(4))
     with pytest.raises(DataError, match="holds crops of another run"):
         make_store(tmp_path, other, 1)
+
+
+def test_items_of_rare_classes_are_drawn_more_often():
+    """Thirty items of one class and ten of another: 1 / (30 + 20) and 1 / (10 + 20), which have the mean 7 / 300."""
+    logits = np.full((40, 2), -30.0)
+    logits[:30, 0] = logits[30:, 1] = 30
+    weights = item_weights(logits)
+    np.testing.assert_allclose(weights[[0, -1]], [300 / 7 / 50, 300 / 7 / 30], rtol=1e-6)
+    crowd = np.full((1_000, 2), -30.0)
+    crowd[1:, 0] = crowd[0, 1] = 30
+    assert item_weights(crowd)[0] == 4, "no item is drawn more than four times as often as the mean"

@@ -45,15 +45,15 @@ def test_a_bank_of_another_network_is_refused():
 def test_nothing_that_a_figure_is_of_is_in_it(bank, shared, data, pattern):
     files = sorted((shared / "data" / data).glob(pattern))
     assert len(files) >= 80
-    assert not {sha256_file(file)[:16] for file in files} & bank.heard
+    assert not {sha256_file(file)[:16] for file in files} & bank.recordings
 
 
 def test_all_of_it_was_heard_by_the_built_in_model_too(bank):
     """The list beside that model's figures, which other tests compare with test clips, covers the bank."""
     with SOURCES.open(newline="", encoding="utf-8") as file:
         listed = {row["sha256"] for row in csv.DictReader(file)}
-    assert len(bank.heard) > 3_000
-    assert bank.heard <= listed
+    assert len(bank.recordings) > 3_000
+    assert bank.recordings <= listed
 
 
 def test_vectors_are_packed_in_sixteenths():

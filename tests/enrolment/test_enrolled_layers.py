@@ -12,11 +12,11 @@ from auricle.enrolment.figures import advice, class_figures
 from auricle.enrolment.heads import (
     Items,
     clip_items,
-    deal_folds,
     fit_clip_head,
     fit_scale,
     frame_items,
     scene_masks,
+    split_folds,
     unscaled,
 )
 from auricle.enrolment.linear import Linear, fit_linear, link, log_loss
@@ -51,12 +51,12 @@ LABELS = ("dog", "rain")
 
 def test_a_group_is_left_out_as_a_whole_and_classes_are_spread():
     clips = [make_clip("dog", i, group=f"g{i // 2}") for i in range(6)] + [make_clip("rain", i) for i in range(3)]
-    folds = deal_folds(clips, 3)
+    folds = split_folds(clips, 3)
     assert folds[0] == folds[1]
     assert folds[2] == folds[3]
     assert sorted({int(f) for f in folds[:6]}) == sorted({int(f) for f in folds[6:]}) == [0, 1, 2]
-    assert len(set(deal_folds(CLIPS, 20).tolist())) == len(CLIPS), "few groups: each is left out by itself"
-    assert set(deal_folds(CLIPS[:1], 20).tolist()) == {0}
+    assert len(set(split_folds(CLIPS, 20).tolist())) == len(CLIPS), "few groups: each is left out by itself"
+    assert set(split_folds(CLIPS[:1], 20).tolist()) == {0}
 
 
 def test_each_class_weighs_one_and_none_as_much_as_all_classes():
@@ -101,6 +101,17 @@ def test_slope_and_offset_undo_a_known_stretch():
     assert offset == pytest.approx(-1 / 3, abs=0.05)
     moved = slope * (3 * true + 1) + offset
     assert log_loss(moved, truth, "multi").mean() < log_loss(3 * true + 1, truth, "multi").mean()
+
+
+def test_one_clip_of_each_class_is_not_judged_by_a_fit_that_does_not_know_the_class():
+    """Held out, such a clip looks like none of the classes; its scores must not sink for that."""
+    clips = [make_clip("dog", 0), make_clip("rain", 0)]
+    items = clip_items(clips, LABELS, make_bank(), 10)
+    head = fit_clip_head(items, "single")
+    new = [make_clip("dog", 9), make_clip("rain", 9)]
+    scores = link(head.layer.logits(np.stack([clip.views[0] for clip in new])), "single")
+    assert (scores.argmax(1) == [0, 1]).all()
+    assert (scores.max(1) > 0.3).all()
 
 
 def test_frames_inside_outside_and_in_between():

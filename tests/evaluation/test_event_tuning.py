@@ -6,7 +6,7 @@ import pytest
 
 from auricle.evaluation.events.intersections import intersection_counts
 from auricle.evaluation.metrics import f1_from_counts
-from auricle.evaluation.tuning.events import choose_setting, fit_boxes, fit_events
+from auricle.evaluation.tuning.events import choose_setting, fit_boxes, fit_events, fit_gap
 from auricle.evaluation.tuning.thresholds import DEFAULT_THRESHOLD, USUAL_S
 from auricle.events.boxes import BoxRule, find_boxes
 from auricle.events.segments import find_segments, segment_rule
@@ -136,3 +136,23 @@ def test_where_nothing_occurs_nothing_is_fitted():
     assert (found.f1, found.thresholds) == (0.0, dict.fromkeys(LABELS, DEFAULT_THRESHOLD))
     boxes = fit_boxes(scores, {}, durations, max_gap_s=0.2, max_event_s=30.0)
     assert (boxes.f1, boxes.thresholds) == (0.0, dict.fromkeys(LABELS, DEFAULT_THRESHOLD))
+
+
+@pytest.mark.parametrize(("silent", "expected"), [(3, 0.6), (5, 0.6), (20, 0.6)])
+def test_the_longest_of_equally_good_gaps_is_filled(silent, expected):
+    """Two bursts of ten frames are one event where the truth says so, and two where they are far apart."""
+    values = np.zeros((100, 1), np.float32)
+    values[20:30], values[30 + silent : 40 + silent] = 0.9, 0.9
+    scores = {"x": Scores((np.arange(100) + 0.5) * 0.1, values, ("a",), 0.1)}
+    pieces = [(2.0, 3.0), (3.0 + silent / 10, 4.0 + silent / 10)] if silent == 20 else [(2.0, 4.0 + silent / 10)]
+    truth = {"x": [Event("a", *piece, 1.0) for piece in pieces]}
+    assert fit_gap(scores, truth, {"x": 10.0}, (0.2, 0.4, 0.6)) == expected
+
+
+def test_a_gap_that_joins_what_is_two_is_not_filled():
+    values = np.zeros((100, 1), np.float32)
+    for start in (10, 25, 40, 55):
+        values[start : start + 10] = 0.9
+    scores = {"x": Scores((np.arange(100) + 0.5) * 0.1, values, ("a",), 0.1)}
+    truth = {"x": [Event("a", start / 10, start / 10 + 1, 1.0) for start in (10, 25, 40, 55)]}
+    assert fit_gap(scores, truth, {"x": 10.0}, (0.2, 0.4, 0.6)) == 0.4

@@ -175,7 +175,7 @@ REGISTER: dict[str, tuple[str, ...]] = {
     ),
     "R2": (
         "faults/test_kill_points.py::test_r2_killed_at_any_point_there_is_the_old_or_the_new",
-        "faults/test_random_kills.py::test_r2_r6_killed_ten_times_it_ends_in_the_same_bits",
+        "faults/test_random_kills.py::test_r2_r6_killed_six_times_it_ends_in_the_same_bits",
     ),
     "R3": (
         "cli/test_cli_train.py::test_a_signal_saves_and_resume_goes_on",
@@ -188,7 +188,7 @@ REGISTER: dict[str, tuple[str, ...]] = {
     ),
     "R5": ("test_files.py::test_atomic_write_orders_its_steps",),
     "R6": (
-        "faults/test_random_kills.py::test_r2_r6_killed_ten_times_it_ends_in_the_same_bits",
+        "faults/test_random_kills.py::test_r2_r6_killed_six_times_it_ends_in_the_same_bits",
         "faults/test_random_kills.py::test_r6_another_number_of_workers_at_every_start",
         "training/test_loop.py::test_r6_stopped_while_it_scores_an_epoch_it_scores_it_again",
     ),

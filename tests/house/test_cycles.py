@@ -10,6 +10,8 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[2] / "src" / "auricle"
 
 Graph = dict[str, set[str]]
@@ -98,12 +100,17 @@ def auricle_modules() -> dict[str, str]:
     return sources
 
 
-def test_no_modules_import_each_other_in_a_circle():
-    assert circles(module_graph(auricle_modules())) == []
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return module_graph(auricle_modules())
 
 
-def test_no_package_imports_back():
-    assert circles(package_graph(module_graph(auricle_modules()))) == []
+def test_no_modules_import_each_other_in_a_circle(graph):
+    assert circles(graph) == []
+
+
+def test_no_package_imports_back(graph):
+    assert circles(package_graph(graph)) == []
 
 
 def test_a_circle_is_seen_inside_functions_too():

@@ -71,6 +71,7 @@ SHARED = {
 ONE_FIELD = """
 import inspect, json, sys
 from dataclasses import KW_ONLY, dataclass
+from types import ModuleType
 from typing import Annotated
 
 from auricle.recipe import model_requests, requests
@@ -89,9 +90,11 @@ import make_docs
 
 import auricle
 from auricle.cli.main import app, help_of
-from auricle.training import run
+from auricle.training.request_recipe import recipe_of
 
-run.run_training = lambda run, progress: print(json.dumps([run.request.loudness, run.recipe.augment.gain_db]))
+stand_in = sys.modules["auricle.training.run"] = ModuleType("run")  # the real one would load torch, to train nothing
+stand_in.open_run = lambda request: (request, recipe_of(request))
+stand_in.run_training = lambda run, progress: print(json.dumps([run[0].loudness, run[1].augment.gain_db]))
 auricle.train("clips", out="m", loudness=7.0)
 try:
     app(["train", "clips", "--out", "m", "--loudness", "8"], prog_name="auricle", standalone_mode=False)

@@ -169,8 +169,8 @@ def test_an_empty_stream_gives_nothing(detectors):
 
 def test_wrong_use_is_said(detectors):
     stream = detectors[0].stream(RATE)
-    with pytest.raises(InputError, match="samples of type int16"):
-        stream.push(np.zeros(5, np.int16))
+    with pytest.raises(InputError, match="samples of type int32"):
+        stream.push(np.zeros(5, np.int32))
     assert stream.flush() == []
     with pytest.raises(UsageError, match="the stream has been flushed; make a new one"):
         stream.push(np.zeros(5, np.float32))

@@ -40,8 +40,7 @@ def slow(bundle, monkeypatch):
             os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("kind", ["tag", "detect"])
-@pytest.mark.parametrize("padding", [0, 2_000_000])
+@pytest.mark.parametrize(("kind", "padding"), [("tag", 0), ("detect", 2_000_000)])
 def test_what_waits_for_a_worker_when_its_client_leaves_is_never_begun(slow, wav, kind, padding):
     """Small recordings wait in memory, large ones in files."""
     server, begun = slow

@@ -48,6 +48,21 @@ def test_a_scene_without_sounds_is_its_noise():
     assert 0 < np.abs(scene).max() < 0.02
 
 
+def test_sounds_rise_and_fall():
+    """An even sound of a second that rises for a fifth of it: half as high after a tenth."""
+    even = np.ones(1_000, np.float32)
+    scene, (event,) = assemble([("a", even)], 3.0, sample_rate=RATE, snr_db=60, background_db=-80, fade_s=0.2, seed=2)
+    begin = round(event.onset * RATE)
+    assert scene[begin + 100] / scene[begin + 500] == pytest.approx(0.5, abs=0.01)
+    assert scene[begin + 900] / scene[begin + 500] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_recording_is_repeated_behind_the_sounds_at_the_level_of_the_noise():
+    scene, _ = assemble([], 1.0, sample_rate=RATE, background_db=-20, background=tone(300, 0.7))
+    assert np.sqrt(np.mean(scene**2)) == pytest.approx(0.1, rel=0.05)
+    np.testing.assert_allclose(scene[:300], scene[300:600], atol=1e-6)
+
+
 def test_equal_seeds_equal_scenes():
     clips = [("a", tone(100)), ("b", tone(100))]
     (a, events_a), (b, events_b), (c, _) = (assemble(clips, 1.0, sample_rate=RATE, seed=s) for s in (0, 0, 1))

@@ -115,3 +115,14 @@ def test_most_at_once_by_hand():
 def test_backgrounds_alone_make_no_scene():
     with pytest.raises(ValueError, match="every class is a background"):
         draw_scene(SOURCES[4:], replace(RULES, backgrounds=("sea",)), "train", 0)
+
+
+def test_events_rise_and_fall_as_slowly_as_they_are_told():
+    """Half way through a rise of a fifth of a second an even sound has half its height."""
+    plan = plan_of(PlacedEvent(SOURCES[0], 800, 8_000, 4_000, 60.0, fade_s=0.2), background_db=-80.0)
+    scene = render_scene(plan, RULES, lambda number: np.ones(16_000, np.float32))
+    rise = round(0.2 * RATE)
+    assert scene[4_000 + rise // 2] / scene[8_000] == pytest.approx(0.5, abs=0.01)
+    drawn = [draw_scene(SOURCES, replace(RULES, fade_s=(0.01, 0.3)), "train", n) for n in range(20)]
+    fades = [event.fade_s for plan in drawn for event in plan.events]
+    assert 0.01 <= min(fades) < 0.05 < 0.15 < max(fades) <= 0.3

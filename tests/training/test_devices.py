@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from auricle.errors import ConfigError
-from auricle.training.devices import fabric_precision, has_bf16_units
+from auricle.recipe.schema import RunSection
+from auricle.training.devices import fabric_precision, has_bf16_units, require_device
 
 
 @pytest.mark.parametrize("amx", [False, True])
@@ -37,7 +38,7 @@ def test_auto_without_cuda_is_the_cpu(monkeypatch):
 def test_r14_a_device_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError) as caught:
-        fabric_precision("auto", "cuda")
+        require_device(RunSection(device="cuda"))
     assert str(caught.value).splitlines() == [
         "the recipe cannot be carried out on this machine",
         "  - run.device = 'cuda': torch sees no CUDA device here; check the driver, or choose auto or cpu",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
 from auricle.errors import InputError
+from auricle.files import address_note
 
 AudioSource = str | bytes | os.PathLike[str] | BinaryIO
 
@@ -126,7 +127,8 @@ class FileSource:
         except FileNotFoundError:
             if Path(self.path).is_symlink():
                 raise InputError("broken_link", "a symbolic link to nothing; restore its target") from None
-            raise InputError("not_found", "no such file; check the path") from None
+            address = address_note(str(self.path))
+            raise InputError("not_found", "no such file; check the path" if address is None else address) from None
         except ValueError:  # a NUL byte
             raise InputError("not_found", "no file has such a name: it holds a NUL byte") from None
         _require_regular(status)

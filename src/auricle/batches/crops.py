@@ -21,6 +21,7 @@ from auricle.batches.augment.batch import WaveAugmentation
 from auricle.batches.augment.crop import CropAugmentation, LogmelAugmentation, pad_features
 from auricle.batches.cache import WaveformCache
 from auricle.batches.packed import PackedCopies
+from auricle.batches.scene_items import SceneItem, SceneMaker
 from auricle.batches.targets import Batch, Crop, TargetSource, collate_targets
 from auricle.batches.worker_status import WorkerStatus
 from auricle.data.arrays import load_array
@@ -104,11 +105,12 @@ class BatchDataset(Dataset[Batch]):
         copies: changed versions of the clips, drawn beside the recordings; None where there are none.
         status: where to note what is being read; None notes nothing.
         skipped_clips: numbers of clips that are not read: the next one that can be takes their place.
+        scenes: makes those of the items that are scenes.
     """
 
     def __init__(
         self,
-        clips: Sequence[Clip | Mixture],
+        clips: Sequence[Clip | Mixture | SceneItem],
         reader: ClipReader,
         augmentation: Augmentation,
         weights: FloatArray,
@@ -117,7 +119,9 @@ class BatchDataset(Dataset[Batch]):
         copies: PackedCopies | None = None,
         status: WorkerStatus | None = None,
         skipped_clips: Collection[int] = (),
+        scenes: SceneMaker | None = None,
     ) -> None:
+        self.scenes = scenes
         self.clips = clips
         self.reader = reader
         self.augmentation = augmentation
@@ -135,9 +139,10 @@ class BatchDataset(Dataset[Batch]):
         draw = self.augmentation.draw(epochs, clips)
         parts = np.empty((len(clips), *self.augmentation.shape), np.float32)
         crops = []
-        for i, (clip, place, variant) in enumerate(zip(clips.tolist(), draw.places, draw.variants, strict=True)):
+        drawn = zip(epochs.tolist(), clips.tolist(), draw.places, draw.variants, strict=True)
+        for i, (epoch, clip, place, variant) in enumerate(drawn):
             with contextlib.nullcontext() if self.status is None else self.status.reading(clip):
-                parts[i], crop = self._cut(clip, place, variant)  # copied: a page that cannot be read is this clip's
+                parts[i], crop = self._cut(epoch, clip, place, variant)  # copied: a page that fails is this clip's
             crops.append(crop)
         return Batch(
             torch.from_numpy(self.augmentation.apply(parts, [crop.place for crop in crops], draw.changes)),
@@ -148,18 +153,26 @@ class BatchDataset(Dataset[Batch]):
             collate_targets(self.sources, crops),
         )
 
-    def _cut(self, clip: int, place: Placement, variant: float) -> tuple[FloatArray, Crop]:
+    def _cut(self, epoch: int, clip: int, place: Placement, variant: float) -> tuple[FloatArray, Crop]:
         first = 0
         for source in self.sources:
             left_out, place = source.place(clip, place)
             first += left_out
-        values = self._read(clip, variant)[..., first:]
-        return self.augmentation.cut(values, place), Crop(clip, first, values.shape[-1], place)
+        values = self._read(epoch, clip, variant)[..., first:]
+        return self.augmentation.cut(values, place), Crop(clip, first, values.shape[-1], place, epoch)
 
-    def _read(self, clip: int, variant: float) -> FloatArray:
-        """Return a clip or one of its copies; what could not be copied is read itself, and says why it cannot be."""
+    def _read(self, epoch: int, clip: int, variant: float) -> FloatArray:
+        """Return a clip, one of its copies, or a scene of this epoch.
+
+        What could not be copied is read itself, and says why it cannot be.
+        """
+        item = self.clips[clip]
+        if isinstance(item, SceneItem):
+            if self.scenes is None:
+                raise InputError("internal", f"{item.key}: nothing makes it")
+            return self.scenes.render(self.scenes.plan(epoch, item.number), self.reader.read)
         copy = None if self.copies is None else self.copies.read(clip, variant)
-        return self.reader.read(self.clips[clip]) if copy is None else copy
+        return self.reader.read(item) if copy is None else copy
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from auricle.batches.augment.augmentation import CutRule, Placement
+from auricle.batches.scene_items import SceneItem, SceneMaker
 from auricle.batches.targets import (
     Batch,
     ClipBatch,
@@ -127,6 +128,28 @@ def _shifted(spans: Spans, by: float) -> Spans:
     return np.asarray(spans + np.array([0.0, by, by]))
 
 
+@dataclass(frozen=True, eq=False)
+class SceneSpans:
+    """The spans of scenes, which are others in every epoch.
+
+    Attributes:
+        maker: of the scenes.
+        labels: the classes.
+        entries_per_s: of the input.
+        first: number of the first item that is a scene; all that follow are.
+    """
+
+    maker: SceneMaker
+    labels: tuple[str, ...]
+    entries_per_s: float
+    first: int
+
+    def of(self, crop: Crop) -> Spans:
+        """Return the spans of the scene that a crop is cut from."""
+        plan = self.maker.plan(crop.epoch, crop.clip - self.first)
+        return merged_spans(self.maker.events(plan), self.labels, self.entries_per_s)
+
+
 class FrameBatch(NamedTuple):
     """When the classes of a batch are present, and of which classes of which item that is known.
 
@@ -151,6 +174,7 @@ class FrameTargets(TargetSource[FrameBatch]):
         refines: for each clip, whether its clip target is what the crop holds: only hard labels are cut with it.
         rule: how crops are cut.
         weight: of this part of the loss.
+        scenes: of the items that are scenes: by clip and epoch, their spans.
     """
 
     axis: FrameAxis
@@ -159,11 +183,14 @@ class FrameTargets(TargetSource[FrameBatch]):
     refines: tuple[bool, ...]
     rule: CutRule
     weight: float = 1.0
+    scenes: SceneSpans | None = None
     name = "frames"
 
     def of_crop(self, crop: Crop) -> FloatArray | None:
         """Return the frame targets of a crop, ``(frame, label)``; None for a clip with weak labels."""
         spans = self.spans[crop.clip]
+        if self.scenes is not None and crop.clip >= self.scenes.first:
+            spans = self.scenes.of(crop)
         if spans is None:
             return None
         moved = crop_spans(spans, crop.available, crop.place, self.rule, first=crop.first)
@@ -210,19 +237,25 @@ class FrameLoss(nn.Module):
 
 
 def make_frame_targets(
-    clips: Sequence[Clip | Mixture],
+    clips: Sequence[Clip | Mixture | SceneItem],
     labels: Sequence[str],
     axis: FrameAxis,
     entries_per_s: float,
     rule: CutRule,
     *,
     weight: float = 1.0,
+    scenes: SceneMaker | None = None,
 ) -> FrameTargets:
-    """Return the frame targets of clips; a mixture has no events that anybody named."""
+    """Return the frame targets of clips and scenes, which come last; a mixture has no events that anybody named."""
     events = [clip.events if isinstance(clip, Clip) else None for clip in clips]
     spans = tuple(None if e is None else merged_spans(e, labels, entries_per_s) for e in events)
-    refines = tuple(isinstance(clip, Clip) and clip.strong and clip.kind == "hard" for clip in clips)
-    return FrameTargets(axis, spans, len(labels), refines, rule, weight)
+    refines = tuple(
+        isinstance(clip, SceneItem) or (isinstance(clip, Clip) and clip.strong and clip.kind == "hard")
+        for clip in clips
+    )
+    first = next((i for i, clip in enumerate(clips) if isinstance(clip, SceneItem)), len(clips))
+    made = None if scenes is None else SceneSpans(scenes, tuple(labels), entries_per_s, first)
+    return FrameTargets(axis, spans, len(labels), refines, rule, weight, made)
 
 
 def frame_truth(clip: Clip, labels: Sequence[str], grid: FrameGrid, frames: int, sample_rate: int) -> FloatArray:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from auricle.batches.augment.offline import draw_copy, make_copy
+from auricle.batches.scene_items import SceneItem
 from auricle.data.manifest import Clip
 from auricle.errors import InputError
 from auricle.recipe.schema import Recipe
@@ -50,7 +51,7 @@ class PackedCopies:
     """Copies of the clips of a run, each through a codec or in a room.
 
     Args:
-        clips: of the training part; mixtures have no copies.
+        clips: of the training part; mixtures and scenes have no copies.
         read: returns the waveform of a clip.
         recipe: how many copies, and what happens to them.
         folder: see ``PackedWaves``.
@@ -58,7 +59,7 @@ class PackedCopies:
 
     def __init__(
         self,
-        clips: Sequence[Clip | Mixture],
+        clips: Sequence[Clip | Mixture | SceneItem],
         read: Callable[[Clip | Mixture], FloatArray],
         recipe: Recipe,
         folder: Path,
@@ -68,12 +69,12 @@ class PackedCopies:
 
     @staticmethod
     def _make(
-        clips: Sequence[Clip | Mixture], read: Callable[[Clip | Mixture], FloatArray], recipe: Recipe
+        clips: Sequence[Clip | Mixture | SceneItem], read: Callable[[Clip | Mixture], FloatArray], recipe: Recipe
     ) -> Iterator[FloatArray]:
         nothing = np.zeros(0, np.float32)
         for number, clip in enumerate(clips):
             try:
-                samples = nothing if isinstance(clip, Mixture) else read(clip)
+                samples = read(clip) if isinstance(clip, Clip) else nothing
             except (InputError, OSError):
                 samples = nothing  # whoever reads the clip itself will say why
             for version in range(1, 1 + recipe.augment.copies):

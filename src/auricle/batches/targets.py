@@ -41,12 +41,14 @@ class Crop(NamedTuple):
         first: entries of the recording before the part that ``place`` refers to.
         available: entries of that part.
         place: where in it the crop lies.
+        epoch: in which it is drawn.
     """
 
     clip: int
     first: int
     available: int
     place: Placement
+    epoch: int = 0
 
 
 class Batch(NamedTuple):

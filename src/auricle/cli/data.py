@@ -63,7 +63,7 @@ def deployment(
     inputs: Inputs,
     *,
     zones: DeploymentOptions,
-    form: Annotated[
+    format: Annotated[
         Literal["table", "json", "csv"],
         typer.Option("--format", "-f", help="Gaps and overlaps (table), everything (json), or recordings (csv)."),
     ] = "table",
@@ -83,7 +83,7 @@ def deployment(
     from auricle.recipe.scan_requests import DeploymentRequest
 
     report = find_deployments(DeploymentRequest(inputs, **vars(zones)))
-    print_deployments(report, form, sys.stdout)
+    print_deployments(report, format, sys.stdout)
     if report.left_out:
         raise typer.Exit(1)
 

@@ -13,13 +13,16 @@ import typer
 
 from auricle.cli.guard import guarded
 from auricle.cli.options import Debug, Quiet
+from auricle.runtime.model_names import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from auricle.demo import Source
     from auricle.reports.pairing import Pair
-    from auricle.results import Report
+    from auricle.results import Event, Report
 
-STEPS = 6
+STEPS = 8
+#: Events of the built-in model that are printed.
+_SHOWN = 10
 
 
 @guarded
@@ -35,6 +38,15 @@ def demo(
             metavar="DATA",
             help="Labelled recordings with folds or a part 'test', such as ESC-10.",
             show_default="sounds made on the spot",
+        ),
+    ] = None,
+    background: Annotated[
+        Path | None,
+        typer.Option(
+            "--background",
+            metavar="FILE",
+            help="A recording to lie behind the scene, of none of the classes.",
+            show_default="wind made on the spot",
         ),
     ] = None,
     debug: Debug = False,
@@ -57,12 +69,18 @@ def demo(
     timer = _Timer()
     source = steps.open_data(out, data)
     timer.announce("data", _describe(source))
+    scene = steps.make_scene(source, background)
+    path = steps.write_scene(out, scene)
+    timer.announce("scene", f"{steps.SCENE_S:g} s with {len(scene.truth)} events of held-out clips in {path}")
+    named = steps.listen_with(DEFAULT_MODEL, path)
+    timer.announce("name", f"{DEFAULT_MODEL}, which came with auricle, names {len(named)} events of 527 classes")
+    _print_events(named[:_SHOWN], len(named))
+    steps.enrol_few(out, source)
+    found = pair_events(scene.truth, steps.listen_with(out / steps.ENROLLED, path))
+    timer.announce("enrol", f"{steps.FEW} clips a class, no training: {_spell_verdicts(found)}")
     test = _train(steps.MODEL, out, source, quiet=quiet)
     timer.announce("train", f"a model folder in {out / steps.MODEL}")
     timer.announce("test", _spell_figures(test))
-    scene = steps.make_scene(source)
-    path = steps.write_scene(out, scene)
-    timer.announce("scene", f"{steps.SCENE_S:g} s with {len(scene.truth)} events of held-out clips in {path}")
     spec, result, scores = steps.listen(out, path)
     pairs = pair_events(scene.truth, result.events)
     timer.announce("detect", _spell_verdicts(pairs))
@@ -93,13 +111,12 @@ def _train(name: str, out: Path, source: Source, *, quiet: bool) -> Report:
     from auricle.cli.train_progress import TrainingProgress
     from auricle.errors import Interrupted, TrainingError
 
-    print(f"training a CRNN on {len(source.manifest) - len(source.held_out)} recordings ...", flush=True)
+    print(f"training, from general on, on {len(source.manifest) - len(source.held_out)} recordings ...", flush=True)
     try:
         with TrainingProgress(quiet=quiet) as progress:
             result = api.train(
                 source.manifest.root,
                 out=out / name,
-                model="crnn",
                 overrides=source.recipe,
                 test_fold=source.test_fold,
                 progress=progress,
@@ -148,6 +165,16 @@ def _print_pairs(pairs: Sequence[Pair]) -> None:
         rows.append((pair.label, true, found[0] if found else "", pair.verdict))
         rows += [("", "", more, "") for more in found[1:]]
     print_table(("sound", "true, s", "found, s (score)", "verdict"), rows, sys.stdout)
+
+
+def _print_events(events: Sequence[Event], count: int) -> None:
+    """Print some events, and how many more there are."""
+    from auricle.cli.tables import print_table
+
+    rows = [(event.label, f"{event.onset:6.2f} - {event.offset:6.2f}", f"{event.score:.2f}") for event in events]
+    print_table(("sound", "found, s", "score"), rows, sys.stdout)
+    if count > len(events):
+        print(f"... and {count - len(events)} more: auricle detect SCENE")
 
 
 def _print_next(out: Path, seconds: float) -> None:

@@ -7,11 +7,14 @@ parsing the other options, so that ``--help`` answers at once (typer reads optio
 
 from __future__ import annotations
 
+import copy
 import io
+import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 import typer.core
@@ -40,9 +43,12 @@ from auricle.cli import (
     teach,
     train,
 )
-from auricle.cli.guard import forget_stdout, terminate_cleanly
+from auricle.cli.guard import forget_stdout, guarded, say, terminate_cleanly
+from auricle.errors import ConfigError
 
 HELP_NAMES = ("--help", "-h")
+#: By which a shell that completes says so.
+COMPLETE_VARIABLE = "_AURICLE_COMPLETE"
 
 app = typer.Typer(
     name="auricle",
@@ -92,12 +98,44 @@ def auricle(
     """Train small sound detectors, distilled from large models, and run them anywhere."""
 
 
+@app.command(short_help="Print what completes commands in a shell.")
+@guarded
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Which shell.", metavar="SHELL")],
+) -> None:
+    """Print a script by which a shell completes commands and options.
+
+    Example:
+      auricle completion bash > ~/.local/share/bash-completion/completions/auricle
+    """
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    print(get_completion_script(prog_name="auricle", complete_var=COMPLETE_VARIABLE, shell=shell))
+
+
+def _part_of_app(words: Sequence[str]) -> typer.Typer:
+    """Return the command line with the command alone that the words name: making all takes as long as the rest."""
+    known = {name_of(info): info for info in (*app.registered_commands, *app.registered_groups)}
+    info = next((known[word] for word in words if word in known), None)
+    if info is None:
+        return app
+    part = copy.copy(app)
+    part.registered_commands = [item for item in app.registered_commands if item is info]
+    part.registered_groups = [item for item in app.registered_groups if item is info]
+    return part
+
+
+def name_of(info: Any) -> str:
+    """Return the name of a command or of a group of them."""
+    return str(info.name or typer.main.get_command_name(info.callback.__name__))
+
+
 def help_of(words: Sequence[str]) -> str:
     """Return the help text of the command that ``words`` lead to, such as ``["data", "check"]``.
 
     Words that are no command (inputs, options) are passed over.
     """
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(_part_of_app(words))
     context = typer.Context(command, info_name="auricle", **command.context_settings)
     for word in words:
         inner = getattr(command, "commands", {}).get(word)
@@ -117,7 +155,33 @@ def main(arguments: Sequence[str]) -> None:
     if words == ["--version"]:
         print(f"auricle {__version__}")
         raise SystemExit(0)
-    app(args=words, prog_name="auricle")
+    if COMPLETE_VARIABLE in os.environ:
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
+    app(args=words, prog_name="auricle", default_map=_defaults(words))
+
+
+def _defaults(words: Sequence[str]) -> dict[str, Any]:
+    """Return the defaults of ``auricle.toml``, and say once where they come from."""
+    from auricle.cli.defaults import find_file, read_defaults
+
+    try:
+        path = find_file(Path.cwd())
+        if path is None:
+            return {}
+        defaults = read_defaults(typer.main.get_command(app))
+    except ConfigError as error:
+        say(f"auricle: {error}")
+        raise SystemExit(2) from None
+    used = defaults
+    for word in words:
+        if isinstance(below := used.get(word), dict):
+            used = below
+    named = [name for name, value in used.items() if not isinstance(value, dict)]
+    if named and not {"-q", "--quiet"} & set(words) and used.get("quiet") is not True:
+        say(f"auricle: defaults of {path}: {', '.join(named)}")
+    return defaults
 
 
 def run() -> None:

@@ -37,7 +37,6 @@ Threshold = Annotated[
         help="X for all labels or LABEL=X for one, from 0 to 1; may be repeated.",
     ),
 ]
-Device = Annotated[Literal["auto", "cpu"], typer.Option("--device", help="Where to compute.")]
 Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", help="Which graph of the model to run.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; errors remain.")]
@@ -66,7 +65,6 @@ def hertz(least: int) -> Callable[[str], int]:
 class ScoringOptions(ScanOptions):
     """What ``tag``, ``detect`` and ``embed`` have in common."""
 
-    device: Device = "auto"
     debug: Debug = False
     quiet: Quiet = False
 

@@ -34,6 +34,7 @@ def score(
     top: int | None = None,
     threshold: Thresholds | None = None,
     prior_spoof: float | None = None,
+    abstain: float | None = None,
     cutouts: CutoutOptions | None = None,
     events: EventOptions = EventOptions(),  # noqa: B008 (frozen)
 ) -> None:
@@ -51,6 +52,7 @@ def score(
             top=top,
             threshold=threshold,
             prior_spoof=prior_spoof,
+            abstain=abstain,
             cutouts=cutouts,
             progress=ScanMeter(quiet=options.quiet),
             **kept,

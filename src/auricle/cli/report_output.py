@@ -153,9 +153,9 @@ def print_run(result: RunResult, format: str, stream: TextIO) -> None:
     stream.flush()
 
 
-def print_enrolled(result: EnrolResult, form: str, stream: TextIO) -> None:
+def print_enrolled(result: EnrolResult, format: str, stream: TextIO) -> None:
     """Print what a few clips gave: a row for each class, by clips left out of the fit, and what to do next."""
-    if form == "json":
+    if format == "json":
         print_object(result.to_dict(), stream)
         return
     stream.write(
@@ -180,14 +180,14 @@ def _interval(figure: Interval | None) -> str:
     return "-" if figure is None else f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
 
 
-def print_matches(result: SearchResult, form: str, stream: TextIO) -> None:
+def print_matches(result: SearchResult, format: str, stream: TextIO) -> None:
     """Print the windows that are most like an example."""
-    if form == "json":
+    if format == "json":
         print_object(result.to_dict(), stream)
         return
     columns = ("path", "onset", "offset", "score")
     rows = [(m.path, m.onset, m.offset, m.score) for m in result.matches]
-    if form == "csv":
+    if format == "csv":
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows((path, *map(rounded, numbers)) for path, *numbers in rows)

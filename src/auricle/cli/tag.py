@@ -31,6 +31,15 @@ def tag(
             help="Models of synthetic voices: share of spoofed recordings that probabilities take for granted.",
         ),
     ] = None,
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            "--abstain",
+            metavar="RATE",
+            help="Name nothing rather than make mistakes in more than this share of what is named, such as 0.05 "
+            "(enrolled models).",
+        ),
+    ] = None,
     options: ScoringOptions,
 ) -> None:
     """Say what is in each recording: labels with their scores.
@@ -44,4 +53,5 @@ def tag(
     from auricle.cli.recordings import score
     from auricle.runtime.thresholds import parse_thresholds
 
-    score("tag", inputs, options, format, top=top, threshold=parse_thresholds(threshold), prior_spoof=prior_spoof)
+    thresholds = parse_thresholds(threshold)
+    score("tag", inputs, options, format, top=top, threshold=thresholds, prior_spoof=prior_spoof, abstain=abstain)

@@ -41,6 +41,8 @@ PLAN = "plan.json"
 SHARD_CROPS = 32
 #: Waveforms that go through the teacher at once.
 AT_ONCE = 12
+#: Items that a class counts as having beside its own, and bounds of how often an item is drawn.
+COMMON, WEIGHTS = 20, (0.25, 4.0)
 PARTS = ("features", "logits", "deep", "activity", "sources")
 #: Steps of ``Crop.activity``, in seconds.
 ACTIVITY_S = 0.01
@@ -179,6 +181,16 @@ def is_whole(folder: Path, number: int) -> bool:
     return all(file.is_file() and sha256_bytes(file.read_bytes()) == hashes[name] for name, file in files.items())
 
 
+def item_weights(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return how often each item of ``(item, class)`` is drawn, with mean 1 before bounds.
+
+    Its classes, as far as the teacher says they are there, count the more the fewer other items have them.
+    """
+    shares = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    weights = (shares / (shares.sum(0) + COMMON)).sum(1)
+    return np.asarray(np.clip(weights / weights.mean(), *WEIGHTS))
+
+
 @dataclass(frozen=True)
 class CropBatch:
     """Items of a store as tensors.
@@ -214,8 +226,9 @@ class CropStore:
         self.folder = folder
         self._arrays: list[dict[str, npt.NDArray[Any]]] = []
         self._places: list[tuple[int, int]] = []
-        #: Of each item, how many sources it has.
+        #: Of each item, how many sources it has, and how often it is drawn: rare classes more than frequent ones.
         self.counts = np.zeros(0, np.int64)
+        self.weights: npt.NDArray[np.float64] = np.zeros(0)
         self.extend(shards)
 
     def extend(self, shards: int) -> None:
@@ -225,6 +238,8 @@ class CropStore:
             self._arrays.append(arrays)
             self._places += [(number, item) for item in range(len(arrays["logits"]))]
             self.counts = np.concatenate([self.counts, (arrays["sources"] >= 0).sum(1)])
+        if self._arrays:
+            self.weights = item_weights(np.concatenate([arrays["logits"] for arrays in self._arrays]))
 
     def __len__(self) -> int:
         return len(self._places)

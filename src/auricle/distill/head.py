@@ -2,7 +2,7 @@
 """Last layers smaller than the teacher's, fitted on its embeddings before a student has any of its own.
 
 Read for one clip at a time, wide layers cost a small network more memory traffic than many of its convolutions: with a
-quarter of the weights they say nearly the same, and distillation goes on from there. One linear layer does not.
+quarter of the weights they say nearly the same, and distillation begins there. One linear layer does not.
 """
 
 from __future__ import annotations

@@ -132,7 +132,12 @@ def draw_items(store: CropStore, plan: LoopPlan, step: int) -> list[int]:
     rng = np.random.default_rng([plan.seed, _PURPOSE, step])
     several, single = np.flatnonzero(store.counts > 1), np.flatnonzero(store.counts == 1)
     mixed = min(plan.batch, round(plan.batch * plan.mixtures)) if len(several) else 0
-    return [*rng.choice(several, mixed).tolist(), *rng.choice(single, plan.batch - mixed).tolist()]
+    drawn = []
+    for items, count in ((several, mixed), (single, plan.batch - mixed)):
+        if count:
+            weights = store.weights[items]
+            drawn += rng.choice(items, count, p=weights / weights.sum()).tolist()
+    return drawn
 
 
 def recalibrate(student: MobileNet, store: CropStore, plan: LoopPlan) -> None:

@@ -49,7 +49,7 @@ class Bank:
         frame_scale: of frame vectors.
         clips: scaled vectors of sounds, ``(sound, feature)``.
         runs: scaled vectors of frames that follow each other, ``(sound, frame, feature)``.
-        heard: the first digits of the SHA-256 of every recording behind any of the numbers.
+        recordings: the first digits of the SHA-256 of every recording behind any of the numbers.
     """
 
     backbone: str
@@ -57,7 +57,7 @@ class Bank:
     frame_scale: Scale
     clips: Array
     runs: Array
-    heard: frozenset[str]
+    recordings: frozenset[str]
 
 
 @lru_cache(maxsize=1)
@@ -79,8 +79,8 @@ def load_bank(backbone: str) -> Bank:
         )
     clip_scale, frame_scale = (Scale(*found[name].astype(np.float64)) for name in ("clip_scale", "frame_scale"))
     clips, runs = (found[name].astype(np.float64) / STEPS for name in ("clips", "runs"))
-    heard = frozenset(f"{int(value):0{DIGITS}x}" for value in found["heard"])
-    return Bank(made_of, clip_scale, frame_scale, clips, runs, heard)
+    recordings = frozenset(f"{int(value):0{DIGITS}x}" for value in found["heard"])
+    return Bank(made_of, clip_scale, frame_scale, clips, runs, recordings)
 
 
 def pack(scaled: npt.ArrayLike) -> npt.NDArray[np.int8]:

@@ -2,7 +2,7 @@
 """A recording that was enrolled: vectors of what is in it and when, kept in the model so that classes can be added.
 
 What a recording holds is looked for where it is loud: a clip of an hour with one bark in it is the bark. Beside the
-recording itself the network hears a scene made of it: its sounding parts laid over noise, with faded edges. There the
+recording itself the network scores a scene made of it: its sounding parts laid over noise, with faded edges. There the
 truth about *when* is known, which labels of whole clips do not say.
 """
 
@@ -70,7 +70,7 @@ class EnrolledClip:
 
 
 def enrol_clip(clip: Clip, arrays: ArraySpec | None, backbone: Backbone) -> EnrolledClip:
-    """Decode a clip and let the network hear it.
+    """Decode a clip and run the network on it.
 
     Raises:
         InputError: it cannot be read, or holds no sound.

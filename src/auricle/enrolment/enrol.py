@@ -16,7 +16,7 @@ from auricle.enrolment.backbone import Backbone, open_backbone
 from auricle.enrolment.bank import load_bank
 from auricle.enrolment.clips import ENROLLED_FILE, EnrolledClip, enrol_clip, parse_enrolled
 from auricle.enrolment.events import fit_frame_head
-from auricle.enrolment.figures import advice, class_figures
+from auricle.enrolment.figures import advice, class_figures, fit_error_rates
 from auricle.enrolment.heads import MOST_FOLDS, clip_items, fit_clip_head, unscaled
 from auricle.enrolment.model import Fitted, write_model
 from auricle.errors import DataError, InputError, RunError, UsageError
@@ -83,6 +83,7 @@ def fit_model(clips: Sequence[EnrolledClip], labels: tuple[str, ...], task: str,
         unscaled(frame.layer, bank.frame_scale),
         frame.postprocess,
         frame.thresholds,
+        fit_error_rates(items, clip, clips, labels, task),
         rows,
     )
 

@@ -13,7 +13,9 @@ from auricle.enrolment.heads import ClipHead, Items
 from auricle.enrolment.linear import link
 from auricle.evaluation.intervals import proportion_interval
 from auricle.evaluation.metrics import decisions
-from auricle.results import Interval
+from auricle.results import FloatArray, Interval
+from auricle.runtime.abstention import fit_abstention
+from auricle.runtime.spec import AbstentionPart
 
 #: With fewer groups of recordings, figures of a class are hardly figures.
 FEW = 5
@@ -26,11 +28,8 @@ def class_figures(
 
     A class whose clips are all of one group has no held-out figures: None.
     """
-    scores = link(head.held_out, task).astype(np.float32)
-    first = {int(owner): i for i, owner in reversed(list(enumerate(items.owner))) if owner >= 0}
-    rows = [first[number] for number in range(len(clips))]
-    named = decisions(scores[rows], task)
-    alarms = decisions(scores[items.owner < 0], task) if (items.owner < 0).any() else np.zeros((0, len(labels)), bool)
+    own, others = held_out_scores(items, head, clips, task)
+    named, alarms = decisions(own, task), decisions(others, task)
     found = []
     for column, label in enumerate(labels):
         true = np.array([label in clip.label for clip in clips])
@@ -46,6 +45,29 @@ def class_figures(
             }
         )
     return found
+
+
+def held_out_scores(
+    items: Items, head: ClipHead, clips: Sequence[EnrolledClip], task: str
+) -> tuple[FloatArray, FloatArray]:
+    """Return the scores of clips, ``(clip, label)``, and of the bank's sounds, each by a fit without it."""
+    scores = link(head.held_out, task).astype(np.float32)
+    first = {int(owner): i for i, owner in reversed(list(enumerate(items.owner))) if owner >= 0}
+    return scores[[first[number] for number in range(len(clips))]], scores[items.owner < 0]
+
+
+def fit_error_rates(
+    items: Items, head: ClipHead, clips: Sequence[EnrolledClip], labels: Sequence[str], task: str
+) -> AbstentionPart | None:
+    """Return from which score on something is named at stated rates of mistakes, by held-out clips and the bank."""
+    own, others = held_out_scores(items, head, clips, task)
+    several = {label for label in labels if len({clip.group for clip in clips if label in clip.label}) > 1}
+    held = [i for i, clip in enumerate(clips) if several.intersection(clip.label)]
+    if not held:
+        return None
+    right = [labels[int(own[i].argmax())] in clips[i].label for i in held]
+    alien = [own[i].max() for i, clip in enumerate(clips) if not clip.label]
+    return fit_abstention(own[held].max(axis=1), right, [*others.max(axis=1), *alien])
 
 
 def advice(rows: Sequence[Mapping[str, Any]], clips: Sequence[EnrolledClip]) -> list[str]:

@@ -72,7 +72,7 @@ class ClipHead:
     penalty: float
 
 
-def deal_folds(clips: Sequence[EnrolledClip], most: int) -> IntArray:
+def split_folds(clips: Sequence[EnrolledClip], most: int) -> IntArray:
     """Return a fold for each clip: a group is never torn apart, and classes are spread evenly."""
     order = sorted(dict.fromkeys((clip.label, clip.group) for clip in clips))
     groups = {group: i for i, group in enumerate(dict.fromkeys(group for _, group in order))}
@@ -105,7 +105,7 @@ def _kinship(views: Array, clips: Sequence[EnrolledClip]) -> float:
 
 def clip_items(clips: Sequence[EnrolledClip], labels: Sequence[str], bank: Bank, most_folds: int) -> Items:
     """Return the vectors of clips, two views of each, and those of the bank."""
-    folds, truth = deal_folds(clips, most_folds), targets_of(clips, labels)
+    folds, truth = split_folds(clips, most_folds), targets_of(clips, labels)
     sounds = useful_bank(bank, clips)
     views = bank.clip_scale.apply(np.concatenate([clip.views for clip in clips]))
     per_clip = np.array([len(clip.views) for clip in clips])
@@ -141,8 +141,17 @@ def fit_clip_head(items: Items, task: str) -> ClipHead:
     penalty = PENALTIES[int(np.argmin(losses))]
     layer = fit_linear(items.x, items.targets, items.weights, penalty, task, start)
     held_out = cross_fit(items, penalty, task, layer)
-    slope, offset = fit_scale(held_out, items.targets, items.weights, task)
+    judged = _judged(items)
+    slope, offset = 1.0, 0.0
+    if items.targets[judged].any():
+        slope, offset = fit_scale(held_out[judged], items.targets[judged], items.weights[judged], task)
     return ClipHead(Linear(slope * layer.weight, slope * layer.bias + offset), slope * held_out + offset, penalty)
+
+
+def _judged(items: Items) -> npt.NDArray[np.bool_]:
+    """Return whose held-out logits say anything: a class in one fold only is unknown to the fit that leaves it out."""
+    lone = [len(np.unique(items.fold[column == 1])) < 2 for column in items.targets.T]
+    return np.asarray(~(items.targets[:, np.array(lone)] == 1).any(axis=1))
 
 
 def cross_fit(items: Items, penalty: float, task: str, start: Linear) -> Array:
@@ -175,7 +184,7 @@ def fit_scale(logits: Array, targets: Array, weights: Array, task: str) -> tuple
 
 def frame_items(clips: Sequence[EnrolledClip], labels: Sequence[str], bank: Bank, step_s: float, folds: int) -> Items:
     """Return vectors of frames: loud ones of clips, inside and outside of sounds in their scenes, and of the bank."""
-    dealt, truth = deal_folds(clips, folds), targets_of(clips, labels)
+    fold_of, truth = split_folds(clips, folds), targets_of(clips, labels)
     x, targets, owner, kind = [], [], [], []
 
     def add(vectors: Array, target: Array, number: int, group: int) -> None:
@@ -201,7 +210,7 @@ def frame_items(clips: Sequence[EnrolledClip], labels: Sequence[str], bank: Bank
         else:
             weights[mask] = share * len(labels) / max(int(mask.sum()), 1)
     run = np.arange(len(runs)) // bank.runs.shape[1]
-    fold = np.concatenate([dealt[owners[owners >= 0]], run % (dealt.max() + 1)])
+    fold = np.concatenate([fold_of[owners[owners >= 0]], run % (fold_of.max() + 1)])
     return Items(np.concatenate(x), all_targets, weights, fold, owners)
 
 

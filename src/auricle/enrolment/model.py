@@ -25,7 +25,7 @@ from auricle.files import sha256_bytes
 from auricle.results import Interval
 from auricle.runtime.bundle import GOLDEN, Bundle, read_golden, write_bundle
 from auricle.runtime.onnx_session import INPUT, open_session
-from auricle.runtime.spec import ONNX_FILES, BundleSpec, PostprocessPart, ProvenancePart
+from auricle.runtime.spec import ONNX_FILES, AbstentionPart, BundleSpec, PostprocessPart, ProvenancePart
 
 #: What `provenance.data_form` says of a model that was enrolled.
 FORM = "enrolled"
@@ -42,6 +42,7 @@ class Fitted:
         frames: layer of frame scores.
         postprocess: from frame scores to events.
         thresholds: of events, by label.
+        abstention: from which clip score on something is named, at stated error rates.
         rows: figures of each class.
     """
 
@@ -51,6 +52,7 @@ class Fitted:
     frames: Linear
     postprocess: PostprocessPart
     thresholds: Mapping[str, float]
+    abstention: AbstentionPart | None
     rows: Sequence[Mapping[str, Any]]
 
 
@@ -78,11 +80,11 @@ def _spec(folder: Path, fitted: Fitted, clips: Sequence[EnrolledClip], backbone:
         "task": fitted.task,
         "init": {"model": BACKBONE, "new_head": True},
     }
-    heard = "\n".join(sorted(f"{clip.id} {','.join(clip.label)}" for clip in clips))
+    content = "\n".join(sorted(f"{clip.id} {','.join(clip.label)}" for clip in clips))
     old, new = len(base.labels), len(fitted.labels)
     per_label = fitted.clip.weight.shape[1] + fitted.frames.weight.shape[1] + 2
     provenance = ProvenancePart(
-        data_hash=sha256_bytes(heard.encode()),
+        data_hash=sha256_bytes(content.encode()),
         data_form=FORM,
         data_name=name,
         recipe=recipe,
@@ -104,6 +106,7 @@ def _spec(folder: Path, fitted: Fitted, clips: Sequence[EnrolledClip], backbone:
         "int8": None,
         "calibration": None,
         "domain": None,
+        "abstention": fitted.abstention,
         "provenance": provenance,
         "sha256": {},
     }
@@ -151,6 +154,18 @@ def card(spec: BundleSpec, fitted: Fitted, clips: Sequence[EnrolledClip]) -> str
         f"{figure(row['bank_alarms'])} | {row['threshold']:g} |"
         for row in fitted.rows
     ]
+    if spec.abstention is not None:
+        part = spec.abstention
+        rows = zip(part.rates, part.thresholds, part.coverage, strict=True)
+        lines += [
+            "",
+            "`tag --abstain RATE` names nothing below a score: "
+            + "; ".join(
+                f"{rate:.0%} of mistakes at {threshold:.2f}, which {coverage:.0%} of left-out clips reach"
+                for rate, threshold, coverage in rows
+            )
+            + ". Half of the sounds behind these figures are of none of the classes.",
+        ]
     lines += [
         "",
         "## Limits",

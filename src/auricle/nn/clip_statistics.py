@@ -7,7 +7,7 @@ mel band the mean, the deviation, and the deviation of steps from frame to frame
 fluctuations in octaves, and the correlation of each two groups. All are the same however loud the clip is.
 
 The layer is no part of what gradients train. It is fitted before training (``training.fit_statistics``), on clips as
-they are, and speaks only when the network is used: two experts that learnt apart make other mistakes.
+they are, and counts only when the network is used: two branches that were fitted apart make different errors.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ClipStatistics(nn.Module):
         self.scale = self._fixed(torch.ones(self.size))
         self.weight = self._fixed(torch.zeros(self.size, labels))
         self.bias = self._fixed(torch.zeros(labels))
-        #: What the sum of both experts is multiplied by.
+        #: What the sum of both branches' logits is multiplied by.
         self.share = self._fixed(torch.ones(()))
 
     @staticmethod
@@ -115,10 +115,10 @@ class ClipStatistics(nn.Module):
         return octaves.transpose(0, 1).flatten(1)
 
     def logits(self, logmel: Tensor) -> Tensor:
-        """Map log-mels ``(batch, mel, frame)`` to what this expert alone says, ``(batch, label)``."""
+        """Map log-mels ``(batch, mel, frame)`` to this branch's own logits, ``(batch, label)``."""
         z = (self.statistics(logmel) - self.mean) / self.scale
         return torch.as_tensor(z.clamp(-FARTHEST, FARTHEST) @ self.weight + self.bias)
 
     def forward(self, logmel: Tensor, clip_logits: Tensor) -> Tensor:
-        """Return the logits of both experts in one, as they are used: ``clip_logits`` are the other's."""
+        """Return the logits of both branches in one, as they are used: ``clip_logits`` are the network's."""
         return torch.as_tensor((clip_logits + self.logits(logmel)) * self.share)

@@ -13,10 +13,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, Protocol, TypeVar, get_args, get_origin, get_type_hints, overload
+
+from auricle.errors import UsageError
+from auricle.files import address_note
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,9 @@ def recipe_settings(request: Any) -> dict[str, Any]:
     return settings
 
 
+#: Types of fields that hold several values.
+_SEVERAL = (Iterable, Sequence)
+
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 Q_contra = TypeVar("Q_contra", contravariant=True)
@@ -113,13 +119,35 @@ def takes(kind: Callable[P, Q_contra]) -> Callable[[Callable[[Q_contra], R_co]],
         @functools.wraps(function)
         def run(*args: Any, **values: Any) -> Any:
             ready = len(args) == 1 and isinstance(args[0], kind)  # type: ignore[arg-type]
-            return function(args[0] if ready and not values else kind(*args, **values))
+            request = args[0] if ready and not values else kind(*args, **values)
+            check_paths(request)
+            return function(request)
 
         run.__signature__ = _signature(kind, function.__annotations__["return"])  # type: ignore[attr-defined]
         run.__doc__ = _documented(function.__doc__, kind)
         return run
 
     return wrap
+
+
+def check_paths(request: Any) -> None:
+    """Raise ``UsageError`` where a path of a request is none, or an address: files are read from this machine."""
+    for field in request_fields(type(request)):
+        value = getattr(request, field.name)
+        if value is None or not _holds_path(field.type):
+            continue
+        several = any(get_origin(kind) in _SEVERAL for kind in (field.type, *get_args(field.type)))
+        for item in value if several and isinstance(value, list | tuple) else (value,):
+            if not isinstance(item, str | os.PathLike):
+                what = "paths" if several else "one path"
+                raise UsageError(f"{field.name}: got {type(value).__name__}; expected {what}, such as 'clips/'")
+            if not several and (address := address_note(os.fspath(item))) is not None:  # of many, others can be read
+                raise UsageError(f"{field.name}: {address}")
+
+
+def _holds_path(kind: Any) -> bool:
+    """Tell whether a path is among what a type is made of."""
+    return bool(kind == os.PathLike[str]) or any(map(_holds_path, get_args(kind)))
 
 
 def _signature(kind: Any, result: Any) -> inspect.Signature:

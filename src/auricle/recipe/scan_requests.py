@@ -81,6 +81,10 @@ class ScanOptions(ClockOptions):
     engine: Annotated[
         Literal["local", "ray"], Option("Work on this machine, or on a Ray cluster (docs/cluster.md).")
     ] = "local"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "rocm", "coreml", "openvino", "directml"],
+        Option("Where to compute, by the installed ONNX Runtime; auto is CUDA where it has that, else the processor."),
+    ] = "auto"
     precision: Annotated[Literal["float32", "int8"], Option("Which graph of the model to run.")] = "float32"
 
 
@@ -138,6 +142,7 @@ class ScanRequest(ScanOptions, EventOptions):
         ),
     ] = None
     prior_spoof: Annotated[float | None, Option("Of tag: as for Detector.tag.", python_only=True)] = None
+    abstain: Annotated[float | None, Option("Of tag: as for Detector.tag.", python_only=True)] = None
     cutouts: Annotated[
         Any,
         Option("Of detect: CutoutOptions, to write each event as a file too, as its recording's turn comes.",

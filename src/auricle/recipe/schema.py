@@ -186,6 +186,23 @@ class InitSection(Section):
         return self.model != "none"
 
 
+class ScenesSection(Section):
+    """Scenes of the training clips: their sounds at known times over backgrounds, where no label says when."""
+
+    share: float = Field(
+        0.0,
+        ge=0,
+        le=0.9,
+        description="Share of the crops that are scenes, made anew in every epoch of clips with one class or none; "
+        "events are then fitted on scenes of dev clips. Only where no label says when; 0 makes none.",
+    )
+    snr_db: tuple[float, float] = Field((0.0, 30.0), description="Range of the level of a sound over the background.")
+    events_a_second: float = Field(0.6, gt=0, le=10, description="Most sounds in a second of a scene.")
+    fade_s: tuple[float, float] = Field(
+        (0.005, 0.3), description="Range of the time in which a sound rises and falls, in seconds."
+    )
+
+
 class LossSection(Section):
     """What training minimises, beside what a teacher adds."""
 
@@ -268,6 +285,7 @@ class Recipe(Section):
     augment: AugmentSection = AugmentSection()
     init: InitSection = InitSection()
     teacher: TeacherSection = TeacherSection()
+    scenes: ScenesSection = ScenesSection()
     loss: LossSection = LossSection()
     optim: OptimSection = OptimSection()
     run: RunSection = RunSection()
@@ -296,9 +314,14 @@ class Recipe(Section):
         problems += _data_problems(d)
         if a.freq_mask_mels > f.n_mels:
             problems.append(f"augment.freq_mask_mels {a.freq_mask_mels} is above frontend.n_mels {f.n_mels}")
-        for name, pair, least in (("speed", a.speed, 0.25), ("noise_snr_db", a.noise_snr_db, -math.inf)):
+        for name, pair, least in (
+            ("augment.speed", a.speed, 0.25),
+            ("augment.noise_snr_db", a.noise_snr_db, -math.inf),
+            ("scenes.snr_db", self.scenes.snr_db, -math.inf),
+            ("scenes.fade_s", self.scenes.fade_s, 1e-4),
+        ):
             if pair is not None and not least <= pair[0] <= pair[1]:
-                problems.append(f"augment.{name} {list(pair)} is not a range from low to high")
+                problems.append(f"{name} {list(pair)} is not a range from low to high")
         if self.init.new_head and not self.init.given:
             problems.append(
                 "init.new_head is for init.model, which is none; give the model to begin with (--init MODEL)"

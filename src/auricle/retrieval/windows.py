@@ -58,7 +58,7 @@ def embed_windows(detector: Detector, x: AudioInput, rule: WindowRule) -> Iterat
     """
     spec, rate = detector.spec, detector.spec.sample_rate
     window, hop = seconds_to_samples(rule.window_s, rate), seconds_to_samples(rule.hop_s, rate)
-    # A rest of less than half a window is heard with the one before it, unless it is all there is.
+    # A rest of less than half a window is part of the one before it, unless it is all there is.
     cutter = WindowCutter(window, hop, spec.pad, window // 2)
     number = 0
     with open_input(x, None, rate) as reader:

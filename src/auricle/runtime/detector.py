@@ -31,7 +31,9 @@ from auricle.results import (
     Scores,
     TagResult,
 )
+from auricle.runtime.abstention import abstaining, threshold_of
 from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
+from auricle.runtime.devices import BLOCK_S
 from auricle.runtime.inputs import AudioInput, Excerpt, input_name, open_input, origin_of_input
 from auricle.runtime.llr import calibrated_scores, verdict
 from auricle.runtime.long_file_progress import Bookmark, LostPlaceError, Place
@@ -53,19 +55,23 @@ Progress = Callable[[float, float | None], None]
 WorkerStatus = Callable[[FloatArray], None] | None
 
 
-def load(name: str | os.PathLike[str], *, precision: str = "float32", threads: int = 1) -> Detector:
+def load(
+    name: str | os.PathLike[str], *, precision: str = "float32", threads: int = 1, device: str = "cpu"
+) -> Detector:
     """Load a model and check all of it.
 
     Args:
         name: a folder, the name of a built-in model, or ``hf:org/name``, see ``resolve_model``.
         precision: ``float32``, or ``int8`` where the bundle has it.
         threads: threads within one window.
+        device: ``cpu``, ``auto`` (CUDA where the installed ONNX Runtime has it), or ``cuda``, ``rocm``, ``coreml``,
+            ``openvino``, ``directml``.
 
     Raises:
         UsageError: no such model; ``BundleError`` (a kind of it) if the model is damaged.
     """
     bundle = load_bundle(resolve_model(name))
-    return Detector(bundle, open_network(bundle, precision=precision, threads=threads))
+    return Detector(bundle, open_network(bundle, precision=precision, threads=threads, device=device))
 
 
 class Detector:
@@ -140,7 +146,14 @@ class Detector:
         found = self._network.run(silence, frozenset({EMBEDDING})).embedding
         return 0 if found is None else found.shape[1]
 
-    def tag(self, x: AudioInput, sample_rate: int | None = None, *, prior_spoof: float | None = None) -> TagResult:
+    def tag(
+        self,
+        x: AudioInput,
+        sample_rate: int | None = None,
+        *,
+        prior_spoof: float | None = None,
+        abstain: float | None = None,
+    ) -> TagResult:
         """Say what is in a recording: every label with its score, from high to low.
 
         Args:
@@ -148,14 +161,17 @@ class Detector:
             sample_rate: of an array, in Hz.
             prior_spoof: for models that tell bona fide from spoofed speech: the share of spoofed recordings that
                 probabilities take for granted, instead of the model's own.
+            abstain: largest share of mistakes among what is named: below the score that this takes, nothing is named,
+                and the flag ``none_of_these`` says so.
         """
         self.check_prior(prior_spoof)
+        self.check_abstain(abstain)
         spec = self.spec
         scorer, duration, flags = self._run(x, sample_rate, lambda watch: Scorer(spec, self._network, watch=watch))
         head = self._head(x, duration, flags)
         if not spec.is_spoof:
             scores = calibrated_scores(scorer.clip_scores(), spec)
-            return TagResult(**head, scores=_ranked(spec.labels, scores))
+            return abstaining(TagResult(**head, scores=_ranked(spec.labels, scores)), spec, abstain)
         shares, llr, prior = verdict(scorer.clip_scores(), spec, prior_spoof)
         return TagResult(**head, scores=_ranked(spec.labels, shares), llr=llr, prior_spoof=prior)
 
@@ -164,6 +180,11 @@ class Detector:
         origin, more = origin_of_input(x, self._clocks)
         part = (x.offset_s, x.offset_s + duration) if isinstance(x, Excerpt) else None
         return {"path": input_name(x), "duration": duration, "flags": flags + more, "origin": origin, "part": part}
+
+    def check_abstain(self, rate: float | None) -> None:
+        """Raise ``UsageError`` for an error rate that the model does not state; None names whatever is highest."""
+        if rate is not None:
+            threshold_of(self.spec, rate)
 
     def check_prior(self, prior_spoof: float | None) -> None:
         """Raise ``UsageError`` for a prior that the model cannot use; None is the model's own."""
@@ -287,6 +308,7 @@ class Detector:
         sample_rate: int | None = None,
         *,
         prior_spoof: float | None = None,
+        abstain: float | None = None,
         jobs: int = 1,
     ) -> Iterator[TagResult]:
         """Tag any number of recordings; one that fails gives a result with its ``error``, and the others continue.
@@ -295,12 +317,14 @@ class Detector:
             inputs: the recordings.
             sample_rate: of arrays, in Hz.
             prior_spoof: see ``tag``.
+            abstain: see ``tag``.
             jobs: recordings worked on at once. Results keep the order of the inputs.
         """
         self.check_prior(prior_spoof)  # a wrong prior is no fault of the recordings
+        self.check_abstain(abstain)
         return _each(
             inputs,
-            lambda x: self.tag(x, sample_rate, prior_spoof=prior_spoof),
+            lambda x: self.tag(x, sample_rate, prior_spoof=prior_spoof, abstain=abstain),
             lambda name, error: TagResult(name, None, error=error),
             jobs,
         )
@@ -349,7 +373,8 @@ class Detector:
         spec = self.spec
         check = None if spec.domain is None else DomainCheck(spec.domain, spec.sample_rate)
         scorer = scorer_of(None if check is None else check.add)
-        with open_input(x, sample_rate, spec.sample_rate, self._limits) as reader:
+        block_s = BLOCK_S if getattr(self._network, "batch", 1) > 1 else None
+        with open_input(x, sample_rate, spec.sample_rate, self._limits, block_s) as reader:
             replay, read = _Replay(place, scorer, check), 0
             for block in reader:
                 read += len(block)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
@@ -34,7 +35,8 @@ class Excerpt:
     duration_s: float | None = None
 
 
-AudioInput = str | bytes | os.PathLike[str] | BinaryIO | Samples | Excerpt
+#: Besides these, tensors of torch and whatever NumPy takes for an array.
+AudioInput = str | bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO | Samples | Excerpt | Any
 
 #: Sample rates that are accepted, as in files.
 RATES_HZ = (1_000, 768_000)
@@ -64,40 +66,70 @@ class Reader(Protocol):
     def __iter__(self) -> Iterator[FloatArray]: ...
 
 
+def _advice(x: object) -> str:
+    """Return what to do with what is no input."""
+    return "; several recordings are for auricle.scan" if isinstance(x, list | tuple | set) else ""
+
+
 def open_input(
-    x: AudioInput, sample_rate: int | None, model_rate: int, limits: Limits | None = None
+    x: AudioInput,
+    sample_rate: int | None,
+    model_rate: int,
+    limits: Limits | None = None,
+    block_s: float | None = None,
 ) -> AbstractContextManager[Reader]:
     """Open an input for reading at ``model_rate``.
 
     Args:
-        x: a path, a binary file object, or an array of shape ``(time,)`` or ``(time, channel)``.
+        x: a path, a binary file object, the bytes of a file, or an array, see ``plain_input``.
         sample_rate: rate of the array in Hz; files know theirs.
         model_rate: rate of the blocks in Hz.
         limits: what is refused in files; the usual limits if None.
+        block_s: length of a block in seconds; the usual one if None.
 
     Raises:
         UsageError: an array without a sample rate, or a file with one.
         InputError: the input cannot be used.
     """
+    x = plain_input(x)
     if isinstance(x, np.ndarray):
         if sample_rate is None:
             raise UsageError("an array needs its sample rate: tag(samples, sample_rate=48000)")
-        return nullcontext(ArrayReader(x, sample_rate, model_rate))
+        return nullcontext(ArrayReader(x, sample_rate, model_rate, block_s or _BLOCK_S))
     part: dict[str, Any] = {}
     if isinstance(x, Excerpt):
         part = {"offset_s": x.offset_s, "duration_s": x.duration_s}
         x = x.path
     if not isinstance(x, (str, bytes, os.PathLike)) and not hasattr(x, "read"):
-        raise UsageError(f"got {type(x).__name__}; expected a path, a binary file object or a NumPy array")
+        raise UsageError(
+            f"got {type(x).__name__}; expected a path, a binary file object, bytes or an array{_advice(x)}"
+        )
     if sample_rate is not None:
         raise UsageError("sample_rate is for arrays; a file states its own rate")
     from auricle.audio.decode import Limits, open_audio  # noqa: PLC0415 (decoders load libraries that arrays do not need)
 
-    return open_audio(x, sample_rate=model_rate, block_s=_BLOCK_S, limits=limits or Limits(), **part)
+    return open_audio(x, sample_rate=model_rate, block_s=block_s or _BLOCK_S, limits=limits or Limits(), **part)
+
+
+def plain_input(x: Any) -> Any:
+    """Return an input as a path, a file object, an excerpt or an array of NumPy; anything else as it is.
+
+    Tensors of torch come from whatever device they are on; what has ``__array__`` is an array. ``bytes`` with a NUL are
+    the content of a file, since no path has one; so are ``bytearray`` and ``memoryview``.
+    """
+    if isinstance(x, (bytearray, memoryview)) or (isinstance(x, bytes) and b"\0" in x):
+        return BytesIO(bytes(x))
+    if isinstance(x, (str, bytes, os.PathLike, np.ndarray, Excerpt)) or hasattr(x, "read"):
+        return x
+    if all(hasattr(x, name) for name in ("detach", "cpu", "is_floating_point")):
+        tensor = x.detach().cpu()
+        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    return np.asarray(x) if hasattr(x, "__array__") else x
 
 
 def input_name(x: object) -> str:
-    """Return what results call an input: its path, with what is not Unicode escaped; empty for arrays."""
+    """Return what results call an input: its path, with what is not Unicode escaped; empty for arrays and bytes."""
+    x = plain_input(x)
     x = x.path if isinstance(x, Excerpt) else x
     name = x if isinstance(x, (str, bytes, os.PathLike)) else getattr(x, "name", "")
     if not isinstance(name, (str, bytes, os.PathLike)):
@@ -107,6 +139,7 @@ def input_name(x: object) -> str:
 
 def origin_of_input(x: AudioInput, clocks: Clocks) -> tuple[Origin | None, tuple[Flag, ...]]:
     """Return when and where an input was recorded, None where nothing is known, and flags of that."""
+    x = plain_input(x)
     if isinstance(x, np.ndarray) or (hasattr(x, "seekable") and not x.seekable()):
         return None, ()
     from auricle.audio.origin.reader import read_origin  # noqa: PLC0415 (arrays have no header)
@@ -118,7 +151,8 @@ def origin_of_input(x: AudioInput, clocks: Clocks) -> tuple[Origin | None, tuple
 class ArrayReader:
     """An array as a recording: checked, mixed down and resampled block by block as a file would be."""
 
-    def __init__(self, samples: Samples, sample_rate: int, model_rate: int) -> None:
+    def __init__(self, samples: Samples, sample_rate: int, model_rate: int, block_s: float = _BLOCK_S) -> None:
+        self._block_s = block_s
         self._samples = check_samples(samples)
         self._rate = check_rate(sample_rate)
         self._model_rate = model_rate
@@ -132,7 +166,7 @@ class ArrayReader:
         frames, channels = self._samples.shape
         check = SignalCheck(channels, frames)
         resampler = Resampler(self._rate, self._model_rate)
-        step = seconds_to_samples(_BLOCK_S, self._rate)
+        step = seconds_to_samples(self._block_s, self._rate)
         for start in range(0, frames, step):
             yield resampler.push(check.push(self._samples[start : start + step]))
         yield resampler.flush()
@@ -157,22 +191,26 @@ def check_rate(sample_rate: float) -> int:
 
 
 def check_samples(samples: Samples) -> Samples:
-    """Return samples as ``(time, channel)``; raises ``InputError`` ``bad_array`` or ``too_many_channels``.
+    """Return samples as floats, ``(time, channel)``; raises ``InputError`` ``bad_array`` or ``too_many_channels``.
 
-    Whole numbers are refused: whether full scale is 127, 32767 or 8388607 cannot be seen from them.
+    Of whole numbers only int16 is taken: full scale of others (127, 8388607, 2147483647?) cannot be seen from them.
+    ``(channel, time)`` is turned where it can be nothing else: at most 64 rows, and more columns than channels can be.
     """
+    if samples.dtype == np.int16:
+        samples = samples.astype(np.float32) / 32_768
     if not np.issubdtype(samples.dtype, np.floating):
         raise InputError(
-            "bad_array", f"samples of type {samples.dtype}; expected floats in [-1, 1] (int16: divide by 32768)"
+            "bad_array",
+            f"samples of type {samples.dtype}, whose full scale is not known; expected int16 or floats in [-1, 1] "
+            "(int32: divide by 2147483648)",
         )
     if samples.ndim not in (1, 2):
         raise InputError("bad_array", f"an array of shape {samples.shape}; expected (time,) or (time, channel)")
     if samples.ndim == 1:
         return samples[:, None]
-    time, channels = samples.shape
-    if channels > MAX_CHANNELS and channels > time:
-        reading = f"shape {samples.shape} reads as {channels} channels of {time} samples each"
-        raise InputError("bad_array", f"{reading}; if it is (channel, time), pass its transpose")
+    if 0 < samples.shape[0] <= MAX_CHANNELS < samples.shape[1]:
+        samples = samples.T
+    channels = samples.shape[1]
     if channels == 0 or channels > MAX_CHANNELS:
         raise InputError("too_many_channels", f"{channels} channels; from 1 to {MAX_CHANNELS} are accepted")
     return samples

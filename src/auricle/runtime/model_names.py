@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from auricle.errors import UsageError
+from auricle.files import address_note
 from auricle.recipe.scan_requests import DEFAULT_MODEL
 from auricle.registry import nearest
 
@@ -34,6 +35,10 @@ def resolve_model(name: str | os.PathLike[str]) -> Path:
     Raises:
         UsageError: no model has that name; says which is near.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise UsageError(f"a model is named by a folder or a name; got {type(name).__name__}")
+    if (address := address_note(os.fspath(name))) is not None:
+        raise UsageError(f"{address}; a model of the hub is written hf:org/name")
     if not isinstance(name, str):
         return Path(name)
     if name.startswith(_HUB):

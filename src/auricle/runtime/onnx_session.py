@@ -11,6 +11,7 @@ import numpy as np
 from auricle.errors import BundleError, InputError, UsageError
 from auricle.results import FloatArray
 from auricle.runtime.bundle import Bundle
+from auricle.runtime.devices import BATCH, PROVIDERS, choose_device, require_device
 from auricle.runtime.spec import ONNX_FILES, STREAM_FILES, BundleSpec
 from auricle.runtime.streaming import RunningNetwork, RunningSession, numbers, probabilities
 
@@ -32,6 +33,14 @@ class Outputs:
     frames: FloatArray | None = None
     embedding: FloatArray | None = None
 
+    def row(self, index: int) -> Outputs:
+        """Return what is said of one window, as a batch of one."""
+        at = slice(index, index + 1)
+        frames, embedding = self.frames, self.embedding
+        return Outputs(
+            self.clip[at], None if frames is None else frames[at], None if embedding is None else embedding[at]
+        )
+
 
 class WindowNetwork(Protocol):
     """Whatever turns windows into scores: a network of this process, or one of another."""
@@ -52,10 +61,21 @@ class Network:
     Attributes:
         outputs: names of what it can be asked for.
         running: the same network for streams, if it is causal.
+        device: that computes it, a key of ``devices.PROVIDERS``.
+        batch: windows that it is best given at once.
     """
 
-    def __init__(self, session: Any, spec: BundleSpec, name: str, running: RunningNetwork | None = None) -> None:
+    def __init__(
+        self,
+        session: Any,
+        spec: BundleSpec,
+        name: str,
+        running: RunningNetwork | None = None,
+        device: str = "cpu",
+    ) -> None:
         self._session = session
+        self.device = device
+        self.batch = 1 if device == "cpu" else BATCH
         self._spec = spec
         self._name = name
         self.running = running
@@ -94,16 +114,17 @@ class Network:
             raise BundleError(f"{self._name} gives {what} for its {len(self._spec.labels)} labels; train it again")
 
 
-def open_network(bundle: Bundle, *, precision: str = "float32", threads: int = 1) -> Network:
-    """Open the network of a bundle on the CPU.
+def open_network(bundle: Bundle, *, precision: str = "float32", threads: int = 1, device: str = "cpu") -> Network:
+    """Open the network of a bundle; of a causal model, the network for streams is on the processor always.
 
     Args:
         bundle: a checked model folder.
         precision: ``float32`` or ``int8``.
         threads: threads within one window; 1 is fastest where several files are scored at once.
+        device: see ``devices.choose_device``.
 
     Raises:
-        UsageError: the bundle has no such precision.
+        UsageError: the bundle has no such precision, or the installed ONNX Runtime has no such device.
         BundleError: the engine refuses the graph, or its inputs and outputs are not those of a bundle.
     """
     if precision not in ONNX_FILES:
@@ -113,8 +134,10 @@ def open_network(bundle: Bundle, *, precision: str = "float32", threads: int = 1
         raise UsageError(
             f"{bundle.path} has no {precision} form; make it with `auricle export {bundle.path} --{precision}`"
         )
+    device = "cpu" if device == "cpu" else choose_device(device)
     running = open_running(bundle, precision=precision, threads=threads)
-    return make_network(bundle.read(name), bundle.spec, str(bundle.path / name), threads=threads, running=running)
+    where = str(bundle.path / name)
+    return make_network(bundle.read(name), bundle.spec, where, threads=threads, running=running, device=device)
 
 
 def open_running(bundle: Bundle, *, precision: str = "float32", threads: int = 1) -> RunningSession | None:
@@ -127,17 +150,23 @@ def open_running(bundle: Bundle, *, precision: str = "float32", threads: int = 1
 
 
 def make_network(
-    content: bytes, spec: BundleSpec, where: str, *, threads: int = 1, running: RunningNetwork | None = None
+    content: bytes,
+    spec: BundleSpec,
+    where: str,
+    *,
+    threads: int = 1,
+    running: RunningNetwork | None = None,
+    device: str = "cpu",
 ) -> Network:
-    """Open a graph on the CPU and check that it is that of ``spec``; ``where`` names it in errors.
+    """Open a graph and check that it is that of ``spec``; ``where`` names it in errors.
 
     Raises:
         BundleError: the engine refuses the graph, or its inputs and outputs are not those of a bundle.
     """
     if threads < 1:
         raise UsageError(f"threads must be at least 1, got {threads}")
-    session = open_session(content, threads, where)
-    network = Network(session, spec, where, running)
+    session = open_session(content, threads, where, device)
+    network = Network(session, spec, where, running, device)
     inputs = [i.name for i in session.get_inputs()]
     needed = {CLIP} | ({FRAMES} if spec.frames is not None else set())
     if inputs != [INPUT] or not needed <= network.outputs:
@@ -148,8 +177,13 @@ def make_network(
     return network
 
 
-def open_session(data: bytes, threads: int, where: str) -> Any:
-    """Open a graph in ONNX Runtime on the CPU; ``where`` names it in errors."""
+def open_session(data: bytes, threads: int, where: str, device: str = "cpu") -> Any:
+    """Open a graph in ONNX Runtime; ``where`` names it in errors.
+
+    Raises:
+        BundleError: it is refused.
+        UsageError: the device does not start.
+    """
     import onnxruntime  # noqa: PLC0415 (0.1 s that `--help` and a wrong model name need not wait for)
 
     options = onnxruntime.SessionOptions()
@@ -159,8 +193,12 @@ def open_session(data: bytes, threads: int, where: str) -> Any:
     # Without this, 8-bit weights would be restored again in every call instead of once, here.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.log_severity_level = 3  # errors are raised; warnings are for whoever exports
+    providers = list(dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]))  # what a device lacks is done here
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, options, providers=providers)
     except Exception as error:  # the engine raises a kind for each of its status codes
         reason = " ".join(str(error).split())[:300]
         raise BundleError(f"{where} is refused by ONNX Runtime: {reason}") from error
+    if device != "cpu":
+        require_device(session, device)
+    return session

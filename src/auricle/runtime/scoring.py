@@ -9,13 +9,14 @@ causal models come without windows, from one pass (``runtime.streaming``).
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from auricle.results import FloatArray
-from auricle.runtime.onnx_session import EMBEDDING, FRAMES, WindowNetwork
+from auricle.runtime.onnx_session import EMBEDDING, FRAMES, Outputs, WindowNetwork
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.streaming import RunningScorer
 from auricle.runtime.windows import MarginCutter, WindowCutter
@@ -170,8 +171,7 @@ class Scorer:
 
     def push(self, samples: FloatArray) -> FloatArray:
         """Take samples of shape ``(time,)``; return the frame scores that are final now, ``(frame, label)``."""
-        for window in self._cutter.push(samples):
-            self._score(window)
+        self._score_all(self._cutter.push(samples))
         return self._take(self.grid.nearest_frame(self._windows * self._spec.hop_samples))
 
     def finish(self) -> FloatArray:
@@ -198,10 +198,24 @@ class Scorer:
             raise ValueError("no embedding was asked for, or no window was scored")
         return (self._embedding / self._windows).astype(np.float32)
 
+    def _score_all(self, windows: list[FloatArray]) -> None:
+        """Score windows in their order, as many of one length at once as the network is best given."""
+        size = getattr(self._network, "batch", 1)
+        for _, same in groupby(windows, key=len):
+            group = list(same)
+            for start in range(0, len(group), size):
+                part = group[start : start + size]
+                outputs = self._network.run(np.stack(part) if size > 1 else part[0][None], self._wanted)
+                for i, window in enumerate(part):
+                    self._add(window, outputs.row(i))
+
     def _score(self, window: FloatArray, *, last: bool = False) -> None:
+        self._add(window, self._network.run(window[None], self._wanted), last=last)
+
+    def _add(self, window: FloatArray, outputs: Outputs, *, last: bool = False) -> None:
+        """Take what the network says of one window."""
         if self._watch is not None:
             self._watch(window)
-        outputs = self._network.run(window[None], self._wanted)
         self._clip.add(outputs.clip[0])
         if self._overlap is not None:
             frames = self._spread(outputs.clip) if outputs.frames is None else self._own(outputs.frames[0], last=last)

@@ -47,7 +47,7 @@ Labels = Annotated[tuple[str, ...], Field(min_length=1, max_length=100_000, stri
 class _Part(BaseModel):
     """Base of all parts: frozen, no unknown keys, no silent conversion, finite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class ModelPart(_Part):
@@ -211,6 +211,32 @@ class DomainPart(_Part):
         return self
 
 
+class AbstentionPart(_Part):
+    """From which clip score on something is named at a stated error rate, see ``runtime.abstention``.
+
+    Attributes:
+        rates: largest shares of mistakes among what is named, rising.
+        thresholds: the score for each rate.
+        coverage: share of the held-out clips that reach it.
+        clips: held-out clips behind these figures.
+        others: sounds of none of the classes behind them.
+    """
+
+    rates: Annotated[tuple[Share, ...], Field(min_length=1, max_length=100, strict=False)]
+    thresholds: Annotated[tuple[Share, ...], Field(strict=False)]
+    coverage: Annotated[tuple[Share, ...], Field(strict=False)]
+    clips: int = Field(ge=1)
+    others: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _complete(self) -> AbstentionPart:
+        if not len(self.rates) == len(self.thresholds) == len(self.coverage):
+            raise ValueError("abstention: rates, thresholds and coverage have one value a rate")
+        if sorted(self.rates) != list(self.rates):
+            raise ValueError("abstention: rates rise")
+        return self
+
+
 class ProvenancePart(_Part):
     """Where the model comes from.
 
@@ -260,6 +286,7 @@ class BundleSpec(_Part):
     int8: Int8Part | None = None
     calibration: Annotated[CalibrationPart | LlrPart, Field(discriminator="method")] | None = None
     domain: DomainPart | None = None
+    abstention: AbstentionPart | None = None
     provenance: ProvenancePart = ProvenancePart()
     sha256: dict[str, str] = Field(default_factory=dict)
 

@@ -119,6 +119,9 @@ def run_sweep(sweep: Sweep, manifest: Manifest, out: Path, progress: Progress, *
 
     if sweep.recipe.data.dev == "none":
         raise UsageError("a sweep compares trials on dev clips, and data.dev none leaves it none; give given or inside")
+    from auricle.training.devices import require_device  # noqa: PLC0415 (the extra `train`)
+
+    require_device(sweep.recipe.run)
     _require_dev(sweep, manifest)
     _acquire_output(out, resume=resume)
     with FolderLock(out):

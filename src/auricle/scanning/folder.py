@@ -78,6 +78,7 @@ def plan_of(request: FolderScan, bundle: Bundle) -> dict[str, Any]:
         "top": task.top,
         "threshold": {"default": task.thresholds.default, **task.thresholds.labels},
         "prior_spoof": task.prior_spoof,
+        **({} if task.abstain is None else {"abstain": task.abstain}),
         "format": request.format,
         "events": {**asdict(task.events), "labels": list(task.events.labels)},
         "cutouts": None if task.cutouts is None else asdict(task.cutouts),

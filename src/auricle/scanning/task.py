@@ -50,9 +50,11 @@ class Task:
         command: which result is wanted.
         model: folder or name.
         precision: ``float32`` or ``int8``.
+        device: where to compute.
         top: for ``tag``: how many of the highest scores to keep; None keeps all.
         thresholds: for ``tag``: scores below are not kept; for ``detect``: where an event begins.
         prior_spoof: for ``tag``, see ``Detector.tag``.
+        abstain: for ``tag``, see ``Detector.tag``.
         time_zone: in which starts are shown; None leaves them as they are said.
         clock_zone: of recorders whose names and headers have no offset from UTC.
         clock: tables have columns for when and where.
@@ -65,9 +67,11 @@ class Task:
     command: Command
     model: str
     precision: str = "float32"
+    device: str = "cpu"
     top: int | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     prior_spoof: float | None = None
+    abstain: float | None = None
     time_zone: str | None = None
     clock_zone: str | None = None
     clock: bool = False
@@ -95,6 +99,8 @@ class Task:
         events = EventSelection(tuple(request.labels), request.merge_gap_s, request.min_duration_s, request.top_events)
         if events != EventSelection() and command != "detect":
             raise UsageError(f"{command} finds no events, of which labels, gaps, durations or a top are: use detect")
+        if request.abstain is not None and command != "tag":
+            raise UsageError(f"abstain is about what is named by clip scores, which {command} does not give: use tag")
         if request.cutouts is not None and command != "detect":
             raise UsageError(f"cut-outs are of events, which {command} does not find: use detect")
         by_clock = (request.time_zone, request.clock_zone, request.from_time, request.to_time)
@@ -102,9 +108,11 @@ class Task:
             command,
             DEFAULT_MODEL if request.model is None else request.model,
             request.precision,
+            request.device,
             request.top,
             Thresholds.from_argument(request.threshold),
             request.prior_spoof,
+            request.abstain,
             time_zone=request.time_zone,
             clock_zone=request.clock_zone,
             clock=any(value is not None for value in by_clock),
@@ -118,7 +126,9 @@ class Task:
 
     def load(self) -> Detector:
         """Load the model, with the clocks of the task."""
-        return load(self.model, precision=self.precision).in_time_zone(self.time_zone, self.clock_zone)
+        return load(self.model, precision=self.precision, device=self.device).in_time_zone(
+            self.time_zone, self.clock_zone
+        )
 
     def work_of(self, detector: Detector) -> Work:
         """Return the work, done by a model that is loaded already."""
@@ -147,7 +157,9 @@ class Task:
     ) -> Iterator[Result]:
         """Yield the result of each source in their order, failed or not; ``jobs`` at a time, in threads."""
         if self.command == "tag":
-            return map(self.kept, detector.tag_many(sources, prior_spoof=self.prior_spoof, jobs=jobs))
+            return map(
+                self.kept, detector.tag_many(sources, prior_spoof=self.prior_spoof, abstain=self.abstain, jobs=jobs)
+            )
         if self.command == "embed":
             return detector.embed_many(sources, jobs=jobs)
         threshold = self.thresholds.as_argument(detector.labels)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scenes from clips: sounds at random, non-overlapping times over faint noise, with the truth about when."""
+"""Scenes from clips: sounds at random, non-overlapping times over noise or a recording, with the truth about when."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from auricle.results import Event, FloatArray
+from auricle.synth.scenes import faded
 from auricle.synth.signals import rms
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 
@@ -30,6 +31,8 @@ def assemble(
     snr_db: float = 20.0,
     background_db: float = -50.0,
     gap_s: float = 0.3,
+    fade_s: float = 0.0,
+    background: FloatArray | None = None,
     seed: int = 0,
 ) -> tuple[FloatArray, tuple[Event, ...]]:
     """Lay clips into a scene over white noise.
@@ -42,6 +45,8 @@ def assemble(
             If the scene would peak above 0.99 then, all of it is turned down, noise too.
         background_db: level of the noise against full scale.
         gap_s: least silence between two clips in seconds.
+        fade_s: time in which each clip rises and falls; its event holds all of it.
+        background: in place of the noise, a recording at ``sample_rate``, repeated; it is brought to the noise's level.
         seed: of the order, the places and the noise.
 
     Returns:
@@ -54,6 +59,8 @@ def assemble(
     total = seconds_to_samples(duration_s, sample_rate)
     noise_rms = 10 ** (background_db / 20)
     scene = generator.normal(0, noise_rms, total).astype(np.float32)
+    if background is not None and rms(background) > 0:
+        scene = np.resize(background * np.float32(noise_rms / rms(background)), total).astype(np.float32)
     order = generator.permutation(len(clips))
     lengths = [len(clips[i][1]) for i in order]
     starts = _place(lengths, total, seconds_to_samples(gap_s, sample_rate), generator) if lengths else []
@@ -61,7 +68,8 @@ def assemble(
     for i, start in zip(order, starts, strict=True):
         label, samples = clips[i]
         gain = noise_rms * 10 ** (snr_db / 20) / max(rms(samples), 1e-9)
-        scene[start : start + len(samples)] += samples * np.float32(gain)
+        fade = seconds_to_samples(fade_s, sample_rate)
+        scene[start : start + len(samples)] += faded(samples, fade) * np.float32(gain)
         end = start + len(samples)
         events.append(Event(label, samples_to_seconds(start, sample_rate), samples_to_seconds(end, sample_rate), 1.0))
     peak = float(np.abs(scene).max(initial=0.0))

@@ -44,6 +44,7 @@ class SceneRules:
         background_share: share of scenes that have one, where there are any; the others have noise.
         background_db: range of the background's level against full scale.
         room_share: share of scenes whose events stand in a room; labels are those of the dry sound.
+        fade_s: range of the time in which an event rises and falls; its label holds all of it.
         sample_rate: in Hz.
         seed: of everything random.
     """
@@ -57,6 +58,7 @@ class SceneRules:
     background_share: float = 0.5
     background_db: tuple[float, float] = (-50.0, -35.0)
     room_share: float = 0.0
+    fade_s: tuple[float, float] = (_FADE_S, _FADE_S)
     sample_rate: int = 16_000
     seed: int = 0
 
@@ -83,6 +85,7 @@ class PlacedEvent:
     length: int
     onset: int
     snr_db: float
+    fade_s: float = _FADE_S
 
     @property
     def end(self) -> int:
@@ -171,9 +174,11 @@ def _place(
     length = min(end - begin, seconds_to_samples(rules.longest_s, rate), total)
     begin += int(rng.random() * (end - begin - length + 1))
     snr_db = float(rng.uniform(*rules.snr_db))
+    shortest, longest = rules.fade_s
+    fade_s = float(np.exp(rng.uniform(np.log(shortest), np.log(longest)))) if shortest < longest else shortest
     gap = seconds_to_samples(SAME_CLASS_GAP_S, rate)
     for onset in rng.integers(0, total - length + 1, _TRIES):
-        event = PlacedEvent(source, begin, length, int(onset), snr_db)
+        event = PlacedEvent(source, begin, length, int(onset), snr_db, fade_s)
         same = [e for e in placed if e.source.label == source.label]
         if any(event.onset <= e.end + gap and e.onset <= event.end + gap for e in same):
             continue
@@ -203,9 +208,8 @@ def render_scene(plan: ScenePlan, rules: SceneRules, read: Callable[[int], Float
     for event in plan.events:
         sound = read(event.source.number)[event.begin : event.begin + event.length]
         gain = level * 10 ** (event.snr_db / 20) / max(rms(sound), _SMALLEST)
-        events[event.onset : event.end] += _faded(sound, seconds_to_samples(_FADE_S, rules.sample_rate)) * np.float32(
-            gain
-        )
+        fade = seconds_to_samples(event.fade_s, rules.sample_rate)
+        events[event.onset : event.end] += faded(sound, fade) * np.float32(gain)
     if plan.room is not None and plan.events:
         events = put_into_room(events, rules.sample_rate, *plan.room)
     scene = background + events
@@ -233,7 +237,7 @@ def _loop(sound: FloatArray, length: int, fade: int) -> FloatArray:
     return np.resize(period, length)
 
 
-def _faded(sound: FloatArray, fade: int) -> FloatArray:
+def faded(sound: FloatArray, fade: int) -> FloatArray:
     """Let a sound begin and end without a click."""
     fade = min(fade, len(sound) // 2)
     out = np.array(sound, np.float32)

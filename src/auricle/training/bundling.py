@@ -20,16 +20,17 @@ from torch import Tensor
 
 from auricle import __version__
 from auricle.batches.crops import frame_samples, scoring_hop_samples, scoring_windows
+from auricle.batches.scene_items import make_scene_maker
 from auricle.data.manifest import Clip
 from auricle.data.trained_clips import CLIPS_FILE, DEV, TEST, TRAIN, dump_clips
 from auricle.evaluation.evaluate import score_manifest
-from auricle.evaluation.tuning.events import fit_events
+from auricle.evaluation.tuning.events import fit_events, fit_gap
 from auricle.evaluation.tuning.thresholds import fit_smoothing, fit_thresholds
 from auricle.exporting.onnx import ScoringGraph, check_parity, export_onnx
 from auricle.exporting.streaming import export_running
 from auricle.nn.networks import Network, build_network
 from auricle.recipe.schema import Recipe
-from auricle.results import FloatArray, Scores
+from auricle.results import Event, FloatArray, Scores
 from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
 from auricle.runtime.calibration import fit_calibration
 from auricle.runtime.detector import load
@@ -46,10 +47,11 @@ from auricle.runtime.spec import (
     PostprocessPart,
     ProvenancePart,
 )
+from auricle.synth.activity import RegionRule
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 from auricle.training.card import model_card
 from auricle.training.init_weights import initial_hash
-from auricle.training.preparation import Material
+from auricle.training.preparation import Material, makes_scenes
 from auricle.training.spoof_model import describe_spoof
 
 IntArray = npt.NDArray[np.int64]
@@ -60,6 +62,12 @@ POSTPROCESS = PostprocessPart(median_s=0.2, off_ratio=0.5, max_gap_s=0.2)
 NOTHING: IntArray = np.zeros(0, np.int64)
 #: Soft labels count as present from here on, where a decision is needed.
 PRESENT = 0.5
+#: Scenes of dev clips, on which events are fitted where labels do not say when: how long, how many, and which of all.
+#: Their sounds are one event up to so long a silence, as people count; so is what is found, up to one of the gaps.
+SCENE_S, LEAST_SCENES, MOST_SCENES, DEV_EPOCH = 10.0, 40, 100, 2**31
+ONE_EVENT_S, GAPS_S = 0.5, (0.2, 0.4, 0.6)
+#: Scenes hold few of the world's other sounds: they would let lower thresholds pass than a night outdoors does.
+LEAST_THRESHOLD = 0.3
 #: How many windows are scored at once.
 WINDOWS_AT_ONCE = 32
 
@@ -86,25 +94,27 @@ def score_clips(network: Network, material: Material, clips: Sequence[Clip]) -> 
         For each clip, scores of its windows ``(window, label)``, and of their frames ``(window, frame, label)``
         (no frames for heads without them).
     """
+    network.eval()
+    return [_score(network, material, material.reader.read(clip)) for clip in clips]
+
+
+def _score(network: Network, material: Material, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the scores of the windows of one recording, and of their frames."""
     from auricle.nn.losses import clip_scores  # noqa: PLC0415 (beside its only use)
 
     target, is_logmel = material.target, material.reader.is_logmel
     device = next(network.parameters()).device
-    results = []
-    network.eval()
-    for clip in clips:
-        windows = torch.from_numpy(scoring_windows(material.reader.read(clip), material.recipe, material.reader))
-        clip_parts, frame_parts = [], []
-        for part in torch.split(windows, WINDOWS_AT_ONCE):
-            with torch.inference_mode():
-                part = part.to(device)  # noqa: PLW2901
-                output = network.classify(part) if is_logmel else network(part)
-                clip_parts.append(clip_scores(output.clip_logits, target.task, negatives=target.negatives).cpu())
-                if output.frame_logits is not None:
-                    frame_parts.append(torch.sigmoid(output.frame_logits).cpu())
-        frames = torch.cat(frame_parts).numpy() if frame_parts else np.zeros((len(windows), 0, 0), np.float32)
-        results.append((torch.cat(clip_parts).numpy(), frames))
-    return results
+    windows = torch.from_numpy(scoring_windows(values, material.recipe, material.reader))
+    clip_parts, frame_parts = [], []
+    for part in torch.split(windows, WINDOWS_AT_ONCE):
+        with torch.inference_mode():
+            part = part.to(device)  # noqa: PLW2901
+            output = network.classify(part) if is_logmel else network(part)
+            clip_parts.append(clip_scores(output.clip_logits, target.task, negatives=target.negatives).cpu())
+            if output.frame_logits is not None:
+                frame_parts.append(torch.sigmoid(output.frame_logits).cpu())
+    frames = torch.cat(frame_parts).numpy() if frame_parts else np.zeros((len(windows), 0, 0), np.float32)
+    return torch.cat(clip_parts).numpy(), frames
 
 
 def aggregation_rule(recipe: Recipe) -> AggregateRule:
@@ -146,7 +156,8 @@ def tune_events(network: Network, material: Material, dev: IntArray) -> tuple[Po
 
     A dev clip says that a class is somewhere in it, or nowhere: so what counts is the highest smoothed
     frame score of each class in each clip (the window score where the head has no frames). Where labels say when,
-    what counts is the events found in those clips, and the others do not.
+    what counts is the events found in those clips, and the others do not; where the recipe makes scenes, the events
+    found in scenes of the dev clips.
     """
     labels = material.manifest.labels
     if len(dev) == 0:
@@ -159,29 +170,68 @@ def tune_events(network: Network, material: Material, dev: IntArray) -> tuple[Po
         return POSTPROCESS, dict(zip(labels, fitted, strict=True))
     step_s = network.grid.step_s(material.recipe.frontend.sample_rate)
     frames = [joined_frames(windows, material) for _, windows in scored]
-    timed = [i for i, clip in enumerate(clips) if clip.strong]
-    if timed:
-        return _tune_timed([frames[i] for i in timed], [clips[i] for i in timed], network, material)
+    strong = [i for i, clip in enumerate(clips) if clip.strong]
+    if strong:
+        events = [clips[i].events or () for i in strong]
+        return _tune_strong([frames[i] for i in strong], events, network, material, (POSTPROCESS.max_gap_s,))
+    if scenes := _score_scenes(network, material, clips):
+        made, events = [frames for frames, _ in scenes], [events for _, events in scenes]
+        rule, thresholds = _tune_strong(made, events, network, material, GAPS_S)
+        return rule, {label: max(LEAST_THRESHOLD, threshold) for label, threshold in thresholds.items()}
     shape = {"min_event_s": POSTPROCESS.min_event_s, "off_ratio": POSTPROCESS.off_ratio}
     found = fit_smoothing(frames, targets, labels, step_s, **shape)
     return POSTPROCESS.model_copy(update={"medians_s": found.medians_s}), found.thresholds
 
 
-def _tune_timed(
-    scored: Sequence[FloatArray], clips: Sequence[Clip], network: Network, material: Material
+def _score_scenes(
+    network: Network, material: Material, clips: Sequence[Clip]
+) -> list[tuple[FloatArray, tuple[Event, ...]]]:
+    """Return the frame scores and the events of scenes of dev clips; none where the recipe makes no scenes."""
+    if not makes_scenes(material, clips):
+        return []
+    maker = make_scene_maker(
+        clips, material.reader.read, material.recipe, scene_s=SCENE_S, rule=RegionRule(bridge_s=ONE_EVENT_S)
+    )
+    if maker is None:
+        return []
+    scored = []
+    for number in range(min(MOST_SCENES, max(LEAST_SCENES, 2 * len(clips)))):
+        plan = maker.plan(DEV_EPOCH, number)
+        _, frames = _score(network, material, maker.render(plan, material.reader.read))
+        scored.append((joined_frames(frames, material), maker.events(plan)))
+    return scored
+
+
+def _tune_strong(
+    scored: Sequence[FloatArray],
+    events: Sequence[Sequence[Event]],
+    network: Network,
+    material: Material,
+    gaps_s: Sequence[float],
 ) -> tuple[PostprocessPart, dict[str, float]]:
-    """Fit filter, hysteresis and threshold of each class on clips whose labels say when, by the events found."""
+    """Fit filter, hysteresis and threshold of each class, and what gaps are bridged, by the events found.
+
+    Args:
+        scored: frame scores of each recording.
+        events: that are in it.
+        network: that scored it.
+        material: of the run.
+        gaps_s: longest gaps that are tried, from short to long; of equally good ones the longest is taken.
+    """
     grid, rate, labels = network.grid, material.recipe.frontend.sample_rate, material.manifest.labels
-    step_s, names = grid.step_s(rate), [str(number) for number in range(len(clips))]
+    step_s, names = grid.step_s(rate), [str(number) for number in range(len(scored))]
     scores = {
         name: Scores(grid.times(len(frames), rate), frames, labels, step_s)
         for name, frames in zip(names, scored, strict=True)
     }
-    truth = {name: clip.events or () for name, clip in zip(names, clips, strict=True)}
+    truth = dict(zip(names, events, strict=True))
     durations = {name: grid.span_s(0, len(scores[name].values), rate)[1] for name in names}
-    shape = {"min_event_s": POSTPROCESS.min_event_s, "max_gap_s": POSTPROCESS.max_gap_s}
+    gap_s = gaps_s[0]
+    if len(gaps_s) > 1:
+        gap_s = fit_gap(scores, truth, durations, gaps_s)
+    shape = {"min_event_s": POSTPROCESS.min_event_s, "max_gap_s": gap_s}
     found = fit_events(scores, truth, durations, **shape)
-    fitted = {"medians_s": found.medians_s, "off_ratios": found.off_ratios}
+    fitted = {"medians_s": found.medians_s, "off_ratios": found.off_ratios, "max_gap_s": gap_s}
     return POSTPROCESS.model_copy(update=fitted), found.thresholds
 
 

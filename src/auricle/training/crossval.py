@@ -29,6 +29,7 @@ from auricle.recipe.schema import Recipe, dump_recipe, stored_recipe, with_value
 from auricle.results import Failure, FloatArray, Interval, failure_rows
 from auricle.runtime.detector import load
 from auricle.training.bundling import Trained, finish, score_held_out
+from auricle.training.devices import require_device
 from auricle.training.loop import final_weights
 from auricle.training.preparation import prepare_run
 from auricle.training.resume import interrupted_state
@@ -103,6 +104,7 @@ def run_crossval(
         jobs: folds trained at once, each with an equal share of the cores.
         progress: listener; with several jobs it is called for folds only.
     """
+    require_device(recipe.run)
     with FolderLock(out):
         _acquire_output(out, manifest, recipe)
         material = prepare_run(manifest, recipe, progress).material  # decodes once, for all jobs

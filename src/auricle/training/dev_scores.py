@@ -50,12 +50,12 @@ def dev_figures(
     are chosen later, and costs a sort.
     """
     figures = selection_figures(np.stack([row.scores for row in rows]), targets, material.recipe.task)
-    timed = [(row.frames, clip) for row, clip in zip(rows, clips, strict=True) if row.frames is not None]
-    if not timed:
+    strong = [(row.frames, clip) for row, clip in zip(rows, clips, strict=True) if row.frames is not None]
+    if not strong:
         return figures
     true = [
         frame_truth(clip, material.manifest.labels, grid, len(frames), material.recipe.frontend.sample_rate)
-        for frames, clip in timed
+        for frames, clip in strong
     ]
-    precision = mean_average_precision(np.concatenate(true), np.concatenate([frames for frames, _ in timed]))
+    precision = mean_average_precision(np.concatenate(true), np.concatenate([frames for frames, _ in strong]))
     return {"frame_mAP": 0.0 if precision is None else precision, **figures}

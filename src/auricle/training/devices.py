@@ -20,8 +20,9 @@ def make_fabric(run: RunSection, group: Group) -> Fabric:
     """Return Fabric, ready to set modules up.
 
     Raises:
-        ConfigError: if there are fewer GPUs than processes on this machine.
+        ConfigError: there is no GPU where one is wanted, or fewer than processes on this machine.
     """
+    require_device(run)
     device = choose_device(run.device, group, torch.cuda.device_count())
     precision = fabric_precision(run.precision, device)
     if group.size == 1:
@@ -37,6 +38,13 @@ def make_fabric(run: RunSection, group: Group) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def require_device(run: RunSection) -> None:
+    """Raise ``ConfigError`` if the recipe names a device that is not here: before any data is read."""
+    if run.device == "cuda" and not torch.cuda.is_available():
+        problem = "run.device = 'cuda': torch sees no CUDA device here; check the driver, or choose auto or cpu"
+        raise ConfigError("the recipe cannot be carried out on this machine", [problem])
 
 
 def choose_device(wanted: str, group: Group, gpus: int) -> str:
@@ -64,14 +72,7 @@ def has_bf16_units(device: str) -> bool:
 
 
 def fabric_precision(precision: str, device: str) -> FabricPrecision:
-    """Return Fabric's name of a recipe's precision; ``auto`` takes bf16 where the device has units for it.
-
-    Raises:
-        ConfigError: the device is not there.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        problem = "run.device = 'cuda': torch sees no CUDA device here; check the driver, or choose auto or cpu"
-        raise ConfigError("the recipe cannot be carried out on this machine", [problem])
+    """Return Fabric's name of a recipe's precision; ``auto`` takes bf16 where the device has units for it."""
     if precision == "float32" or (precision == "auto" and not has_bf16_units(device)):
         return "32-true"
     return "bf16-mixed"

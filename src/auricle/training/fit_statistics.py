@@ -13,7 +13,7 @@ from auricle.nn.networks import Network
 from auricle.teachers.heads import fit_head
 from auricle.training.preparation import Material
 
-#: Weight of the squared weights beside the summed loss, and what the sum of both experts is multiplied by: chosen on
+#: Weight of the squared weights beside the summed loss, and what the sum of both branches is multiplied by: chosen on
 #: folds 1 to 4 of ESC-10 (ADR 30). Sums of log-odds count how rare a class is twice; half of them does not.
 PENALTY = 10.0
 SHARES = {"single": 0.75, "multi": 0.5}

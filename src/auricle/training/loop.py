@@ -30,6 +30,7 @@ from auricle.batches.frame_targets import FrameAxis, FrameTargets, frame_axis, m
 from auricle.batches.loader import Feeder, FeedingError, make_loader
 from auricle.batches.packed import PackedCopies
 from auricle.batches.sampling import STEP, BatchPlan, BatchShard, generator
+from auricle.batches.scene_items import SceneItem, SceneMaker
 from auricle.batches.targets import Batch, ClipTargets, ClipTask, TargetSource
 from auricle.batches.worker_status import WorkerStatus
 from auricle.data.manifest import Clip
@@ -69,19 +70,21 @@ class TrainingSet:
         draws: ``(clip,)``, how often to draw each clip; None is once an epoch.
         teacher: source of a teacher's labels of them; None without one.
         labels: the classes, in the order of the targets; needed where labels say when.
+        scenes: makes those of the clips that are scenes, the last ones.
     """
 
-    clips: Sequence[Clip | Mixture]
+    clips: Sequence[Clip | Mixture | SceneItem]
     targets: FloatArray
     weights: FloatArray
     draws: npt.NDArray[np.floating] | None = None
     teacher: TargetSource[Any] | None = None
     labels: Sequence[str] = ()
+    scenes: SceneMaker | None = None
 
     @property
     def strong(self) -> bool:
         """Whether any label says when."""
-        return any(isinstance(clip, Clip) and clip.strong for clip in self.clips)
+        return self.scenes is not None or any(isinstance(clip, Clip) and clip.strong for clip in self.clips)
 
     def sources(
         self, task: ClipTask, frames: FrameTargets | None, instances: float = 0.0
@@ -239,6 +242,7 @@ class Loop:
             copies=self._copies,
             status=status,
             skipped_clips=self.state.skipped_clips,
+            scenes=data.scenes,
         )
         return make_loader(
             dataset,
@@ -256,7 +260,13 @@ class Loop:
         clips, rule = self.data.clips, self.augmentation.rule
         weight = self.recipe.loss.frame_weight
         return make_frame_targets(
-            clips, self.data.labels, self._frame_axis(), self.reader.steps_per_s, rule, weight=weight
+            clips,
+            self.data.labels,
+            self._frame_axis(),
+            self.reader.steps_per_s,
+            rule,
+            weight=weight,
+            scenes=self.data.scenes,
         )
 
     def _frame_axis(self) -> FrameAxis:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 
 from auricle.batches.cache import CacheReport, WaveformCache, default_cache_dir
 from auricle.batches.crops import ClipReader, frame_samples, scoring_hop_samples
+from auricle.batches.scene_items import SceneItem, make_scene_maker
 from auricle.batches.targets import ClipTask
 from auricle.data.balance import class_weights, group_weights, sampler_weights
 from auricle.data.formats.registry import read_source
@@ -324,7 +325,13 @@ def training_set(
             teacher=training_items.teacher_targets,
             labels=labels,
         )
-    ones = np.ones(len(chosen), np.float32)
+    return with_scenes(_balanced(material, indices, chosen, targets), material)
+
+
+def _balanced(
+    material: Material, indices: np.ndarray[tuple[int], np.dtype[np.int64]], chosen: list[Clip], targets: FloatArray
+) -> TrainingSet:
+    ones, labels = np.ones(len(chosen), np.float32), material.manifest.labels
     balance = material.recipe.data.balance
     if balance == "sampler":
         return TrainingSet(chosen, targets, ones, draws=sampler_weights(targets), labels=labels)
@@ -336,3 +343,26 @@ def training_set(
         weights = targets @ class_weights(targets) + np.clip(1 - targets.sum(1), 0, 1)
         return TrainingSet(chosen, targets, np.asarray(weights / weights.mean(), np.float32), labels=labels)
     return TrainingSet(chosen, targets, ones, labels=labels)
+
+
+def makes_scenes(material: Material, clips: Sequence[Clip]) -> bool:
+    """Whether scenes are made of some clips: as the recipe says, and where no label says when already."""
+    wanted = material.recipe.scenes.share > 0 and not material.reader.is_logmel and material.soft_labels is None
+    return wanted and not any(clip.strong for clip in clips)
+
+
+def with_scenes(data: TrainingSet, material: Material) -> TrainingSet:
+    """Return a training set with scenes of its clips behind them, as many as the recipe says."""
+    clips = [clip for clip in data.clips if isinstance(clip, Clip)]
+    if not makes_scenes(material, clips):
+        return data
+    recipe = material.recipe
+    maker = make_scene_maker(clips, material.reader.read, recipe, scene_s=recipe.data.clip_s)
+    if maker is None:
+        return data
+    count = max(1, round(len(clips) * recipe.scenes.share / (1 - recipe.scenes.share)))
+    targets = np.concatenate([data.targets, np.zeros((count, data.targets.shape[1]), np.float32)])
+    weights = np.concatenate([data.weights, np.ones(count, np.float32)])
+    draws = None if data.draws is None else np.concatenate([data.draws, np.full(count, data.draws.mean())])
+    items = [*data.clips, *map(SceneItem, range(count))]
+    return replace(data, clips=items, targets=targets, weights=weights, draws=draws, scenes=maker)

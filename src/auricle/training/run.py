@@ -30,6 +30,7 @@ from auricle.training.bundling import Trained, clip_rows, clips_of, finish, scor
 from auricle.training.card import model_card
 from auricle.training.checkpoint import State, last_good_state
 from auricle.training.dev_scores import DevRow, dev_figures, score_rows
+from auricle.training.devices import require_device
 from auricle.training.distributed import ALONE, Group, join_group
 from auricle.training.fit_class_layers import fit_class_layers
 from auricle.training.fit_statistics import fit_clip_statistics
@@ -121,6 +122,7 @@ def _begin(run: Run, progress: Progress) -> RunResult | tuple[Material, Split, S
     finished = _already_finished(run, progress)
     if finished is not None:
         return finished
+    require_device(run.recipe.run)
     manifest = read_training_data(run.request.source, run.recipe, progress)
     recipe = recipe_of(run.request, manifest, progress)
     prepared = prepare_run(manifest, recipe, progress, test_fold=run.request.test_fold)

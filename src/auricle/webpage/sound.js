@@ -7,9 +7,9 @@ const LONGEST_DECODED_S = 2 * 3600; // the browser decodes a recording as a whol
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 const WAV_BITS = new Set([8, 16, 24, 32]);
 
-const MOST_KEPT_S = 1200; // of a sound that goes on
+const MOST_KEPT_S = 1200; // of a sound without an end
 
-// Samples in memory; `push` adds some. Of a sound that goes on for long, what came first is let go.
+// Samples in memory; `push` adds some. Of a long sound, what came first is let go.
 export class MemorySound {
   constructor(rate, samples = new Float32Array(0)) {
     this.rate = rate;

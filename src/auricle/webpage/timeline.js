@@ -91,7 +91,7 @@ export class Timeline {
     return this.columns.get(label)?.reduce((most, value) => Math.max(most, value), 0) ?? 0;
   }
 
-  // More scores of a recording that goes on: a row a time.
+  // More scores of a recording in progress: a row a time.
   addScores(times, values) {
     times.forEach((time, i) => {
       this.times.push(time);

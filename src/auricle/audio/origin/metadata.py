@@ -80,8 +80,8 @@ def audiomoth_statement(comment: str) -> Statement | None:
         zone = timezone(-offset if found[7] == "-" else offset) if offset else UTC
     start = _date_time(year, month, day, hour, minute, second, zone)
     recorder: dict[str, Any] = {"model": "AudioMoth"}
-    for name, form in _AUDIOMOTH.items():
-        if match := form.search(comment):
+    for name, pattern in _AUDIOMOTH.items():
+        if match := pattern.search(comment):
             recorder[name] = next(part for part in match.groups() if part)
     if battery := _AUDIOMOTH_BATTERY.search(comment):
         beyond, volts = battery.groups()

@@ -63,8 +63,8 @@ def read_name(path: str) -> NamedTime | None:
     stem = name[: -len(suffix)] if (suffix := PurePath(name).suffix) else name
     if found := _HEXADECIMAL.match(stem):
         return NamedTime(datetime.fromtimestamp(int(found[0], 16), UTC), stem[found.end() :])
-    for form in _FORMS.values():
-        for found in form.finditer(stem):
+    for pattern in _FORMS.values():
+        for found in pattern.finditer(stem):
             start = _start(found.groupdict())
             if start is not None:
                 place = _position(stem)

@@ -104,7 +104,7 @@ class _Reading:
                 self.draft.problems.add("json", f"{place} is not as Label Studio writes it; export it again")
 
     def _whole(self, place: str, task: Mapping[str, Any], part: str | None) -> _Task:
-        """Read a task of the form JSON."""
+        """Read a task of the format JSON."""
         listed = _recordings([*task["data"].values(), task.get("file_upload")])
         if not listed:
             self.draft.problems.add("path", f"{place}: none of its data is the path of a recording")
@@ -124,7 +124,7 @@ class _Reading:
             yield _Label(str(item["from_name"]), _names(value.get(kind)), value.get("start"), value.get("end"))
 
     def _short(self, place: str, task: Mapping[str, Any], part: str | None) -> _Task:
-        """Read a task of the form JSON-MIN, in which data and labels stand side by side."""
+        """Read a task of the format JSON-MIN, in which data and labels stand side by side."""
         audio = [name for name, value in task.items() if name not in _OWN and _recordings([value])]
         if not audio:
             self.draft.problems.add("path", f"{place}: none of its data is the path of a recording")

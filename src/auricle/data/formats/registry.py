@@ -17,6 +17,7 @@ from auricle.data.formats.places import TABLES, tables_in
 from auricle.data.manifest import Manifest
 from auricle.data.read_options import MAX_MISSING, ReadOptions
 from auricle.errors import DataError, UsageError
+from auricle.files import address_note
 from auricle.recipe.requests import DataSource
 from auricle.registry import Registry
 
@@ -78,8 +79,7 @@ def recognise_format(path: Path, options: ReadOptions | None = None) -> str:
         DataError: nothing lies there, or nothing that is known; says what was seen, and what to type instead.
     """
     options = ReadOptions() if options is None else options
-    if not path.exists():
-        raise DataError(f"{path} cannot be read", ["no such file or folder"])
+    _require(path)
     for name in FORMATS.in_order():
         format = FORMATS.get(name)
         if format.recognise(path, options):
@@ -89,6 +89,13 @@ def recognise_format(path: Path, options: ReadOptions | None = None) -> str:
     if path.suffix.lower() in TABLES or (path.is_dir() and tables_in(path)):
         return "csv"  # a table that lacks something: reading it says what
     raise unknown_data(path, _recognised)
+
+
+def _require(path: Path) -> None:
+    """Raise ``DataError`` if nothing lies at a path."""
+    if not path.exists():
+        address = address_note(str(path))
+        raise DataError(f"{path} cannot be read", ["no such file or folder" if address is None else address])
 
 
 def _ask(path: Path, hint: Callable[[Path], str | None]) -> None:
@@ -171,8 +178,7 @@ def read_manifest(
     else:
         options = replace(options, named=True)
     format = FORMATS.get(name)
-    if not path.exists():
-        raise DataError(f"{path} cannot be read", ["no such file or folder"])
+    _require(path)
     if label_column is not None and not format.names_labels:
         fitting = ", ".join(name for name in FORMATS.in_order() if FORMATS.get(name).names_labels)
         raise UsageError(

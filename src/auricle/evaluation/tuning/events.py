@@ -124,6 +124,33 @@ def fit_events(
     return Thresholds(medians_s, ratios, thresholds, float(np.mean(reached)) if reached else 0.0)
 
 
+def fit_gap(
+    scores: Mapping[str, Scores],
+    truth: Mapping[str, Sequence[Event]],
+    durations: Mapping[str, float],
+    gaps_s: Sequence[float],
+) -> float:
+    """Return which of some longest gaps to fill, with the usual filter; of nearly equal ones, the longest.
+
+    Args:
+        scores: raw frame scores by recording, at least one.
+        truth: the true events by recording.
+        durations: of each recording in seconds.
+        gaps_s: to choose from, from short to long.
+    """
+    some = next(iter(scores.values()))
+    line = _lay(scores, truth, durations, longest_frames(gaps_s[-1], some.step_s) + 2)
+    there = [column for column, label in enumerate(some.labels) if len(line.truth[label])]
+    size = median_size(USUAL_S, some.step_s)
+    smooth = {c: median_smooth(line.values[:, [c]], size).repeat(len(_GRID), axis=1) for c in there}
+    figures = []
+    for gap_s in gaps_s:
+        rule = segment_rule(_GRID.tolist(), off_ratio=0.5, min_event_s=0.0, max_gap_s=gap_s, step_s=some.step_s)
+        best = [_f1_of_segments(line, some.labels[c], find_segments(smooth[c], rule)).max() for c in there]
+        figures.append(float(np.mean(best)) if best else 0.0)
+    return max(gap_s for gap_s, figure in zip(gaps_s, figures, strict=True) if figure >= max(figures) - TIE)
+
+
 def fit_boxes(
     scores: Mapping[str, Scores],
     truth: Mapping[str, Sequence[Event]],

@@ -37,7 +37,12 @@ class MobileNetOptions(NetworkOptions):
     defaults = {"frontend": SINE_FRONTEND, "loss": {"instance_weight": 1.0}}
     #: A network that knows sounds already needs a few passes at a low rate. Its thin layers are slower in bf16 on
     #: processors, also on those with units for it.
-    fine_tuning = {"optim": {"lr": 5e-4, "epochs": 15, "warmup_steps": 20}, "run": {"precision": "float32"}}
+    fine_tuning = {
+        "optim": {"lr": 5e-4, "epochs": 12, "warmup_steps": 20},
+        "augment": {"mixup_alpha": 0.3},
+        "scenes": {"share": 0.4},
+        "run": {"precision": "float32"},
+    }
 
     name: Literal["mobilenet"] = Field("mobilenet", description="The network.")
     head: Literal["mean_mlp"] = Field(
