@@ -12,6 +12,7 @@ from helpers.toydata import RATE, Listener, signal_at, sound, write_folders
 from safetensors.torch import load as load_tensors
 
 from auricle import api
+from auricle.batches.crops import scoring_windows
 from auricle.data.formats.registry import read_manifest
 from auricle.data.numpy_import import import_dataset
 from auricle.errors import BundleError, ConfigError, Interrupted, RunError
@@ -138,7 +139,10 @@ def test_the_last_layers_are_fitted_before_training(clips):
     assert all(torch.equal(after[name], value) for name, value in before.items())
     network.eval()
     for clip, target in zip(material.manifest.clips, material.targets, strict=True):
-        output = network(torch.from_numpy(np.array(material.reader.read(clip))[None]))
+        window = scoring_windows(
+            material.reader.read(clip), material.recipe, material.reader
+        )  # as in use: padded to 1 s
+        output = network(torch.from_numpy(window))
         assert torch.sigmoid(output.clip_logits)[0].argmax() == target.argmax()
         assert torch.sigmoid(output.frame_logits)[0].mean(0).argmax() == target.argmax()
 
