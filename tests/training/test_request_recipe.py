@@ -139,15 +139,8 @@ def test_the_last_layers_are_fitted_before_training(clips):
     assert all(torch.equal(after[name], value) for name, value in before.items())
     network.eval()
     for clip, target in zip(material.manifest.clips, material.targets, strict=True):
-<<<<<<< HEAD
         windows = scoring_windows(material.reader.read(clip), material.recipe, material.reader)
         output = network(torch.from_numpy(windows))
-=======
-        window = scoring_windows(
-            material.reader.read(clip), material.recipe, material.reader
-        )  # as in use: padded to 1 s
-        output = network(torch.from_numpy(window))
->>>>>>> main
         assert torch.sigmoid(output.clip_logits)[0].argmax() == target.argmax()
         assert torch.sigmoid(output.frame_logits)[0].mean(0).argmax() == target.argmax()
 
