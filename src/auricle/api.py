@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,7 @@ from auricle.recipe.scan_requests import (
 )
 from auricle.results import (
     SPOOF_LABELS,
+    DetectResult,
     EnrolResult,
     Event,
     Failure,
@@ -103,6 +104,10 @@ __all__ = [
     "train",
     "tune",
 ]
+
+
+#: How often thresholds are raised until alarms are few enough.
+_RAISES = 10
 
 
 @takes(TrainRequest)
@@ -567,33 +572,86 @@ def false_alarms(request: FalseAlarmsRequest) -> Report:
         InputError: a recording cannot be used and nobody is told, or none can.
         UsageError: no recording, or no sound in them.
     """
-    from auricle.audio.listing import Listing
-    from auricle.evaluation.events.false_alarms import false_alarm_report
-    from auricle.files import printable
+    from auricle.evaluation.events.false_alarms import raised_thresholds
+    from auricle.runtime.bundle import add_files
     from auricle.runtime.tracker import on_thresholds
 
-    quiet, threshold, on_failure = request.quiet, request.threshold, request.on_failure
-    names = [quiet] if isinstance(quiet, str | os.PathLike) else list(quiet)
     detector = load(request.model, precision=request.precision)
+    limits = dict(zip(detector.labels, on_thresholds(detector.spec, request.threshold), strict=True))
+    results, failures = _alarms(request, detector, request.threshold)
+    if request.at_most is not None:
+        if request.threshold is not None:
+            raise UsageError("thresholds are raised from the model's own: leave the threshold out")
+        _require_own(request.model, detector)
+        # Where a threshold rises, an event may fall into two: it is looked at again.
+        for _ in range(_RAISES):
+            raised = raised_thresholds(results, limits, request.at_most)
+            if raised == limits:
+                break
+            limits = raised
+            results, _ = _alarms(request, detector, limits)
+        add_files(detector.bundle.path, {}, detector.spec.model_copy(update={"thresholds": limits}))
+    return _alarm_report(request, results, detector.labels, limits, failures)
+
+
+def _alarms(
+    request: FalseAlarmsRequest, detector: Detector, threshold: float | Mapping[str, float] | None
+) -> tuple[list[DetectResult], dict[str, Failure]]:
+    """Return the events of quiet recordings, and which could not be read."""
+    from auricle.audio.listing import Listing
+    from auricle.files import printable
+
     results, failures = [], dict[str, Failure]()
-    for entry in Listing([os.fspath(name) for name in names]):
+    for entry in Listing(_names(request.quiet)):
         try:
             if entry.error is not None:
                 raise InputError(entry.error.code, entry.error.message)
-            results.append(detector.detect(entry.path, threshold=threshold))
+            results.append(detector.detect(entry.path, threshold=None if threshold is None else _plain(threshold)))
         except InputError as error:
-            if on_failure is None:
+            if request.on_failure is None:
                 raise InputError(error.code, f"{printable(entry.path)}: {error.message}") from error
             failures[entry.path] = Failure(error.code, error.message)
-            on_failure(entry.path, failures[entry.path])
+            request.on_failure(entry.path, failures[entry.path])
     if failures and not results:
         raise InputError(next(iter(failures.values())).code, "none of the recordings can be read")
-    limits = dict(zip(detector.labels, on_thresholds(detector.spec, threshold), strict=True))
+    return results, failures
+
+
+def _plain(threshold: float | Mapping[str, float]) -> float | dict[str, float]:
+    """Return thresholds as ``Detector.detect`` takes them."""
+    return dict(threshold) if isinstance(threshold, Mapping) else threshold
+
+
+def _names(paths: PathLike | Sequence[PathLike]) -> list[str]:
+    """Return one path or several as texts."""
+    return [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+
+
+def _alarm_report(
+    request: FalseAlarmsRequest,
+    results: Sequence[DetectResult],
+    labels: Sequence[str],
+    limits: Mapping[str, float],
+    failures: Mapping[str, Failure],
+) -> Report:
+    from auricle.evaluation.events.false_alarms import false_alarm_report
+
     try:
-        report = false_alarm_report(results, detector.labels, limits)
+        report = false_alarm_report(results, labels, limits)
     except ValueError as error:
-        raise UsageError(f"{', '.join(map(str, names))}: {error}; give recordings of some minutes") from error
+        raise UsageError(f"{', '.join(_names(request.quiet))}: {error}; give recordings of some minutes") from error
     return replace(report, details={**report.details, **({"unreadable": len(failures)} if failures else {})})
+
+
+def _require_own(model: str, detector: Detector) -> None:
+    """Refuse to change a model that came with auricle or from the hub."""
+    from auricle.runtime.bundle import builtin_models
+
+    if model in builtin_models() or model.startswith("hf:"):
+        raise UsageError(
+            f"{model} is not a folder of yours, so it is not changed; copy {detector.bundle.path} and tune that"
+        )
+    require_writable(detector.bundle.path)
 
 
 @takes(TuneRequest)

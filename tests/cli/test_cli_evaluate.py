@@ -139,6 +139,26 @@ def test_a_precision_that_is_asked_for_is_reached_or_refused(auricle, own, tmp_p
         assert 0.1 < tuned["thresholds"][label] == load_bundle(own).spec.thresholds[label] < 0.9
 
 
+def test_thresholds_rise_until_alarms_are_few(auricle, tmp_path):
+    """A minute with alarms of .9, .7 and .5: at most 60 an hour leaves one, and is stored; 30 cannot be told."""
+    own = make_bundle(tmp_path / "m", thresholds={"loud": 0.3, "quiet": 1.0}, postprocess={"median_s": 0}).path
+    samples = np.tile(np.array([0.2, -0.2], np.float32), 30 * RATE)
+    for second, level in ((5, 0.9), (20, 0.7), (40, 0.5)):
+        samples[second * RATE : (second + 2) * RATE] = np.tile([level, -level], RATE)
+    soundfile.write(tmp_path / "night.wav", samples, RATE, subtype="FLOAT")
+    words = ("evaluate", "--model", own, "--false-alarms", tmp_path / "night.wav", "--format", "json")
+    assert json.loads(auricle(*words).out)["per_class"]["loud"]["alarms"] == 3
+    refused = auricle(*words, "--at-most", 30)
+    assert refused.code == 2
+    assert "0.02 h of sound cannot tell 30 alarms an hour from none; give 0.03 h or more" in refused.err
+    done = auricle(*words, "--at-most", 60)
+    assert done.code == 0, done.err
+    row = json.loads(done.out)["per_class"]["loud"]
+    assert row["alarms"] == 1
+    assert 0.7 < load_bundle(own).spec.thresholds["loud"] == pytest.approx(row["threshold"]) < 0.75
+    assert auricle("evaluate", "--model", "esc10", *words[3:], "--at-most", 60).code == 2
+
+
 def test_tuning_reads_its_data_as_it_is_asked(auricle, own, tmp_path):
     """Arrays without a rate of their own, a table in another encoding, the classes in a column of another name."""
     arrays, rows = tmp_path / "arrays", ["filename,id,Ger\u00e4usch,split"]
@@ -216,6 +236,7 @@ def test_a_quiet_recording_that_cannot_be_read_stops_it(auricle, own, quiet):
         ),
         (("--false-alarms", "x.wav"), "--false-alarms takes --model and recordings without any class"),
         (("data", "--boxes", "--model", "m"), "--boxes says what --tune fits; give both"),
+        (("data", "--at-most", "1", "--model", "m"), "--at-most says how many --false-alarms an hour there may be"),
         (("data", "--min-precision", "0.9", "--model", "m"), "--min-precision says what --tune fits; give both"),
         (("data", "--tune"), "--tune takes --model, a folder, and no score files"),
     ],

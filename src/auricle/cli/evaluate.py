@@ -44,6 +44,14 @@ def evaluate(
             help="Count events in recordings with none of the classes: file or folder, repeatable.",
         ),
     ] = None,
+    at_most: Annotated[
+        float | None,
+        typer.Option(
+            "--at-most",
+            metavar="N",
+            help="With --false-alarms: raise thresholds until each class has at most so many an hour; store them.",
+        ),
+    ] = None,
     screen: FormOptions,
 ) -> None:
     """Score a model on labelled recordings: figures with 95 % intervals, and a row for each class.
@@ -67,10 +75,14 @@ def evaluate(
     if false_alarms:
         if request.data is not None or tune or model is None:
             raise UsageError("--false-alarms takes --model and recordings without any class, and no labelled DATA")
-        asked = FalseAlarmsRequest(false_alarms, model=model, precision=request.precision, on_failure=unreadable)
+        asked = FalseAlarmsRequest(
+            false_alarms, model=model, precision=request.precision, at_most=at_most, on_failure=unreadable
+        )
         print_report(api.false_alarms(asked), format, sys.stdout)
         unreadable.leave()
         return
+    if at_most is not None:
+        raise UsageError("--at-most says how many --false-alarms an hour there may be; give both")
     if min_precision is not None and not tune:
         raise UsageError("--min-precision says what --tune fits; give both")
     if boxes and not tune:

@@ -53,6 +53,10 @@ class FalseAlarmsRequest(FailureOptions):
         Option("Where an event begins, for all classes or each; None is the model's.", python_only=True),
     ] = None
     precision: Annotated[Literal["float32", "int8"], Option("Which graph of the model to run.")] = "float32"
+    at_most: Annotated[
+        float | None,
+        Option("Raise thresholds until each class has at most so many an hour, and store them.", metavar="N"),
+    ] = None
 
 
 @dataclass(frozen=True)

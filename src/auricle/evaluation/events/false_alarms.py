@@ -11,11 +11,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from auricle.errors import UsageError
 from auricle.results import DetectResult, Interval, Report
 
 _TAIL, _Z = 0.025, 1.959964
 #: Larger counts take the approximation of Wilson and Hilferty (1931), right to a thousandth by then.
 _LARGE = 1_000
+#: A threshold lies so far above the score of an alarm that it silences.
+STEP = 1e-3
 
 
 def poisson_interval(count: int, hours: float, n: int) -> Interval:
@@ -71,3 +74,40 @@ def false_alarm_report(
         }
     everything = poisson_interval(counts.total(), hours, len(results))
     return Report({"false_alarms_per_hour": everything}, rows, len(results), "", {"hours": round(hours, 6)})
+
+
+def raised_thresholds(
+    results: Sequence[DetectResult], thresholds: Mapping[str, float], at_most: float
+) -> dict[str, float]:
+    """Return thresholds above all false alarms but so many an hour, for each label; never below those of now.
+
+    An event goes when the threshold is above its score, the highest inside it.
+
+    Args:
+        results: events of recordings that hold none of the classes, found at ``thresholds``.
+        thresholds: of now, by label.
+        at_most: alarms an hour that a label may keep.
+
+    Raises:
+        UsageError: there is too little sound to tell, or a label has alarms of the highest score.
+    """
+    hours = sum(result.duration or 0.0 for result in results) / 3600
+    if not at_most > 0:
+        raise UsageError(f"--at-most {at_most:g}: expected alarms an hour above 0, such as 1")
+    if hours * at_most < 1:
+        raise UsageError(
+            f"--at-most {at_most:g}: {hours:.2f} h of sound cannot tell {at_most:g} alarms an hour from none; give "
+            f"{1 / at_most:.2f} h or more"
+        )
+    raised = {}
+    for label, threshold in thresholds.items():
+        scores = sorted((e.score for r in results for e in r.events if e.label == label), reverse=True)
+        kept = int(hours * at_most + 1e-9)
+        limit = threshold if len(scores) <= kept else max(threshold, scores[kept] + STEP)
+        if len(scores) > kept and limit >= 1:
+            raise UsageError(
+                f"--at-most {at_most:g}: {label} has {len(scores)} alarms of nearly the highest score, which no "
+                "threshold tells from events; add such sounds to the negatives"
+            )
+        raised[label] = limit
+    return raised
