@@ -154,10 +154,15 @@ def test_what_is_wrong_in_a_shell_block_is_seen():
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with what the documents name: a model, a recording, the truth about it, a journal, a microphone."""
+    """A folder with what the documents name: a model, recordings, the truth about one, a journal, a microphone."""
     make_bundle(tmp_path / "models" / "yard")
     noise = np.random.default_rng(0).uniform(-0.2, 0.2, 3 * RATE).astype(np.float32)
     soundfile.write(tmp_path / "night.flac", noise, RATE)
+    named = ["clips/quiet/1.wav", "clips/quiet/2.wav", "clips/loud/1.wav", "clips/loud/2.wav"]
+    for number, name in enumerate([*named, "archive/quiet.wav", "owl.wav"]):
+        tone = 0.1 * np.sin(np.arange(3 * RATE) * (0.05 + 0.1 * number))
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / name, tone + noise / 10, RATE)
     (tmp_path / "card1").mkdir()
     soundfile.write(tmp_path / "card1" / "20241027_005000.WAV", noise, RATE)
     (tmp_path / "truth.csv").write_text("path,onset,offset,label,score\nnight.flac,0.0,3.0,quiet,1\n")
