@@ -36,6 +36,11 @@ def test_an_address_is_told_from_a_file_everywhere(url):
         assert "\n" not in text
 
 
+def test_what_is_called_back_is_no_path():
+    text = said(lambda: auricle.evaluate("gone", model="esc10", on_failure=lambda key, failure: None))
+    assert "no such file or folder" in text
+
+
 def test_a_scan_names_the_address_and_goes_on():
     (result,) = list(auricle.scan(URL, model="esc10"))
     assert result.error.code == "not_found"

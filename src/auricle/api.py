@@ -245,14 +245,15 @@ def report(request: ReportRequest) -> Path:
 
 def _clips_for(bundle: Bundle, request: ReportRequest) -> Chosen | None:
     """Return the chosen clips of a data set whose classes must be the model's; None without data."""
-    from auricle.evaluation.held_out import choose_held_out
+    from auricle.evaluation.held_out import choose_readable
     from auricle.runtime.bundle import trained_clips
 
     if request.data is None:
         return None
     manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
-    chosen = choose_held_out(manifest, trained_clips(bundle), split=request.split, fold=request.fold)
-    return chosen if request.on_failure is None else chosen.readable(request.on_failure)
+    return choose_readable(
+        manifest, trained_clips(bundle), split=request.split, fold=request.fold, on_failure=request.on_failure
+    )
 
 
 def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
@@ -441,11 +442,13 @@ def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
         raise UsageError("--windows needs a folder for the vectors: --out DIR")
     if request.resume or request.engine != "local":
         raise UsageError("--windows writes all vectors in one go: it takes neither --resume nor --engine ray")
+    if request.from_time is not None or request.to_time is not None:
+        raise UsageError("--windows takes whole recordings, and no times of day (--from, --to)")
     listener = ScanProgress() if request.progress is None else request.progress
     if request.model is None:
         listener.default_model()
     model = DEFAULT_MODEL if request.model is None else request.model
-    detector = load(model, precision=request.precision)
+    detector = load(model, precision=request.precision, device=request.device)
     rule = window_rule(detector.spec, request.window_s, request.hop_s)
     selection = Selection.of(ScanRequest(request.inputs, command="embed", **kept))
     paths = [entry.path for entry in find_entries(selection, notice=listener.notice)]
@@ -473,13 +476,17 @@ def search(request: SearchRequest) -> SearchResult:
         InputError: the example cannot be read.
     """
     from auricle.audio.cutouts import CutoutOptions, write_cutouts
+    from auricle.files import printable
     from auricle.retrieval.index import open_vectors
     from auricle.retrieval.search import search_example
 
     index = open_vectors(Path(request.index))
     detector = load(index.model if request.model is None else request.model)
     example = os.fspath(request.example)
-    matches = search_example(detector, example, index, request.top)
+    try:
+        matches = search_example(detector, example, index, request.top)
+    except InputError as error:
+        raise InputError(error.code, f"{printable(example)}: {error.message}") from error
     clips = []
     if request.clips is not None:
         options = CutoutOptions(os.fspath(request.clips), request.lead_s, request.tail_s, request.clip_format)
@@ -520,7 +527,7 @@ def evaluate(request: EvaluateRequest) -> Report:
         DataError: score files that do not fit the recordings.
     """
     from auricle.evaluation.evaluate import evaluate_clips
-    from auricle.evaluation.held_out import choose_held_out
+    from auricle.evaluation.held_out import choose_readable
     from auricle.evaluation.spoof.evaluate import ScoreFiles, evaluate_spoof
     from auricle.runtime.bundle import trained_clips
 
@@ -535,8 +542,10 @@ def evaluate(request: EvaluateRequest) -> Report:
         return evaluate_spoof(manifest, files, split=request.split, fold=request.fold)
     detector = load(request.model, precision=request.precision)
     manifest = _read(request, request.data, detector.labels, detector.spec.task)
-    chosen = choose_held_out(manifest, trained_clips(detector.bundle), split=request.split, fold=request.fold)
-    chosen = chosen if request.on_failure is None else chosen.readable(request.on_failure)
+    chosen = choose_readable(
+        manifest, trained_clips(detector.bundle),
+        split=request.split, fold=request.fold, on_failure=request.on_failure,
+    )  # fmt: skip
     note = {**chosen.details(), **({"note": chosen.note} if chosen.note else {})}
     if detector.spec.is_spoof:
         systems = detector.spec.provenance.systems

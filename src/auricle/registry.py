@@ -107,8 +107,9 @@ class Registry(Generic[T]):
     def _entry_points(self) -> tuple[EntryPoint, ...]:
         if self._group is None:
             return ()
-        metadata = importlib.import_module("importlib.metadata")  # a fifth of the time of ``--help``, which needs none
-        return tuple(metadata.entry_points(group=self._group))
+        from importlib.metadata import entry_points  # noqa: PLC0415 (a tenth of what `--help` costs)
+
+        return tuple(entry_points(group=self._group))
 
     def _load(self, name: str) -> None:
         """Register the thing of a module or an installed package, if there is one of that name."""

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
-import pytest
+import io
 
-from auricle.cli.progress import Meter, spell_seconds
+import pytest
+from rich.console import Console
+
+from auricle.cli.progress import Meter, make_bar, spell_seconds
+from auricle.cli.train_progress import TrainingProgress
 
 
 @pytest.mark.parametrize(
@@ -43,3 +47,23 @@ def test_quick_work_says_nothing(capsys):
 def test_one_piece_and_quiet_say_nothing(capsys):
     assert count(1, 100.0, capsys) == ""
     assert count(5, 100.0, capsys, quiet=True) == ""
+
+
+@pytest.mark.parametrize("metric", ["dev_accuracy", "dev_mAP", "dev_frame_mAP"])
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_numbers_that_matter_fit_a_terminal_of_80_columns(metric, width):
+    progress = TrainingProgress(quiet=True)
+    progress.epoch_done({"epoch": 112.0, "step": 12345.0, "loss": 0.43125, "lr": 1e-3, metric: 0.8123, "dev_loss": 0.5})
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    bar = make_bar("train", 60_000, console)
+    bar.update(0, completed=12_345, note=progress.note)
+    console.print(bar.get_renderable())
+    (line,) = console.file.getvalue().splitlines()
+    for text in (
+        "train",
+        "12345/60000",
+        "-:--:--",
+        "epoch 112, loss 0.431, ",
+        f"{metric.replace('dev_', 'dev ')} 0.812",
+    ):
+        assert text in line

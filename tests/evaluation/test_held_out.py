@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.trained_clips import clip_id, dump_clips, parse_clips, parts_of
-from auricle.errors import BundleError, UsageError
-from auricle.evaluation.held_out import choose_dev, choose_held_out, refuse_trained
+from auricle.errors import BundleError, InputError, UsageError
+from auricle.evaluation.held_out import choose_dev, choose_held_out, choose_readable, refuse_trained
 
 
 @pytest.fixture
@@ -107,3 +109,33 @@ def test_an_absent_file_is_nobodys(tmp_path):
     assert clip_id(Clip("gone.wav", str(tmp_path / "gone.wav"))) == ""
     assert parts_of(known_of(), [Clip("gone.wav", str(tmp_path / "gone.wav"))]) == [None]
     assert np.all([not ids for ids in known_of().items()])
+
+
+def write_sounds(clips) -> None:
+    for seed, path in enumerate(sorted({clip.path for clip in clips})):
+        soundfile.write(path, np.random.default_rng(seed).uniform(-1, 1, 80_000), 8_000)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>404"])
+def test_recordings_that_cannot_be_read_are_not_what_a_figure_is_about(clips, content):
+    write_sounds(clips)
+    for path, byte in ((clips[2].path, 1), (clips[3].path, 2)):
+        Path(path).write_bytes(content * byte)  # new to the model, and no sound
+    known, told = known_of(train=clips[:1], dev=[clips[1], *clips[4:]]), {}
+    chosen = choose_readable(manifest_of(clips), known, on_failure=told.__setitem__)
+    assert keys(chosen.manifest) == ["b.wav", "long.wav", "long.wav"]
+    assert (chosen.part, sorted(chosen.unreadable), sorted(told)) == ("dev", ["c.wav", "d.wav"], ["c.wav", "d.wav"])
+    assert chosen.details()["unreadable"] == 2
+    with pytest.raises(InputError):
+        choose_readable(manifest_of(clips[2:4]), known, on_failure=told.__setitem__)
+    with pytest.raises(InputError):
+        choose_readable(manifest_of(clips[:3]), known, split="y", on_failure=told.__setitem__)
+
+
+def test_parts_of_a_recording_are_read_one_by_one(clips):
+    write_sounds(clips)
+    late = replace(clips[5], onset=500.0, offset=505.0)
+    told = {}
+    chosen = choose_readable(manifest_of([*clips[:5], late]), None, on_failure=told.__setitem__)
+    assert keys(chosen.manifest) == ["a.wav", "b.wav", "c.wav", "d.wav", "long.wav"]
+    assert list(told) == ["long.wav"]

@@ -158,11 +158,10 @@ def place(tmp_path, monkeypatch):
     make_bundle(tmp_path / "models" / "yard")
     noise = np.random.default_rng(0).uniform(-0.2, 0.2, 3 * RATE).astype(np.float32)
     soundfile.write(tmp_path / "night.flac", noise, RATE)
-    named = ["clips/quiet/1.wav", "clips/quiet/2.wav", "clips/loud/1.wav", "clips/loud/2.wav"]
-    for number, name in enumerate([*named, "archive/quiet.wav", "owl.wav"]):
-        tone = 0.1 * np.sin(np.arange(3 * RATE) * (0.05 + 0.1 * number))
+    for name in ("clips/quiet/0", "clips/quiet/1", "clips/loud/0", "clips/loud/1", "archive/quiet", "owl"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(tmp_path / name, tone + noise / 10, RATE)
+        level, seed = (1.0 if "loud" in name else 0.01), len(name) + int(name[-1] == "1")
+        soundfile.write(tmp_path / f"{name}.wav", level * np.random.default_rng(seed).uniform(-0.5, 0.5, RATE), RATE)
     (tmp_path / "card1").mkdir()
     soundfile.write(tmp_path / "card1" / "20241027_005000.WAV", noise, RATE)
     (tmp_path / "truth.csv").write_text("path,onset,offset,label,score\nnight.flac,0.0,3.0,quiet,1\n")

@@ -144,12 +144,24 @@ def test_without_windows_it_is_a_scan(archive):
     assert np.array_equal(results[0].embedding, load("general").embed(archive / "a.wav").embedding)
 
 
+def test_vectors_of_windows_have_one_format(archive, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["embed", str(archive), "--windows", "--format", "csv", "--out", str(tmp_path / "v")])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "auricle: --windows writes vectors.npy and windows.csv, and no --format csv\n"
+    assert not (tmp_path / "v").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"window_s": 2.0}, "--window and --hop cut recordings into windows: say --windows too"),
         ({"windows": True}, "--windows needs a folder for the vectors: --out DIR"),
         ({"windows": True, "out": "v", "resume": True}, "takes neither --resume nor --engine ray"),
+        (
+            {"windows": True, "out": "v", "from_time": "04:30"},
+            r"no times of day \(--from, --to\)",
+        ),
         ({"windows": True, "out": "v", "window_s": 2.0, "hop_s": 3.0}, "--hop 3: .* sound would be skipped"),
         ({"windows": True, "out": "v", "window_s": 0.01}, r"--window 0\.01: general needs 0\.08 s at least"),
     ],

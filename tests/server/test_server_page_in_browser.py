@@ -233,6 +233,7 @@ def test_a_microphone_is_heard_live(page):
     page.wait_for_selector("#live:not([hidden])")
     page.locator("#events tbody tr", has_text="dog").first.wait_for()
     assert page.is_visible("#stop"), "the event came while the microphone was on"
+    assert brightness(page) > 20, "the spectrogram grows with the sound"
     assert "dog" in page.inner_text("#said")
     assert page.evaluate("Number(document.getElementById('level').getAttribute('aria-valuenow'))") >= -60
     page.click("#stop")

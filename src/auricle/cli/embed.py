@@ -38,12 +38,15 @@ def embed(
     from auricle import api
     from auricle.cli.recordings import ScanMeter, score
     from auricle.cli.report_output import print_object
+    from auricle.errors import UsageError
     from auricle.files import printable
     from auricle.results import VectorsResult
 
     if not windows.windows and windows.window_s is None and windows.hop_s is None:
         score("embed", inputs, options, format)
         return
+    if format != "json":
+        raise UsageError(f"--windows writes vectors.npy and windows.csv, and no --format {format}")
     kept = {item.name: getattr(options, item.name) for item in fields(ScanOptions)}
     result = api.embed(EmbedRequest(inputs, progress=ScanMeter(quiet=options.quiet), **vars(windows), **kept))
     if isinstance(result, VectorsResult):

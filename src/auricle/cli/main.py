@@ -7,6 +7,7 @@ parsing the other options, so that ``--help`` answers at once (typer reads optio
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import sys
@@ -112,12 +113,29 @@ def completion(
     print(get_completion_script(prog_name="auricle", complete_var=COMPLETE_VARIABLE, shell=shell))
 
 
+def _part_of_app(words: Sequence[str]) -> typer.Typer:
+    """Return the command line with the command alone that the words name: making all takes as long as the rest."""
+    known = {name_of(info): info for info in (*app.registered_commands, *app.registered_groups)}
+    info = next((known[word] for word in words if word in known), None)
+    if info is None:
+        return app
+    part = copy.copy(app)
+    part.registered_commands = [item for item in app.registered_commands if item is info]
+    part.registered_groups = [item for item in app.registered_groups if item is info]
+    return part
+
+
+def name_of(info: Any) -> str:
+    """Return the name of a command or of a group of them."""
+    return str(info.name or typer.main.get_command_name(info.callback.__name__))
+
+
 def help_of(words: Sequence[str]) -> str:
     """Return the help text of the command that ``words`` lead to, such as ``["data", "check"]``.
 
     Words that are no command (inputs, options) are passed over.
     """
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(_part_of_app(words))
     context = typer.Context(command, info_name="auricle", **command.context_settings)
     for word in words:
         inner = getattr(command, "commands", {}).get(word)

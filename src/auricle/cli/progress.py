@@ -105,12 +105,27 @@ def _spell_part(done_s: float, total_s: float) -> str:
 
 def _start_bar(what: str, total: int) -> Any:
     """Return a running bar of rich on stderr."""
+    bar = make_bar(what, total)
+    bar.start()
+    return bar
+
+
+def make_bar(what: str, total: int, console: Any = None) -> Any:
+    """Return a bar of rich with one task, on stderr if no console is given."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    note = TextColumn("{task.fields[note]}")
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    def whole() -> Column:  # where a line is short, the bar gives way, then the note; the numbers stay
+        return Column(no_wrap=True)
+
+    columns = (
+        TextColumn(what, table_column=whole()),
+        BarColumn(),
+        MofNCompleteColumn(table_column=whole()),
+        TimeRemainingColumn(table_column=whole()),
+        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+    )
+    bar = Progress(*columns, console=Console(stderr=True) if console is None else console, transient=True)
     bar.add_task(what, total=total, note="")
-    bar.start()
     return bar

@@ -58,8 +58,15 @@ class TrainingProgress(Progress):
         self._meter.update(step, self._steps)
 
     def epoch_done(self, row: Mapping[str, float]) -> None:
-        """Show the figures of the epoch beside the steps."""
-        self._meter.note = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "step")
+        """Show the loss of the epoch and the figure that selects beside the steps; the log has the others."""
+        selects = next((name for name in row if name.startswith("dev_")), None)
+        names = [name for name in ("epoch", "loss", selects) if name in row]
+        self._meter.note = ", ".join(f"{str(name).replace('dev_', 'dev ')} {row[str(name)]:.3g}" for name in names)
+
+    @property
+    def note(self) -> str:
+        """What stands beside the steps."""
+        return self._meter.note
 
     def _begin(self, what: str) -> None:
         self._meter.close()

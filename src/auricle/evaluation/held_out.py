@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from auricle.data.manifest import Manifest
 from auricle.data.readable import OnFailure, keep_readable
 from auricle.data.trained_clips import DEV, TEST, TRAIN, parts_of
-from auricle.errors import UsageError
+from auricle.errors import InputError, UsageError
 from auricle.evaluation.evaluate import choose_clips
 from auricle.results import Failure
 
@@ -61,16 +61,6 @@ class Chosen:
         known = {} if self.part == "unknown" else {"part": self.part, "trained_on": self.trained_on}
         return {**known, **({"unreadable": len(self.unreadable)} if self.unreadable else {})}
 
-    def readable(self, on_failure: OnFailure) -> Chosen:
-        """Return this with the clips that can be decoded only; raises ``InputError`` if none can."""
-        found: dict[str, Failure] = {}
-
-        def note(key: str, failure: Failure) -> None:
-            found[key] = failure
-            on_failure(key, failure)
-
-        return replace(self, manifest=keep_readable(self.manifest, note), unreadable=found)
-
 
 def choose_held_out(
     manifest: Manifest, known: Mapping[str, str] | None, *, split: str | None = None, fold: str | None = None
@@ -103,6 +93,54 @@ def choose_held_out(
                 left_out = len(parts) - len(kept)
                 return Chosen(chosen.select(kept), _name([parts[i] for i in kept]), 0, left_out)
     return Chosen(chosen, _name(parts), sum(part == TRAIN for part in parts))
+
+
+def choose_readable(
+    manifest: Manifest,
+    known: Mapping[str, str] | None,
+    *,
+    split: str | None = None,
+    fold: str | None = None,
+    on_failure: OnFailure | None = None,
+) -> Chosen:
+    """Choose clips as ``choose_held_out`` does, of those that can be decoded.
+
+    A recording that cannot be read is new to every model: alone, it must not keep a figure from the dev part.
+
+    Args:
+        manifest: the data.
+        known: as for ``choose_held_out``.
+        split: a part of the data, or ``all``.
+        fold: a fold of the data.
+        on_failure: is called for clips that cannot be read; None leaves them to whoever scores.
+
+    Raises:
+        UsageError: no clip is left.
+        InputError: none of the clips can be read; this is the first one's reason.
+    """
+    chosen = choose_held_out(manifest, known, split=split, fold=fold)
+    found: dict[str, Failure] = {}
+
+    def note(key: str, failure: Failure) -> None:
+        found.setdefault(key, failure)
+        if on_failure is not None:
+            on_failure(key, failure)
+
+    while on_failure is not None:
+        try:
+            kept = {clip.segment for clip in keep_readable(chosen.manifest, note).clips}
+        except InputError:
+            kept = set()
+        looked_at = {clip.segment for clip in chosen.manifest.clips}
+        rest = [i for i, c in enumerate(manifest.clips) if c.segment in kept or c.segment not in looked_at]
+        if not kept and (not rest or split is not None or fold is not None):
+            first = next(iter(found.values()))
+            raise InputError(first.code, first.message)
+        manifest = manifest.select(rest)
+        chosen = replace(choose_held_out(manifest, known, split=split, fold=fold), unreadable=found)
+        if kept:
+            break  # else none of these is left: the next best ones
+    return chosen
 
 
 def _name(parts: list[str | None]) -> str:

@@ -151,7 +151,7 @@ def check_paths(request: Any) -> None:
     """Raise ``UsageError`` where a path of a request is none, or an address: files are read from this machine."""
     for field in request_fields(type(request)):
         value = getattr(request, field.name)
-        if value is None or os.PathLike[str] not in _leaves(field.type):
+        if value is None or not _holds_path(field.type):
             continue
         several = any(get_origin(kind) in _SEVERAL for kind in (field.type, *get_args(field.type)))
         for item in value if several and isinstance(value, list | tuple) else (value,):
@@ -162,11 +162,9 @@ def check_paths(request: Any) -> None:
                 raise UsageError(f"{field.name}: {address}")
 
 
-def _leaves(kind: Any) -> set[Any]:
-    """Return the types that a type is made of."""
-    listed = isinstance(kind, list)  # the arguments of a callable
-    members = kind if listed else () if kind == os.PathLike[str] else get_args(kind)
-    return {leaf for member in members for leaf in _leaves(member)} if members or listed else {kind}
+def _holds_path(kind: Any) -> bool:
+    """Tell whether a path is among what a type is made of."""
+    return bool(kind == os.PathLike[str]) or any(map(_holds_path, get_args(kind)))
 
 
 def _signature(kind: Any, result: Any) -> inspect.Signature:

@@ -276,6 +276,7 @@ function takeEvent(message) {
   const begun = timeline.events.find((event) => event.label === message.label && event.onset === message.onset && event.offset === undefined);
   if (begun) Object.assign(begun, message);
   else timeline.events.push(message);
+  timeline.makeRows();
   $("said").textContent = `${message.label}, ${spell(message.onset)}${message.offset === undefined ? "" : ` to ${spell(message.offset)}`}`;
   showEvents();
 }

@@ -9,13 +9,14 @@ const WINDOW_S = 0.05;
 const LOWEST_HZ = 40;
 const RANGE_DB = 70;
 const MOST_LOOKS = 4; // windows that a column is made of
-const FEW_LOOKS = 8; // of a file on disk: columns of more windows are read window by window
-const COARSE_S = 3; // columns of a file on disk that are longer are made twice as wide
+const MOST_READ = 1 << 21; // samples of a file on disk at once
+const COARSE_S = 10; // columns of a file on disk that are longer are made of one window, and twice as wide
 const READ_AT_ONCE = 64; // columns
 const SLICE_MS = 7; // of work before the page may do something else
 const REST_MS = 60; // without movement before tiles are made
 const KEPT_TILES = 96;
 const TICKS_HZ = [100, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000];
+const LEAST_APART = 0.065; // of the height: closer labels would overlap
 const LOUDNESS = [[4, 2, 14], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122], [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191]];
 
 const toMel = (hz) => 2595 * Math.log10(1 + hz / 700);
@@ -30,8 +31,13 @@ const COLOURS = Array.from({ length: 256 }, (_, i) => {
 // Where the axis of pitch is labelled: {text, share of the height}.
 export function pitchTicks(rate) {
   const low = toMel(LOWEST_HZ), high = toMel(rate / 2);
-  return TICKS_HZ.filter((hz) => hz < 0.9 * (rate / 2) || hz === rate / 2)
-    .map((hz) => ({ text: hz < 1000 ? `${hz / 1000}` : `${hz / 1000} kHz`, share: (toMel(hz) - low) / (high - low) }));
+  const ticks = [];
+  for (const hz of TICKS_HZ.filter((tick) => tick < 0.9 * (rate / 2) || tick === rate / 2).reverse()) {
+    const share = (toMel(hz) - low) / (high - low);
+    if (ticks.length && ticks.at(-1).share - share < LEAST_APART) continue;
+    ticks.push({ text: hz < 1000 ? `${hz / 1000}` : `${hz / 1000} kHz`, share });
+  }
+  return ticks.reverse();
 }
 
 // In-place FFT of a power of two: Cooley and Tukey (1965), decimation in time.
@@ -198,7 +204,7 @@ export class Picture {
   // While the view moves, coarser tiles have to do: the time is for the movement.
   async rest() {
     await breathe();
-    while (!this.closed && this.tiles.size && performance.now() - this.movedAt < REST_MS) await breathe(REST_MS / 3);
+    while (!this.closed && !this.sound.grows && this.tiles.size && performance.now() - this.movedAt < REST_MS) await breathe(REST_MS / 3);
   }
 
   // Make tiles until none is wanted; what is looked at now comes first.
@@ -209,16 +215,16 @@ export class Picture {
       await this.rest();
       if (this.closed || !this.wanted.length) break;
       const { level, index } = this.wanted.shift();
-      this.making = `${level}/${index}`;
-      const before = this.tiles.get(this.making);
+      const key = `${level}/${index}`, before = this.tiles.get(key);
+      this.making = key;
       const keep = (tile) => {
-        this.tiles.delete(this.making);
-        this.tiles.set(this.making, tile);
+        this.tiles.delete(key);
+        this.tiles.set(key, tile);
         if (this.tiles.size > KEPT_TILES) this.tiles.delete(this.tiles.keys().next().value);
         this.onTile();
       };
       // A new tile is shown as it grows, a better one when it is whole.
-      const tile = await this.make(level, index, before ? () => {} : keep);
+      const tile = await this.make(level, index, before, before ? () => {} : keep);
       if (this.closed) break;
       this.making = null;
       keep(tile);
@@ -226,26 +232,36 @@ export class Picture {
     this.busy = false;
   }
 
-  async make(level, index, onGrowth) {
+  // Of a sound that has grown, what an earlier tile knows is taken over but for its last columns.
+  async make(level, index, before, onGrowth) {
     const { sound, window } = this, columnSamples = FINEST_S * 2 ** level * sound.rate;
     const start = index * TILE * columnSamples, stop = start + TILE * columnSamples, length = sound.length;
     const columns = Math.max(1, Math.min(TILE, Math.ceil((length - start) / columnSamples)));
+    const begin = before?.whole ? Math.max(0, before.done - 2) : 0;
     const tile = { level, index, stop, length, done: 0, whole: false, db: new Float32Array(TILE * ROWS).fill(-200), low: new Float32Array(TILE), high: new Float32Array(TILE), highest: 0 };
+    if (begin) {
+      tile.db.set(before.db.subarray(0, begin * ROWS));
+      for (const name of ["low", "high"]) tile[name].set(before[name].subarray(0, begin));
+      tile.highest = before.highest;
+    }
     const wide = Math.max(1, Math.ceil(columnSamples / (window / 2)));
-    const looks = Math.min(sound.onDisk && wide > FEW_LOOKS ? 1 : MOST_LOOKS, wide);
+    // Of a file on disk, stretches are read as they are; of a long one, single windows, some at a time.
+    const stretches = sound.onDisk && columnSamples <= MOST_READ / 16;
+    const looks = sound.onDisk && !stretches ? 1 : Math.min(MOST_LOOKS, wide);
     const placeOf = (column, look) => Math.floor(start + (column + (look + 0.5) / looks) * columnSamples - window / 2);
-    // Of a file on disk, a short tile is read at once, a long one some windows at a time.
-    const origin = Math.floor(start) - window;
-    const all = sound.onDisk && wide <= FEW_LOOKS ? await sound.read(origin, Math.ceil(stop - start) + 2 * window) : null;
-    let read = [], since = performance.now();
-    for (let column = 0; column < columns; column++) {
-      if (sound.onDisk && !all && column % READ_AT_ONCE === 0) {
-        const places = Array.from({ length: Math.min(READ_AT_ONCE, columns - column) * looks }, (_, i) => placeOf(column + Math.floor(i / looks), i % looks));
-        read = await Promise.all(places.map((at) => sound.read(at, window)));
+    const atOnce = stretches ? Math.floor(MOST_READ / columnSamples) : READ_AT_ONCE;
+    let read = [], stretch = null, origin = 0, since = performance.now();
+    for (let column = begin; column < columns; column++) {
+      const left = Math.min(atOnce, columns - column);
+      if (stretches && (column - begin) % atOnce === 0) {
+        origin = placeOf(column, 0);
+        stretch = await sound.read(origin, Math.ceil(left * columnSamples) + window);
+      } else if (sound.onDisk && !stretches && (column - begin) % atOnce === 0) {
+        read = await Promise.all(Array.from({ length: left }, (_, i) => sound.read(placeOf(column + i, 0), window)));
       }
       for (let look = 0; look < looks; look++) {
         const at = placeOf(column, look);
-        const part = all ? all.subarray(at - origin, at - origin + window) : sound.onDisk ? read[(column % READ_AT_ONCE) * looks + look] : sound.read(at, window);
+        const part = stretches ? stretch.subarray(at - origin, at - origin + window) : sound.onDisk ? read[(column - begin) % atOnce] : sound.read(at, window);
         this.look(tile, column, part, columnSamples / looks);
       }
       tile.done = column + 1;

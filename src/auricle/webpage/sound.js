@@ -17,6 +17,7 @@ export class MemorySound {
     this.first = 0; // samples before it were let go
     this.length = samples.length;
     this.onDisk = false;
+    this.grows = false;
   }
 
   get seconds() {
@@ -24,6 +25,7 @@ export class MemorySound {
   }
 
   push(block) {
+    this.grows = true;
     const held = this.length - this.first;
     if (held + block.length > this.samples.length) {
       const kept = held > MOST_KEPT_S * this.rate ? this.samples.subarray(held >> 1, held) : this.samples.subarray(0, held);
