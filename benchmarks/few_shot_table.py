@@ -30,7 +30,7 @@ def accuracy_lines(figures: dict[str, Any], seconds_a_clip: float) -> list[str]:
     """Return the rows of the table of accuracy."""
     rows = []
     for count, row in figures.items():
-        clips = 10 * (int(count) or 32)
+        clips = 320 if count == "0" else 10 * int(count)
         rows.append(
             f"| {CLIP_COUNTS.get(count, count)} | {row['draws']} | {shown(row['enrol'])} | {shown(row['ceiling'])} | "
             f"{100 * row['named']:.1f} | {100 * row['wrong_of_named']:.1f} | "
@@ -87,7 +87,7 @@ def write_table(out: Path) -> None:
         "|---|--:|---|---|--:|--:|--:|",
         *accuracy_lines(read(out, "accuracy"), facts["seconds"]),
         "",
-        "Zero-shot, `general` names 91 to 92 % of these clips by the highest matching class of AudioSet "
+        "Five clips a class are 2.2 points below the ceiling; three are enough for 90 %. Zero-shot, `general` names 91 % of these clips by the highest matching class of AudioSet "
         "([general.md](general.md)).",
         "",
         "## None of these",

@@ -69,9 +69,11 @@ if TYPE_CHECKING:
     from auricle.data.readable import OnFailure
     from auricle.distill.teach import TeachResult
     from auricle.evaluation.held_out import Chosen
+    from auricle.evaluation.tuning.goals import Reached
     from auricle.exporting.web import Site
     from auricle.nn.network import Network
     from auricle.runtime.bundle import Bundle
+    from auricle.runtime.spec import PostprocessPart
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanResult
     from auricle.training.bench import TrainingBench
@@ -641,14 +643,43 @@ def tune(request: TuneRequest) -> Report:
         max_gap_s=post.max_gap_s,
     )
     changed = PostprocessPart.model_validate({**post.model_dump(), **tuned.postprocess})
+    thresholds, goals = dict(tuned.thresholds), {}
+    if request.min_precision is not None:
+        reached = _reach_precision(detector, manifest, changed, request.min_precision)
+        thresholds = {label: goal.threshold for label, goal in reached.items()}
+        rows = {label: goal.to_dict() for label, goal in reached.items()}
+        goals = {"min_precision": request.min_precision, "reached": rows}
     add_files(
         detector.bundle.path,
         {},
-        spec.model_copy(update={"postprocess": changed, "thresholds": dict(tuned.thresholds)}),
+        spec.model_copy(update={"postprocess": changed, "thresholds": thresholds}),
     )
     report = evaluate_clips(load(model), manifest)
-    fitted = {"clips": tuned.clips, "strong": tuned.strong, **tuned.postprocess, "thresholds": dict(tuned.thresholds)}
+    fitted = {"clips": tuned.clips, "strong": tuned.strong, **tuned.postprocess, "thresholds": thresholds, **goals}
     return replace(report, details={**report.details, "tuned": fitted})
+
+
+def _reach_precision(detector: Detector, manifest: Manifest, post: PostprocessPart, goal: float) -> dict[str, Reached]:
+    """Return the threshold of each class at which so many of the recordings that are named are right."""
+    from auricle.data.clip_audio import read_clip
+    from auricle.evaluation.tuning.goals import reach_for_all
+
+    if post.boxes is not None:
+        raise UsageError("--min-precision is about thresholds of scores: leave --boxes out")
+    labels, spec, frames = detector.labels, detector.spec, []
+    for clip in manifest.clips:
+        audio = read_clip(clip, manifest.arrays)
+        frames.append(detector.frames(audio.samples, audio.sample_rate).values)
+    return reach_for_all(
+        frames,
+        manifest.targets() >= 0.5,
+        labels,
+        goal,
+        step_s=spec.grid.step_s(spec.sample_rate),
+        medians_s={label: post.median_of(label) for label in labels},
+        off_ratios={label: post.off_ratio_of(label) for label in labels},
+        min_event_s=post.min_event_s,
+    )
 
 
 @takes(BenchRequest)

@@ -114,6 +114,31 @@ def test_weak_labels_tune_filter_and_threshold(auricle, own, tmp_path, scenes):
     assert "leave --boxes out" in refused.err
 
 
+def test_a_precision_that_is_asked_for_is_reached_or_refused(auricle, own, tmp_path):
+    """Four loud and four quiet recordings: three of four can be told from all (75 %), 95 % cannot."""
+    rows, folder = ["filename,label,split"], tmp_path / "weak"
+    folder.mkdir()
+    for number in range(8):
+        samples = np.tile([0.9, -0.9] if number < 4 else [0.1, -0.1], RATE)
+        soundfile.write(folder / f"{number}.wav", samples, RATE, subtype="FLOAT")
+        rows.append(f"{number}.wav,{'loud' if number < 4 else 'quiet'},dev")
+    (folder / "clips.csv").write_text("\n".join(rows) + "\n")
+    words = ("evaluate", folder, "--model", own, "--tune", "--format", "json", "--min-precision")
+    before = load_bundle(own).spec
+    refused = auricle(*words, "0.95")
+    assert refused.code == 2
+    assert "loud: 4 recordings hold it, and 95% can be told from all of 20 or more" in refused.err
+    assert load_bundle(own).spec == before, "nothing was stored"
+    done = auricle(*words, "0.75")
+    assert done.code == 0, done.err
+    tuned = json.loads(done.out)["tuned"]
+    assert tuned["min_precision"] == 0.75
+    for label in ("loud", "quiet"):
+        assert tuned["reached"][label]["precision"]["value"] == tuned["reached"][label]["recall"]["value"] == 1
+        assert tuned["reached"][label]["precision"]["n"] == 4
+        assert 0.1 < tuned["thresholds"][label] == load_bundle(own).spec.thresholds[label] < 0.9
+
+
 def test_tuning_reads_its_data_as_it_is_asked(auricle, own, tmp_path):
     """Arrays without a rate of their own, a table in another encoding, the classes in a column of another name."""
     arrays, rows = tmp_path / "arrays", ["filename,id,Ger\u00e4usch,split"]
@@ -191,6 +216,7 @@ def test_a_quiet_recording_that_cannot_be_read_stops_it(auricle, own, quiet):
         ),
         (("--false-alarms", "x.wav"), "--false-alarms takes --model and recordings without any class"),
         (("data", "--boxes", "--model", "m"), "--boxes says what --tune fits; give both"),
+        (("data", "--min-precision", "0.9", "--model", "m"), "--min-precision says what --tune fits; give both"),
         (("data", "--tune"), "--tune takes --model, a folder, and no score files"),
     ],
 )

@@ -15,6 +15,7 @@ from auricle.enrolment.clips import EnrolledClip
 from auricle.enrolment.heads import SAME_SOUND, useful_bank
 from auricle.errors import BundleError
 from auricle.files import sha256_file
+from auricle.runtime.model_names import BUNDLES
 
 SOURCES = Path(__file__).parents[2] / "docs/results/general-sources.csv"
 
@@ -33,6 +34,11 @@ def test_it_is_small_and_of_the_networks_own_vectors(bank):
     assert bank.runs.shape[0] * bank.runs.shape[1] >= 1_000
     assert np.abs(bank.clips.mean()) < 0.1, "scaled by the mean of all sounds, of which these are a sample"
     assert 0.7 < bank.clips.std() < 1.3
+
+
+def test_all_models_and_the_bank_are_eight_megabytes():
+    files = [path for path in BUNDLES.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in (*files, BANK_FILE)) <= 8_000_000
 
 
 def test_a_bank_of_another_network_is_refused():

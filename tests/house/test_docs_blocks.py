@@ -154,10 +154,14 @@ def test_what_is_wrong_in_a_shell_block_is_seen():
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with what the documents name: a model, a recording, the truth about it, a journal, a microphone."""
+    """A folder with what the documents name: a model, recordings, the truth about one, a journal, a microphone."""
     make_bundle(tmp_path / "models" / "yard")
     noise = np.random.default_rng(0).uniform(-0.2, 0.2, 3 * RATE).astype(np.float32)
     soundfile.write(tmp_path / "night.flac", noise, RATE)
+    for name in ("clips/quiet/0", "clips/quiet/1", "clips/loud/0", "clips/loud/1", "archive/quiet", "owl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        level, seed = (1.0 if "loud" in name else 0.01), len(name) + int(name[-1] == "1")
+        soundfile.write(tmp_path / f"{name}.wav", level * np.random.default_rng(seed).uniform(-0.5, 0.5, RATE), RATE)
     (tmp_path / "card1").mkdir()
     soundfile.write(tmp_path / "card1" / "20241027_005000.WAV", noise, RATE)
     (tmp_path / "truth.csv").write_text("path,onset,offset,label,score\nnight.flac,0.0,3.0,quiet,1\n")

@@ -47,7 +47,7 @@ def test_who_names_nothing_begins_at_general_with_its_network_and_front_end():
     assert (found.init.model, found.init.new_head, found.model.name) == ("general", True, "mobilenet")
     assert found.model.residuals == GENERAL.spec.model.residuals
     assert found.frontend.model_dump() == GENERAL.spec.frontend.model_dump()
-    assert (found.optim.epochs, found.optim.lr) == (3, 5e-4)
+    assert (found.optim.epochs, found.optim.lr) == (3, 1e-4)
 
 
 @pytest.mark.parametrize("named", [{"model": "crnn"}, {"init": "none"}, {"overrides": ("init.model=none",)}])
@@ -139,12 +139,21 @@ def test_the_last_layers_are_fitted_before_training(clips):
     assert all(torch.equal(after[name], value) for name, value in before.items())
     network.eval()
     for clip, target in zip(material.manifest.clips, material.targets, strict=True):
-        window = scoring_windows(
-            material.reader.read(clip), material.recipe, material.reader
-        )  # as in use: padded to 1 s
-        output = network(torch.from_numpy(window))
+        windows = scoring_windows(material.reader.read(clip), material.recipe, material.reader)
+        output = network(torch.from_numpy(windows))
         assert torch.sigmoid(output.clip_logits)[0].argmax() == target.argmax()
         assert torch.sigmoid(output.frame_logits)[0].mean(0).argmax() == target.argmax()
+
+
+def test_norms_keep_their_statistics_and_everything_else_moves(clips, tmp_path):
+    api.train(clips, out=tmp_path / "m", overrides=[*SHORT, "optim.lr=0.001"])
+    before, after = (
+        load_tensors(bundle.read("model.safetensors")) for bundle in (GENERAL, load_bundle(tmp_path / "m"))
+    )
+    kept = {k for k in before if k.startswith(("stem.", "blocks.", "deep.")) and "running" in k}
+    assert len(kept) > 20
+    assert all(torch.equal(after[k], before[k].float()) for k in kept)
+    assert not torch.equal(after["stem.0.weight"], before["stem.0.weight"].float())
 
 
 def test_a_class_without_a_clip_is_taken_to_be_rare(clips):

@@ -28,6 +28,14 @@ def evaluate(
     boxes: Annotated[
         bool, typer.Option("--boxes", help="With --tune: events between change points instead of thresholds.")
     ] = False,
+    min_precision: Annotated[
+        float | None,
+        typer.Option(
+            "--min-precision",
+            metavar="X",
+            help="With --tune: the lowest thresholds at which this share of the recordings named is right.",
+        ),
+    ] = None,
     false_alarms: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,6 +71,8 @@ def evaluate(
         print_report(api.false_alarms(asked), format, sys.stdout)
         unreadable.leave()
         return
+    if min_precision is not None and not tune:
+        raise UsageError("--min-precision says what --tune fits; give both")
     if boxes and not tune:
         raise UsageError("--boxes says what --tune fits; give both")
     if tune and request.data is not None:
@@ -72,7 +82,7 @@ def evaluate(
             raise UsageError("--tune fits the float32 graph, whose rules both have: leave out --precision")
         same = {item.name: getattr(request, item.name) for item in fields(ClipOptions)}
         same["on_failure"] = unreadable
-        report = api.tune(TuneRequest(request.data, model=model, boxes=boxes, **same))
+        report = api.tune(TuneRequest(request.data, model=model, boxes=boxes, min_precision=min_precision, **same))
     else:
         report = api.evaluate(replace(request, on_failure=unreadable))
     print_report(report, format, sys.stdout)

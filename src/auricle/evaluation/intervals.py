@@ -94,7 +94,7 @@ def proportion_interval(hits: int, n: int) -> Interval | None:
 
     >>> found = proportion_interval(3, 3)
     >>> round(found.low, 3), found.high
-    (0.438, 1.0)
+    (0.439, 1.0)
     """
     if n == 0:
         return None

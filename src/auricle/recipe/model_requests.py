@@ -63,6 +63,13 @@ class TuneRequest(ClipOptions):
     _: KW_ONLY
     model: Annotated[str, Option("A folder; built-in models stay as they are.", short="-m", metavar="MODEL")]
     boxes: Annotated[bool, Option("Fit events between change points instead of thresholds.")] = False
+    min_precision: Annotated[
+        float | None,
+        Option(
+            "Take the lowest thresholds at which this share of the recordings that are named hold the class.",
+            metavar="X",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from auricle.data.splits import Split
 from auricle.errors import RunError
 from auricle.evaluation.report import make_report
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
+from auricle.nn.modules.mobilenet import MobileNet
 from auricle.nn.networks import Network, build_network
 from auricle.output_folder import OutputFolder
 from auricle.progress import Progress
@@ -165,6 +166,9 @@ def fit(
         fit_clip_statistics(network, material, split.train)
         if recipe.init.new_head:
             fit_class_layers(network, material, split.train)
+
+    if recipe.init.given and isinstance(network, MobileNet):
+        network.fixed_norms = True
 
     def score_dev(candidate: Network) -> dict[str, float]:
         clips = group.shard([material.manifest.clips[i] for i in split.dev])

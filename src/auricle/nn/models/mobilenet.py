@@ -38,7 +38,7 @@ class MobileNetOptions(NetworkOptions):
     #: A network that knows sounds already needs a few passes at a low rate. Its thin layers are slower in bf16 on
     #: processors, also on those with units for it.
     fine_tuning = {
-        "optim": {"lr": 5e-4, "epochs": 12, "warmup_steps": 20},
+        "optim": {"lr": 1e-4, "epochs": 6, "warmup_steps": 20},
         "augment": {"mixup_alpha": 0.3},
         "scenes": {"share": 0.4},
         "run": {"precision": "float32"},

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -142,6 +143,8 @@ class MobileNet(Network):
     """
 
     class_layers = ("head.3.", "frame_head.")
+    #: Whether norms keep their statistics in training: batches of few and mixed sounds would spoil those of many hours.
+    fixed_norms = False
     head: nn.Sequential
 
     def __init__(
@@ -194,6 +197,14 @@ class MobileNet(Network):
         reach = 2 * sum(DILATIONS) * hop + 2 * grid.hop_samples
         self.grid = FrameGrid(hop, grid.receptive_samples + reach, grid.first_centre_samples)
         self.log_scale = 1.0
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; norms whose statistics are fixed stay as in use."""
+        super().train(mode)
+        for layer in self.modules():
+            if mode and self.fixed_norms and isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+                layer.eval()
+        return self
 
     def frames(self, samples: int) -> int:
         """Return the number of output frames for ``samples`` samples: one that is not full counts."""
