@@ -42,7 +42,7 @@ def test_all_bad_lines_are_reported(corpus, write):
         read_manifest(root)
     assert caught.value.problems == (
         "X.cm.train.trn.txt line 4: 4 fields, expected 5: SPEAKER UTTERANCE - SYSTEM bonafide|spoof "
-        "(or 8, 10, 13 as in ASVspoof 2021 and 5)",
+        "(or 8, 10, 12, 13 as in ASVspoof 2021 and 5)",
         "X.cm.train.trn.txt line 5: key 'real' is neither bonafide nor spoof",
         f"X.cm.train.trn.txt line 6: path 'flac/../../x.flac' leads outside the data folder {root}; "
         "write it relative to the table",

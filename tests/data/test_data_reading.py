@@ -69,6 +69,9 @@ def test_headers(ramp):
     assert (facts.duration, facts.sample_rate, facts.channels, facts.format) == (1.0, RATE, 1, "WAV FLOAT")
     facts = probe_clip(npy, WAVEFORM)
     assert (facts.duration, facts.sample_rate, facts.format) == (1.0, RATE, "NPY waveform")
+    with pytest.raises(InputError, match=r"a.npy: shape \(8000,\); a log-mel has shape \(mel, frame\)"):
+        probe_clip(npy, ArraySpec("logmel", RATE, {}))
+    np.save(npy.path, np.zeros((40, 9), np.float32))
     facts = probe_clip(npy, ArraySpec("logmel", RATE, {}))
     assert (facts.duration, facts.format) == (None, "NPY logmel")
 

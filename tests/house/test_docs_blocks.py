@@ -154,7 +154,7 @@ def test_what_is_wrong_in_a_shell_block_is_seen():
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with what the documents name: a model, a recording, the truth about it, a journal, a microphone."""
+    """A folder with what the documents name: a model, recordings, the truth about one, a journal, a microphone."""
     make_bundle(tmp_path / "models" / "yard")
     noise = np.random.default_rng(0).uniform(-0.2, 0.2, 3 * RATE).astype(np.float32)
     soundfile.write(tmp_path / "night.flac", noise, RATE)

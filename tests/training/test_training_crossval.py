@@ -83,7 +83,8 @@ def test_what_is_written(done):
     out, result = done
     written = json.loads((out / "results.json").read_text())
     assert written == json.loads(json.dumps(result.to_dict()))
-    assert set(written) == {"n", "data_hash", "parameters", "metrics", "by_seed", "by_fold", "recipe"}
+    assert set(written) == {"n", "data_hash", "parameters", "metrics", "by_seed", "by_fold", "recipe", "failures"}
+    assert written["failures"] == []
     assert written["parameters"] == load_bundle(out / "foldb").spec.provenance.parameters
     assert not (out / "lock").exists()
 

@@ -3,7 +3,7 @@
 
 A clip that says only what is in it holds sounds whose edges can be found; laid over something else, their times are
 known. A scene is a function of (seed, epoch, number). Classes that go on for whole clips are backgrounds too, and clips
-of no class, and noises made here, are heard and not labelled.
+of no class, and noises made here, are audible and not labelled.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class SceneMaker:
         return render_scene(plan, self.rules, source)
 
     def events(self, plan: ScenePlan) -> tuple[Event, ...]:
-        """Return which classes can be heard and when."""
+        """Return which classes are audible and when."""
         return tuple(event for event in plan.truth(self.rules) if event.label not in (BEHIND, BESIDE))
 
 

@@ -23,7 +23,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import typer
 
 from auricle.cli.options import hertz
-from auricle.recipe.options import Argument, Option, RequestField, request_fields
+from auricle.recipe.options import Argument, Option, RequestField, field_types, request_fields
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -52,9 +52,9 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameters(kind: Any) -> list[inspect.Parameter]:
     """Return a keyword-only parameter for each field of a dataclass, arguments and what must be given first."""
-    asked = [_option(field) for field in request_fields(kind) if not _hidden(field)]
-    known = {field.name for field in request_fields(kind)}
-    hints = get_type_hints(kind, include_extras=True)
+    requested, hints = request_fields(kind), field_types(kind)
+    asked = [_option(field) for field in requested if not _hidden(field)]
+    known = {field.name for field in requested}
     return asked + [_parameter(item, hints[item.name]) for item in fields(kind) if item.name not in known]
 
 

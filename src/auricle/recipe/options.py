@@ -13,6 +13,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import sys
+import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -72,9 +74,24 @@ class RequestField:
         return self.default is MISSING
 
 
+def field_types(kind: type) -> dict[str, Any]:
+    """Return the types of a class's fields, with what they are annotated with.
+
+    As ``typing.get_type_hints``, which reads the annotations of base classes again for every class that has them: all
+    requests together, that was a third of the time of ``--help``.
+    """
+    return {name: hint for base in reversed(kind.__mro__) for name, hint in _own_types(base).items()}
+
+
+@functools.cache
+def _own_types(kind: type) -> dict[str, Any]:
+    own = types.SimpleNamespace(__annotations__=vars(kind).get("__annotations__", {}))
+    return get_type_hints(own, vars(sys.modules[kind.__module__]), include_extras=True)
+
+
 def request_fields(kind: type) -> list[RequestField]:
     """Return the fields of a request class: first those with a place, then those that must be given."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = field_types(kind)
     found: list[RequestField] = []
     for item in fields(kind):
         base, *marks = get_args(hints[item.name]) if get_origin(hints[item.name]) is Annotated else (None,)
