@@ -51,7 +51,7 @@ FEW_CLIPS, ENROLLED = "few-clips", "enrolled"
 
 #: Changes to the default recipe, so that training takes about a minute on two cores: fewer passes, loading in the
 #: training process, as a worker would only take its core away.
-_QUICK: tuple[str, ...] = ("data.workers=0", "optim.epochs=4", "run.early_stop=null")
+_QUICK: tuple[str, ...] = ("data.workers=0", "optim.epochs=2", "run.early_stop=null")
 #: Clips of each class that are enrolled.
 FEW = 5
 REAL_RECIPE: tuple[str, ...] = ("data.clip_s=5", *_QUICK)

@@ -23,6 +23,7 @@ from auricle.errors import Interrupted, RunError, TrainingError
 from auricle.training.checkpoint import State, find_checkpoints, load_checkpoint
 from auricle.training.loop import _micro_batches, final_weights
 from auricle.training.optim import learning_rate_factor
+from auricle.training.run import best_figures
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,23 @@ def test_the_best_epoch_is_kept_apart_from_the_last(material_of, tmp_path):
     assert set(best) == set(last) == set(loop.network.state_dict())
     assert not torch.equal(best["gru.weight_hh_l0"], last["gru.weight_hh_l0"])
     assert torch.equal(last["gru.weight_hh_l0"], state.tensors["ema.gru.weight_hh_l0"])
+
+
+@pytest.mark.parametrize(("scores", "epoch"), [([0.8, 0.8, 0.7], 0), ([0.8, 0.7, 0.9], 2)])
+def test_fitted_layers_give_way_only_to_what_is_better(material_of, tmp_path, scores, epoch):
+    figures = iter(scores)
+    loop = make_loop(
+        material_of("optim.epochs=2"), tmp_path / "run", score_dev=lambda _: {"figure": next(figures)}, is_fitted=True
+    )
+    begun_with = {k: v.clone() for k, v in loop.network.state_dict().items()}
+    state = loop.fit()
+    assert (state.best_score, state.best_epoch) == (max(scores), epoch)
+    assert best_figures(state) == {"figure": max(scores)}
+    kept = final_weights(state, selected=True)
+    assert all(torch.equal(kept[name], value) for name, value in begun_with.items()) == (epoch == 0)
+    (last,) = find_checkpoints(tmp_path / "run" / "checkpoints")
+    assert_same(load_checkpoint(last), state)
+    assert load_checkpoint(last).first_figures == {"figure": 0.8}
 
 
 def test_without_dev_nothing_is_selected(material_of, tmp_path):

@@ -40,7 +40,8 @@ class State:
         tensors: by name: ``model.*``, ``ema.*``, ``best.*``, ``optim.<parameter>.<slot>``.
         step: steps done.
         best_score: best dev score so far; None before the first.
-        best_epoch: epoch of it, counted from 1.
+        best_epoch: epoch of it, counted from 1; 0 are the weights to begin with, where these were fitted.
+        first_figures: dev figures of those.
         history: one row an epoch, as logged. An epoch whose last step is done and that has no row is to be scored.
         losses: of the steps of the unfinished epoch.
         micro_batches: parts that a batch has to be computed in, because the whole did not fit into memory.
@@ -52,6 +53,7 @@ class State:
     step: int = 0
     best_score: float | None = None
     best_epoch: int = 0
+    first_figures: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     micro_batches: int = 1

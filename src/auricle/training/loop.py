@@ -110,6 +110,7 @@ class Loop:
         progress: listens, in the process that leads.
         group: the processes that train together; each computes its part of every step.
         phases: adds up where the time goes.
+        is_fitted: the last layers were fitted before, so the weights to begin with are a candidate too.
     """
 
     recipe: Recipe
@@ -123,6 +124,7 @@ class Loop:
     progress: Progress = field(default_factory=Progress)
     group: Group = ALONE
     phases: Phases = field(default_factory=Phases)
+    is_fitted: bool = False
 
     def __post_init__(self) -> None:
         recipe = self.recipe
@@ -160,6 +162,8 @@ class Loop:
             at_end.callback(self._leave_group)
             if self._is_unscored():  # the last run was stopped while it scored an epoch
                 self._end_epoch(stop)
+            if self.is_fitted and self.state.step == 0 and self.state.best_score is None:
+                self._score_first(stop)
             if self.state.step < self.total_steps and not self._is_stale():
                 self._require_space()
                 self.progress.training_starts(self.total_steps, self.state.step, self._seconds_a_step())
@@ -356,15 +360,9 @@ class Loop:
         """Score the dev part and write the epoch's row; at a wish to stop, leave that to the next run."""
         epoch = self.state.step // self.plan.steps
         row = {"epoch": float(epoch), "step": float(self.state.step), "loss": float(np.mean(self.state.losses))}
-        figures: dict[str, float] = {}
-        if self.score_dev is not None:
-            self.group.copy_buffers(self.averaged)
-            try:
-                # Several processes score together: none may leave the others waiting.
-                with stop.at_once() if self.group.size == 1 else contextlib.nullcontext():
-                    figures = self.score_dev(self.averaged)
-            except LeftAtOnce:
-                return
+        figures = self._dev_figures(stop)
+        if figures is None:
+            return
         if (spike := spike_in(self.state.losses)) is not None:
             self.progress.notice(f"epoch {epoch}: {spike}")
         self.state.losses = []
@@ -375,13 +373,34 @@ class Loop:
             self.log.write(row)
         self.progress.epoch_done(row)
 
+    def _dev_figures(self, stop: StopRequest) -> dict[str, float] | None:
+        """Return what the averaged weights are worth on dev, or None after a wish to stop."""
+        if self.score_dev is None:
+            return {}
+        self.group.copy_buffers(self.averaged)
+        try:
+            # Several processes score together: none may leave the others waiting.
+            with stop.at_once() if self.group.size == 1 else contextlib.nullcontext():
+                return self.score_dev(self.averaged)
+        except LeftAtOnce:
+            return None
+
+    def _score_first(self, stop: StopRequest) -> None:
+        """Let the weights to begin with stand for selection, as epoch 0."""
+        figures = self._dev_figures(stop)
+        if figures:
+            self._keep_best(figures, 0)
+            self.state.first_figures = figures
+
     def _keep_best(self, figures: dict[str, float], epoch: int) -> None:
         """Keep the averaged weights if the first figure is as good as any before.
 
-        Of equal scores the later one wins: small dev parts tie often, and later weights are better calibrated.
+        Of equal scores the later one wins: small dev parts tie often, and later weights are better calibrated. But
+        fitted layers over a network as it was give way only to what is better: they have seen no clip too often.
         """
-        score = next(iter(figures.values()), None)
-        if score is None or (self.state.best_score is not None and score < self.state.best_score):
+        score, best = next(iter(figures.values()), None), self.state.best_score
+        fitted_is_best = best is not None and self.state.best_epoch == 0
+        if score is None or (best is not None and (score < best or (fitted_is_best and score == best))):
             return
         self.state.best_score, self.state.best_epoch = score, epoch
         self.state.tensors = {k: v for k, v in self.state.tensors.items() if not k.startswith("best.")}

@@ -162,10 +162,11 @@ def fit(
         begin_at_prior(network.head, material.targets[split.train])
     if recipe.init.given and state.step == 0:
         initial_weights(network, recipe.init.model, material, new_head=recipe.init.new_head)
+    is_fitted = False
     if state.step == 0:
         fit_clip_statistics(network, material, split.train)
         if recipe.init.new_head:
-            fit_class_layers(network, material, split.train)
+            is_fitted = fit_class_layers(network, material, split.train)
 
     if recipe.init.given and isinstance(network, MobileNet):
         network.fixed_norms = True
@@ -192,6 +193,7 @@ def fit(
         state=state,
         progress=progress,
         group=group,
+        is_fitted=is_fitted,
     )
     return loop.fit()
 
@@ -318,5 +320,7 @@ def _conclude(run: Run, material: Material, split: Split, state: State, calibrat
 
 def best_figures(state: State) -> dict[str, float]:
     """Return the dev figures of the epoch that was selected."""
+    if state.best_score is not None and state.best_epoch == 0:
+        return state.first_figures
     rows = [row for row in state.history if row["epoch"] == state.best_epoch]
     return {k.removeprefix("dev_"): v for row in rows for k, v in row.items() if k.startswith("dev_")}
