@@ -58,6 +58,14 @@ def test_one_cry_with_a_short_breath_is_one_event_and_two_far_apart_are_two():
     assert len(make_scene(far, RATE, seed=0)[1]) == 2
 
 
+def test_a_click_too_short_to_be_a_region_is_in_the_scene():
+    click = np.zeros(2 * RATE, np.float32)
+    click[RATE : RATE + 8] = 0.5
+    truth = make_scene(click, RATE, seed=0)[1]
+    assert len(truth) == 1
+    assert truth[0, 1] - truth[0, 0] == pytest.approx(2.0)
+
+
 def test_a_scene_is_a_function_of_recording_and_seed():
     sound = burst(1)
     assert np.array_equal(make_scene(sound, RATE, seed=1)[0], make_scene(sound, RATE, seed=1)[0])

@@ -36,7 +36,7 @@ def lines_of(page: str) -> list[str]:
 
 
 def furnish(place: Path) -> None:
-    """Make what the pages speak of: clips with negatives, test clips, new recordings, a night, a street, a teacher."""
+    """Make what the pages speak of: clips, test clips, new ones, a night, a street, an owl and a teacher."""
     torch.save(to_checkpoint(EfficientAt(KaldiMelSpec(), 527, width=0.4)), place / "mn04.pt")
     for name, seed, count in (("clips", 0, 6), ("test-clips", 1, 2)):
         synthesise(place / name, clips_per_class=count, clip_s=1.0, sample_rate=16_000, seed=seed)
@@ -44,9 +44,10 @@ def furnish(place: Path) -> None:
     noise = np.random.default_rng(0)
     for i in range(6):
         soundfile.write(place / "clips" / "_negative_" / f"{i}.wav", noise.uniform(-0.1, 0.1, 16_000), 16_000)
-    shutil.copytree(place / "test-clips", place / "new")
+    for name in ("new", "archive"):
+        shutil.copytree(place / "test-clips", place / name)
     parts = [soundfile.read(path)[0] for path in sorted((place / "test-clips").rglob("*.wav"))]
-    for name in ("night.flac", "street.wav"):
+    for name in ("night.flac", "street.wav", "owl.wav"):
         soundfile.write(place / name, np.concatenate(parts), 16_000)
 
 

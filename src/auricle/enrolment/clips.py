@@ -117,7 +117,7 @@ def make_scene(samples: FloatArray, rate: int, *, seed: int) -> tuple[FloatArray
     A function of the samples and the seed. Edges are faded over 50 ms.
     """
     rng = np.random.default_rng([seed, 20_261_130])
-    regions = active_regions(samples, rate, RegionRule(bridge_s=BRIDGE_S))
+    regions = active_regions(samples, rate, RegionRule(bridge_s=BRIDGE_S)) or [(0, len(samples))]  # a click is short
     longest, total = seconds_to_samples(LONGEST_S, rate), seconds_to_samples(SCENE_S, rate)
     first, last = regions[0][0], min(regions[-1][1], regions[0][0] + longest)
     onset = int(rng.integers(seconds_to_samples(0.5, rate), total - (last - first) - seconds_to_samples(0.5, rate) + 1))
