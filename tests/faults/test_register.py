@@ -214,8 +214,8 @@ REGISTER: dict[str, tuple[str, ...]] = {
     "R12": ("training/test_loader.py::test_r12_a_file_that_kills_its_reader_is_skipped_at_the_second_time",),
     "R13": ("training/test_loader.py::test_r13_a_process_that_hangs_writes_its_stack_and_is_replaced",),
     "R14": (
-        "training/test_devices.py::test_auto_without_cuda_is_the_cpu",
-        "training/test_devices.py::test_r14_a_device_that_is_not_there_is_told",
+        "training/test_training_devices.py::test_auto_without_cuda_is_the_cpu",
+        "training/test_training_devices.py::test_r14_a_device_that_is_not_there_is_told",
     ),
     "R15": ("training/test_training_run.py::test_a_second_run_in_the_same_folder_is_refused",),
     "R16": (

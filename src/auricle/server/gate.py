@@ -105,13 +105,13 @@ class Gate:
         try:
             await self._answer(scope, body, reply, preflight=allowed is not None and _is_preflight(scope, headers))
         except asyncio.CancelledError:
+            if not body.left and (reply.status or not self._ending):
+                raise
+            task.uncancel()  # before the answer: in early 3.11, a timeout in a task that is cancelled is no TimeoutError
             if body.left:
                 reply.status = CLIENT_LEFT
-            elif self._ending and not reply.status:
-                await reply.refuse(Refusal("stopping", "the server is shutting down; send the recording again later"))
             else:
-                raise
-            task.uncancel()
+                await reply.refuse(Refusal("stopping", "the server is shutting down; send the recording again later"))
         finally:
             body.close()
             self._tasks.discard(task)
