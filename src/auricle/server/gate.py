@@ -107,7 +107,7 @@ class Gate:
         except asyncio.CancelledError:
             if not body.left and (reply.status or not self._ending):
                 raise
-            task.uncancel()  # before the answer: in early 3.11, a timeout in a task that is cancelled is no TimeoutError
+            task.uncancel()  # first: in a task being cancelled, timeouts of Python 3.11.2 raise no TimeoutError
             if body.left:
                 reply.status = CLIENT_LEFT
             else:
