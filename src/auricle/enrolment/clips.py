@@ -24,7 +24,8 @@ from auricle.enrolment.backbone import Backbone
 from auricle.errors import BundleError, InputError
 from auricle.results import FloatArray
 from auricle.runtime.npz import NpzError, read_npz
-from auricle.synth.activity import RegionRule, active_regions, loudest
+from auricle.synth.activity import RegionRule, active_regions, frame_power, loudest
+from auricle.synth.scenes import faded
 from auricle.synth.signals import coloured_noise, rms
 from auricle.timeline import seconds_to_samples
 
@@ -100,11 +101,7 @@ def enrol_clip(clip: Clip, arrays: ArraySpec | None, backbone: Backbone) -> Enro
 
 def active_frames(samples: FloatArray, backbone: Backbone, frames: int) -> npt.NDArray[np.int64]:
     """Return which frames of a recording are loud, at most ``MOST_FRAMES``, in their order."""
-    hop = backbone.spec.grid.hop_samples
-    padded = np.zeros(frames * hop)
-    taken = samples[: frames * hop]
-    padded[: len(taken)] = taken
-    power = np.square(padded.reshape(frames, hop)).mean(axis=1)
+    power = frame_power(samples, backbone.spec.grid.hop_samples, frames)
     order = np.argsort(-power, kind="stable")
     loud = order[power[order] >= power.max() * 10 ** (-_WITHIN_DB / 10)]
     step = max(1, -(-len(loud) // MOST_FRAMES))
@@ -127,21 +124,12 @@ def make_scene(samples: FloatArray, rate: int, *, seed: int) -> tuple[FloatArray
     kept = [(a, min(b, last)) for a, b in regions if a < last]
     power = np.concatenate([samples[a:b] for a, b in kept])
     gain = level * 10 ** (float(rng.uniform(*SNR_DB)) / 20) / max(rms(power), _SMALLEST)
-    truth = []
+    truth, fade = [], seconds_to_samples(FADE_S, rate)
     for begin, end in kept:
         place = onset + begin - first
-        scene[place : place + end - begin] += _faded(samples[begin:end], rate) * np.float32(gain)
+        scene[place : place + end - begin] += faded(samples[begin:end], fade) * np.float32(gain)
         truth.append((place / rate, (place + end - begin) / rate))
     return scene, np.array(truth, np.float32)
-
-
-def _faded(sound: FloatArray, rate: int) -> FloatArray:
-    fade = min(seconds_to_samples(FADE_S, rate), len(sound) // 2)
-    out = np.array(sound, np.float32)
-    rise = np.linspace(0, 1, fade, endpoint=False, dtype=np.float32)
-    out[:fade] *= rise
-    out[len(out) - fade :] *= rise[::-1]
-    return out
 
 
 def dump_enrolled(clips: Sequence[EnrolledClip], backbone: str) -> bytes:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from auricle.results import FloatArray
 from auricle.timeline import seconds_to_samples
@@ -38,10 +39,7 @@ def active_regions(samples: FloatArray, sample_rate: int, rule: RegionRule | Non
     """
     rule = RegionRule() if rule is None else rule
     size = max(1, seconds_to_samples(rule.frame_s, sample_rate))
-    count = -(-len(samples) // size)
-    padded = np.zeros(count * size)
-    padded[: len(samples)] = samples
-    power = np.square(padded.reshape(count, size)).mean(axis=1)
+    power = frame_power(samples, size, -(-len(samples) // size))
     if not power.any():
         return []
     loud = np.flatnonzero(power >= power.max() * 10 ** (-rule.within_db / 10))
@@ -55,6 +53,18 @@ def active_regions(samples: FloatArray, sample_rate: int, rule: RegionRule | Non
         for begin, end in zip(begins, ends, strict=True)
         if end - begin >= least
     ]
+
+
+def frame_power(samples: FloatArray, size: int, frames: int) -> npt.NDArray[np.float64]:
+    """Return the mean power of so many frames of ``size`` samples; behind the end there is silence.
+
+    >>> frame_power(np.array([1, 3, 2], np.float32), 2, 3).tolist()
+    [5.0, 2.0, 0.0]
+    """
+    padded = np.zeros(frames * size)
+    taken = samples[: frames * size]
+    padded[: len(taken)] = taken
+    return np.asarray(np.square(padded.reshape(frames, size)).mean(axis=1))
 
 
 def loudest(samples: FloatArray, length: int) -> FloatArray:

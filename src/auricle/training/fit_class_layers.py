@@ -26,7 +26,7 @@ from auricle.results import FloatArray
 from auricle.synth.activity import active_regions
 from auricle.teachers.heads import fit_head
 from auricle.training.init_weights import LEAST_PRIOR
-from auricle.training.preparation import Material, makes_scenes
+from auricle.training.preparation import Material, evenly_spread, makes_scenes
 
 #: Weight of the squared weights beside the summed loss.
 PENALTY = 8.0
@@ -49,7 +49,7 @@ def fit_class_layers(network: Network, material: Material, train: npt.NDArray[np
     last = network.head[-1]
     if not isinstance(last, nn.Linear):
         raise ValueError("the last layer of a mobilenet is linear")
-    chosen = train[np.unique(np.linspace(0, len(train) - 1, min(len(train), MOST_CLIPS)).astype(np.int64))]
+    chosen = train[evenly_spread(len(train), MOST_CLIPS)]
     clips, targets = [material.manifest.clips[i] for i in chosen], material.targets[chosen]
     every = max(1, MOST_FRAMES // len(clips))
     rows, of_row, frames, of_frame = [], [], [], []
@@ -58,7 +58,7 @@ def fit_class_layers(network: Network, material: Material, train: npt.NDArray[np
         hidden, states = _hidden(network, windows)
         rows.append(hidden)
         of_row.append(target[None].repeat(len(hidden), axis=0))
-        kept = np.unique(np.linspace(0, states.shape[0] * states.shape[1] - 1, every).astype(np.int64))
+        kept = evenly_spread(states.shape[0] * states.shape[1], every)
         frames.append(states.reshape(-1, states.shape[2])[kept])
         of_frame.append(_loud(network, material, windows).ravel()[kept, None] * target)
     fit_linear(last, np.concatenate(rows), np.concatenate(of_row))

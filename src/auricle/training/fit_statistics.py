@@ -11,7 +11,7 @@ from auricle.batches.crops import scoring_windows
 from auricle.nn.clip_statistics import FARTHEST, ClipStatistics
 from auricle.nn.networks import Network
 from auricle.teachers.heads import fit_head
-from auricle.training.preparation import Material
+from auricle.training.preparation import Material, evenly_spread
 
 #: Weight of the squared weights beside the summed loss, and what the sum of both branches is multiplied by: chosen on
 #: folds 1 to 4 of ESC-10 (ADR 30). Sums of log-odds count how rare a class is twice; half of them does not.
@@ -34,7 +34,7 @@ def fit_clip_statistics(network: Network, material: Material, train: npt.NDArray
     if not isinstance(texture, ClipStatistics) or not material.has_labels or any(clip.strong for clip in clips):
         return False
     task = material.recipe.task
-    chosen = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), MOST_CLIPS)).astype(np.int64))
+    chosen = evenly_spread(len(clips), MOST_CLIPS)
     targets = np.asarray(material.targets[train][chosen], np.float64)
     if material.target.negatives and task == "single":
         targets = np.concatenate([targets, np.maximum(0, 1 - targets.sum(1, keepdims=True))], axis=1)

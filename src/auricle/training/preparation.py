@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from auricle.batches.cache import CacheReport, WaveformCache, default_cache_dir
 from auricle.batches.crops import ClipReader, frame_samples, scoring_hop_samples
@@ -109,6 +110,15 @@ class PreparedRun:
             dev_systems=data.dev_systems,
             seed=self.material.recipe.seed,
         )
+
+
+def evenly_spread(count: int, most: int) -> npt.NDArray[np.int64]:
+    """Return the numbers of at most ``most`` of ``count`` things, from the first to the last.
+
+    >>> evenly_spread(9, 3).tolist()
+    [0, 4, 8]
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def prepare_run(

@@ -23,7 +23,7 @@ from auricle.runtime.llr import DEFAULT_PRIOR_SPOOF, fit_llr, raw_llr
 from auricle.runtime.ood import fit_domain, window_features
 from auricle.runtime.spec import BundleSpec, DomainPart, LlrPart
 from auricle.timeline import samples_to_seconds
-from auricle.training.preparation import Material
+from auricle.training.preparation import Material, evenly_spread
 
 #: So many training clips are described; more would not move the means.
 MOST_CLIPS = 2_000
@@ -57,7 +57,7 @@ def describe_spoof(
 def describe_domain(material: Material, clips: Sequence[Clip]) -> DomainPart:
     """Return what the windows of training clips are like; of many clips, evenly spread ones are taken."""
     rate = material.recipe.frontend.sample_rate
-    chosen = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, min(len(clips), MOST_CLIPS)).astype(int))]
+    chosen = [clips[i] for i in evenly_spread(len(clips), MOST_CLIPS)]
     rows, shortest = [], np.inf
     for clip in chosen:
         samples = np.asarray(material.reader.read(clip))
