@@ -30,6 +30,8 @@ def voices(tmp_path_factory):
         sound = 0.1 * rng.standard_normal(4_000)
         soundfile.write(folder / f"flac/{line.split()[1]}.flac", sound, RATE, subtype="PCM_16")
     (folder / "protocols/train.txt").write_text("\n".join(lines) + "\n")
+    (folder / "protocols/dev.txt").write_text("cid d - - bonafide\n")  # which no variant is made of
+    soundfile.write(folder / "flac/d.flac", np.zeros(4_000), RATE)
     return folder
 
 

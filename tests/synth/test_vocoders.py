@@ -22,9 +22,10 @@ def test_triangles_by_hand():
     top = 700 * np.expm1(1.0)
     bank = mel_triangles(2, 101, 2 * top)
     edges = 700 * np.expm1(np.array([0, 1 / 3, 2 / 3, 1]))
-    frequency = 50 / 100 * top  # between the third and the last edge: only the second band hears it
-    assert bank[0, 50] == 0
-    assert bank[1, 50] == pytest.approx((edges[3] - frequency) / (edges[3] - edges[2]))
+    frequency = 50 / 100 * top  # between the second and the third edge: the first band falls, the second one rises
+    assert bank[0, 50] == pytest.approx((edges[2] - frequency) / (edges[2] - edges[1]))
+    assert bank[1, 50] == pytest.approx((frequency - edges[1]) / (edges[2] - edges[1]))
+    assert bank[0, 80] == 0
     assert bank.shape == (2, 101)
     assert bank.max() <= 1
 

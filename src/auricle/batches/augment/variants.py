@@ -113,7 +113,7 @@ def write_variants(
     """Write recordings and variants as a data set of the format ``asvspoof``, or go on with that.
 
     Args:
-        manifest: of the labels ``bonafide`` and ``spoof``.
+        manifest: of the labels ``bonafide`` and ``spoof``; of data with parts, the train part is taken.
         out: folder; must be new or empty, or hold a part of this very set.
         rules: what is made.
         sample_rate: to write, in Hz.
@@ -131,6 +131,8 @@ def write_variants(
         raise DataError(
             "no variants can be made", [f"labels {', '.join(manifest.labels)}; expected bonafide and spoof"]
         )
+    chosen = [i for i, clip in enumerate(manifest.clips) if clip.split in (None, "train")]
+    manifest = manifest.select(chosen)
     plan = {**asdict(rules), "systems": dict(rules.systems), "sample_rate": sample_rate, "data": manifest.data_hash}
     progress = Progress() if progress is None else progress
     begun = out / VARIANTS_FILE
