@@ -150,7 +150,7 @@ def test_statistics_of_stages_become_a_teacher_of_the_own_classes(place, tmp_pat
     stages = open_stages(str(place / "mn01.pt"), "2,5")
     assert (store.index.stages, store.index.pad) == ((2, 5), "repeat")
     assert store.embeddings.shape == (len(store.scores), stages.embedding_size)
-    assert "statistics of 12 recordings: penalty " in heard.notices[-1]
+    assert "12 recordings fit a head on 32 statistics, penalty " in heard.notices[-1]
     samples = read_audio(str(place / "clips/low/3.wav"), sample_rate=32_000).samples
     again = np.resize(samples[16_000:], 16_000)  # what is left after half a second, over and over
     expected = stages.score(np.stack([samples[:16_000], again])).embedding
