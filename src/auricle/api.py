@@ -440,6 +440,7 @@ def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
         if request.window_s is not None or request.hop_s is not None:
             raise UsageError("--window and --hop cut recordings into windows: say --windows too")
         return scan(ScanRequest(request.inputs, command="embed", progress=request.progress, **kept))
+    from auricle.audio.channels import read_channel
     from auricle.retrieval.index import write_vectors
     from auricle.retrieval.windows import window_rule
     from auricle.scanning.listing import Selection
@@ -457,6 +458,9 @@ def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
     model = DEFAULT_MODEL if request.model is None else request.model
     detector = load(model, precision=request.precision, device=request.device)
     rule = window_rule(detector.spec, request.window_s, request.hop_s)
+    if (channel := read_channel(request.channel)) == "each":
+        raise UsageError("--windows takes one channel or the mix: --channel each would give a row no name")
+    detector = detector.of_channel(channel)
     selection = Selection.of(ScanRequest(request.inputs, command="embed", **kept))
     paths = [entry.path for entry in find_entries(selection, notice=listener.notice)]
     listener.begin("embeddings")

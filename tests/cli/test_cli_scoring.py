@@ -95,7 +95,7 @@ def test_jobs_change_neither_order_nor_scores(auricle, model, recordings):
         (["tag", "x.wav", "--threshold", "2"], "auricle: --threshold 2: expected a number from 0 to 1"),
         (["tag", "x.wav", "--format", "xml"], "'--format'"),
         (["tag", "x.wav", "--top", "0"], "'--top'"),
-        (["tag"], "Missing argument 'INPUT'"),
+        (["tag"], "auricle: no recordings: give files, folders or patterns (INPUT), or a list of paths (--list FILE)"),
         (["tga"], "No such command 'tga'"),
     ],
 )

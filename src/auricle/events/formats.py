@@ -74,7 +74,9 @@ def dump_raven(results: Iterable[DetectResult]) -> Iterator[str]:
             number += 1
             times = (f"{before_s + e.onset:.6f}", f"{before_s + e.offset:.6f}", "0", top)
             place = (f"{e.onset:.6f}", result.path)
-            yield _plain_row((str(number), "Spectrogram 1", "1", *times, e.label, *_numbers(e.score), *place))
+            yield _plain_row(
+                (str(number), "Spectrogram 1", str(result.channel or 1), *times, e.label, *_numbers(e.score), *place)
+            )
         before_s += 0.0 if result.duration is None else result.duration
 
 
