@@ -150,7 +150,7 @@ def test_a_closed_pipe_is_quiet(model, recordings):
 def test_help_is_quiet_in_a_closed_pipe():
     command = f"{sys.executable} -m auricle tag --help | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
-    assert (done.stdout, done.stderr) == (b"Usage: auricle tag [OPTIONS] {INPUT}...\n", b"")
+    assert (done.stdout, done.stderr) == (b"Usage: auricle tag [OPTIONS] [INPUT]...\n", b"")
 
 
 def test_damage_to_a_model_is_named(auricle, model, recordings, tmp_path):

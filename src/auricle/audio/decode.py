@@ -14,6 +14,7 @@ the channels, or one of them.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,7 @@ class Limits:
 
 
 _DEFAULT_LIMITS = Limits()
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,10 @@ class AudioReader:
             duration,
             self.flags,
         )
+        log.debug(
+            "%s: %s %s, %d Hz, %d channels, %s s", source.path, self.info.format, decoder.subtype, rate,
+            decoder.channels, "unknown" if duration is None else f"{duration:.4g}",
+        )  # fmt: skip
         self._check = SignalCheck(decoder.channels if channel is None else 1, self._expected(frames))
         self._blocks = self._iterate()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import logging
 import re
 import socket
 import ssl
@@ -27,6 +28,7 @@ from auricle import __version__
 from auricle.errors import InputError
 from auricle.files import printable
 
+log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTIONS = 5
@@ -91,6 +93,7 @@ def _fetch(address: str, file: BinaryIO, limits: WebLimits) -> None:
     for _ in range(_MOST_REDIRECTIONS + 1):
         parts = _checked(address)
         place = _public_place(parts)
+        log.info("fetching %s from %s", address, place[0])
         target = _ask(parts, place, file, limits, deadline)
         if target is None:
             return

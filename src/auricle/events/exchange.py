@@ -94,7 +94,7 @@ def dump_rttm(results: Iterable[DetectResult]) -> Iterator[str]:
         for event in result.events:
             times = f"{event.onset:.3f} {event.offset - event.onset:.3f}"
             named = f"<NA> <NA> {_word(event.label)} {rounded(event.score)} <NA>"
-            yield f"SPEAKER {name} {result.channel or 1} {times} {named}\n"
+            yield f"SPEAKER {name} {1 if result.channel is None else result.channel} {times} {named}\n"
 
 
 def parse_rttm(lines: Iterable[str], where: str = "the RTTM") -> list[DetectResult]:

@@ -49,7 +49,7 @@ def dump_raven(results: Iterable[DetectResult]) -> Iterator[str]:
             number += 1
             times = (f"{before_s + event.onset:.6f}", f"{before_s + event.offset:.6f}", "0", f"{band_hz:g}")
             place = (PurePath(result.path).name, f"{event.onset:.6f}", result.path)
-            channel = str(result.channel or 1)
+            channel = str(1 if result.channel is None else result.channel)
             yield _line((str(number), _VIEW, channel, *times, *place, event.label, str(rounded(event.score))))
         taken_s = result.duration or 0.0
         last = (result.path, taken_s if result.part is None or length_s is None else length_s)

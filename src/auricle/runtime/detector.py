@@ -8,7 +8,9 @@ time is asked for: ``detect``, ``frames`` and ``stream`` let it run from the fir
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -51,6 +53,7 @@ from auricle.runtime.tracker import EventTracker, Threshold, median_sizes
 if TYPE_CHECKING:
     from auricle.audio.decode import Limits
 
+log = logging.getLogger(__name__)
 R = TypeVar("R")
 S = TypeVar("S", bound=Scorer | RunningScorer)
 #: Gets the seconds read so far and, if known, those of the whole.
@@ -75,6 +78,15 @@ def load(
     """
     bundle = load_bundle(resolve_model(name))
     network = open_network(bundle, precision=precision, threads=threads, device=device)
+    where = getattr(network, "device", "cpu")
+    log.info(
+        "model %s from %s: %d labels, %s on %s",
+        bundle.spec.name,
+        bundle.path,
+        len(bundle.spec.labels),
+        precision,
+        where,
+    )
     return Detector(bundle, network, web=WebLimits())
 
 
@@ -420,7 +432,7 @@ class Detector:
         mark: Callable[[Place], None] | None = None,
     ) -> tuple[S, float, tuple[Flag, ...]]:
         """Score one recording; returns the finished scorer, the duration in seconds and the flags."""
-        spec = self.spec
+        spec, begin = self.spec, time.perf_counter()
         check = None if spec.domain is None else DomainCheck(spec.domain, spec.sample_rate)
         scorer = scorer_of(None if check is None else check.add)
         block_s = BLOCK_S if getattr(self._network, "batch", 1) > 1 else None
@@ -446,6 +458,8 @@ class Detector:
         seen = scorer.samples_seen
         domain_flags = () if check is None else check.flags(seen)
         short = any(flag.code == "too_short" for flag in domain_flags)
+        codes = ", ".join(flag.code for flag in (*flags, *domain_flags)) or "no flags"
+        log.debug("%s: %.4g s scored in %.3g s, %s", input_name(x), duration, time.perf_counter() - begin, codes)
         return scorer, duration, (*flags, *(() if short else length_flags(spec, seen)), *domain_flags)
 
     def _require_embedding(self) -> None:
@@ -502,7 +516,8 @@ def _each(
             return failed(x, Failure(error.code, error.message))
         except AuricleError:  # wrong use, a broken model, an interruption: not this recording's fault
             raise
-        except Exception as error:  # noqa: BLE001 (whatever one recording does, the others continue)
+        except Exception as error:
+            log.debug("a fault inside auricle, at %s", input_name(x), exc_info=True)
             text = " ".join(f"{type(error).__name__}: {error}".split())
             return failed(x, Failure("internal", text))
 

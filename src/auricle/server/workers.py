@@ -30,6 +30,7 @@ import numpy as np
 
 from auricle.audio.decode import Limits
 from auricle.errors import InputError, UsageError
+from auricle.logs import show_logs_of_parent
 from auricle.results import DetectResult, FloatArray, Scores, TagResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import Detector
@@ -159,6 +160,7 @@ def work(connection: Connection, sources: Mapping[str, Source], limits: Limits) 
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, leave)
+    show_logs_of_parent()
 
     def glance(_done_s: float, _total_s: float | None) -> None:
         if connection.poll():
