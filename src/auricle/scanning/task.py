@@ -126,9 +126,9 @@ class Task:
 
     def load(self) -> Detector:
         """Load the model, with the clocks of the task."""
-        return load(self.model, precision=self.precision, device=self.device).in_time_zone(
-            self.time_zone, self.clock_zone
-        )
+        lean = self.command != "detect"
+        detector = load(self.model, precision=self.precision, device=self.device, lean=lean)
+        return detector.in_time_zone(self.time_zone, self.clock_zone)
 
     def work_of(self, detector: Detector) -> Work:
         """Return the work, done by a model that is loaded already."""
