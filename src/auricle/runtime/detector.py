@@ -62,7 +62,12 @@ WorkerStatus = Callable[[FloatArray], None] | None
 
 
 def load(
-    name: str | os.PathLike[str], *, precision: str = "float32", threads: int = 1, device: str = "cpu"
+    name: str | os.PathLike[str],
+    *,
+    precision: str = "float32",
+    threads: int = 1,
+    device: str = "cpu",
+    lean: bool = False,
 ) -> Detector:
     """Load a model and check all of it.
 
@@ -72,12 +77,13 @@ def load(
         threads: threads within one window.
         device: ``cpu``, ``auto`` (CUDA where the installed ONNX Runtime has it), or ``cuda``, ``rocm``, ``coreml``,
             ``openvino``, ``directml``.
+        lean: whether scores over time will hardly be asked for: then they cost time when they first are.
 
     Raises:
         UsageError: no such model; ``BundleError`` (a kind of it) if the model is damaged.
     """
     bundle = load_bundle(resolve_model(name))
-    network = open_network(bundle, precision=precision, threads=threads, device=device)
+    network = open_network(bundle, precision=precision, threads=threads, device=device, lean=lean)
     where = getattr(network, "device", "cpu")
     log.info(
         "model %s from %s: %d labels, %s on %s",

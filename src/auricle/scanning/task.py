@@ -137,7 +137,8 @@ class Task:
 
     def load(self) -> Detector:
         """Load the model, with the clocks and the channel of the task."""
-        detector = load(self.model, precision=self.precision, device=self.device)
+        lean = self.command != "detect"
+        detector = load(self.model, precision=self.precision, device=self.device, lean=lean)
         return detector.in_time_zone(self.time_zone, self.clock_zone).of_channel(self.channel)
 
     def work_of(self, detector: Detector) -> Work:
