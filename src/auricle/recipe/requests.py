@@ -28,10 +28,11 @@ class DataSource:
     sample_rate: int | None = None
     encoding: str | None = None
     label_column: str | None = None
+    follow_links: bool = False
 
     def reading(self) -> dict[str, Any]:
         """Return how it is read, as ``read_manifest`` takes it."""
-        names = ("sample_rate", "encoding", "label_column")
+        names = ("sample_rate", "encoding", "label_column", "follow_links")
         return {"data_format": self.format, **{name: getattr(self, name) for name in names}}
 
 
@@ -53,10 +54,13 @@ class FormatOptions:
     label_column: Annotated[
         str | None, Option("Column of tables and label files that names the classes.", metavar="NAME")
     ] = None
+    follow_links: Annotated[bool, Option("Of class folders: also take what is linked from outside the folder.")] = False
 
     def source_at(self, path: PathLike) -> DataSource:
         """Return the data set at a path, read this way."""
-        return DataSource(Path(path), self.data_format, self.sample_rate, self.encoding, self.label_column)
+        return DataSource(
+            Path(path), self.data_format, self.sample_rate, self.encoding, self.label_column, self.follow_links
+        )
 
 
 @dataclass(frozen=True)
