@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import yaml
-from check_wheel import expected_files, problems_of
+from check_wheel import expected_files, problems_of, problems_of_metadata, problems_of_source
 
 import auricle
 
@@ -56,6 +56,29 @@ def test_a_wheel_that_lacks_something_is_seen():
         "not of the package: tests/x.py",
         "missing: NOTICE (license-files)",
     ]
+
+
+def test_a_source_distribution_that_lacks_or_adds_something_is_seen():
+    tracked = {"LICENSE", "tests/test_x.py"}
+    whole = tracked | {"PKG-INFO", "setup.cfg", "src/auricle.egg-info/SOURCES.txt"}
+    assert problems_of_source(whole, tracked) == []
+    assert problems_of_source(whole - {"tests/test_x.py", "PKG-INFO"} | {".venv/x"}, tracked) == [
+        "missing: tests/test_x.py",
+        "not of the repository: .venv/x",
+        "missing: PKG-INFO",
+    ]
+
+
+def test_the_licence_names_the_terms_of_the_models():
+    stated = PYPROJECT["project"]["license"]
+    text = f"License-Expression: {stated}\nLicense-File: LICENSE\nLicense-File: NOTICE\n\n"
+    assert problems_of_metadata(text) == []
+    assert problems_of_metadata("License-Expression: Apache-2.0 AND MIT\nLicense-File: LICENSE\n\n") == [
+        "License-Expression 'Apache-2.0 AND MIT' lacks CC-BY-SA-4.0",
+        "License-File lacks NOTICE",
+    ]
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    assert all(f"- {path.name}: " in notice for path in (PACKAGE / "bundles").iterdir() if path.is_dir())
 
 
 def test_pre_commit_runs_what_make_lint_runs():
