@@ -47,6 +47,31 @@ def test_the_version_is_written_once_and_the_changelog_knows_it():
     assert order == sorted(set(order), reverse=True)
 
 
+def test_workflows_pin_actions_by_commit_and_grant_no_more_than_a_job_needs():
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        used = re.findall(r"uses: (\S+)", text)
+        assert [name for name in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", name)] == []
+        workflow = yaml.safe_load(text)
+        assert workflow["permissions"] == {"contents": "read"}
+        writing = {name for name, job in workflow["jobs"].items() if "write" in job.get("permissions", {}).values()}
+        assert writing <= {"attest", "publish"}
+
+
+def test_images_run_as_a_user_without_rights_and_their_files_are_in_the_context():
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for name in ("Dockerfile", "Dockerfile.train"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert re.findall(r"^USER (\S+)$", text, re.M)[-1] == "10001"
+        copied = {word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.M) for word in line.split()}
+        assert {f"!{word}" for word in copied} <= set(ignored)
+        assert all((ROOT / word).exists() for word in copied)
+        extras = re.search(r'"\.\[([\w,]+)\]"', text)[1].split(",")
+        assert set(extras) <= set(PYPROJECT["project"]["optional-dependencies"])
+        assert ("train" in extras) == name.endswith("train")
+    assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
 def test_a_wheel_that_lacks_something_is_seen():
     whole = expected_files() | {f"auricle-1.dist-info/licenses/{name}" for name in ("LICENSE", "NOTICE")}
     assert problems_of(whole) == []
@@ -97,7 +122,7 @@ def test_the_workflow_runs_the_targets_on_every_python_that_is_named():
         for step in job["steps"]
         for name in re.findall(r"make (\S+)", step.get("run", ""))
     }
-    assert called == {"lint", "test", "wheel"}
+    assert called == {"lint", "test", "wheel", "site"}
     assert all(recipe_of(name) for name in called)
     named = re.findall(r"Python :: (3\.\d+)", "\n".join(PYPROJECT["project"]["classifiers"]))
     assert jobs["test"]["strategy"]["matrix"]["python"] == named
