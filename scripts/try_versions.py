@@ -24,7 +24,7 @@ HEAVY = {"train", "teachers", "scale", "voices"}
 RESOLUTIONS = ("lowest-direct", "highest")
 #: What an environment has to do; each line beyond the first two needs an extra, and is silent without it.
 WORK = """
-import importlib.metadata, importlib.util, io, sys
+import subprocess, sys
 import numpy, soundfile, auricle
 from pathlib import Path
 
@@ -42,6 +42,10 @@ assert result["low"] and detector.tag("clips/high/1.wav").scores[0].label == "hi
 stream = detector.stream(48_000)
 stream.push(numpy.zeros(48_000, "float32")), stream.flush()
 assert len(list(auricle.scan("clips/", model="general"))) == 6
+command = [sys.executable, "-m", "auricle", "tag", "clips/high/0.wav", "--model", "models/mine", "--format", "json"]
+assert '"label": "high"' in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+wrong = subprocess.run([*command, "--tip", "3"], capture_output=True, text=True)
+assert (wrong.returncode, "No such option: --tip" in wrong.stderr) == (2, True), wrong.stderr
 if "pandas" in extras:
     assert len(result.to_pandas()) == len(result.events)
 if "arrow" in extras:
