@@ -10,7 +10,6 @@ from auricle.errors import UsageError
 from auricle.files import address_note
 from auricle.recipe.scan_requests import DEFAULT_MODEL
 from auricle.registry import nearest
-from auricle.runtime.hub_download import PREFIX, cache_folder, download_model
 
 __all__ = ["BUNDLES", "DEFAULT_MODEL", "builtin_models", "resolve_model"]
 
@@ -39,7 +38,9 @@ def resolve_model(name: str | os.PathLike[str]) -> Path:
         raise UsageError(f"{address}; a model of the hub is written hf:org/name")
     if not isinstance(name, str):
         return Path(name)
-    if name.startswith(PREFIX):
+    if name.startswith("hf:"):
+        from auricle.runtime.hub_download import cache_folder, download_model  # noqa: PLC0415 (help needs none of it)
+
         return download_model(name, cache_folder())
     if "/" in name or os.sep in name or (name and Path(name).exists()):
         return Path(name)
