@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         from_pretrained,
         import_model,
         load,
+        open_studio,
         report,
         scan,
         search,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from auricle.runtime.detector import Detector
     from auricle.runtime.stream import Stream
     from auricle.scanning.scan import ScanProgress, ScanResult
+    from auricle.studio.project import Studio
     from auricle.training.embedder import Embedder
 
 __version__ = "0.2.0"
@@ -97,6 +99,7 @@ _HOMES = {
         "from_pretrained",
         "import_model",
         "load",
+        "open_studio",
         "report",
         "scan",
         "search",
@@ -140,6 +143,7 @@ _HOMES = {
     "auricle.runtime.detector": ("Detector",),
     "auricle.runtime.stream": ("Stream",),
     "auricle.scanning.scan": ("ScanProgress", "ScanResult"),
+    "auricle.studio.project": ("Studio",),
     "auricle.training.embedder": ("Embedder",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -178,6 +182,7 @@ __all__ = [
     "Scores",
     "SearchResult",
     "Stream",
+    "Studio",
     "TagResult",
     "TrainingError",
     "UsageError",
@@ -197,6 +202,7 @@ __all__ = [
     "from_pretrained",
     "import_model",
     "load",
+    "open_studio",
     "report",
     "scan",
     "search",

@@ -71,11 +71,14 @@ CREATE TABLE models (
     journal INTEGER NOT NULL,           -- last change that it was taught on
     seconds REAL NOT NULL
 );
-CREATE TABLE thresholds (
-    label TEXT PRIMARY KEY,
-    threshold REAL NOT NULL,
-    wanted REAL NOT NULL,
-    value REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL, n INTEGER NOT NULL,
+CREATE TABLE keys (                     -- of requests that were acknowledged: a second one makes no second label
+    key TEXT PRIMARY KEY,
+    entry INTEGER NOT NULL REFERENCES journal(id)
+);
+CREATE TABLE classes (                  -- what was said about a class as a whole
+    name TEXT PRIMARY KEY,
+    threshold REAL,                     -- of detections; NULL: the model's own
+    wanted REAL NOT NULL,               -- precision that is wanted
     by TEXT NOT NULL,
     at TEXT NOT NULL
 );

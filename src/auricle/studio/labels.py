@@ -68,15 +68,28 @@ class Label:
         return found
 
 
+def check_name(text: str) -> str:
+    """Return the name of a class, trimmed.
+
+    >>> check_name("  tawny   owl ")
+    'tawny owl'
+
+    Raises:
+        UsageError: it is empty, very long, or has characters that are not printed.
+    """
+    name = " ".join(text.split())
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise UsageError(f"a class needs a name of 1 to {LONGEST_NAME} printable characters")
+    return name
+
+
 def check_label(label: Label, duration_s: float | None) -> Label:
     """Return a label whose name is trimmed and whose end is not behind the recording's.
 
     Raises:
         UsageError: it makes no sense; says what would.
     """
-    name = " ".join(label.label.split())
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise UsageError(f"label: a class needs a name of 1 to {LONGEST_NAME} printable characters")
+    name = check_name(label.label)
     if label.verdict not in VERDICTS:
         raise UsageError(f"verdict {label.verdict!r}: expected {', '.join(VERDICTS)}")
     if label.source not in SOURCES:
@@ -117,16 +130,31 @@ class LabelStore:
         found = self._database.rows(f"{_SELECT} WHERE labels.id = ?", (number,))
         return _label(found[0]) if found else None
 
-    def add(self, label: Label) -> Label:
-        """Store a new label; it is on the disk when this returns."""
+    def add(self, label: Label, key: str | None = None) -> Label:
+        """Store a label; it is on the disk when this returns.
+
+        One of the same class on exactly the same part of the recording is changed instead.
+
+        Args:
+            label: what to store.
+            key: of the request; a second one with the same key changes nothing and returns what the first one did.
+        """
         label = self._own(label, label.recording)
         with self._database.transaction() as file:
-            marks = ", ".join("?" * len(_COLUMNS))
-            values = [getattr(label, name) for name in _COLUMNS]
-            cursor = file.execute(f"INSERT INTO labels ({', '.join(_COLUMNS)}) VALUES ({marks})", values)
-            stored = replace(label, id=int(cursor.lastrowid or 0))
-            self._note(file, "add", stored.id, None, stored)
-        return self._stored(stored.id)
+            if key is not None and (known := _answered(file, key)) is not None:
+                return known
+            place = (label.recording, label.onset, label.offset, label.label)
+            query = f"{_SELECT} WHERE recording = ? AND onset = ? AND offset = ? AND label = ?"
+            row = file.execute(query, place).fetchone()
+            old = None if row is None else _label(row)
+            names = _COLUMNS if old is None else ("id", *_COLUMNS)
+            new = label if old is None else replace(label, id=old.id)
+            cursor = _write(file, names, new.row())
+            new = replace(new, id=old.id if old is not None else int(cursor.lastrowid or 0))
+            entry = self._note(file, "add" if old is None else "change", new.id, old, new)
+            if key is not None:
+                file.execute("INSERT INTO keys VALUES (?, ?)", (key, entry))
+        return self._stored(new.id)
 
     def change(self, number: int, changes: Mapping[str, Any]) -> Label:
         """Change some of ``label``, ``onset``, ``offset``, ``verdict`` of a label.
@@ -138,7 +166,7 @@ class LabelStore:
         old = self._stored(number)
         new = self._own(replace(old, **changes), old.recording)
         with self._database.transaction() as file:
-            _write(file, new.row())
+            _write(file, ("id", *_COLUMNS), new.row())
             self._note(file, "change", number, old, new)
         return self._stored(number)
 
@@ -166,7 +194,7 @@ class LabelStore:
             before = None if entry["before"] is None else json.loads(entry["before"])
             file.execute("DELETE FROM labels WHERE id = ?", (entry["label"],))
             if before is not None:
-                _write(file, before)
+                _write(file, ("id", *_COLUMNS), before)
             file.execute(
                 "INSERT INTO journal (at, by, action, label, before, after, undoes) VALUES (?, ?, 'undo', ?, ?, ?, ?)",
                 (now(), self.by, entry["label"], entry["after"], entry["before"], entry["id"]),
@@ -196,12 +224,14 @@ class LabelStore:
 
     def _note(
         self, file: sqlite3.Connection, action: str, number: int, before: Label | None, after: Label | None
-    ) -> None:
+    ) -> int:
+        """Enter a change into the journal; returns the number of the entry."""
         texts = [None if x is None else json.dumps(x.row(), ensure_ascii=False) for x in (before, after)]
-        file.execute(
+        cursor = file.execute(
             "INSERT INTO journal (at, by, action, label, before, after) VALUES (?, ?, ?, ?, ?, ?)",
             (now(), self.by, action, number, *texts),
         )
+        return int(cursor.lastrowid or 0)
 
 
 def now() -> str:
@@ -213,9 +243,19 @@ def _label(row: sqlite3.Row) -> Label:
     return Label(**{name: row[name] for name in row.keys()})  # noqa: SIM118 (a row is no mapping)
 
 
-def _write(file: sqlite3.Connection, row: Mapping[str, Any]) -> None:
+def _answered(file: sqlite3.Connection, key: str) -> Label | None:
+    """Return the label that a request of this key made, as it was then."""
+    query = (
+        "SELECT journal.after, recordings.path FROM keys JOIN journal ON journal.id = entry "
+        "JOIN recordings ON recordings.id = json_extract(journal.after, '$.recording') WHERE key = ?"
+    )
+    row = file.execute(query, (key,)).fetchone()
+    return None if row is None else Label(**json.loads(row["after"]), path=row["path"])
+
+
+def _write(file: sqlite3.Connection, names: tuple[str, ...], row: Mapping[str, Any]) -> sqlite3.Cursor:
     """Put a label into its place, new or not."""
-    names = ("id", *_COLUMNS)
     marks = ", ".join("?" * len(names))
-    values = [row[name] for name in names]
-    file.execute(f"INSERT OR REPLACE INTO labels ({', '.join(names)}) VALUES ({marks})", values)
+    return file.execute(
+        f"INSERT OR REPLACE INTO labels ({', '.join(names)}) VALUES ({marks})", [row[name] for name in names]
+    )

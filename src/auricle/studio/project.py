@@ -20,7 +20,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from auricle.studio.detections import ORDERS, DetectionStore, ordered
 from auricle.studio.exports import export_labels
 from auricle.studio.index import Index, Windows
 from auricle.studio.jobs import Job
-from auricle.studio.labels import Label, LabelStore, now
+from auricle.studio.labels import Label, LabelStore, check_name, now
 from auricle.studio.recordings import Recording, RecordingStore
 from auricle.studio.selection import (
     SUREST,
@@ -65,6 +65,7 @@ WANTED = 0.9
 #: Windows are said to hold a class from this score on.
 WINDOW_THRESHOLD = 0.5
 _MOST_ASKED = 500
+_OWN_THRESHOLDS = "thresholds of teaching"
 
 
 class BusyError(UsageError):
@@ -208,6 +209,7 @@ class Studio:
         score: float | None = None,
         low_hz: float | None = None,
         high_hz: float | None = None,
+        key: str | None = None,
     ) -> Label:
         """Store a verdict on a part of a recording; it is on the disk when this returns.
 
@@ -221,9 +223,10 @@ class Studio:
             score: of the model or search, if there was one.
             low_hz: lower edge of a box.
             high_hz: upper edge of a box.
+            key: of a request that may come twice; the second one changes nothing.
         """
         number = self.recording(recording).id
-        return self._labels.add(Label(number, onset, offset, label, verdict, source, score, low_hz, high_hz))
+        return self._labels.add(Label(number, onset, offset, label, verdict, source, score, low_hz, high_hz), key)
 
     def change(self, number: int, **changes: Any) -> Label:
         """Change ``label``, ``onset``, ``offset`` or ``verdict`` of a label."""
@@ -237,12 +240,11 @@ class Studio:
         """Take back the last change, whoever made it; returns what was taken back, None if nothing is left."""
         return self._labels.undo()
 
-    def _known(self, call: Any, number: int) -> Label:
+    def _known(self, call: Callable[[], Label], number: int) -> Label:
         try:
-            found: Label = call()
+            return call()
         except KeyError:
-            raise UnknownItemError(f"no label {number}; GET /v1/studio/labels lists them") from None
-        return found
+            raise UnknownItemError(f"no label {number}; it may have been taken away") from None
 
     # --- index ------------------------------------------------------------------------------------------------------
 
@@ -331,7 +333,9 @@ class Studio:
                         *(json.dumps(taught.heads.labels, ensure_ascii=False), entry, round(taught.seconds, 3)),
                     ),
                 )
-                file.execute("DELETE FROM thresholds")  # scores of another model are other scores
+                file.execute("UPDATE classes SET threshold = NULL")  # scores of another model are other scores
+            own = [{key: row[key] for key in ("label", "threshold")} for row in taught.rows]
+            self._database.keep_fact(_OWN_THRESHOLDS, json.dumps(own))
             self._heads = taught.heads
         skipped = [
             {"path": known[r.recording].path, "onset": r.onset, "offset": r.offset, **failure.to_dict()}
@@ -462,26 +466,58 @@ class Studio:
         Raises:
             TooFewError: the verdicts support none; says what is missing.
         """
-        if not 0 < precision < 1:
-            raise UsageError(f"precision {precision:g}: expected a share between 0 and 1, such as 0.9")
-        row = self._model_row()
-        if row is None or self._heads is None:
+        _check_share("precision", precision)
+        if self._heads is None:
             raise TooFewError("no model yet: teach one, and let it detect")
-        found = self._detections.of(self._labels.all(), label)
-        candidates = self._detections.candidates(found, self._trained())
+        candidates = self._detection_candidates(label)
         chosen = threshold_for(candidates, precision)
         if isinstance(chosen, str):
             raise TooFewError(f"{label}, precision {precision:.0%}: {chosen}")
-        threshold, figure = round(chosen[0], 4), chosen[1]
-        with self._teaching:
-            bundle = load_bundle(self.out)
-            thresholds = {**bundle.spec.thresholds, label: threshold}
-            add_files(self.out, {}, bundle.spec.model_copy(update={"thresholds": thresholds}))
-            with self._database.transaction() as file:
-                values = (label, threshold, precision, figure.value, figure.low, figure.high, figure.n, self.by, now())
-                file.execute("INSERT OR REPLACE INTO thresholds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        threshold = round(chosen[0], 4)
+        self.describe(label, threshold=threshold, wanted_precision=precision)
         kept = int((candidates.score >= threshold).sum())
-        return {"threshold": threshold, "precision": figure.to_dict(), "kept": kept}
+        return {"threshold": threshold, "precision": chosen[1].to_dict(), "kept": kept}
+
+    def describe(self, name: str, **changes: float | None) -> dict[str, Any]:
+        """Say something about a class, which need not have labels yet.
+
+        Args:
+            name: of the class.
+            changes: ``threshold`` from which on events of it are detected (None takes the model's own again), and
+                ``wanted_precision``.
+
+        Returns:
+            The class as in ``state``.
+        """
+        name = check_name(name)
+        for key, value in changes.items():
+            if value is not None:
+                _check_share(key, value)
+        with self._teaching:
+            old = self._described(name)
+            wanted = changes.get("wanted_precision")
+            threshold = changes["threshold"] if "threshold" in changes else old["threshold"]
+            if "threshold" in changes and self._heads is not None and name in self._heads.labels:
+                self._store_threshold(name, threshold)
+            with self._database.transaction() as file:
+                values = (name, threshold, old["wanted"] if wanted is None else wanted, self.by, now())
+                file.execute("INSERT OR REPLACE INTO classes VALUES (?, ?, ?, ?, ?)", values)
+        return self._class_state(name)
+
+    def _described(self, name: str) -> dict[str, Any]:
+        rows = self._database.rows("SELECT threshold, wanted FROM classes WHERE name = ?", (name,))
+        return dict(rows[0]) if rows else {"threshold": None, "wanted": WANTED}
+
+    def _store_threshold(self, name: str, threshold: float | None) -> None:
+        """Write a threshold into the model; None writes the one that teaching found."""
+        bundle = load_bundle(self.out)
+        own = {row["label"]: row["threshold"] for row in json.loads(self._database.fact(_OWN_THRESHOLDS) or "[]")}
+        thresholds = {**bundle.spec.thresholds, name: own.get(name, 0.5) if threshold is None else threshold}
+        add_files(self.out, {}, bundle.spec.model_copy(update={"thresholds": thresholds}))
+
+    def _detection_candidates(self, label: str) -> Candidates:
+        found = self._detections.of(self._labels.all(), label)
+        return self._detections.candidates(found, self._trained())
 
     # --- use --------------------------------------------------------------------------------------------------------
 
@@ -534,7 +570,10 @@ class Studio:
 
     def classes(self) -> list[str]:
         """Return the classes that have labels, or that the model knows."""
-        named = [row[0] for row in self._database.rows("SELECT DISTINCT label FROM labels ORDER BY label")]
+        named = [
+            str(row[0])
+            for row in self._database.rows("SELECT label FROM labels UNION SELECT name FROM classes ORDER BY 1")
+        ]
         more = [] if self._heads is None else [name for name in self._heads.labels if name not in named]
         return [*named, *more]
 
@@ -563,27 +602,28 @@ class Studio:
         counts = dict.fromkeys(("yes", "no", "unsure"), 0)
         query = "SELECT verdict, count(*) FROM labels WHERE label = ? GROUP BY verdict"
         counts |= {row[0]: row[1] for row in self._database.rows(query, (name,))}
-        tuned = self._database.rows("SELECT * FROM thresholds WHERE label = ?", (name,))
-        state: dict[str, Any] = {"name": name, **counts, "threshold": None, "wanted_precision": WANTED}
-        if tuned:
-            row = tuned[0]
-            figure = {key: rounded(row[key]) for key in ("value", "low", "high")}
-            state |= {"threshold": row["threshold"], "wanted_precision": row["wanted"]}
-            return {**state, "precision": {**figure, "n": row["n"]}, "verdicts_to_go": self._to_go(name, row)}
-        found = self._window_scores(name)
-        if found is None or not len(found[0]):
-            return {**state, "precision": None, "verdicts_to_go": None}
-        candidates = self._window_candidates(name, *found)
-        figure_of = precision_of(candidates, WINDOW_THRESHOLD)
+        said = self._described(name)
+        state = {"name": name, **counts, "threshold": said["threshold"], "wanted_precision": said["wanted"]}
+        measured = self._measured(name, said["threshold"])
+        if measured is None:
+            return {**state, "precision": None, "precision_of": None, "verdicts_to_go": None}
+        candidates, threshold, what = measured
+        figure = precision_of(candidates, threshold)
         return {
             **state,
-            "precision": None if figure_of is None else figure_of.to_dict(),
-            "verdicts_to_go": verdicts_to_go(candidates, WINDOW_THRESHOLD),
+            "precision": None if figure is None else figure.to_dict(),
+            "precision_of": what,
+            "verdicts_to_go": verdicts_to_go(candidates, threshold),
         }
 
-    def _to_go(self, name: str, row: Mapping[str, Any] | sqlite3.Row) -> int:
-        found = self._detections.of(self._labels.all(), name)
-        return verdicts_to_go(self._detections.candidates(found, self._trained()), row["threshold"])
+    def _measured(self, name: str, threshold: float | None) -> tuple[Candidates, float, str] | None:
+        """Return what precision is told of: detections from a chosen threshold on, windows while there is none."""
+        if threshold is not None and self._detections.count(name):
+            return self._detection_candidates(name), threshold, "detections"
+        found = self._window_scores(name)
+        if found is None or not len(found[0]):
+            return None
+        return self._window_candidates(name, *found), WINDOW_THRESHOLD, "windows"
 
 
 def _candidates(windows: Windows, scores: Any, verdict: Any) -> Candidates:
@@ -595,6 +635,11 @@ def _candidates(windows: Windows, scores: Any, verdict: Any) -> Candidates:
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures of a class for JSON."""
     return {key: value.to_dict() if hasattr(value, "to_dict") else value for key, value in row.items()}
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise UsageError(f"{name} {value:g}: expected a number between 0 and 1, such as 0.9")
 
 
 def _user() -> str:

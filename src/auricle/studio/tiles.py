@@ -12,6 +12,9 @@ import json
 import logging
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +31,27 @@ from auricle.timeline import seconds_to_samples
 
 log = logging.getLogger("auricle.studio")
 
-ROWS = 128
+#: Rows of a spectrogram, from ``LOWEST_HZ`` to half the sample rate on the mel scale: as in ``webpage/picture.js``.
+ROWS, LOWEST_HZ = 120, 40.0
+WINDOW_S = 0.05
+#: Loudness of the values 0 and 255, in dB below a sine at full scale.
+FLOOR_DB, TOP_DB = -120.0, 0.0
 MOST_COLUMNS = 4096
-#: Above this frequency nothing is shown.
-HIGHEST_HZ = 16_000.0
-#: Loudness of the darkest and the brightest point, in dB below a sine at full scale.
-FLOOR_DB, TOP_DB = -100.0, 0.0
-#: A longer part is shown by pieces, one a column, of this length.
-WHOLE_S, PIECE_S = 600.0, 0.25
+#: A longer part is shown by pieces, one a column.
+WHOLE_S = 300.0
 #: Bytes of pictures that are kept.
 CACHE_BYTES = 256 << 20
-_FFT_S = 0.032
-_SPECTRA_A_COLUMN = 4
-_AT_ONCE = 64
+#: Windows that a column is made of at most; the loudest counts.
+_LOOKS = 4
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """Samples of a column: its own, and those from which windows are taken, at least one window long."""
+
+    own: FloatArray
+    around: FloatArray
 
 
 def make_tile(recording: Recording, from_s: float, to_s: float, width: int) -> dict[str, Any]:
@@ -64,110 +75,111 @@ def make_tile(recording: Recording, from_s: float, to_s: float, width: int) -> d
     picture = np.zeros((ROWS, width), np.uint8)
     with open_channels(recording.file) as decoder:
         rate = decoder.sample_rate
-        top_hz = min(rate / 2, HIGHEST_HZ)
         whole = to_s - from_s <= WHOLE_S or not decoder.exact_seek
-        for first, columns in _columns(decoder, from_s, to_s, width, whole=whole):
-            peaks[first : first + len(columns)] = [_peak(column) for column in columns]
-            picture[:, first : first + len(columns)] = _spectra(columns, rate, top_hz)
+        edges = np.round(np.linspace(from_s, to_s, width + 1) * rate).astype(np.int64)
+        columns = (_all_samples if whole else _pieces)(decoder, edges, max(2, seconds_to_samples(WINDOW_S, rate)))
+        first = 0
+        while some := list(islice(columns, _AT_ONCE)):
+            peaks[first : first + len(some)] = [_peak(column.own) for column in some]
+            picture[:, first : first + len(some)] = _spectra([column.around for column in some], rate)
+            first += len(some)
     return {
         "from": from_s,
         "to": to_s,
         "width": width,
         "rows": ROWS,
-        "hz_max": rounded(top_hz),
+        "hz_max": rounded(rate / 2),
         "whole": whole,
         "peaks": base64.b64encode(peaks.tobytes()).decode(),
         "spectrogram": base64.b64encode(picture.tobytes()).decode(),
     }
 
 
-def _columns(
-    decoder: Decoder, from_s: float, to_s: float, width: int, *, whole: bool
-) -> Iterator[tuple[int, list[FloatArray]]]:
-    """Yield the samples of some columns at a time, with the number of the first; each at least one FFT long."""
-    rate = decoder.sample_rate
-    edges = np.round(np.linspace(from_s, to_s, width + 1) * rate).astype(np.int64)
-    size = _fft_size(rate)
-    if not whole:
-        for number in range(width):
-            yield number, [_piece(decoder, int(edges[number]), max(size, seconds_to_samples(PIECE_S, rate)))]
-        return
-    begin = max(0, int(edges[0]) - size // 2)
-    position, kept, first, number = decoder.seek(begin), np.zeros(0, np.float32), begin, 0
-    columns: list[FloatArray] = []
-    while number < width:
-        block = decoder.read()
-        if len(block):
-            mono = block.mean(axis=1, dtype=np.float32)
+def _pieces(decoder: Decoder, edges: npt.NDArray[np.int64], window: int) -> Iterator[_Column]:
+    """Yield what the decoder gives at the start of each column in one read; nothing behind the end."""
+    for begin, end in pairwise(edges.tolist()):
+        if decoder.seek(begin) != begin:
+            return
+        block = decoder.read()[: max(window, end - begin)]
+        if not len(block):
+            return
+        samples = block.mean(axis=1, dtype=np.float32)
+        yield _Column(samples, samples)
+
+
+def _all_samples(decoder: Decoder, edges: npt.NDArray[np.int64], window: int) -> Iterator[_Column]:
+    """Yield columns of all samples between the edges, reading on; nothing behind the end."""
+    begin = max(0, int(edges[0]) - window)
+    position = decoder.seek(begin)
+    kept, first, ended = np.zeros(0, np.float32), begin, False  # samples [first, first + len(kept)) of the recording
+    for a, b in pairwise(edges.tolist()):
+        low, high = _around(a, b, window)
+        while first + len(kept) < high and not ended:
+            block = decoder.read()
+            ended = not len(block)
+            mono = block.mean(axis=1, dtype=np.float32) if not ended else kept[:0]
             mono = mono[max(0, begin - position) :]  # where the decoder could only go to the start
             position += len(block)
-            kept = np.concatenate([kept, mono])
-        while number < width:
-            a, b = _widened(int(edges[number]), int(edges[number + 1]), size)
-            if first + len(kept) < b and len(block):
-                break
-            column = kept[max(0, a - first) : max(0, b - first)]
-            columns.append(np.pad(column, (max(0, first - a), 0)) if a < first else column)
-            number += 1
-            if len(columns) == _AT_ONCE:
-                yield number - len(columns), columns
-                columns = []
-        drop = max(0, min(len(kept), _widened(int(edges[min(number, width - 1)]), 0, size)[0] - first))
-        kept, first = kept[drop:], first + drop
-    if columns:
-        yield number - len(columns), columns
+            done = max(0, min(len(kept), low - first))
+            kept, first = np.concatenate([kept[done:], mono]), first + done
+        own = kept[max(0, a - first) : max(0, b - first)]
+        if not len(own) and ended:
+            return
+        yield _Column(own, kept[max(0, low - first) : max(0, high - first)])
 
 
-def _widened(a: int, b: int, size: int) -> tuple[int, int]:
-    """Return begin and end of a column that holds an FFT around its middle."""
-    if b - a >= size:
+def _around(a: int, b: int, window: int) -> tuple[int, int]:
+    """Return begin and end of a column, or of a window around its middle where that is longer."""
+    if b - a >= window:
         return a, b
-    begin = max(0, (a + b) // 2 - size // 2) if b > a else max(0, a - size // 2)
-    return begin, begin + size
-
-
-def _piece(decoder: Decoder, begin: int, length: int) -> FloatArray:
-    """Return samples from a place on; silence where there are none."""
-    if decoder.seek(begin) != begin:
-        return np.zeros(length, np.float32)
-    parts, count = [np.zeros(0, np.float32)], 0
-    while count < length and len(block := decoder.read()):
-        parts.append(block[: length - count].mean(axis=1, dtype=np.float32))
-        count += len(parts[-1])
-    return np.concatenate(parts)
+    begin = max(0, (a + b - window) // 2)
+    return begin, begin + window
 
 
 def _peak(samples: FloatArray) -> tuple[int, int]:
     if not len(samples):
         return 0, 0
-    low, high = np.clip(np.nan_to_num([samples.min(), samples.max()]), -1, 1)
+    low, high = np.clip(np.nan_to_num([samples.min(), samples.max()]), -1, 1).tolist()
     return math.floor(low * 127), math.ceil(high * 127)
 
 
-def _fft_size(rate: int) -> int:
-    return 1 << max(6, round(math.log2(_FFT_S * rate)))
+def _spectra(columns: list[FloatArray], rate: int) -> npt.NDArray[np.uint8]:
+    """Return the loudness of some columns, ``(row, column)``, the highest frequency first."""
+    window = max(2, seconds_to_samples(WINDOW_S, rate))
+    hann, rows = _bank(rate)
+    frames = np.zeros((len(columns), _LOOKS, window), np.float32)
+    for frame, column in zip(frames, columns, strict=True):
+        looks = min(_LOOKS, math.ceil(2 * len(column) / window))
+        places = (np.arange(looks) + 0.5) / max(1, looks) * len(column) - window / 2
+        for number, place in enumerate(places.clip(0, max(0, len(column) - window)).astype(int)):
+            part = column[place : place + window]
+            frame[number, : len(part)] = np.nan_to_num(part)
+    power = np.square(np.abs(np.fft.rfft(frames * hann, _fft_size(window)))) / (hann.sum() / 2) ** 2
+    bands = (power @ rows).max(axis=1)
+    decibels = 10 * np.log10(np.maximum(bands, 1e-30))
+    shares = np.clip((decibels - FLOOR_DB) / (TOP_DB - FLOOR_DB), 0, 1)
+    return np.asarray(np.round(255 * shares).astype(np.uint8).T[::-1])
 
 
-def _spectra(columns: list[FloatArray], rate: int, top_hz: float) -> npt.NDArray[np.uint8]:
-    """Return the brightness of some columns, ``(row, column)``, the highest frequency first."""
-    size = _fft_size(rate)
-    window = np.hanning(size + 1)[:-1].astype(np.float32)
-    starts = [np.linspace(0, max(0, len(c) - size), _SPECTRA_A_COLUMN if len(c) > size else 1) for c in columns]
-    frames = np.zeros((len(columns), _SPECTRA_A_COLUMN, size), np.float32)
-    for frame, column, places in zip(frames, columns, starts, strict=True):
-        for number, start in enumerate(places.astype(int)):
-            part = column[start : start + size]
-            frame[number, : len(part)] = part
-    counts = np.array([len(places) for places in starts])
-    power = np.square(np.abs(np.fft.rfft(frames * window))).sum(axis=1) / counts[:, None]
-    power *= (2 / window.sum()) ** 2
-    bins = power.shape[1]
-    edges = np.linspace(0, top_hz / (rate / 2) * (bins - 1), ROWS + 1)
-    low = np.minimum(edges[:-1].astype(int), bins - 1)
-    found = np.maximum.reduceat(power, np.unique(low), axis=1)[:, np.searchsorted(np.unique(low), low)]
-    decibels = 10 * np.log10(np.maximum(found, 1e-12))
-    bright = np.clip((decibels - FLOOR_DB) / (TOP_DB - FLOOR_DB), 0, 1) * 255
-    return np.asarray(np.round(bright).astype(np.uint8).T[::-1])
+def _fft_size(window: int) -> int:
+    return 1 << (window - 1).bit_length()
+
+
+@lru_cache(maxsize=8)
+def _bank(rate: int) -> tuple[FloatArray, FloatArray]:
+    """Return the window, and triangles on the mel scale ``(bin, row)``, the lowest row first."""
+    window = max(2, seconds_to_samples(WINDOW_S, rate))
+    size = _fft_size(window)
+    low, high = (2595 * math.log10(1 + hz / 700) for hz in (LOWEST_HZ, rate / 2))
+    centres = 700 * (10 ** (np.linspace(low, high, ROWS) / 2595) - 1)
+    bin_hz = rate / size
+    bins = np.arange(size // 2 + 1) * bin_hz
+    around = np.concatenate([centres[:1], centres, centres[-1:]])
+    widths = np.maximum(around[2:] - around[:-2], 2 * bin_hz) / 2
+    away = np.abs(bins[:, None] - centres) / widths
+    weights = np.where(away <= 1 + 1e-9, np.maximum(1e-3, 1 - away), 0)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    return hann.astype(np.float32), (weights / np.maximum(weights.sum(axis=0), 1e-30)).astype(np.float32)
 
 
 class TileCache:
