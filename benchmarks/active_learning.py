@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does it pay to be asked by the studio? A simulated user answers its queue, or windows in random order.
 
-    python -m benchmarks.active_learning vectors SHARED OUT     vectors of all windows, and what the teacher hears in the pool
-    python -m benchmarks.active_learning run OUT FOLD           a loop for each class, seed and order; FOLD is the test
-    python -m benchmarks.active_learning table OUT              writes docs/results/active-learning.md from what is there
+    python -m benchmarks.active_learning vectors SHARED OUT     vectors of windows, and what the teacher hears in the pool
+    python -m benchmarks.active_learning run OUT FOLD          a loop for each class, seed and order; FOLD is the test
+    python -m benchmarks.active_learning table OUT             writes docs/results/active-learning.md
 
 The folder holds the clips of ESC-10 outside of the test fold (folds 1 to 4 for the test fold 5; 1 to 3 for fold 4, on
 which the queue was chosen) and the pool of 1,434 other sounds. A class begins with five examples. Then ten windows of
@@ -294,7 +294,7 @@ def figures(named: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = N
 def intervals(
     named: np.ndarray, truth: np.ndarray, groups: Sequence[str], other: np.ndarray | None = None
 ) -> list[Any]:
-    """Return recall, precision and F1 with 95 % intervals over source recordings; differences where there is another."""
+    """Return recall, precision and F1 with 95 % intervals over source recordings; or how much more than another."""
     names = sorted(set(groups))
     rng = np.random.default_rng(0)
     member = np.array([names.index(group) for group in groups])

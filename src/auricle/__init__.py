@@ -14,6 +14,7 @@ is instant and needs neither numpy nor torch.
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ if TYPE_CHECKING:
     from auricle.training.embedder import Embedder
 
 __version__ = "0.2.0"
+
+# A library is silent until the program around it wants its records (docs/howto/from-python.md).
+logging.getLogger("auricle").addHandler(logging.NullHandler())
 
 _HOMES = {
     "auricle.audio.origin.deployment": ("Deployment", "DeploymentReport", "Joint", "PlacedRecording"),

@@ -236,7 +236,8 @@ def report(request: ReportRequest) -> Path:
         The page.
 
     Raises:
-        UsageError: no such model, part or fold, or a built-in model without ``out``.
+        UsageError: no such model, part or fold, a built-in model without ``out``, or a model to compare with that has
+            other classes.
     """
     from auricle.reports.model_page import model_page
     from auricle.runtime.bundle import load_bundle, resolve_model
@@ -248,22 +249,40 @@ def report(request: ReportRequest) -> Path:
             f"{bundle.spec.name} came with auricle and stays as it is; say where the page goes: --out FILE"
         )
     page = bundle.path / "report.html" if request.out is None else Path(request.out)
+    against = None if request.against is None else _compared_with(bundle, request)
     require_writable(page.parent)
-    model_page(page, bundle, _clips_for(bundle, request))
+    model_page(page, bundle, _clips_for(bundle, against, request), against)
     return page
 
 
-def _clips_for(bundle: Bundle, request: ReportRequest) -> Chosen | None:
-    """Return the chosen clips of a data set whose classes must be the model's; None without data."""
+def _compared_with(bundle: Bundle, request: ReportRequest) -> Bundle:
+    """Open the model that another one is compared with; raises ``UsageError`` where that makes no sense."""
+    from auricle.runtime.bundle import load_bundle, resolve_model
+
+    if request.data is None:
+        raise UsageError("--against compares two models on labelled recordings: give --data too")
+    against = load_bundle(resolve_model(str(request.against)))
+    differing = sorted(set(bundle.spec.labels) ^ set(against.spec.labels))
+    if differing or bundle.spec.task != against.spec.task:
+        what = f"only one of them has {', '.join(differing[:5])}" if differing else "one has one class a clip"
+        raise UsageError(f"{bundle.spec.name} and {against.spec.name} answer different questions: {what}")
+    return against
+
+
+def _clips_for(bundle: Bundle, against: Bundle | None, request: ReportRequest) -> Chosen | None:
+    """Return the chosen clips of a data set whose classes must be the model's; None without data.
+
+    Of two models, clips that one of them was trained on are held out from neither.
+    """
+    from auricle.data.trained_clips import worst_parts
     from auricle.evaluation.held_out import choose_readable
     from auricle.runtime.bundle import trained_clips
 
     if request.data is None:
         return None
     manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
-    return choose_readable(
-        manifest, trained_clips(bundle), split=request.split, fold=request.fold, on_failure=request.on_failure
-    )
+    known = worst_parts(trained_clips(bundle), None if against is None else trained_clips(against))
+    return choose_readable(manifest, known, split=request.split, fold=request.fold, on_failure=request.on_failure)
 
 
 def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
@@ -443,6 +462,7 @@ def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
         if request.window_s is not None or request.hop_s is not None:
             raise UsageError("--window and --hop cut recordings into windows: say --windows too")
         return scan(ScanRequest(request.inputs, command="embed", progress=request.progress, **kept))
+    from auricle.audio.channels import read_channel
     from auricle.retrieval.index import write_vectors
     from auricle.retrieval.windows import window_rule
     from auricle.scanning.listing import Selection
@@ -460,6 +480,9 @@ def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
     model = DEFAULT_MODEL if request.model is None else request.model
     detector = load(model, precision=request.precision, device=request.device)
     rule = window_rule(detector.spec, request.window_s, request.hop_s)
+    if (channel := read_channel(request.channel)) == "each":
+        raise UsageError("--windows takes one channel or the mix: --channel each would give a row no name")
+    detector = detector.of_channel(channel)
     selection = Selection.of(ScanRequest(request.inputs, command="embed", **kept))
     paths = [entry.path for entry in find_entries(selection, notice=listener.notice)]
     listener.begin("embeddings")

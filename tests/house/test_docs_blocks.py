@@ -135,7 +135,7 @@ def test_shell(block):
 
 def test_what_is_wrong_in_a_shell_block_is_seen():
     block = (
-        "auricle tga x.wav\nFOO=1 auricle tag x.wav --tip 3 | head\nauricle tag   # nothing to tag\n"
+        "auricle tga x.wav\nFOO=1 auricle tag x.wav --tip 3 | head\nauricle models show   # nothing to show\n"
         "auricle tag x.wav --format xml > out\nauricle data fetch esc10 && auricle train clips/\nmake love\n"
         'pip install "auricle[everything]"\npython -m benchmarks.nothing\nfrobnicate x'
     )

@@ -41,6 +41,7 @@ LAYER_OF = {
     "journal": 1.5,
     "cells": 1,
     "files": 1,
+    "logs": 1.2,
     "output_folder": 1.5,
     "registry": 1,
     "timeline": 1,

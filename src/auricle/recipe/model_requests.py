@@ -136,6 +136,10 @@ class ReportRequest(ClipOptions):
     data: Annotated[PathLike | None, Option("Labelled recordings that the model is measured on.", metavar="DATA")] = (
         None
     )
+    against: Annotated[
+        PathLike | None,
+        Option("Another model of the same classes, measured beside it on the same clips of --data.", metavar="MODEL"),
+    ] = None
     out: Annotated[
         PathLike | None,
         Option("Page to write.", short="-o", metavar="FILE", shown="report.html in MODEL"),

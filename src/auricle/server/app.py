@@ -35,6 +35,9 @@ from auricle.webpage.lanes import pick_lanes
 
 ModelName = Annotated[str | None, Query(description="A name from /v1/models; the first one by default.")]
 Top = Annotated[int, Query(ge=1, description="Labels to return.")]
+ChannelNumber = Annotated[
+    int | None, Query(ge=1, description="Take this channel of the recording, from 1 on; the mean of all by default.")
+]
 ThresholdTexts = Annotated[list[str] | None, Query(description="X for all labels or LABEL=X for one; may be repeated.")]
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _POLICY = (
@@ -105,23 +108,34 @@ class Service:
             if self.state == "starting":
                 self.state = None
 
-    async def tag(self, request: Request, model: str | None, top: int, thresholds: Thresholds) -> dict[str, Any]:
+    async def tag(
+        self, request: Request, model: str | None, top: int, thresholds: Thresholds, channel: int | None
+    ) -> dict[str, Any]:
         """Answer ``POST /v1/tag``."""
         spec = self.engine.spec(model)
         check_labels(thresholds, spec.labels, "threshold")
         async with receive_upload(request) as upload:
-            result = await self.engine.score(Job("tag", spec.name, upload.name), upload)
+            result = await self.engine.score(Job("tag", spec.name, upload.name, channel=channel), upload)
         self.meters.audio_s.labels("tag").inc(result.duration)
         found: dict[str, Any] = strongest(result, top, thresholds).to_dict()
         return found
 
     async def detect(
-        self, request: Request, model: str | None, thresholds: Thresholds, *, scores: bool, lanes: int, tags: int
+        self,
+        request: Request,
+        model: str | None,
+        thresholds: Thresholds,
+        channel: int | None,
+        *,
+        scores: bool,
+        lanes: int,
+        tags: int,
     ) -> dict[str, Any]:
         """Answer ``POST /v1/detect``."""
         spec = self.engine.spec(model)
         check_labels(thresholds, spec.labels, "threshold")
-        job = Job("detect", spec.name, threshold=thresholds.as_argument(spec.labels), scores=scores, tags=tags)
+        limits = thresholds.as_argument(spec.labels)
+        job = Job("detect", spec.name, threshold=limits, channel=channel, scores=scores, tags=tags)
         async with receive_upload(request) as upload:
             found = await self.engine.score(replace(job, name=upload.name), upload)
         self.meters.audio_s.labels("detect").inc(found.events.duration)
@@ -195,10 +209,14 @@ def _routes(service: Service) -> FastAPI:
 
     @app.post("/v1/tag", openapi_extra=_BODY, dependencies=query, responses={200: {"model": TagReply}, **_UPLOADS})
     async def tag(
-        request: Request, model: ModelName = None, top: Top = 5, threshold: ThresholdTexts = None
+        request: Request,
+        model: ModelName = None,
+        top: Top = 5,
+        threshold: ThresholdTexts = None,
+        channel: ChannelNumber = None,
     ) -> Response:
         """Say what is in a recording."""
-        return json_reply(await service.tag(request, model, top, parse_thresholds(threshold, "threshold")))
+        return json_reply(await service.tag(request, model, top, parse_thresholds(threshold, "threshold"), channel))
 
     @app.post(
         "/v1/detect", openapi_extra=_BODY, dependencies=query, responses={200: {"model": DetectReply}, **_UPLOADS}
@@ -207,6 +225,7 @@ def _routes(service: Service) -> FastAPI:
         request: Request,
         model: ModelName = None,
         threshold: ThresholdTexts = None,
+        channel: ChannelNumber = None,
         scores: Annotated[bool, Query(description="Also return the scores behind the events.")] = False,
         lanes: Annotated[
             int, Query(ge=0, description="Scores of so many labels only, those with events first; 0 for all.")
@@ -215,7 +234,9 @@ def _routes(service: Service) -> FastAPI:
     ) -> Response:
         """Say when sounds happen in a recording."""
         thresholds = parse_thresholds(threshold, "threshold")
-        return json_reply(await service.detect(request, model, thresholds, scores=scores, lanes=lanes, tags=tags))
+        return json_reply(
+            await service.detect(request, model, thresholds, channel, scores=scores, lanes=lanes, tags=tags)
+        )
 
     @app.get("/v1/models", dependencies=query, responses={200: {"model": ModelsReply}, **ALWAYS})
     async def models() -> Response:

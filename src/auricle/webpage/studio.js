@@ -2,6 +2,7 @@
 // The studio: mark some sounds, find more of them, teach a model, correct it, and use it.
 
 import { Cards } from "./cards.js";
+import { spell } from "./clock.js";
 import { Looks } from "./colours.js";
 import { save } from "./downloads.js";
 import { $, element, plural, soon } from "./elements.js";
@@ -40,7 +41,7 @@ const say = (text) => {
 let complaining = null;
 function complain(error) {
   clearTimeout(complaining);
-  $("problem").textContent = error?.message ?? error ?? "";
+  $("problem-text").textContent = error?.message ?? error ?? "";
   $("problem").hidden = !error;
   if (error) complaining = setTimeout(() => complain(null), 20_000);
 }
@@ -70,7 +71,8 @@ function showJob() {
   const job = state?.job ?? (done < total ? { kind: "index", done, total } : null);
   $("work").hidden = !job;
   if (!job) return;
-  $("work-text").textContent = `${JOBS[job.kind] ?? job.kind}: ${job.done} of ${job.total}`;
+  const far = job.kind === "index" ? `${spell(job.done, 0)} of ${spell(job.total, 0)}` : `${job.done} of ${job.total}`;
+  $("work-text").textContent = `${JOBS[job.kind] ?? job.kind}: ${far}`;
   $("work-bar").hidden = false;
   $("work-bar").value = job.total ? job.done / job.total : 0;
 }
@@ -120,6 +122,7 @@ function showState(before) {
   showStep();
   const ended = before?.job && !state.job;
   if (ended && before.job.kind === "detect") afterDetection();
+  if (state.failed && state.failed !== before?.failed) complain(state.failed);
   if (before && state.recordings !== before.recordings) loadRecordings();
 }
 
@@ -600,7 +603,8 @@ async function loadRecordings() {
     recordings.recordings = [];
     for await (const { total, recordings: found } of studio.recordings()) {
       recordings.add(found, total);
-      if (!figure.recording && found.length) figure.show(found[0].id);
+      const readable = found.find(({ duration }) => duration);
+      if (!figure.recording && readable) figure.show(readable.id);
     }
   } catch (error) {
     complain(error);
@@ -638,6 +642,7 @@ function wire() {
   $("order").addEventListener("change", () => loadReview());
   $("windows-more").addEventListener("click", () => loadReview({ more: true }));
   $("cutouts-form").addEventListener("submit", cutOut);
+  $("problem-close").addEventListener("click", () => complain(null));
   $("unsaved-retry").addEventListener("click", () => outbox.retry());
   $("teach-every").value = localStorage.getItem(EVERY_KEY) ?? "10";
   $("teach-every").addEventListener("change", () => localStorage.setItem(EVERY_KEY, $("teach-every").value));
