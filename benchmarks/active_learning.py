@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does it pay to be asked by the studio? A simulated user answers its queue, or windows in random order.
 
-    python -m benchmarks.active_learning vectors SHARED OUT     vectors of windows, and what the teacher hears in the pool
+    python -m benchmarks.active_learning vectors SHARED OUT    vectors of windows, and what mn04 hears in the pool
     python -m benchmarks.active_learning run OUT FOLD          a loop for each class, seed and order; FOLD is the test
     python -m benchmarks.active_learning table OUT             writes docs/results/active-learning.md
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias, get_args
 
 from auricle.errors import UsageError
-from auricle.events.formats import dump_audacity, dump_csv, dump_raven
+from auricle.events.formats import dump_audacity, dump_csv
+from auricle.events.raven import dump_raven
 from auricle.files import printable
 from auricle.results import DetectResult, Event
 from auricle.studio.labels import Label
