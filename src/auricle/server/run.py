@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -118,10 +117,10 @@ def serve(service: Served, listener: socket.socket, on_ready: Callable[[], None]
 
 def raise_file_limit(settings: Settings) -> None:
     """Allow this process as many open files as its streams need, where the system lets it: the usual 1,024 are few."""
-    if sys.platform == "win32":
+    try:
+        import resource  # noqa: PLC0415
+    except ImportError:  # Windows, which has no such limit
         return
-    import resource  # noqa: PLC0415 (not there on Windows)
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * (settings.max_sessions + settings.max_requests) + 512
     if soft != resource.RLIM_INFINITY and soft < wanted:
