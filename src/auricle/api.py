@@ -50,6 +50,7 @@ from auricle.recipe.scan_requests import (
     ScanRequest,
     SearchRequest,
 )
+from auricle.recipe.studio_requests import StudioRequest
 from auricle.results import (
     SPOOF_LABELS,
     DetectResult,
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from auricle.runtime.spec import PostprocessPart
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanResult
+    from auricle.studio.project import Studio
     from auricle.training.bench import TrainingBench
     from auricle.training.compress import CompressResult
     from auricle.training.crossval import CrossvalResult
@@ -98,6 +100,7 @@ __all__ = [
     "from_pretrained",
     "import_model",
     "load",
+    "open_studio",
     "push",
     "report",
     "scan",
@@ -540,6 +543,21 @@ def search(request: SearchRequest) -> SearchResult:
             event = Event(label, match.onset, match.offset, match.score)
             clips += [str(path) for path in write_cutouts(match.path, match.path, [event], options)]
     return SearchResult(example, tuple(matches), len(index.vectors), tuple(clips))
+
+
+@takes(StudioRequest)
+def open_studio(request: StudioRequest) -> Studio:
+    """Open a folder of recordings to label it and to teach a detector: what ``auricle studio`` does in the browser.
+
+    Returns:
+        The project; ``with`` closes it. What it can do says ``auricle.Studio``.
+
+    Raises:
+        RunError: the folder is none, holds no recording, is open in another studio, or cannot be written.
+    """
+    from auricle.studio.project import Studio
+
+    return Studio(request.folder, model=request.model, database=request.database, out=request.out, by=request.by)
 
 
 @takes(SweepRequest)

@@ -21,6 +21,7 @@ LAYER_OF = {
     "reports": 7,
     "scale": 7,
     "training": 6,
+    "studio": 6,
     "distill": 5.5,
     "batches": 5.2,
     "teachers": 5,
