@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from auricle.errors import AuricleError, BundleError, UsageError
-from auricle.files import atomic_write, printable
+from auricle.files import atomic_write, printable, sha256_file
 from auricle.runtime.spec import parse_spec
 
 log = logging.getLogger(__name__)
@@ -145,8 +145,6 @@ def _refuse_names(name: str, files: list[str]) -> None:
 
 def _fetch(hub: Any, name: str, repository: str, commit: str, names: list[str], folder: Path) -> None:
     """Fetch what ``auricle.json`` lists, check it, and give it its name when all of it is there."""
-    from auricle.runtime.bundle import load_bundle  # noqa: PLC0415 (which finds models by this module)
-
     part = folder.with_name(_UNFINISHED + commit)
     part.mkdir(parents=True, exist_ok=True)
     _take(hub, name, repository, commit, SPEC_FILE, part)
@@ -156,11 +154,14 @@ def _fetch(hub: Any, name: str, repository: str, commit: str, names: list[str], 
     for file in [*spec.sha256, *(file for file in (CARD_FILE,) if file in names)]:
         _take(hub, name, repository, commit, file, part)
     shutil.rmtree(part / ".cache", ignore_errors=True)
-    try:
-        load_bundle(part)
-    except BundleError as error:
-        shutil.rmtree(part)
-        raise BundleError(f"{name}: {error.message.replace(str(part), printable(repository))}") from error
+    for file, expected in spec.sha256.items():
+        if (found := sha256_file(part / file)) != expected:
+            size = (part / file).stat().st_size
+            shutil.rmtree(part)
+            raise BundleError(
+                f"{name}: {file} is damaged or was changed: its {size} bytes have SHA-256 {found[:12]}…, {SPEC_FILE} "
+                f"says {expected[:12]}…; ask whoever published it"
+            )
     try:
         part.rename(folder)
     except OSError:
