@@ -65,9 +65,8 @@ def open_teacher(name: str, *, download: bool = False, bf16: bool = False, threa
     Args:
         name: ``hf:org/name`` or a folder of transformers; a ``.pt`` checkpoint of EfficientAT; an ``.onnx`` tagger
             with its ``.json``; a ``teacher.safetensors``; a model folder of auricle, or the name of a built-in one;
-            a name
-            of ``auricle models list`` that was fetched; ``KIND:NAME``, where an installed package opens teachers of that
-            kind (entry points ``auricle.teachers``).
+            a name of ``auricle models list`` that was fetched; ``KIND:NAME``, where an installed package opens teachers
+            of that kind (entry points ``auricle.teachers``).
         download: fetch ``hf:org/name`` if it is not on this machine.
         bf16: compute in bf16, where the teacher runs in torch.
         threads: of ONNX Runtime, for teachers that run there.
