@@ -8,6 +8,7 @@
 #   make wheel       build the wheel into dist/ and look into it
 #   make bench       measure speed; writes JSON
 #   make docs        write the generated pages of docs/
+#   make site        build the documentation site into build/site
 #
 #   TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu make demo     takes the small CPU build of torch
 #   PYTHON=/path/to/python3.12 make test                               takes another Python (3.11 or newer)
@@ -27,7 +28,7 @@ PINS := pyproject.toml constraints.txt
 # tests wait for a process or a time limit.
 PYTEST = $(RUN) -m pytest -n $(shell $(RUN) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))") --dist loadfile
 
-.PHONY: demo test test-all lint wheel bench docs clean
+.PHONY: demo test test-all lint wheel bench docs site clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.installed-demo
@@ -58,6 +59,9 @@ bench: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(RUN) scripts/make_docs.py
 
+site: $(VENV)/.installed-docs
+	$(RUN) scripts/make_site.py
+
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-out
 
@@ -79,3 +83,8 @@ $(VENV)/.installed-dev: $(PINS) | $(VENV)/.made
 	$(PIP) --upgrade pip
 	$(PIP) -e ".[train,reports,serve,teachers]" --group dev
 	@touch $@ $(VENV)/.installed-demo
+
+# Sphinx imports auricle for the reference; examples of it are run by the tests.
+$(VENV)/.installed-docs: $(VENV)/.installed-dev
+	$(PIP) --group docs
+	@touch $@
