@@ -25,7 +25,7 @@ from auricle.batches.augment.variants import VariantRules, write_variants
 from auricle.data.clip_audio import read_clip
 from auricle.data.formats.registry import read_manifest
 from auricle.data.leave_out import leave_out, split_systems
-from auricle.data.manifest import Manifest
+from auricle.data.manifest import VARIANT, Manifest
 from auricle.data.splits import Fold
 from auricle.distill.stage_head import fit_stage_head
 from auricle.distill.store import item_key, open_store
@@ -100,7 +100,7 @@ def turns_of(view: Path) -> tuple[Manifest, tuple[Fold, ...]]:
 
 def originals(manifest: Manifest) -> np.ndarray:
     """Tell which recordings are no variants."""
-    return np.array([Path(clip.key).stem.endswith("-0") for clip in manifest.clips])
+    return np.array([VARIANT not in clip.extra for clip in manifest.clips])
 
 
 def fit_network(row: Row, out: Path, folder: Path, seed: int) -> tuple[Trials, np.ndarray] | None:
@@ -118,7 +118,7 @@ def fit_network(row: Row, out: Path, folder: Path, seed: int) -> tuple[Trials, n
     own, places, scores = originals(manifest), [], []
     for turn in turns:
         with np.load(written / turn.name / "scores.npz") as stored:
-            scores.append(raw_llr(stored["scores"], manifest.labels)[own[turn.test]])
+            scores.append(raw_llr(stored["scores"], manifest.labels))
         places.append(turn.test[own[turn.test]])
     return trials_of(manifest.select(np.concatenate(places))), np.concatenate(scores)
 
