@@ -148,7 +148,8 @@ def terminate_cleanly() -> None:
     """
     signal.signal(signal.SIGTERM, _stop)
     reader, writer = os.pipe()
-    os.set_blocking(writer, False)
+    if hasattr(os, "set_blocking"):  # Windows has it from Python 3.12 on, and does not ask for it
+        os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # is told of a signal at once, whatever Python is at
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget_signals)  # those of a child are not ours
