@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         from_pretrained,
         import_model,
         load,
+        open_studio,
+        push,
         report,
         scan,
         search,
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from auricle.runtime.detector import Detector
     from auricle.runtime.stream import Stream
     from auricle.scanning.scan import ScanProgress, ScanResult
+    from auricle.studio.project import Studio
     from auricle.training.embedder import Embedder
 
 __version__ = "0.2.0"
@@ -101,6 +104,8 @@ _HOMES = {
         "from_pretrained",
         "import_model",
         "load",
+        "open_studio",
+        "push",
         "report",
         "scan",
         "search",
@@ -144,6 +149,7 @@ _HOMES = {
     "auricle.runtime.detector": ("Detector",),
     "auricle.runtime.stream": ("Stream",),
     "auricle.scanning.scan": ("ScanProgress", "ScanResult"),
+    "auricle.studio.project": ("Studio",),
     "auricle.training.embedder": ("Embedder",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -182,6 +188,7 @@ __all__ = [
     "Scores",
     "SearchResult",
     "Stream",
+    "Studio",
     "TagResult",
     "TrainingError",
     "UsageError",
@@ -201,6 +208,8 @@ __all__ = [
     "from_pretrained",
     "import_model",
     "load",
+    "open_studio",
+    "push",
     "report",
     "scan",
     "search",

@@ -24,6 +24,7 @@ from auricle.recipe.model_requests import (
     FalseAlarmsRequest,
     ImportRequest,
     Int8Request,
+    PushRequest,
     ReportRequest,
     SiteRequest,
     TuneRequest,
@@ -49,6 +50,7 @@ from auricle.recipe.scan_requests import (
     ScanRequest,
     SearchRequest,
 )
+from auricle.recipe.studio_requests import StudioRequest
 from auricle.results import (
     SPOOF_LABELS,
     DetectResult,
@@ -73,10 +75,12 @@ if TYPE_CHECKING:
     from auricle.evaluation.tuning.goals import Reached
     from auricle.exporting.web import Site
     from auricle.nn.network import Network
+    from auricle.publishing.push import PushResult
     from auricle.runtime.bundle import Bundle
     from auricle.runtime.spec import PostprocessPart
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanResult
+    from auricle.studio.project import Studio
     from auricle.training.bench import TrainingBench
     from auricle.training.compress import CompressResult
     from auricle.training.crossval import CrossvalResult
@@ -96,6 +100,8 @@ __all__ = [
     "from_pretrained",
     "import_model",
     "load",
+    "open_studio",
+    "push",
     "report",
     "scan",
     "search",
@@ -342,6 +348,18 @@ def import_model(request: ImportRequest) -> Bundle:
     return write(request)
 
 
+@takes(PushRequest)
+def push(request: PushRequest) -> PushResult:
+    """Publish a model on the Hugging Face hub, or its site as a static Space.
+
+    Raises:
+        UsageError: and its kinds, for the model, the name, no login, or what the hub refuses.
+    """
+    from auricle.publishing.push import push_model
+
+    return push_model(request)
+
+
 @takes(ScanRequest)
 def scan(request: ScanRequest) -> ScanResult:
     """Tag, detect or embed any number of recordings; one that fails is a result with ``error``.
@@ -525,6 +543,21 @@ def search(request: SearchRequest) -> SearchResult:
             event = Event(label, match.onset, match.offset, match.score)
             clips += [str(path) for path in write_cutouts(match.path, match.path, [event], options)]
     return SearchResult(example, tuple(matches), len(index.vectors), tuple(clips))
+
+
+@takes(StudioRequest)
+def open_studio(request: StudioRequest) -> Studio:
+    """Open a folder of recordings to label it and to teach a detector: what ``auricle studio`` does in the browser.
+
+    Returns:
+        The project; ``with`` closes it. What it can do says ``auricle.Studio``.
+
+    Raises:
+        RunError: the folder is none, holds no recording, is open in another studio, or cannot be written.
+    """
+    from auricle.studio.project import Studio
+
+    return Studio(request.folder, model=request.model, database=request.database, out=request.out, by=request.by)
 
 
 @takes(SweepRequest)

@@ -92,6 +92,8 @@ REQUEST_CODES: dict[str, str] = {
     "forbidden": "the request comes from a page or for a host that this server does not serve",
     "unknown_path": "nothing is served under this path",
     "unknown_model": "no model of this name is served",
+    "unknown_item": "there is no recording or label of this number",
+    "too_few": "there are too few examples or verdicts for what is wanted",
     "wrong_method": "the path does not know this method",
     "timeout": "the request came too slowly, or its work took too long",
     "too_large": "the body is larger than the limit",
