@@ -8,6 +8,7 @@ import { ReviewTimeline } from "./review_timeline.js";
 import { ServerPicture } from "./server_picture.js";
 
 const FOLLOW_MS = 120; // a detection that the focus stays on for so long is shown
+const USUAL_THRESHOLD = 0.5; // where the line is until a threshold is chosen
 const CONTEXT_S = 6; // of sound around a detection
 
 export class Figure {
@@ -130,8 +131,8 @@ export class Figure {
     this.current = current;
     if (now === this.known) return;
     this.known = now;
-    this.timeline.notes = new Map(classes.map(({ name, precision }) => [name, precision && `${Math.round(100 * precision.low)} to ${Math.round(100 * precision.high)} % right`]));
-    this.timeline.setClasses(classes.map(({ name }) => name), classes.map(({ threshold }) => threshold ?? undefined));
+    this.timeline.notes = new Map(classes.map(({ name, threshold, precision }) => [name, threshold === null ? "not set" : precision && `${Math.round(100 * precision.low)} to ${Math.round(100 * precision.high)} % right`]));
+    this.timeline.setClasses(classes.map(({ name }) => name), classes.map(({ threshold }) => threshold ?? USUAL_THRESHOLD));
     this.chooseLanes();
   }
 

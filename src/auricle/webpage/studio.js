@@ -90,7 +90,7 @@ const nameOfModel = ({ name, trained_at: at, labels }) => {
   const today = taught && taught.toDateString() === new Date().toDateString();
   const clock = taught?.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   const when = taught ? ` · taught ${today ? clock : `${taught.toLocaleDateString()} ${clock}`}` : "";
-  return `Model ${name} · ${plural(Array.isArray(labels) ? labels.length : labels, "class", "classes")}${when}`;
+  return `${name === "model" ? "Model" : `Model ${name}`} · ${plural(Array.isArray(labels) ? labels.length : labels, "class", "classes")}${when}`;
 };
 
 let polling = null;
@@ -112,7 +112,10 @@ const refreshSoon = soon(refresh, 150);
 const classOf = (name) => state?.classes.find((found) => found.name === name) ?? null;
 
 function showState(before) {
-  const { classes, model } = state;
+  const { classes, model, folder } = state;
+  const title = folder.split(/[\\/]/).filter(Boolean).at(-1) ?? folder;
+  if ($("title").textContent !== title) Object.assign($("title"), { textContent: title, title: folder });
+  document.title = `${title} – auricle studio`;
   for (const { name } of classes) looks.of(name);
   if (!classOf(current)) current = classes[0]?.name ?? null;
   showClasses(classes, { looks, current, choose: chooseClass });
@@ -420,9 +423,10 @@ async function teach(alone = false) {
   try {
     await outbox.settled();
     sinceTeaching = 0;
-    const { seconds, labels } = await studio.teach();
+    const { model, seconds, labels } = await studio.teach();
+    state.model = model;
+    showState(state);
     say(`Taught from ${plural(Array.isArray(labels) ? labels.length : labels, "label")} in ${seconds.toFixed(1)} s.`);
-    lists.review = undefined;
     const over = !lists.teach || lists.teach.items.every(({ verdict }) => verdict);
     if (!alone || (step === "teach" && over)) await loadQueue();
     else if (over) lists.teach = undefined;
@@ -585,7 +589,7 @@ async function exportLabels(format) {
 
 const player = new Player(studio.audio, () => figure.onPlayer(), complain);
 const figure = new Figure({ looks, player, client: studio, complain, onThreshold, nameRegion, removeRegion, moved: (region) => changeLabel(region, { onset: region.onset, offset: region.offset }), say });
-const cards = new Cards($("grid"), { focus: onCardFocus, key: onCardKey }, studio.tile);
+const cards = new Cards($("grid"), { focus: onCardFocus, key: onCardKey }, studio.smallTile);
 const recordings = new RecordingList((id) => {
   if (!["find", "review"].includes(step)) go("find");
   figure.show(id);
