@@ -13,6 +13,7 @@ import numpy as np
 
 from auricle.cli.extras import EXTRAS
 from auricle.errors import BundleError
+from auricle.processors import usable_processors
 from auricle.results import FloatArray
 from auricle.runtime.bundle import GOLDEN, Bundle, load_bundle, read_golden, resolve_model
 from auricle.runtime.onnx_session import CLIP, FRAMES, open_network, open_running

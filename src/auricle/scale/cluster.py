@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from auricle.processors import usable_processors
+
 #: Variables that workers need as they are here, where they are set.
 _PASSED_ON = ("AURICLE_CACHE", "XDG_CACHE_HOME")
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from auricle.errors import UsageError
+from auricle.processors import usable_processors
 from auricle.server.origins import is_loopback, parse_origin
 
 MIB = 1 << 20
