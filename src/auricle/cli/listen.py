@@ -45,6 +45,17 @@ def listen(
             show_default="the model's longest gap",
         ),
     ] = None,
+    latency_s: Annotated[
+        float | None,
+        typer.Option(
+            "--latency",
+            metavar="S",
+            min=0,
+            max=3600,
+            help="Report sounds at most this late. The sooner, the more work, and the less like whole recordings.",
+            show_default="the model's own",
+        ),
+    ] = None,
     format: Annotated[
         Literal["table", "json"],
         typer.Option("--format", "-f", help="A live table (lines, where stdout is no terminal), or JSON lines."),
@@ -74,11 +85,13 @@ def listen(
 ) -> None:
     """Say what sounds there are while they come: from the microphone, or from a pipe.
 
-    The events are those that detect finds in the same recording. Ctrl-C ends it with the events so far.
+    The events are those that detect finds in the same recording, but for --latency, which cuts its windows shorter.
+    Ctrl-C ends it with the events so far.
 
     Example:
       auricle listen --model models/yard
       arecord -q -f S16_LE -r 16000 -t raw | auricle listen - --rate 16000 --format json
+      auricle listen --latency 2
       auricle listen --patience 0.5 --debounce 2 --threshold dog=0.7
     """
     from auricle.cli.listen_session import open_microphone, open_pipe, print_events, show_microphones, tuned_detector
@@ -87,7 +100,9 @@ def listen(
     if microphones:
         show_microphones(sys.stdout)
         return
-    detector = tuned_detector(model, precision, patience_s=patience_s, debounce_s=debounce_s, quiet=quiet)
+    detector = tuned_detector(
+        model, precision, patience_s=patience_s, debounce_s=debounce_s, latency_s=latency_s, quiet=quiet
+    )
     thresholds = parse_thresholds(threshold)
     check_labels(thresholds, detector.labels)
     opened = (

@@ -30,9 +30,15 @@ class Source(Protocol):
 
 
 def tuned_detector(
-    model: str | None, precision: str, *, patience_s: float | None, debounce_s: float | None, quiet: bool
+    model: str | None,
+    precision: str,
+    *,
+    patience_s: float | None = None,
+    debounce_s: float | None = None,
+    latency_s: float | None = None,
+    quiet: bool,
 ) -> Detector:
-    """Load the model, with another shortest event and another longest gap where they are given."""
+    """Load the model, with another shortest event, another longest gap and another latency where they are given."""
     from auricle.api import load
 
     if model is None and not quiet:
@@ -40,7 +46,8 @@ def tuned_detector(
     detector = load(DEFAULT_MODEL if model is None else model, precision=precision)
     given = {"min_event_s": patience_s, "max_gap_s": debounce_s}
     changes = {name: float(value) for name, value in given.items() if value is not None}
-    return detector.with_postprocess(**changes) if changes else detector
+    detector = detector.with_postprocess(**changes) if changes else detector
+    return detector if latency_s is None else detector.with_latency(latency_s)
 
 
 def open_pipe(

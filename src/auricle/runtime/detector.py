@@ -40,6 +40,7 @@ from auricle.runtime.abstention import abstaining, threshold_of
 from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
 from auricle.runtime.devices import BLOCK_S
 from auricle.runtime.inputs import AudioInput, Excerpt, input_name, open_input, origin_of_input
+from auricle.runtime.latency import with_latency
 from auricle.runtime.llr import calibrated_scores, verdict
 from auricle.runtime.long_file_progress import Bookmark, LostPlaceError, Place
 from auricle.runtime.onnx_session import EMBEDDING, Network, open_network
@@ -137,6 +138,18 @@ class Detector:
         """Return a detector with the same network that makes other events, such as ``min_event_s=0.5``."""
         post = self.spec.postprocess.model_copy(update=changes)
         spec = self.spec.model_copy(update={"postprocess": post})
+        return self._with(bundle=replace(self.bundle, spec=spec))
+
+    def with_latency(self, latency_s: float) -> Detector:
+        """Return a detector with the same network whose events are announced at most ``latency_s`` after a sound.
+
+        Of streams and of files alike: its ``detect`` gives what its ``stream`` gives. The sooner, the more work, and
+        the more scores differ from those of the model's own windows; see ``runtime.latency``.
+
+        Raises:
+            UsageError: the model cannot be that quick.
+        """
+        spec = with_latency(self.spec, latency_s, causal=self._network.running is not None)
         return self._with(bundle=replace(self.bundle, spec=spec))
 
     def reporting(self, on_progress: Progress) -> Detector:

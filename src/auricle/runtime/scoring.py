@@ -37,7 +37,8 @@ def frame_scorer(
 def window_cutter(spec: BundleSpec) -> WindowCutter | MarginCutter:
     """Return what cuts a recording into the windows of a model."""
     if spec.margin_s:
-        return MarginCutter(spec.hop_samples, spec.margin_samples, spec.min_samples)
+        lookahead = None if spec.lookahead_s is None else spec.lookahead_samples
+        return MarginCutter(spec.hop_samples, spec.margin_samples, spec.min_samples, lookahead)
     return WindowCutter(spec.window_samples, spec.hop_samples, spec.pad, spec.slack_samples)
 
 
@@ -230,7 +231,7 @@ class Scorer:
         spec = self._spec
         if not spec.margin_s:
             return frames
-        first = spec.margin_samples // self.grid.hop_samples if self._windows else 0
+        first = min(spec.margin_samples, self._windows * spec.hop_samples) // self.grid.hop_samples
         return frames[first:] if last else frames[first : first + spec.hop_samples // self.grid.hop_samples]
 
     def _spread(self, clip: FloatArray) -> FloatArray:
