@@ -53,7 +53,7 @@ def listen(
             min=0,
             max=3600,
             help="Report sounds at most this late. The sooner, the more work, and the less like whole recordings.",
-            show_default="the model's own",
+            show_default="4 for general and models of its kind, else the model's own",
         ),
     ] = None,
     format: Annotated[
@@ -85,7 +85,7 @@ def listen(
 ) -> None:
     """Say what sounds there are while they come: from the microphone, or from a pipe.
 
-    The events are those that detect finds in the same recording, but for --latency, which cuts its windows shorter.
+    The events are those that detect finds in the same recording; with general, but for a few (see --latency).
     Ctrl-C ends it with the events so far.
 
     Example:

@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from auricle.audio.channels import check_channel
 from auricle.audio.origin.clocks import Clocks
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from auricle.audio.decode import Limits
 
 log = logging.getLogger(__name__)
+IntArray = npt.NDArray[np.int64]
 R = TypeVar("R")
 S = TypeVar("S", bound=Scorer | RunningScorer)
 #: Gets the seconds read so far and, if known, those of the whole.
@@ -225,6 +227,9 @@ class Detector:
     ) -> TagResult:
         """Say what is in a recording: every label with its score, from high to low.
 
+        Where a recording is longer than a window, and the model has scores over time, each label has the share of the
+        time too in which its score reaches the model's threshold.
+
         Args:
             x: the recording.
             sample_rate: of an array, in Hz.
@@ -237,15 +242,20 @@ class Detector:
         self.check_abstain(abstain)
         spec = self.spec
         with self._at_hand(x) as source:
+            above = _TimeAbove(spec)
             scorer, duration, flags = self._run(
-                source, sample_rate, lambda watch: Scorer(spec, self._network, watch=watch)
+                source,
+                sample_rate,
+                lambda watch: Scorer(spec, self._network, long_frames=not spec.is_spoof, watch=watch),
+                above.add,
             )
             head = self._head(source, duration, flags)
         if not spec.is_spoof:
             scores = calibrated_scores(scorer.clip_scores(), spec)
-            return abstaining(TagResult(**head, scores=_ranked(spec.labels, scores)), spec, abstain)
-        shares, llr, prior = verdict(scorer.clip_scores(), spec, prior_spoof)
-        return TagResult(**head, scores=_ranked(spec.labels, shares), llr=llr, prior_spoof=prior)
+            shares = above.shares() if scorer.windows > 1 else None
+            return abstaining(TagResult(**head, scores=_ranked(spec.labels, scores, shares)), spec, abstain)
+        probabilities, llr, prior = verdict(scorer.clip_scores(), spec, prior_spoof)
+        return TagResult(**head, scores=_ranked(spec.labels, probabilities), llr=llr, prior_spoof=prior)
 
     def _head(self, x: AudioInput, duration: float, flags: tuple[Flag, ...]) -> dict[str, Any]:
         """Return what all results have: name, length, flags, where it comes from, and which part of it was taken."""
@@ -531,10 +541,37 @@ class _Replay:
             raise LostPlaceError("the recording ends before the place that was marked")
 
 
-def _ranked(labels: Sequence[str], scores: FloatArray) -> tuple[LabelScore, ...]:
+class _TimeAbove:
+    """Counts in how many frames each label reaches its threshold."""
+
+    def __init__(self, spec: BundleSpec) -> None:
+        self._spec = spec
+        self._above: IntArray | None = None
+        self._frames = 0
+
+    def add(self, frames: FloatArray) -> None:
+        """Take scores of shape ``(frame, label)``."""
+        if not len(frames):
+            return
+        if self._above is None:
+            spec = self._spec
+            self._thresholds = np.array([spec.thresholds[label] for label in spec.labels], np.float32)
+            self._above = np.zeros(len(spec.labels), np.int64)
+        self._above += (frames >= self._thresholds).sum(axis=0)
+        self._frames += len(frames)
+
+    def shares(self) -> FloatArray | None:
+        """Return the share of each label, None where there were no frames."""
+        return None if self._above is None else (self._above / self._frames).astype(np.float32)
+
+
+def _ranked(labels: Sequence[str], scores: FloatArray, shares: FloatArray | None = None) -> tuple[LabelScore, ...]:
     """Return labels with their scores, from high to low."""
     order = np.argsort(-scores, kind="stable")
-    return tuple(map(LabelScore, [labels[i] for i in order.tolist()], scores[order].tolist()))
+    names, values = [labels[i] for i in order.tolist()], scores[order].tolist()
+    if shares is None:
+        return tuple(map(LabelScore, names, values))
+    return tuple(map(LabelScore, names, values, shares[order].tolist()))
 
 
 def _each(

@@ -3,11 +3,12 @@
 
 A model whose windows stand side by side (``margin_s``) gives its scores for a stretch at once, and needs some sound
 behind it: with 10.24 s and 2.56 s, a stream is 13 s late. Nothing in the network asks for stretches that long; shorter
-ones cost more work, and a shorter look-ahead costs agreement (``docs/results/stream.md``). A specification says how
+ones cost more work, and a shorter look-ahead costs agreement (``docs/results/general.md``). A specification says how
 windows are cut, for streams and for files alike, so both give the same events for the same latency.
 
-First the stretch becomes shorter, down to a sixteenth; what is then left of the time is look-ahead. Stretches are the
-model's own, halved, so that steps of the network lie where they lie in long windows.
+First the stretch becomes shorter, down to a sixteenth; what is then left of the time is look-ahead, of which a quarter
+may be missing before the stretch is shortened once more. Stretches are the model's own, halved, so that steps of the
+network lie where they lie in long windows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from auricle.timeline import samples_to_seconds
 
 #: How often the stretch of a window may be halved.
 _HALVINGS = 4
+#: Share of the margin that a window looks ahead at least, unless its stretch cannot be shorter.
+_LOOKAHEAD = 0.75
 
 
 def with_latency(spec: BundleSpec, latency_s: float, *, causal: bool = False) -> BundleSpec:
@@ -55,7 +58,8 @@ def with_latency(spec: BundleSpec, latency_s: float, *, causal: bool = False) ->
             f"{spec.name} is at least {least_s:.2f} s late, of which {after_s:.2f} s are smoothing and resampling; "
             f"{latency_s:g} s was asked for"
         )
-    stretch = next((samples for samples in fitting if left >= samples + spec.margin_samples), fitting[-1])
+    least = {n: spec.margin_samples * (1.0 if n == hop else _LOOKAHEAD) for n in fitting}
+    stretch = next((n for n in fitting if left >= n + least[n]), fitting[-1])
     lookahead = min(spec.margin_samples, (left - stretch) // spec.grid.hop_samples * spec.grid.hop_samples)
     if (stretch, lookahead) == (hop, spec.margin_samples):
         return spec

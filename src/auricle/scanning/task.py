@@ -248,7 +248,9 @@ def encode_result(result: Result) -> Record:
     if result.origin is not None:
         record["origin"] = _encode_origin(result.origin)
     if isinstance(result, TagResult):
-        record["scores"] = [[s.label, s.score] for s in result.scores]
+        record["scores"] = [
+            [s.label, s.score] if s.share is None else [s.label, s.score, s.share] for s in result.scores
+        ]
         if result.llr is not None:
             record |= {"llr": result.llr, "prior_spoof": result.prior_spoof}
     elif isinstance(result, DetectResult):
@@ -269,7 +271,7 @@ def decode_result(command: Command, record: Record) -> Result:
         "channel": record.get("channel"), "error": error,
     }  # fmt: skip
     if command == "tag":
-        scores = tuple(LabelScore(label, score) for label, score in record.get("scores", ()))
+        scores = tuple(LabelScore(*values) for values in record.get("scores", ()))
         return TagResult(**head, scores=scores, llr=record.get("llr"), prior_spoof=record.get("prior_spoof"))
     if command == "detect":
         return DetectResult(**head, events=tuple(Event(*values) for values in record.get("events", ())))

@@ -20,7 +20,7 @@ from auricle.errors import AuricleError
 from auricle.files import printable
 from auricle.registry import nearest
 from auricle.results import DetectResult, Scores, rounded
-from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds, strongest
+from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds
 from auricle.server.engine import Engine
 from auricle.server.gate import STREAM_PATH, Gate
 from auricle.server.metrics import CONTENT_TYPE, Meters
@@ -115,9 +115,10 @@ class Service:
         spec = self.engine.spec(model)
         check_labels(thresholds, spec.labels, "threshold")
         async with receive_upload(request) as upload:
-            result = await self.engine.score(Job("tag", spec.name, upload.name, channel=channel), upload)
+            job = Job("tag", spec.name, upload.name, top=top, least=thresholds, channel=channel)
+            result = await self.engine.score(job, upload)
         self.meters.audio_s.labels("tag").inc(result.duration)
-        found: dict[str, Any] = strongest(result, top, thresholds).to_dict()
+        found: dict[str, Any] = result.to_dict()
         return found
 
     async def detect(
