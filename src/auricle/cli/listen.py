@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from auricle.cli.guard import guarded
-from auricle.cli.options import Debug, Model, Precision, Quiet, Threshold, hertz
+from auricle.cli.options import Classes, Debug, Model, Precision, Quiet, Threshold, hertz
 
 
 @guarded
@@ -22,6 +22,7 @@ def listen(
     ] = None,
     *,
     model: Model = None,
+    classes: Classes = None,
     threshold: Threshold = None,
     patience_s: Annotated[
         float | None,
@@ -95,6 +96,7 @@ def listen(
       auricle listen --patience 0.5 --debounce 2 --threshold dog=0.7
     """
     from auricle.cli.listen_session import open_microphone, open_pipe, print_events, show_microphones, tuned_detector
+    from auricle.runtime.class_groups import classes_of
     from auricle.runtime.thresholds import check_labels, parse_thresholds
 
     if microphones:
@@ -103,6 +105,7 @@ def listen(
     detector = tuned_detector(
         model, precision, patience_s=patience_s, debounce_s=debounce_s, latency_s=latency_s, quiet=quiet
     )
+    kept = classes_of(classes, detector.spec) if classes else None
     thresholds = parse_thresholds(threshold)
     check_labels(thresholds, detector.labels)
     opened = (
@@ -111,5 +114,6 @@ def listen(
         else open_pipe(source, rate, sample_format, channels, microphone)
     )
     print_events(
-        detector, opened, thresholds.as_argument(detector.labels), format=format, stream=sys.stdout, quiet=quiet
-    )
+        detector, opened, thresholds.as_argument(detector.labels), format=format, stream=sys.stdout, quiet=quiet,
+        kept=kept,
+    )  # fmt: skip

@@ -101,8 +101,12 @@ def print_events(
     format: str,
     stream: TextIO,
     quiet: bool,
+    kept: Sequence[str] | None = None,
 ) -> None:
-    """Print the events of ``source`` until it ends, or until it is interrupted: then with the events so far."""
+    """Print the events of ``source`` until it ends, or until it is interrupted: then with the events so far.
+
+    Of all labels, or of those that are ``kept``; the scores that a table shows are of all.
+    """
     recording = Recording(detector.spec, detector.network, source.sample_rate, threshold)
     display = _make_display(format, stream, detector)
     if not quiet:
@@ -110,7 +114,7 @@ def print_events(
             f"auricle: listening with {detector.spec.name} at {source.sample_rate} Hz; "
             f"latency up to {recording.latency_s:.2g} s (Ctrl-C ends)"
         )
-    printer = _Printer(recording, display, quiet=quiet)
+    printer = _Printer(recording, display, quiet=quiet, kept=kept)
     try:
         with display:
             try:
@@ -133,8 +137,10 @@ def _make_display(format: str, stream: TextIO, detector: Detector) -> Display:
 class _Printer:
     """Passes blocks on, and counts what was printed."""
 
-    def __init__(self, recording: Recording, display: Display, *, quiet: bool) -> None:
-        self._recording, self._display, self._quiet = recording, display, quiet
+    def __init__(
+        self, recording: Recording, display: Display, *, quiet: bool, kept: Sequence[str] | None = None
+    ) -> None:
+        self._recording, self._display, self._quiet, self._kept = recording, display, quiet, kept
         self._events = 0
         self._waiting: list[FloatArray] = []
         self._samples = 0
@@ -175,7 +181,7 @@ class _Printer:
             self._tell(self._recording.push(np.concatenate(blocks)))
 
     def _tell(self, items: Iterable[Any]) -> None:
-        items = list(items)
+        items = [item for item in items if self._kept is None or getattr(item, "label", None) in (None, *self._kept)]
         self._events += sum(isinstance(item, Event) for item in items)
         self._display.tell(items, self._recording.duration_s)
         flags = self._recording.new_flags()

@@ -35,6 +35,7 @@ def score(
     threshold: Thresholds | None = None,
     prior_spoof: float | None = None,
     abstain: float | None = None,
+    classes: Sequence[str] = (),
     cutouts: CutoutOptions | None = None,
     events: EventOptions = EventOptions(),  # noqa: B008 (frozen)
 ) -> None:
@@ -53,6 +54,7 @@ def score(
             threshold=threshold,
             prior_spoof=prior_spoof,
             abstain=abstain,
+            classes=classes,
             cutouts=cutouts,
             progress=ScanMeter(quiet=options.quiet),
             **kept,
