@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 
 from auricle.audio.decode import read_audio
-from auricle.enrolment.backbone import open_backbone
+from auricle.enrolment.backbone import Backbone, open_backbone
 from auricle.enrolment.bank import load_bank
 from auricle.enrolment.clips import EnrolledClip
 from auricle.enrolment.heads import MOST_FOLDS, clip_items, fit_clip_head, unscaled
 from auricle.enrolment.linear import link
 from auricle.evaluation.intervals import percentile_interval
-from auricle.files import write_json
+from auricle.files import atomic_write, write_json
 from auricle.studio.index import HOP_S, WINDOW_S, Windows, permanent_keys
 from auricle.studio.project import WINDOW_THRESHOLD
 from auricle.studio.selection import NO, UNSEEN, UNSURE, YES, Candidates, queue
@@ -59,6 +59,8 @@ EXAMPLES, BATCH = 5, 10
 CHECKS = (0, 10, 20, 50, 100)
 SEEDS = 5
 ORDERS = ("queue", "random")
+#: Clips that are stored together.
+PART = 100
 #: Seconds of a window that have to sound.
 LEAST_S = 0.1
 REPEATS = 1000
@@ -66,63 +68,75 @@ REPEATS = 1000
 
 def make_vectors(shared: Path, out: Path) -> None:
     """Store what the built-in model makes of each window and clip, and what the teacher says of the pool."""
-    import torch
-
     from auricle.nn.modules.efficientat import load_checkpoint
 
     out.mkdir(parents=True, exist_ok=True)
     backbone = open_backbone()
-    rate = backbone.spec.sample_rate
-    window, hop = int(WINDOW_S * rate), int(HOP_S * rate)
     with (shared / "data/esc10/esc10.csv").open(newline="", encoding="utf-8") as file:
         clips = [(f"esc10/{r['filename']}", r["category"], int(r["fold"])) for r in csv.DictReader(file)]
     with (shared / "data/pool/pool.csv").open(newline="", encoding="utf-8") as file:
         clips += [(f"pool/{r['filename']}", "", 0) for r in csv.DictReader(file)]
-    network = load_checkpoint(str(shared / "models" / TEACHER)).eval()
     with (shared / "models/audioset_class_labels_indices.csv").open(newline="", encoding="utf-8") as file:
         number = {row["display_name"]: int(row["index"]) for row in csv.DictReader(file)}
     wanted = [[number[name] for name in NAMES[label] if name in number] for label in sorted(NAMES)]
-    vectors, owner, onset, sounds, whole, example, maybe = [], [], [], [], [], [], []
-    for k, (name, label, _) in enumerate(clips):
-        path = str(shared / "data" / name)
-        samples = np.asarray(read_audio(path, sample_rate=rate).samples, np.float32)
-        active = np.zeros(len(samples), bool)
-        regions = active_regions(samples, rate, RegionRule(bridge_s=0.5)) or [(0, len(samples))]
-        for a, b in regions:
-            active[a:b] = True
-        starts = list(range(0, max(1, len(samples) - window + 1), hop))
-        if len(samples) - (starts[-1] + window) > window // 8:
-            starts.append(starts[-1] + hop)
-        for start in starts:
-            part = samples[start : start + window]
-            vectors.append(backbone.clip_vector(np.pad(part, (0, window - len(part)))))
-            owner.append(k)
-            onset.append(start / rate)
-            sounds.append(active[start : start + window].sum() >= LEAST_S * rate)
-        whole.append(backbone.vectors(samples)[0][0])
-        # An example as a person draws it: from the first sound to the last, two seconds at most.
-        a, b = regions[0][0], regions[-1][1]
-        example.append(backbone.clip_vector(loudest(samples[a:b], window)))
-        if label:
-            maybe.append(np.zeros(len(wanted), np.float32))
-        else:
-            sound = np.array(read_audio(path, sample_rate=32_000).samples)
-            with torch.inference_mode():
-                found = torch.sigmoid(network(torch.from_numpy(sound)[None]).clip_logits[0]).numpy()
-            maybe.append(np.array([found[index].max() for index in wanted], np.float32))
-        if k % 200 == 0:
-            print(k, len(clips), flush=True)
-    np.savez(
-        out / "windows.npz",
-        vectors=np.stack(vectors).astype(np.float16),
-        owner=np.array(owner),
-        onset=np.array(onset),
-        sounds=np.array(sounds),
-        whole=np.stack(whole).astype(np.float16),
-        example=np.stack(example).astype(np.float16),
-        maybe=np.stack(maybe),
-    )
+    network: Any = None
+    parts = []
+    for first in range(0, len(clips), PART):
+        path = out / f"part-{first}.npz"
+        if not path.exists():  # a killed run goes on here
+            if network is None:
+                network = load_checkpoint(str(shared / "models" / TEACHER)).eval()
+            rows = [
+                clip_rows(k, shared / "data" / clips[k][0], bool(clips[k][1]), backbone, network, wanted)
+                for k in range(first, min(first + PART, len(clips)))
+            ]
+            atomic_write(
+                path,
+                lambda file, rows=rows: np.savez(
+                    file, **{key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+                ),
+            )
+            print(first, len(clips), flush=True)
+        parts.append(dict(np.load(path)))
+    np.savez(out / "windows.npz", **{key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
     write_json(out / "clips.json", clips)
+
+
+def clip_rows(
+    k: int, path: Path, labelled: bool, backbone: Backbone, network: Any, wanted: list[list[int]]
+) -> dict[str, np.ndarray]:
+    """Return what is stored of a clip: of its windows, and of the whole."""
+    import torch
+
+    rate = backbone.spec.sample_rate
+    window, hop = int(WINDOW_S * rate), int(HOP_S * rate)
+    samples = np.asarray(read_audio(path, sample_rate=rate).samples, np.float32)
+    active = np.zeros(len(samples), bool)
+    regions = active_regions(samples, rate, RegionRule(bridge_s=0.5)) or [(0, len(samples))]
+    for a, b in regions:
+        active[a:b] = True
+    starts = list(range(0, max(1, len(samples) - window + 1), hop))
+    if len(samples) - (starts[-1] + window) > window // 8:
+        starts.append(starts[-1] + hop)
+    parts = [samples[start : start + window] for start in starts]
+    vectors = [backbone.clip_vector(np.pad(part, (0, window - len(part)))) for part in parts]
+    maybe = np.zeros(len(wanted), np.float32)
+    if not labelled:
+        sound = np.array(read_audio(path, sample_rate=32_000).samples)
+        with torch.inference_mode():
+            found = torch.sigmoid(network(torch.from_numpy(sound)[None]).clip_logits[0]).numpy()
+        maybe = np.array([found[index].max() for index in wanted], np.float32)
+    # An example as a person draws it: the loudest two seconds from the first sound to the last.
+    example = backbone.clip_vector(loudest(samples[regions[0][0] : regions[-1][1]], window))
+    return {
+        "vectors": np.stack(vectors).astype(np.float16),
+        "owner": np.full(len(starts), k),
+        "onset": np.array(starts) / rate,
+        "sounds": np.array([active[start : start + window].sum() >= LEAST_S * rate for start in starts]),
+        "whole": backbone.vectors(samples)[0][:1].astype(np.float16),
+        "example": example[None].astype(np.float16),
+        "maybe": maybe[None],
+    }
 
 
 class Folder:

@@ -67,25 +67,24 @@ def studio(
     from auricle.server.settings import Settings
     from auricle.server.studio import StudioService
 
-    with open_socket(host, port) as listener:
+    with api.open_studio(request) as project, open_socket(host, port) as listener:
         host, port = listener.getsockname()[:2]
         settings = Settings(host=host, port=port, token=token)
-        with api.open_studio(request) as project:
-            if not quiet:
-                logging.getLogger("auricle.server").addHandler(logging.StreamHandler())
-                for item in project.problems():
-                    say(f"auricle: {item['path']}: {item['message']} [{item['code']}]")
-            shown = f"[{host}]" if ":" in host else host
-            address = f"http://{shown}:{port}/"
+        if not quiet:
+            logging.getLogger("auricle.server").addHandler(logging.StreamHandler())
+            for item in project.problems():
+                say(f"auricle: {item['path']}: {item['message']} [{item['code']}]")
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{port}/"
 
-            def ready() -> None:
-                count = len(project.recordings())
-                what = "1 recording" if count == 1 else f"{count} recordings"
-                say(f"auricle: studio for {what} of {request.folder} on {address} (Ctrl-C stops)")
-                if browser:
-                    _open(address)
+        def ready() -> None:
+            count = len(project.recordings())
+            what = "1 recording" if count == 1 else f"{count} recordings"
+            say(f"auricle: studio for {what} of {request.folder} on {address} (Ctrl-C stops)")
+            if browser:
+                _open(address)
 
-            run(StudioService(project, settings), listener, ready)
+        run(StudioService(project, settings), listener, ready)
 
 
 def _export(request: StudioRequest, format: str, to: str | None) -> None:
