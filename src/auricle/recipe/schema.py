@@ -201,7 +201,7 @@ class ScenesSection(Section):
         description="Share of the crops that are scenes, made anew in every epoch of clips with one class or none; "
         "events are then fitted on scenes of dev clips. Only where no label says when; 0 makes none.",
     )
-    snr_db: tuple[float, float] = Field((0.0, 30.0), description="Range of the level of a sound over the background.")
+    snr_db: tuple[float, float] = Field((0.0, 20.0), description="Range of the level of a sound over the background.")
     events_a_second: float = Field(0.6, gt=0, le=10, description="Most sounds in a second of a scene.")
     fade_s: tuple[float, float] = Field(
         (0.005, 0.3), description="Range of the time in which a sound rises and falls, in seconds."

@@ -34,9 +34,8 @@ from auricle.training.preparation import Material, evenly_spread
 PENALTY = 8.0
 #: So many clips, windows of each, and frames in all say enough.
 MOST_CLIPS, MOST_WINDOWS, MOST_FRAMES = 4_096, 4, 20_000
-#: Scenes that the branch is fitted on, where there are scenes: seconds of one, seconds for each class, and of all;
-#: which of all scenes.
-SCENE_S, SECONDS_A_CLASS, MOST_S, EPOCH = 10.0, 1_000, 10_000, 2**31 + 1
+#: Scenes that the branch is fitted on: how many crops long, how many a class, seconds of all, which of all scenes.
+CROPS, SCENES_A_CLASS, MOST_S, EPOCH = 2, 100, 10_000, 2**31 + 1
 #: Passes of the branch over them, scenes a step, the rate at its peak, and how many of its states are dropped.
 PASSES, BATCH, RATE, DROPOUT = 15, 32, 3e-3, 0.2
 
@@ -81,10 +80,10 @@ def with_fitted_branch(
     clips = [material.manifest.clips[i] for i in train]
     if not isinstance(network, MobileNet):
         raise ValueError("only a mobilenet has a branch of frames")
-    recipe = material.recipe
-    maker = make_scene_maker(clips, material.reader.read, recipe, scene_s=SCENE_S)
+    scene_s = CROPS * material.recipe.data.clip_s
+    maker = make_scene_maker(clips, material.reader.read, material.recipe, scene_s=scene_s)
     if maker is not None:
-        count = int(min(SECONDS_A_CLASS * len(material.manifest.labels), MOST_S) / SCENE_S)
+        count = min(SCENES_A_CLASS * len(material.manifest.labels), max(1, int(MOST_S / scene_s)))
         plans = (maker.plan(EPOCH, number) for number in range(count))
         scenes = ((maker.render(plan, material.reader.read), maker.events(plan)) for plan in plans)
         _train_branch(network, [_timed(network, material, *scene) for scene in scenes], material)
