@@ -91,16 +91,6 @@ def test_a_steady_class_lasts_for_whole_scenes_and_also_comes_and_goes(maker):
     assert 0 < len(whole) < len(spans)
 
 
-def test_one_steady_class_lies_behind_another_that_comes_and_goes():
-    steady = [Clip(str(i), f"/{i}", label=(f"steady {i % 2}",)) for i in range(3, 7)]
-    maker = make_scene_maker([*CLIPS[:3], *steady], read, RECIPE, scene_s=2.0)
-    assert maker.steady == ("steady 0", "steady 1")
-    behind = [plan for n in range(80) if (plan := maker.plan(0, n)).background and plan.background.label != BEHIND]
-    over = {(p.background.label, e.source.label) for p in behind for e in p.events}
-    assert {("steady 0", "steady 1"), ("steady 1", "steady 0")} < over
-    assert not any(own == other for own, other in over)
-
-
 def test_without_a_class_there_is_no_scene():
     assert make_scene_maker(CLIPS[6:], read, RECIPE, scene_s=2.0) is None
     assert make_scene_maker([Clip("7", "/7", label=("x",))], lambda clip: np.zeros(800), RECIPE, scene_s=2.0) is None

@@ -68,10 +68,8 @@ class SceneMaker:
         """Draw a scene."""
         rng = np.random.default_rng([self.rules.seed, epoch, number])
         lasting = bool(self.steady) and rng.random() < STEADY_SHARE
-        # One class lies behind a scene; the other steady ones come and go over it, as a helicopter over rain does.
-        choice = (*self.steady, BEHIND)
-        behind = choice[int(rng.integers(len(choice)))] if lasting else BEHIND
-        rules = replace(self.rules, backgrounds=(behind,), background_share=RECORDED_SHARE[lasting])
+        behind = (*self.steady, BEHIND) if lasting else (BEHIND,)
+        rules = replace(self.rules, backgrounds=behind, background_share=RECORDED_SHARE[lasting])
         return draw_scene(self.sources, rules, f"epoch {epoch}", number)
 
     def render(self, plan: ScenePlan, read: Callable[[Clip], FloatArray]) -> FloatArray:
