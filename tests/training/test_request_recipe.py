@@ -33,6 +33,13 @@ GENERAL = load_bundle(resolve_model("general"))
 SHORT = ("data.clip_s=1", "data.workers=0", "data.batch_size=4", "run.device=cpu", "run.threads=1", "optim.steps=4")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_scenes():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("auricle.training.fit_class_layers.SCENES_A_CLASS", 10)
+        yield
+
+
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     return write_folders(tmp_path_factory.mktemp("begin") / "clips", clips=4)
@@ -222,7 +229,7 @@ def test_a_trained_model_tells_its_classes_and_says_where_it_began(model):
     tone = sound("high", 33)
     assert next(iter(detector.tag(tone, RATE).scores)).label == "high"
     provenance = load_bundle(model).spec.provenance
-    assert provenance.recipe["init"] == {"model": "general", "new_head": True}
+    assert provenance.recipe["init"] == {"model": "general", "new_head": True, "keep": 0.5}
     assert provenance.initial_weights == GENERAL.spec.sha256["model.safetensors"]
     assert "Training began with the weights of `general` and a new last layer." in (model / "README.md").read_text()
     assert str(resolve_model("general").parent) not in (model / "auricle.json").read_text()
