@@ -49,6 +49,7 @@ from auricle.recipe.scan_requests import (
     ScanRequest,
     SearchRequest,
 )
+from auricle.recipe.studio_requests import StudioRequest
 from auricle.results import (
     SPOOF_LABELS,
     DetectResult,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from auricle.runtime.spec import PostprocessPart
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanResult
+    from auricle.studio.project import Studio
     from auricle.training.bench import TrainingBench
     from auricle.training.compress import CompressResult
     from auricle.training.crossval import CrossvalResult
@@ -96,6 +98,7 @@ __all__ = [
     "from_pretrained",
     "import_model",
     "load",
+    "open_studio",
     "report",
     "scan",
     "search",
@@ -459,6 +462,7 @@ def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
         if request.window_s is not None or request.hop_s is not None:
             raise UsageError("--window and --hop cut recordings into windows: say --windows too")
         return scan(ScanRequest(request.inputs, command="embed", progress=request.progress, **kept))
+    from auricle.audio.channels import read_channel
     from auricle.retrieval.index import write_vectors
     from auricle.retrieval.windows import window_rule
     from auricle.scanning.listing import Selection
@@ -476,6 +480,9 @@ def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
     model = DEFAULT_MODEL if request.model is None else request.model
     detector = load(model, precision=request.precision, device=request.device)
     rule = window_rule(detector.spec, request.window_s, request.hop_s)
+    if (channel := read_channel(request.channel)) == "each":
+        raise UsageError("--windows takes one channel or the mix: --channel each would give a row no name")
+    detector = detector.of_channel(channel)
     selection = Selection.of(ScanRequest(request.inputs, command="embed", **kept))
     paths = [entry.path for entry in find_entries(selection, notice=listener.notice)]
     listener.begin("embeddings")
@@ -521,6 +528,21 @@ def search(request: SearchRequest) -> SearchResult:
             event = Event(label, match.onset, match.offset, match.score)
             clips += [str(path) for path in write_cutouts(match.path, match.path, [event], options)]
     return SearchResult(example, tuple(matches), len(index.vectors), tuple(clips))
+
+
+@takes(StudioRequest)
+def open_studio(request: StudioRequest) -> Studio:
+    """Open a folder of recordings to label it and to teach a detector: what ``auricle studio`` does in the browser.
+
+    Returns:
+        The project; ``with`` closes it. What it can do says ``auricle.Studio``.
+
+    Raises:
+        RunError: the folder is none, holds no recording, is open in another studio, or cannot be written.
+    """
+    from auricle.studio.project import Studio
+
+    return Studio(request.folder, model=request.model, database=request.database, out=request.out, by=request.by)
 
 
 @takes(SweepRequest)

@@ -32,9 +32,9 @@ def test_nothing_shows_the_help(auricle):
     ("words", "usage"),
     [
         ([], "Usage: auricle [OPTIONS] COMMAND [ARGS]..."),
-        (["tag"], "Usage: auricle tag [OPTIONS] {INPUT}..."),
+        (["tag"], "Usage: auricle tag [OPTIONS] [INPUT]..."),
         (["data", "check", "clips"], "Usage: auricle data check [OPTIONS] {DATA}"),
-        (["tag", "data"], "Usage: auricle tag [OPTIONS] {INPUT}..."),
+        (["tag", "data"], "Usage: auricle tag [OPTIONS] [INPUT]..."),
         (["-q", "train"], "Usage: auricle train [OPTIONS] {DATA}"),
     ],
 )

@@ -38,6 +38,7 @@ from auricle.cli import (
     report,
     search,
     serve,
+    studio,
     sweep,
     tag,
     teach,
@@ -76,6 +77,7 @@ app.command(short_help="Make a model smaller, or a site out of it.")(export.expo
 app.command(short_help="Write a page about a model.")(report.report)
 app.command(short_help="Say what sounds there are, live.")(listen.listen)
 app.command(short_help="Serve models over HTTP, with live streams and a page.")(serve.serve)
+app.command(short_help="Label a folder, and teach a detector by it.")(studio.studio)
 app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
 app.add_typer(data.app, name="data", short_help="Check, import, fetch or synthesise a data set.")
 app.add_typer(bench.app, name="bench", short_help="Measure speed on this machine.")

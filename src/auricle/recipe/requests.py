@@ -255,7 +255,8 @@ class TeachRequest(ListenerOptions, ResumeOptions, FormatOptions):
         str,
         Option(
             "hf:org/name or a folder of transformers, a .pt checkpoint of EfficientAT, an .onnx tagger with its "
-            ".json, or a model of auricle; several joined with commas are averaged.",
+            ".json, a teacher.safetensors of --stages --fit, or a model of auricle; several joined with commas are "
+            "averaged.",
             short="-T",
             metavar="T",
         ),
@@ -289,7 +290,18 @@ class TeachRequest(ListenerOptions, ResumeOptions, FormatOptions):
     hop_s: Annotated[
         float | None, Option("Step between windows.", flag="--hop", metavar="S", least=0.01, shown="--window")
     ] = None
+    pad: Annotated[
+        Literal["zero", "repeat"], Option("What fills the last window of a recording: silence, or the recording again.")
+    ] = "zero"
     embeddings: Annotated[bool, Option("Keep the teacher's embeddings, for --fit and for matching.")] = True
+    stages: Annotated[
+        str | None,
+        Option(
+            "Take mean and deviation over time of the teacher's stages for its embedding: all, or numbers joined "
+            "with commas. With --fit the head is kept as a teacher, teacher.safetensors.",
+            metavar="all|N,...",
+        ),
+    ] = None
     seed: Annotated[int, Option("Seed of the mixtures.", metavar="N", least=0)] = 0
     bf16: Annotated[bool, Option("Compute in bf16: faster on some machines, and not the same bits.")] = False
     download: Annotated[bool, Option("Fetch hf:org/name if it is not here.")] = False

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,17 @@ from auricle.errors import DataError
 from auricle.results import FloatArray
 
 Float64 = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 #: Weight of the squared weights beside the summed loss; embeddings are standardised, so one value fits all teachers.
 PENALTY = 0.5
+#: Those that are tried where statistics of many stages are the embedding: far more numbers than clips.
+PENALTIES = (0.5, 5.0, 50.0, 500.0, 5_000.0)
+#: So many clips decide between them.
+MOST_CHOOSING = 1_500
 _STEPS = 200
 _LEAST_SPREAD = 1e-3
+_SMALLEST = 1e-7
 
 
 @dataclass(frozen=True)
@@ -87,3 +94,43 @@ def fit_head(embeddings: FloatArray, targets: FloatArray | Float64, task: str, p
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return LinearHead(task, mean, scale, weight.detach().numpy(), bias.detach().numpy())
+
+
+def choose_penalty(
+    embeddings: FloatArray,
+    targets: FloatArray | Float64,
+    task: str,
+    turns: Sequence[tuple[Sequence[int] | IntArray, Sequence[int] | IntArray]],
+) -> float:
+    """Return the penalty whose heads say most of clips that they were not fitted on.
+
+    Args:
+        embeddings: ``(clip, dimension)``.
+        targets: ``(clip, label)`` in [0, 1].
+        task: ``single`` or ``multi``.
+        turns: of each turn the clips to fit on, and those to judge by.
+
+    Returns:
+        The one of ``PENALTIES`` with the least log loss, every clip that is judged by counting once; the larger one of
+        equals, and ``PENALTY`` where there is no turn with clips of all classes.
+    """
+    losses = np.zeros(len(PENALTIES))
+    judged = 0
+    for fitted, held in turns:
+        part = np.asarray(fitted)[:: -(-len(fitted) // MOST_CHOOSING) or 1]
+        if len(held) == 0 or len(part) == 0 or (targets[part].sum(0) == 0).any():
+            continue
+        judged += len(held)
+        for i, penalty in enumerate(PENALTIES):
+            losses[i] += _log_loss(fit_head(embeddings[part], targets[part], task, penalty), embeddings, targets, held)
+    return PENALTIES[len(PENALTIES) - 1 - int(np.argmin(losses[::-1]))] if judged else PENALTY
+
+
+def _log_loss(
+    head: LinearHead, embeddings: FloatArray, targets: FloatArray | Float64, held: Sequence[int] | IntArray
+) -> float:
+    """Return the summed cross-entropy of some clips in nats."""
+    scores = np.clip(head(embeddings[held]).astype(np.float64), _SMALLEST, 1 - _SMALLEST)
+    wanted = np.asarray(targets[held], np.float64)
+    loss = -(wanted * np.log(scores)).sum()
+    return float(loss if head.task == "single" else loss - ((1 - wanted) * np.log1p(-scores)).sum())

@@ -14,6 +14,14 @@ from auricle.teachers.average import AverageTeacher
 from auricle.teachers.efficientat import open_efficientat
 from auricle.teachers.hub import CONFIG_FILE, PREFIX, open_hub
 from auricle.teachers.onnx import open_bundle_teacher, open_graph
+from auricle.teachers.stages import (
+    TEACHER_SUFFIX,
+    StageTeacher,
+    open_stage_teacher,
+    open_staged_network,
+    parse_stages,
+    stages_of,
+)
 from auricle.teachers.teacher import Teacher
 
 #: Joins the names of several teachers.
@@ -36,13 +44,27 @@ TEACHERS: Registry[Opener] = Registry(
 )
 
 
+def open_stages(name: str, stages: str) -> StageTeacher:
+    """Open a network whose embedding is to be the statistics of its stages.
+
+    Args:
+        name: a ``.pt`` checkpoint of EfficientAT, or a model of ``efficientat`` or ``mobilenet``.
+        stages: ``all``, or numbers joined with commas.
+
+    Raises:
+        UsageError: no such network, or no such stage.
+    """
+    staged = open_staged_network(name)
+    return StageTeacher(staged, parse_stages(stages, len(stages_of(staged.network))))
+
+
 def open_teacher(name: str, *, download: bool = False, bf16: bool = False, threads: int = 1) -> Teacher:
     """Open a teacher, or the average of several joined with commas.
 
     Args:
         name: ``hf:org/name`` or a folder of transformers; a ``.pt`` checkpoint of EfficientAT; an ``.onnx`` tagger
-            with its ``.json``; a model folder of auricle, or the name of a built-in one; ``KIND:NAME``, where an
-            installed package opens teachers of that kind (entry points ``auricle.teachers``).
+            with its ``.json``; a ``teacher.safetensors``; a model folder of auricle, or the name of a built-in one;
+            ``KIND:NAME``, where an installed package opens teachers of that kind (entry points ``auricle.teachers``).
         download: fetch ``hf:org/name`` if it is not on this machine.
         bf16: compute in bf16, where the teacher runs in torch.
         threads: of ONNX Runtime, for teachers that run there.
@@ -61,6 +83,8 @@ def open_teacher(name: str, *, download: bool = False, bf16: bool = False, threa
         return open_hub(name, download=download, bf16=bf16)
     if path.suffix in CHECKPOINT_SUFFIXES:
         return open_efficientat(path, bf16=bf16)
+    if path.suffix == TEACHER_SUFFIX:
+        return open_stage_teacher(path)
     if path.suffix == ".onnx":
         return open_graph(path, threads=threads)
     if ("/" in name or path.exists()) and not (path / "auricle.json").is_file():

@@ -55,6 +55,7 @@ export class Cards {
       element("p", { className: "where" }, element("span", { className: "path", textContent: item.path, title: item.path }), element("span", { textContent: spell(item.onset) })),
       ...(item.reason ? [element("span", { className: `reason ${item.reason}`, textContent: REASONS[item.reason] ?? item.reason })] : []),
     );
+    Object.assign(card.dataset, { path: item.path, onset: item.onset, offset: item.offset, label: item.label });
     card.style.setProperty("--hue", this.looks.of(item.label).hue);
     card.addEventListener("click", () => this.focus(i));
     card.addEventListener("focus", () => this.enter(i));

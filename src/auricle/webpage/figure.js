@@ -8,6 +8,7 @@ import { ReviewTimeline } from "./review_timeline.js";
 import { ServerPicture } from "./server_picture.js";
 
 const FOLLOW_MS = 120; // a detection that the focus stays on for so long is shown
+const USUAL_THRESHOLD = 0.5; // where the line is until a threshold is chosen
 const CONTEXT_S = 6; // of sound around a detection
 
 export class Figure {
@@ -70,6 +71,7 @@ export class Figure {
       try {
         const found = await this.client.recording(id);
         if (turn !== this.turn) return;
+        if (!found.duration) return this.complain(`${found.path} has not been read yet, or cannot be.`);
         this.open(found);
       } catch (error) {
         return this.complain(error);
@@ -93,6 +95,7 @@ export class Figure {
     this.onOpen(recording);
     timeline.show(0, recording.duration);
     this.regions.begin(recording.labels);
+    this.setPlayhead(0);
     this.onPlayer();
   }
 
@@ -124,12 +127,12 @@ export class Figure {
   }
 
   setClasses(classes, current) {
-    const known = [...this.timeline.thresholds].map(([label, value]) => [label, value ?? null]);
-    const now = classes.map(({ name, threshold }) => [name, threshold ?? null]);
-    const same = JSON.stringify(known) === JSON.stringify(now) && this.current === current;
+    const now = JSON.stringify([current, classes.map(({ name, threshold, precision }) => [name, threshold, precision])]);
     this.current = current;
-    if (same) return;
-    this.timeline.setClasses(classes.map(({ name }) => name), classes.map(({ threshold }) => threshold ?? undefined));
+    if (now === this.known) return;
+    this.known = now;
+    this.timeline.notes = new Map(classes.map(({ name, threshold, precision }) => [name, threshold === null ? "not set" : precision && `${Math.round(100 * precision.low)} to ${Math.round(100 * precision.high)} % right`]));
+    this.timeline.setClasses(classes.map(({ name }) => name), classes.map(({ threshold }) => threshold ?? USUAL_THRESHOLD));
     this.chooseLanes();
   }
 
@@ -140,7 +143,9 @@ export class Figure {
 
   chooseLanes() {
     this.timeline.chosen = new Set(this.lanes && this.current ? [this.current] : []);
-    if (this.recording && !$("recording").hidden) this.timeline.draw();
+    if (!this.recording || $("recording").hidden) return;
+    this.timeline.drawPitch();
+    this.timeline.draw();
   }
 
   addLabel(label) {

@@ -18,7 +18,7 @@ const SLICE_MS = 7; // of work before the page may do something else
 export const REST_MS = 60; // without movement before tiles are made
 const KEPT_TILES = 160;
 const TICKS_HZ = [100, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000];
-const LEAST_APART = 0.065; // of the height: closer labels would overlap
+const LEAST_APART = 0.065; // of the usual height: closer labels would overlap
 const LOUDNESS = [[4, 2, 14], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122], [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191]];
 
 const toMel = (hz) => 2595 * Math.log10(1 + hz / 700);
@@ -31,12 +31,12 @@ export const COLOURS = Array.from({ length: 256 }, (_, i) => {
 });
 
 // Where the axis of pitch is labelled: {text, share of the height}.
-export function pitchTicks(rate) {
+export function pitchTicks(rate, apart = LEAST_APART) {
   const low = toMel(LOWEST_HZ), high = toMel(rate / 2);
   const ticks = [];
   for (const hz of TICKS_HZ.filter((tick) => tick < 0.9 * (rate / 2) || tick === rate / 2).reverse()) {
     const share = (toMel(hz) - low) / (high - low);
-    if (ticks.length && ticks.at(-1).share - share < LEAST_APART) continue;
+    if (ticks.length && ticks.at(-1).share - share < apart) continue;
     ticks.push({ text: hz < 1000 ? `${hz / 1000}` : `${hz / 1000} kHz`, share });
   }
   return ticks.reverse();

@@ -38,9 +38,17 @@ export class ReviewTimeline extends Timeline {
     }
   }
 
+  // The line says what is known of the precision above it.
+  drawLane(label, row, ...sizes) {
+    super.drawLane(label, row, ...sizes);
+    const note = this.notes?.get(label);
+    if (row.bar && note) row.bar.firstChild.textContent += ` · ${note}`;
+  }
+
   setThreshold(label, value) {
     const threshold = Math.min(1, Math.max(0, Math.round(1000 * value) / 1000));
     this.thresholds.set(label, threshold);
+    this.notes?.delete(label); // of another threshold, it is not known here
     this.drawLane(label, this.rows.get(label));
     this.on.thresholds(label, threshold);
   }

@@ -4,6 +4,7 @@
 import { COLOURS, RANGE_DB, REST_MS, ROWS, TILE, Tiles, FINEST_S, breathe } from "./picture.js";
 
 const QUIETEST_DB = -120; // of the byte 0; 255 is full scale
+const LEAST_LOUD_DB = -60;
 const TRIES = 3;
 const AT_ONCE = 3;
 const AGAIN_MS = 1500;
@@ -19,7 +20,8 @@ function paletteOf(loudest) {
   });
 }
 
-export const loudestOf = (levels) => dbOf(levels.reduce((most, byte) => Math.max(most, byte), 0));
+// Silence stays dark.
+export const loudestOf = (levels) => Math.max(LEAST_LOUD_DB, dbOf(levels.reduce((most, byte) => Math.max(most, byte), 0)));
 
 // Draws bytes into a canvas of their size.
 export function paintLevels(canvas, levels, width, rows, loudest) {

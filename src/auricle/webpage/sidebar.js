@@ -107,7 +107,7 @@ export class RecordingList {
       "button",
       { type: "button", className: "recording" },
       element("span", { className: "path", title: path }, element("small", { textContent: path.slice(0, cut) }), path.slice(cut)),
-      element("span", { className: "length" }, spell(duration, 0)),
+      element("span", { className: "length" }, duration === null ? "…" : spell(duration, 0)),
       element("span", { className: "labels", textContent: labels ? plural(labels, "label") : "" }),
     );
     button.dataset.id = id;

@@ -2,6 +2,7 @@
 // The studio: mark some sounds, find more of them, teach a model, correct it, and use it.
 
 import { Cards } from "./cards.js";
+import { spell } from "./clock.js";
 import { Looks } from "./colours.js";
 import { save } from "./downloads.js";
 import { $, element, plural, soon } from "./elements.js";
@@ -40,7 +41,7 @@ const say = (text) => {
 let complaining = null;
 function complain(error) {
   clearTimeout(complaining);
-  $("problem").textContent = error?.message ?? error ?? "";
+  $("problem-text").textContent = error?.message ?? error ?? "";
   $("problem").hidden = !error;
   if (error) complaining = setTimeout(() => complain(null), 20_000);
 }
@@ -70,7 +71,8 @@ function showJob() {
   const job = state?.job ?? (done < total ? { kind: "index", done, total } : null);
   $("work").hidden = !job;
   if (!job) return;
-  $("work-text").textContent = `${JOBS[job.kind] ?? job.kind}: ${job.done} of ${job.total}`;
+  const far = job.kind === "index" ? `${spell(job.done, 0)} of ${spell(job.total, 0)}` : `${job.done} of ${job.total}`;
+  $("work-text").textContent = `${JOBS[job.kind] ?? job.kind}: ${far}`;
   $("work-bar").hidden = false;
   $("work-bar").value = job.total ? job.done / job.total : 0;
 }
@@ -88,7 +90,7 @@ const nameOfModel = ({ name, trained_at: at, labels }) => {
   const today = taught && taught.toDateString() === new Date().toDateString();
   const clock = taught?.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   const when = taught ? ` · taught ${today ? clock : `${taught.toLocaleDateString()} ${clock}`}` : "";
-  return `Model ${name} · ${plural(Array.isArray(labels) ? labels.length : labels, "class", "classes")}${when}`;
+  return `${name === "model" ? "Model" : `Model ${name}`} · ${plural(Array.isArray(labels) ? labels.length : labels, "class", "classes")}${when}`;
 };
 
 let polling = null;
@@ -110,7 +112,10 @@ const refreshSoon = soon(refresh, 150);
 const classOf = (name) => state?.classes.find((found) => found.name === name) ?? null;
 
 function showState(before) {
-  const { classes, model } = state;
+  const { classes, model, folder } = state;
+  const title = folder.split(/[\\/]/).filter(Boolean).at(-1) ?? folder;
+  if ($("title").textContent !== title) Object.assign($("title"), { textContent: title, title: folder });
+  document.title = `${title} – auricle studio`;
   for (const { name } of classes) looks.of(name);
   if (!classOf(current)) current = classes[0]?.name ?? null;
   showClasses(classes, { looks, current, choose: chooseClass });
@@ -120,6 +125,7 @@ function showState(before) {
   showStep();
   const ended = before?.job && !state.job;
   if (ended && before.job.kind === "detect") afterDetection();
+  if (state.failed && state.failed !== before?.failed) complain(state.failed);
   if (before && state.recordings !== before.recordings) loadRecordings();
 }
 
@@ -417,9 +423,10 @@ async function teach(alone = false) {
   try {
     await outbox.settled();
     sinceTeaching = 0;
-    const { seconds, labels } = await studio.teach();
+    const { model, seconds, labels } = await studio.teach();
+    state.model = model;
+    showState(state);
     say(`Taught from ${plural(Array.isArray(labels) ? labels.length : labels, "label")} in ${seconds.toFixed(1)} s.`);
-    lists.review = undefined;
     const over = !lists.teach || lists.teach.items.every(({ verdict }) => verdict);
     if (!alone || (step === "teach" && over)) await loadQueue();
     else if (over) lists.teach = undefined;
@@ -582,7 +589,7 @@ async function exportLabels(format) {
 
 const player = new Player(studio.audio, () => figure.onPlayer(), complain);
 const figure = new Figure({ looks, player, client: studio, complain, onThreshold, nameRegion, removeRegion, moved: (region) => changeLabel(region, { onset: region.onset, offset: region.offset }), say });
-const cards = new Cards($("grid"), { focus: onCardFocus, key: onCardKey }, studio.tile);
+const cards = new Cards($("grid"), { focus: onCardFocus, key: onCardKey }, studio.smallTile);
 const recordings = new RecordingList((id) => {
   if (!["find", "review"].includes(step)) go("find");
   figure.show(id);
@@ -600,7 +607,8 @@ async function loadRecordings() {
     recordings.recordings = [];
     for await (const { total, recordings: found } of studio.recordings()) {
       recordings.add(found, total);
-      if (!figure.recording && found.length) figure.show(found[0].id);
+      const readable = found.find(({ duration }) => duration);
+      if (!figure.recording && readable) figure.show(readable.id);
     }
   } catch (error) {
     complain(error);
@@ -638,6 +646,7 @@ function wire() {
   $("order").addEventListener("change", () => loadReview());
   $("windows-more").addEventListener("click", () => loadReview({ more: true }));
   $("cutouts-form").addEventListener("submit", cutOut);
+  $("problem-close").addEventListener("click", () => complain(null));
   $("unsaved-retry").addEventListener("click", () => outbox.retry());
   $("teach-every").value = localStorage.getItem(EVERY_KEY) ?? "10";
   $("teach-every").addEventListener("change", () => localStorage.setItem(EVERY_KEY, $("teach-every").value));

@@ -14,6 +14,7 @@ const GROUP = 64; // frames
 const SHORTEST_VIEW_S = 0.2;
 const LANE_TOP = 5; // of the canvas in its lane, as in page.css
 const EVENT_HEIGHT = 15;
+const PITCH_PX = 12.4; // from one label of the axis of pitch to the next
 const MOVED_PX = 4; // a pointer that moved less has clicked
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -77,7 +78,14 @@ export class Timeline {
   setPicture(picture, rate) {
     this.picture?.close();
     this.picture = picture;
-    const ticks = picture ? pitchTicks(rate) : [];
+    this.rate = rate;
+    this.drawPitch();
+  }
+
+  // The axis of pitch: labels that fit.
+  drawPitch() {
+    const height = this.parts.pitch.clientHeight;
+    const ticks = this.picture ? pitchTicks(this.rate, height ? PITCH_PX / height : undefined) : [];
     this.parts.pitch.replaceChildren(...ticks.map(({ text, share }) => {
       const tick = make("span", "", text);
       tick.style.bottom = `${100 * share}%`;
