@@ -24,8 +24,9 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-input -c c
 # Wind over a field (Muges/ambientsounds, CC0), which the built-in model was not made of.
 BEHIND := audio/q00043.opus
 PINS := pyproject.toml constraints.txt
-# Files of tests side by side, a process a core: tests of one file share what they have built.
-PYTEST := $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+# Files of tests side by side: tests of one file share what they have built. One process more than cores, since many
+# tests wait for a process or a time limit.
+PYTEST = $(RUN) -m pytest -n $(shell $(RUN) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))") --dist loadfile
 
 .PHONY: demo test test-all lint wheel bench docs site clean
 .DEFAULT_GOAL := test

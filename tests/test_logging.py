@@ -22,14 +22,14 @@ SOURCE = Path(library.__file__).parent
 @pytest.fixture(autouse=True)
 def _as_before():
     logger = logging.getLogger(LOGGER)
-    before = (list(logger.handlers), logger.level, logger.propagate)
+    before = (list(logger.handlers), logger.level)
+    logger.handlers[:] = [handler for handler in logger.handlers if not isinstance(handler, StderrHandler)]
     yield
-    logger.handlers[:], logger.propagate = before[0], before[2]
+    logger.handlers[:] = before[0]
     logger.setLevel(before[1])
 
 
 def test_the_library_prints_nothing_and_logs_for_whoever_listens(model, recordings, caplog, capfd):  # noqa: F811
-    logging.getLogger(LOGGER).propagate = True
     with caplog.at_level(logging.DEBUG, LOGGER):
         library.load(model).tag(recordings / "a.wav")
     texts = [record.getMessage() for record in caplog.records]

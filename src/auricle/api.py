@@ -24,6 +24,7 @@ from auricle.recipe.model_requests import (
     FalseAlarmsRequest,
     ImportRequest,
     Int8Request,
+    PushRequest,
     ReportRequest,
     SiteRequest,
     TuneRequest,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from auricle.evaluation.tuning.goals import Reached
     from auricle.exporting.web import Site
     from auricle.nn.network import Network
+    from auricle.publishing.push import PushResult
     from auricle.runtime.bundle import Bundle
     from auricle.runtime.spec import PostprocessPart
     from auricle.scale.sweep import SweepResult
@@ -99,6 +101,7 @@ __all__ = [
     "import_model",
     "load",
     "open_studio",
+    "push",
     "report",
     "scan",
     "search",
@@ -343,6 +346,18 @@ def import_model(request: ImportRequest) -> Bundle:
     from auricle.training.foreign_models import import_model as write
 
     return write(request)
+
+
+@takes(PushRequest)
+def push(request: PushRequest) -> PushResult:
+    """Publish a model on the Hugging Face hub, or its site as a static Space.
+
+    Raises:
+        UsageError: and its kinds, for the model, the name, no login, or what the hub refuses.
+    """
+    from auricle.publishing.push import push_model
+
+    return push_model(request)
 
 
 @takes(ScanRequest)

@@ -54,5 +54,4 @@ def _show(level: int) -> None:
     logger = logging.getLogger(LOGGER)
     if not any(isinstance(handler, StderrHandler) for handler in logger.handlers):
         logger.addHandler(StderrHandler())
-        logger.propagate = False  # a program around it would write them twice
     logger.setLevel(level)

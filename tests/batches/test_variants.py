@@ -48,6 +48,8 @@ def test_each_recording_its_variants_and_people_through_a_vocoder(voices, tmp_pa
     ]
     assert rows[8:] == [(f"00002_r-{i}.flac", "robot", "spoof", "S01") for i in range(3)]
     assert {c.split for c in made.clips} == {"train"}
+    changed = {c.key for c in made.clips if "variant" in c.extra}
+    assert changed == {c.key for c in made.clips if not c.key.endswith("-0.flac")}
     first, _ = soundfile.read(tmp_path / "out/flac/00000_a-0.flac")
     recorded, _ = soundfile.read(voices / "flac/a.flac")
     assert np.array_equal(first, recorded)

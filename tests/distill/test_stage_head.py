@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,21 @@ def test_data_without_systems_is_split_by_groups_and_too_little_not_at_all():
     assert choosing_turns(manifest.select([0, 1])) == []
     vectors, targets = np.array([[0.0], [1.0]], np.float32), np.eye(2)
     assert fit_stage_head(vectors, targets, manifest.select([0, 1]), "single")[1] == PENALTY
+
+
+def test_changed_recordings_do_not_fit_the_head():
+    rng, manifest = np.random.default_rng(0), voices()
+    human = np.array([clip.label == ("bonafide",) for clip in manifest.clips])
+    vectors = rng.standard_normal((96, 5)).astype(np.float32)
+    targets = np.stack([human, ~human], 1).astype(float)
+    alone, penalty = fit_stage_head(vectors, targets, manifest, "single")
+    changed = [replace(clip, extra={**clip.extra, "variant": "yes"}) for clip in manifest.clips]
+    both = replace(manifest, clips=(*manifest.clips, *changed))
+    twice, same = fit_stage_head(np.tile(vectors, (2, 1)), np.concatenate([targets, 1 - targets]), both, "single")
+    assert same == penalty
+    assert np.array_equal(alone.weight, twice.weight)
+    only = replace(manifest, clips=tuple(changed))
+    assert np.array_equal(fit_stage_head(vectors, targets, only, "single")[0].weight, alone.weight)
 
 
 def test_the_head_tells_voices_apart():

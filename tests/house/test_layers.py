@@ -26,6 +26,7 @@ LAYER_OF = {
     "batches": 5.2,
     "teachers": 5,
     "exporting": 5,
+    "publishing": 5.1,
     "scanning": 5,
     "enrolment": 5,
     "retrieval": 5,

@@ -35,6 +35,7 @@ from auricle.cli import (
     export,
     listen,
     models,
+    push,
     report,
     search,
     serve,
@@ -74,6 +75,7 @@ app.command(short_help="Measure a recipe over all folds of a data set.")(crossva
 app.command(short_help="Search over the choices of a recipe.")(sweep.sweep)
 app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)
 app.command(short_help="Make a model smaller, or a site out of it.")(export.export)
+app.command(short_help="Push a model to the Hugging Face hub.")(push.push)
 app.command(short_help="Write a page about a model.")(report.report)
 app.command(short_help="Say what sounds there are, live.")(listen.listen)
 app.command(short_help="Serve models over HTTP, with live streams and a page.")(serve.serve)

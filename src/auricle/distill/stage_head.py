@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from auricle.data.leave_out import leave_out, split_systems
-from auricle.data.manifest import Manifest
+from auricle.data.manifest import VARIANT, Manifest
 from auricle.data.splits import crossval_folds
 from auricle.errors import DataError
 from auricle.results import FloatArray
@@ -34,6 +34,8 @@ def choosing_turns(manifest: Manifest) -> list[tuple[IntArray, IntArray]]:
 def fit_stage_head(vectors: FloatArray, targets: FloatArray, manifest: Manifest, task: str) -> tuple[LinearHead, float]:
     """Fit a head on the statistics of clips; returns it and its penalty.
 
+    Changed recordings are left out where there are others: they would count for one each, and say less about voices.
+
     Args:
         vectors: statistics of each clip, ``(clip, dimension)``.
         targets: ``(clip, label)``.
@@ -43,5 +45,8 @@ def fit_stage_head(vectors: FloatArray, targets: FloatArray, manifest: Manifest,
     Raises:
         DataError: see ``teachers.heads.fit_head``.
     """
+    own = [i for i, clip in enumerate(manifest.clips) if VARIANT not in clip.extra]
+    if 0 < len(own) < len(manifest):
+        vectors, targets, manifest = vectors[own], targets[own], manifest.select(own)
     penalty = choose_penalty(vectors, targets, task, choosing_turns(manifest))
     return fit_head(vectors, targets, task, penalty), penalty

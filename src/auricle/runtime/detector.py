@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -42,12 +43,13 @@ from auricle.runtime.devices import BLOCK_S
 from auricle.runtime.inputs import AudioInput, Excerpt, input_name, open_input, origin_of_input
 from auricle.runtime.llr import calibrated_scores, verdict
 from auricle.runtime.long_file_progress import Bookmark, LostPlaceError, Place
+from auricle.runtime.neighbours import NEIGHBOURS_FILE, NeighbourCheck, Neighbours, read_neighbours
 from auricle.runtime.onnx_session import EMBEDDING, Network, open_network
 from auricle.runtime.ood import DomainCheck
 from auricle.runtime.scoring import Scorer, frame_scorer
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.stream import Stream, length_flags
-from auricle.runtime.streaming import RunningScorer
+from auricle.runtime.streaming import RunningScorer, Watch
 from auricle.runtime.tracker import EventTracker, Threshold, median_sizes
 
 if TYPE_CHECKING:
@@ -58,7 +60,6 @@ R = TypeVar("R")
 S = TypeVar("S", bound=Scorer | RunningScorer)
 #: Gets the seconds read so far and, if known, those of the whole.
 Progress = Callable[[float, float | None], None]
-WorkerStatus = Callable[[FloatArray], None] | None
 
 
 def load(
@@ -424,14 +425,14 @@ class Detector:
             jobs,
         )
 
-    def _frame_scorer(self, watch: WorkerStatus) -> Scorer | RunningScorer:
+    def _frame_scorer(self, watch: Watch | None) -> Scorer | RunningScorer:
         return frame_scorer(self.spec, self._network, watch=watch)
 
     def _run(
         self,
         x: AudioInput,
         sample_rate: int | None,
-        scorer_of: Callable[[WorkerStatus], S],
+        scorer_of: Callable[[Watch | None], S],
         on_frames: Callable[[FloatArray], None] | None = None,
         *,
         place: Place | None = None,
@@ -439,7 +440,7 @@ class Detector:
     ) -> tuple[S, float, tuple[Flag, ...]]:
         """Score one recording; returns the finished scorer, the duration in seconds and the flags."""
         spec, begin = self.spec, time.perf_counter()
-        check = None if spec.domain is None else DomainCheck(spec.domain, spec.sample_rate)
+        check = self._check()
         scorer = scorer_of(None if check is None else check.add)
         block_s = BLOCK_S if getattr(self._network, "batch", 1) > 1 else None
         opened = open_input(x, sample_rate, spec.sample_rate, self._limits, block_s, self._channel_of(x))
@@ -468,6 +469,22 @@ class Detector:
         log.debug("%s: %.4g s scored in %.3g s, %s", input_name(x), duration, time.perf_counter() - begin, codes)
         return scorer, duration, (*flags, *(() if short else length_flags(spec, seen)), *domain_flags)
 
+    def _check(self) -> DomainCheck | NeighbourCheck | None:
+        """Return what compares a recording with those that the model was made of, if it can."""
+        spec = self.spec
+        if spec.domain is not None:
+            return DomainCheck(spec.domain, spec.sample_rate)
+        if spec.neighbours is not None and EMBEDDING in self._network.outputs:
+            return NeighbourCheck(spec.neighbours, self._neighbours)
+        return None
+
+    @cached_property
+    def _neighbours(self) -> Neighbours:
+        part = self.spec.neighbours
+        if part is None:
+            raise ValueError("a model without neighbours compares nothing")
+        return read_neighbours(self.bundle.read(NEIGHBOURS_FILE), part, str(self.bundle.path))
+
     def _require_embedding(self) -> None:
         if EMBEDDING not in self._network.outputs:
             raise UsageError(f"{self.spec.name} has no output {EMBEDDING!r}; export it again to get one")
@@ -476,7 +493,9 @@ class Detector:
 class _Replay:
     """What was scored before a kill is read again, and not scored again."""
 
-    def __init__(self, place: Place | None, scorer: Scorer | RunningScorer, check: DomainCheck | None) -> None:
+    def __init__(
+        self, place: Place | None, scorer: Scorer | RunningScorer, check: DomainCheck | NeighbourCheck | None
+    ) -> None:
         self._place, self._scorer, self._check = place, scorer, check
 
     def skips(self, read: int) -> bool:

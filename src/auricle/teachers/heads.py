@@ -21,8 +21,8 @@ IntArray = npt.NDArray[np.int64]
 PENALTY = 0.5
 #: Those that are tried where statistics of many stages are the embedding: far more numbers than clips.
 PENALTIES = (0.5, 5.0, 50.0, 500.0, 5_000.0)
-#: So many clips decide between them.
-MOST_CHOOSING = 1_500
+#: So many clips of a turn, and steps of the solver, decide between them.
+MOST_CHOOSING, _CHOOSING_STEPS = 1_500, 60
 _STEPS = 200
 _LEAST_SPREAD = 1e-3
 _SMALLEST = 1e-7
@@ -55,7 +55,15 @@ class LinearHead:
         return np.asarray(shares / shares.sum(-1, keepdims=True), np.float32)
 
 
-def fit_head(embeddings: FloatArray, targets: FloatArray | Float64, task: str, penalty: float = PENALTY) -> LinearHead:
+def fit_head(
+    embeddings: FloatArray,
+    targets: FloatArray | Float64,
+    task: str,
+    penalty: float = PENALTY,
+    *,
+    start: LinearHead | None = None,
+    steps: int = _STEPS,
+) -> LinearHead:
     """Fit a head by penalised maximum likelihood (L-BFGS in float64; convex, so the start does not matter).
 
     Args:
@@ -63,6 +71,8 @@ def fit_head(embeddings: FloatArray, targets: FloatArray | Float64, task: str, p
         targets: ``(clip, label)`` in [0, 1].
         task: ``single`` or ``multi``.
         penalty: weight of the squared weights beside the summed loss.
+        start: a head of the same embeddings by another penalty, from which it is not far to this one.
+        steps: of the solver, at most.
 
     Raises:
         DataError: there are no embeddings, or not one clip of a class.
@@ -77,9 +87,9 @@ def fit_head(embeddings: FloatArray, targets: FloatArray | Float64, task: str, p
     inputs, wanted = torch.from_numpy((x - mean) / scale), torch.from_numpy(np.asarray(targets, np.float64))
     weight = torch.zeros(x.shape[1], targets.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(targets.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [weight, bias], max_iter=_STEPS, tolerance_change=1e-12, line_search_fn="strong_wolfe"
-    )
+    if start is not None:
+        weight.data, bias.data = torch.from_numpy(start.weight).clone(), torch.from_numpy(start.bias).clone()
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=steps, tolerance_change=1e-12, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
@@ -111,19 +121,28 @@ def choose_penalty(
         turns: of each turn the clips to fit on, and those to judge by.
 
     Returns:
-        The one of ``PENALTIES`` with the least log loss, every clip that is judged by counting once; the larger one of
-        equals, and ``PENALTY`` where there is no turn with clips of all classes.
+        The one of ``PENALTIES`` with the least log loss of all clips that are judged by, from the largest on as long as
+        it falls; ``PENALTY`` where there is no turn with clips of all classes.
     """
-    losses = np.zeros(len(PENALTIES))
-    judged = 0
+    usable: list[tuple[FloatArray, FloatArray | Float64, Sequence[int] | IntArray]] = []
+    heads: list[LinearHead | None] = []
     for fitted, held in turns:
         part = np.asarray(fitted)[:: -(-len(fitted) // MOST_CHOOSING) or 1]
-        if len(held) == 0 or len(part) == 0 or (targets[part].sum(0) == 0).any():
-            continue
-        judged += len(held)
-        for i, penalty in enumerate(PENALTIES):
-            losses[i] += _log_loss(fit_head(embeddings[part], targets[part], task, penalty), embeddings, targets, held)
-    return PENALTIES[len(PENALTIES) - 1 - int(np.argmin(losses[::-1]))] if judged else PENALTY
+        if len(held) and len(part) and not (targets[part].sum(0) == 0).any():
+            usable.append((embeddings[part], targets[part], held))
+            heads.append(None)
+    best, least = PENALTY, np.inf
+    for penalty in sorted(PENALTIES, reverse=True) if usable else ():
+        fits = [
+            fit_head(x, wanted, task, penalty, start=head, steps=_CHOOSING_STEPS)
+            for (x, wanted, _), head in zip(usable, heads, strict=True)
+        ]
+        loss = sum(_log_loss(h, embeddings, targets, held) for h, (_, _, held) in zip(fits, usable, strict=True))
+        heads = [*fits]
+        if loss >= least:
+            break  # on the way to smaller ones it falls, and then rises
+        best, least = penalty, loss
+    return best
 
 
 def _log_loss(

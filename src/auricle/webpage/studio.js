@@ -444,7 +444,7 @@ async function loadQueue() {
     const { items } = await studio.queue(null, QUEUED);
     showList("teach", { title: "To judge next", items, none: "Nothing is left to judge: every window has a verdict." });
   } catch (error) {
-    if (error.status === 409) showList("teach", { title: "To judge next", items: [], none: error.message });
+    if (error.status === 409) showList("teach", { title: "To judge next", items: [], none: error.plain });
     else complain(error);
   }
 }
@@ -461,7 +461,7 @@ async function loadReview({ more = false } = {}) {
     showList("review", list, { focus: more });
     if (!more && items.length && step === "review") figure.follow(items[0]);
   } catch (error) {
-    if (error.status === 409) showList("review", { title: "Detections", items: [], none: error.message });
+    if (error.status === 409) showList("review", { title: "Detections", items: [], none: error.plain });
     else complain(error);
   }
 }
@@ -495,7 +495,7 @@ async function tune(event) {
     await refresh();
     $("tuned").textContent = `Threshold ${found.threshold.toFixed(2)} keeps ${plural(found.kept, "detection")}: ${spellPrecision(found.precision)}`;
   } catch (error) {
-    if (error.status === 409) $("tuned").textContent = error.message;
+    if (error.status === 409) $("tuned").textContent = error.plain;
     else complain(error);
   }
 }

@@ -368,9 +368,10 @@ export class Timeline {
     const threshold = this.thresholds.get(label);
     if (!row.bar) return;
     row.bar.style.top = `${LANE_TOP + (1 - threshold) * (floor / scale)}px`;
+    if (!row.bar.firstChild) return; // a line that does not move
     row.bar.setAttribute("aria-valuenow", threshold.toFixed(3));
     row.bar.setAttribute("aria-valuetext", `${threshold.toFixed(2)}, ${this.countOf(label)} events`);
-    if (row.bar.firstChild) row.bar.firstChild.textContent = threshold.toFixed(2);
+    row.bar.firstChild.textContent = threshold.toFixed(2);
   }
 
   drawTruth(pen, label, x, floor, scale, height) {

@@ -3,11 +3,12 @@
 
     variants.json          rules and data hash; written first, so that a set is resumed by the same rules only
     flac/                  the recordings, 16 bits
-    protocols/train.txt    SPEAKER UTTERANCE - SYSTEM KEY: every recording as it is, then its variants; written last
+    protocols/train.txt    SPEAKER UTTERANCE -|variant SYSTEM KEY: each recording as it is, then its variants; last
 
 For a large model to label and a small one to learn from. Both classes pass the same changes: another speed, a room, the
 channel, clicks and noise of RawBoost, a codec, another level. A vocoded recording keeps its speaker and becomes spoofed
-speech of the system that the vocoder stands for. Each variant is a function of (seed, recording, number).
+speech of the system that the vocoder stands for. Each variant is a function of (seed, recording, number). Variants are
+for training: heads on a teacher are fitted, and models calibrated, on the recordings as they are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from auricle.batches.augment.batch import apply_waves, draw_waves
 from auricle.batches.augment.offline import draw_copy, make_copy
 from auricle.batches.sampling import generator
 from auricle.data.clip_audio import read_clip
-from auricle.data.manifest import NO_SYSTEM, Clip, Manifest
+from auricle.data.manifest import NO_SYSTEM, VARIANT, Clip, Manifest
 from auricle.errors import DataError, RunError, UsageError
 from auricle.files import atomic_write, read_json, write_json
 from auricle.output_folder import OutputFolder
@@ -37,7 +38,7 @@ from auricle.synth.vocoders import VOCODERS, griffin_lim, world
 
 BONAFIDE, SPOOF = SPOOF_LABELS
 AUDIO_FOLDER, PROTOCOL, VARIANTS_FILE = "flac", "protocols/train.txt", "variants.json"
-VARIANT = 7  # a purpose, see ``batches.sampling``
+_PURPOSE = 7  # a purpose, see ``batches.sampling``
 #: What happens to variants, by the words of the recipe.
 CHANGES = AugmentSection(
     speed=(0.9, 1.1),
@@ -98,7 +99,7 @@ def vocode(
     samples: FloatArray, sample_rate: int, rules: VariantRules, clip: int, number: int
 ) -> tuple[FloatArray, str]:
     """Return a recording through a vocoder that is drawn, and the vocoder's name."""
-    rng = generator(rules.seed, VARIANT, clip, number)
+    rng = generator(rules.seed, _PURPOSE, clip, number)
     name = sorted(rules.systems)[int(rng.integers(len(rules.systems)))]
     if name == "world":
         coded = int(rng.integers(*ENVELOPES)) if rng.random() < 0.5 else None
@@ -155,7 +156,8 @@ def write_variants(
                 soundfile.write(buffer, samples, sample_rate, format="FLAC", subtype="PCM_16")
                 atomic_write(path, buffer.getvalue())
             kind = BONAFIDE if system == NO_SYSTEM else SPOOF
-            lines.append(f"{item.group or f'speaker{clip}'} {name} - {system} {kind}")
+            which = NO_SYSTEM if name.endswith("-0") else VARIANT
+            lines.append(f"{item.group or f'speaker{clip}'} {name} {which} {system} {kind}")
         progress.file_prepared()
     atomic_write(out / PROTOCOL, ("\n".join(lines) + "\n").encode())
     return len(lines)
@@ -177,7 +179,7 @@ def _variants(
             sound, vocoder = vocode(samples, sample_rate, rules, clip, number)
             system = rules.systems[vocoder]
         elif number > rules.each:
-            rng = generator(rules.seed, VARIANT, clip, number)
+            rng = generator(rules.seed, _PURPOSE, clip, number)
             system = rules.systems[sorted(rules.systems)[int(rng.integers(len(rules.systems)))]]
         if number and sound is not None and not there[number]:
             sound = change_voice(sound, sample_rate, rules, clip, number)
