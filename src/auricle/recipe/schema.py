@@ -265,6 +265,10 @@ class RunSection(Section):
         20, ge=1, description="Stop after this many epochs without a dev score as good as the best; null is off."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores if null.")
+    track: list[Literal["tensorboard", "wandb", "mlflow", "trackio"]] = Field(
+        [],
+        description="Tools that keep the figures of each epoch, beside TensorBoard's files, which are written always.",
+    )
 
 
 class ExportSection(Section):

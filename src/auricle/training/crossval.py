@@ -7,7 +7,6 @@ over seeds stands beside it.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -24,6 +23,7 @@ from auricle.data.splits import Fold, Split, crossval_folds
 from auricle.errors import RunError, TrainingError
 from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
+from auricle.processors import usable_processors
 from auricle.progress import Progress
 from auricle.recipe.schema import Recipe, dump_recipe, stored_recipe, with_values
 from auricle.results import Failure, FloatArray, Interval, failure_rows
@@ -151,7 +151,7 @@ def _run_all(jobs: Sequence[Job], manifest: Manifest, recipe: Recipe, workers: i
             train_fold(job, manifest, recipe, progress)
         return
     # Side by side, each fold has its share of the cores: more threads than cores make all of them slower.
-    threads = max(1, _cores() // workers)
+    threads = max(1, usable_processors() // workers)
     threads = threads if recipe.run.threads is None else recipe.run.threads
     share = with_values(recipe, {"run.threads": threads, "data.workers": 0})
     others = set(active_children())  # of whoever called us
@@ -173,14 +173,6 @@ def _run_all(jobs: Sequence[Job], manifest: Manifest, recipe: Recipe, workers: i
             for child in set(active_children()) - others:
                 child.terminate()
             raise
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    count = os.cpu_count()
-    return 1 if count is None else count
 
 
 def train_fold(job: Job, manifest: Manifest, recipe: Recipe, progress: Progress) -> str:

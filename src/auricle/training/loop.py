@@ -50,6 +50,7 @@ from auricle.training.logs import RunLog
 from auricle.training.objective import Objective, mix
 from auricle.training.optim import average, blend, learning_rate_factor, make_optimizer, restore
 from auricle.training.phases import Phases
+from auricle.training.trackers import flat
 
 #: A run begins only where so many checkpoints fit on the disk: those that stay, the one being written, the model.
 CHECKPOINTS_OF_SPACE = 3
@@ -150,9 +151,14 @@ class Loop:
         if recipe.init.keep and self.state.step == 0:
             self.state.tensors |= {f"begin.{k}": v.clone() for k, v in self.network.state_dict().items()}
         self.module, self.optimizer = self.fabric.setup(self.objective, self.optimizer)
-        self.log = RunLog(self.folder, self.state.history) if self.group.leads else None
+        self.log = self._open_log() if self.group.leads else None
         self._saved_at = time.monotonic()
         self._copies: PackedCopies | None = None
+
+    def _open_log(self) -> RunLog:
+        """Open the log of the run, in the process that leads."""
+        recipe = self.recipe
+        return RunLog(self.folder, self.state.history, recipe.run.track, flat(recipe.model_dump(mode="json")))
 
     def fit(self) -> State:
         """Train to the end, or to the recipe's early stop; returns the final state. The loop is spent then.
