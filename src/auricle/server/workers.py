@@ -75,6 +75,7 @@ class Job:
         threshold: of ``detect``.
         channel: of ``tag`` and ``detect``: which channel is taken; None is the mean of all.
         scores: whether ``detect`` also returns the scores behind the events.
+        abstain: of ``tag``: largest share of mistakes among what is named.
         tags: whether (more than 0) ``detect`` also returns the clip scores.
         windows: of ``windows`` and ``advance``, samples of shape ``(batch, sample)``.
         wanted: outputs of the network beside ``clip``.
@@ -88,6 +89,7 @@ class Job:
     threshold: Threshold | None = None
     channel: int | None = None
     scores: bool = False
+    abstain: float | None = None
     tags: int = 0
     windows: FloatArray | None = None
     wanted: frozenset[str] = frozenset()
@@ -124,7 +126,7 @@ class _Model:
         recording: Any = _Upload(content, job.name)
         detector = self.detector.of_channel(job.channel)
         if job.kind == "tag":
-            return detector.tag(recording)
+            return detector.tag(recording, abstain=job.abstain)
         tags = detector.tag(recording) if job.tags else None
         content.seek(0)
         parts: list[FloatArray] = [np.zeros((0, len(detector.labels)), np.float32)]
