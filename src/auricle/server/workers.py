@@ -78,6 +78,7 @@ class Job:
         least: of ``tag``: lower scores are not returned.
         channel: of ``tag`` and ``detect``: which channel is taken; None is the mean of all.
         scores: whether ``detect`` also returns the scores behind the events.
+        abstain: of ``tag``: largest share of mistakes among what is named.
         tags: whether (more than 0) ``detect`` also returns the clip scores.
         windows: of ``windows`` and ``advance``, samples of shape ``(batch, sample)``.
         wanted: outputs of the network beside ``clip``.
@@ -93,6 +94,7 @@ class Job:
     least: Thresholds = Thresholds()  # noqa: RUF009 (frozen)
     channel: int | None = None
     scores: bool = False
+    abstain: float | None = None
     tags: int = 0
     windows: FloatArray | None = None
     wanted: frozenset[str] = frozenset()
@@ -129,7 +131,7 @@ class _Model:
         recording: Any = _Upload(content, job.name)
         detector = self.detector.of_channel(job.channel)
         if job.kind == "tag":
-            return strongest(detector.tag(recording), job.top, job.least)
+            return strongest(detector.tag(recording, abstain=job.abstain), job.top, job.least)
         tags = detector.tag(recording) if job.tags else None
         content.seek(0)
         parts: list[FloatArray] = [np.zeros((0, len(detector.labels)), np.float32)]
