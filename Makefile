@@ -5,7 +5,7 @@
 #   make test        the tests that need no GPU, cluster or browser
 #   make test-all    those too, where the machine can
 #   make lint        ruff and mypy
-#   make wheel       build the wheel into dist/ and look into it
+#   make wheel       build sdist and wheel into dist/ and look into them
 #   make bench       measure speed; writes JSON
 #   make docs        write the generated pages of docs/
 #   make site        build the documentation site into build/site
@@ -24,8 +24,9 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-input -c c
 # Wind over a field (Muges/ambientsounds, CC0), which the built-in model was not made of.
 BEHIND := audio/q00043.opus
 PINS := pyproject.toml constraints.txt
-# Files of tests side by side, a process a core: tests of one file share what they have built.
-PYTEST := $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+# Files of tests side by side: tests of one file share what they have built. One process more than cores, since many
+# tests wait for a process or a time limit.
+PYTEST = $(RUN) -m pytest -n $(shell $(RUN) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))") --dist loadfile
 
 .PHONY: demo test test-all lint wheel bench docs site clean
 .DEFAULT_GOAL := test
@@ -49,8 +50,8 @@ lint: $(VENV)/.installed-dev
 wheel: $(VENV)/.made
 	rm -rf dist
 	$(PIP) build
-	$(RUN) -m build --wheel --outdir dist
-	$(RUN) scripts/check_wheel.py dist/*.whl
+	$(RUN) -m build --outdir dist
+	$(RUN) scripts/check_wheel.py dist/*.whl dist/*.tar.gz
 
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks

@@ -25,7 +25,7 @@ from typing import Annotated, NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from auricle.errors import AuricleError, InputError
+from auricle.errors import AuricleError, InputError, UsageError
 from auricle.files import printable
 from auricle.logs import show_logs
 
@@ -48,6 +48,24 @@ R = TypeVar("R")
 def say(text: str) -> None:
     """Write for people to stderr, as stdout belongs to results; what steers a terminal is escaped, but line ends."""
     print("\n".join(printable(line) for line in text.split("\n")), file=sys.stderr, flush=True)
+
+
+def confirm(question: str, *, absent: str, refused: str) -> None:
+    """Ask whether to continue; only a person at a terminal can say yes.
+
+    Args:
+        question: without its end, which is added.
+        absent: what to do where nobody can be asked.
+        refused: what became of it after a no.
+
+    Raises:
+        UsageError: no answer can be had, or it is no.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(absent)
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError(refused)
 
 
 def speaks() -> bool:

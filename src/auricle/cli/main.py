@@ -163,7 +163,7 @@ def main(arguments: Sequence[str]) -> None:
         from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
-    app(args=words, prog_name="auricle", default_map=_defaults(words))
+    _part_of_app(words[:1])(args=words, prog_name="auricle", default_map=_defaults(words))
 
 
 def _defaults(words: Sequence[str]) -> dict[str, Any]:

@@ -108,6 +108,7 @@ def _spec(folder: Path, fitted: Fitted, clips: Sequence[EnrolledClip], backbone:
         "int8": None,
         "calibration": None,
         "domain": None,
+        "neighbours": None,
         "abstention": fitted.abstention,
         "provenance": provenance,
         "sha256": {},

@@ -175,7 +175,7 @@ class ImportRequest:
         PathLike,
         Argument(
             "A checkpoint of EfficientAT (.pt), an ONNX tagger (.onnx, with its .json), or an AST of transformers: "
-            "a folder, or hf:org/name if it was downloaded before.",
+            "a folder, hf:org/name if it was downloaded before, or a name of `auricle models list` that was fetched.",
             "SOURCE",
         ),
     ]

@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from auricle.audio.channels import check_channel
 from auricle.audio.origin.clocks import Clocks
@@ -40,25 +42,27 @@ from auricle.runtime.abstention import abstaining, threshold_of
 from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
 from auricle.runtime.devices import BLOCK_S
 from auricle.runtime.inputs import AudioInput, Excerpt, input_name, open_input, origin_of_input
+from auricle.runtime.latency import with_latency
 from auricle.runtime.llr import calibrated_scores, verdict
 from auricle.runtime.long_file_progress import Bookmark, LostPlaceError, Place
+from auricle.runtime.neighbours import NEIGHBOURS_FILE, NeighbourCheck, Neighbours, read_neighbours
 from auricle.runtime.onnx_session import EMBEDDING, Network, open_network
 from auricle.runtime.ood import DomainCheck
 from auricle.runtime.scoring import Scorer, frame_scorer
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.stream import Stream, length_flags
-from auricle.runtime.streaming import RunningScorer
+from auricle.runtime.streaming import RunningScorer, Watch
 from auricle.runtime.tracker import EventTracker, Threshold, median_sizes
 
 if TYPE_CHECKING:
     from auricle.audio.decode import Limits
 
 log = logging.getLogger(__name__)
+IntArray = npt.NDArray[np.int64]
 R = TypeVar("R")
 S = TypeVar("S", bound=Scorer | RunningScorer)
 #: Gets the seconds read so far and, if known, those of the whole.
 Progress = Callable[[float, float | None], None]
-WorkerStatus = Callable[[FloatArray], None] | None
 
 
 def load(
@@ -139,6 +143,18 @@ class Detector:
         spec = self.spec.model_copy(update={"postprocess": post})
         return self._with(bundle=replace(self.bundle, spec=spec))
 
+    def with_latency(self, latency_s: float) -> Detector:
+        """Return a detector with the same network whose events are announced at most ``latency_s`` after a sound.
+
+        Of streams and of files alike: its ``detect`` gives what its ``stream`` gives. The sooner, the more work, and
+        the more scores differ from those of the model's own windows; see ``runtime.latency``.
+
+        Raises:
+            UsageError: the model cannot be that quick.
+        """
+        spec = with_latency(self.spec, latency_s, causal=self._network.running is not None)
+        return self._with(bundle=replace(self.bundle, spec=spec))
+
     def reporting(self, on_progress: Progress) -> Detector:
         """Return the same detector that tells, block by block, how far it is in a recording.
 
@@ -211,6 +227,9 @@ class Detector:
     ) -> TagResult:
         """Say what is in a recording: every label with its score, from high to low.
 
+        Where a recording is longer than a window, and the model has scores over time, each label has the share of the
+        time too in which its score reaches the model's threshold.
+
         Args:
             x: the recording.
             sample_rate: of an array, in Hz.
@@ -223,15 +242,20 @@ class Detector:
         self.check_abstain(abstain)
         spec = self.spec
         with self._at_hand(x) as source:
+            above = _TimeAbove(spec)
             scorer, duration, flags = self._run(
-                source, sample_rate, lambda watch: Scorer(spec, self._network, watch=watch)
+                source,
+                sample_rate,
+                lambda watch: Scorer(spec, self._network, long_frames=not spec.is_spoof, watch=watch),
+                above.add,
             )
             head = self._head(source, duration, flags)
         if not spec.is_spoof:
             scores = calibrated_scores(scorer.clip_scores(), spec)
-            return abstaining(TagResult(**head, scores=_ranked(spec.labels, scores)), spec, abstain)
-        shares, llr, prior = verdict(scorer.clip_scores(), spec, prior_spoof)
-        return TagResult(**head, scores=_ranked(spec.labels, shares), llr=llr, prior_spoof=prior)
+            shares = above.shares() if scorer.windows > 1 else None
+            return abstaining(TagResult(**head, scores=_ranked(spec.labels, scores, shares)), spec, abstain)
+        probabilities, llr, prior = verdict(scorer.clip_scores(), spec, prior_spoof)
+        return TagResult(**head, scores=_ranked(spec.labels, probabilities), llr=llr, prior_spoof=prior)
 
     def _head(self, x: AudioInput, duration: float, flags: tuple[Flag, ...]) -> dict[str, Any]:
         """Return what all results have: name, length, flags, where it comes from, and which part of it was taken."""
@@ -424,14 +448,14 @@ class Detector:
             jobs,
         )
 
-    def _frame_scorer(self, watch: WorkerStatus) -> Scorer | RunningScorer:
+    def _frame_scorer(self, watch: Watch | None) -> Scorer | RunningScorer:
         return frame_scorer(self.spec, self._network, watch=watch)
 
     def _run(
         self,
         x: AudioInput,
         sample_rate: int | None,
-        scorer_of: Callable[[WorkerStatus], S],
+        scorer_of: Callable[[Watch | None], S],
         on_frames: Callable[[FloatArray], None] | None = None,
         *,
         place: Place | None = None,
@@ -439,7 +463,7 @@ class Detector:
     ) -> tuple[S, float, tuple[Flag, ...]]:
         """Score one recording; returns the finished scorer, the duration in seconds and the flags."""
         spec, begin = self.spec, time.perf_counter()
-        check = None if spec.domain is None else DomainCheck(spec.domain, spec.sample_rate)
+        check = self._check()
         scorer = scorer_of(None if check is None else check.add)
         block_s = BLOCK_S if getattr(self._network, "batch", 1) > 1 else None
         opened = open_input(x, sample_rate, spec.sample_rate, self._limits, block_s, self._channel_of(x))
@@ -468,6 +492,22 @@ class Detector:
         log.debug("%s: %.4g s scored in %.3g s, %s", input_name(x), duration, time.perf_counter() - begin, codes)
         return scorer, duration, (*flags, *(() if short else length_flags(spec, seen)), *domain_flags)
 
+    def _check(self) -> DomainCheck | NeighbourCheck | None:
+        """Return what compares a recording with those that the model was made of, if it can."""
+        spec = self.spec
+        if spec.domain is not None:
+            return DomainCheck(spec.domain, spec.sample_rate)
+        if spec.neighbours is not None and EMBEDDING in self._network.outputs:
+            return NeighbourCheck(spec.neighbours, self._neighbours)
+        return None
+
+    @cached_property
+    def _neighbours(self) -> Neighbours:
+        part = self.spec.neighbours
+        if part is None:
+            raise ValueError("a model without neighbours compares nothing")
+        return read_neighbours(self.bundle.read(NEIGHBOURS_FILE), part, str(self.bundle.path))
+
     def _require_embedding(self) -> None:
         if EMBEDDING not in self._network.outputs:
             raise UsageError(f"{self.spec.name} has no output {EMBEDDING!r}; export it again to get one")
@@ -476,7 +516,9 @@ class Detector:
 class _Replay:
     """What was scored before a kill is read again, and not scored again."""
 
-    def __init__(self, place: Place | None, scorer: Scorer | RunningScorer, check: DomainCheck | None) -> None:
+    def __init__(
+        self, place: Place | None, scorer: Scorer | RunningScorer, check: DomainCheck | NeighbourCheck | None
+    ) -> None:
         self._place, self._scorer, self._check = place, scorer, check
 
     def skips(self, read: int) -> bool:
@@ -499,10 +541,37 @@ class _Replay:
             raise LostPlaceError("the recording ends before the place that was marked")
 
 
-def _ranked(labels: Sequence[str], scores: FloatArray) -> tuple[LabelScore, ...]:
+class _TimeAbove:
+    """Counts in how many frames each label reaches its threshold."""
+
+    def __init__(self, spec: BundleSpec) -> None:
+        self._spec = spec
+        self._above: IntArray | None = None
+        self._frames = 0
+
+    def add(self, frames: FloatArray) -> None:
+        """Take scores of shape ``(frame, label)``."""
+        if not len(frames):
+            return
+        if self._above is None:
+            spec = self._spec
+            self._thresholds = np.array([spec.thresholds[label] for label in spec.labels], np.float32)
+            self._above = np.zeros(len(spec.labels), np.int64)
+        self._above += (frames >= self._thresholds).sum(axis=0)
+        self._frames += len(frames)
+
+    def shares(self) -> FloatArray | None:
+        """Return the share of each label, None where there were no frames."""
+        return None if self._above is None else (self._above / self._frames).astype(np.float32)
+
+
+def _ranked(labels: Sequence[str], scores: FloatArray, shares: FloatArray | None = None) -> tuple[LabelScore, ...]:
     """Return labels with their scores, from high to low."""
     order = np.argsort(-scores, kind="stable")
-    return tuple(map(LabelScore, [labels[i] for i in order.tolist()], scores[order].tolist()))
+    names, values = [labels[i] for i in order.tolist()], scores[order].tolist()
+    if shares is None:
+        return tuple(map(LabelScore, names, values))
+    return tuple(map(LabelScore, names, values, shares[order].tolist()))
 
 
 def _each(

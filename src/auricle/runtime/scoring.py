@@ -8,7 +8,6 @@ causal models come without windows, from one pass (``runtime.streaming``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -18,16 +17,14 @@ import numpy.typing as npt
 from auricle.results import FloatArray
 from auricle.runtime.onnx_session import EMBEDDING, FRAMES, Outputs, WindowNetwork
 from auricle.runtime.spec import BundleSpec
-from auricle.runtime.streaming import RunningScorer
+from auricle.runtime.streaming import RunningScorer, Watch
 from auricle.runtime.windows import MarginCutter, WindowCutter
 from auricle.timeline import FrameGrid
 
 _SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1 before a logarithm
 
 
-def frame_scorer(
-    spec: BundleSpec, network: WindowNetwork, *, watch: Callable[[FloatArray], None] | None = None
-) -> Scorer | RunningScorer:
+def frame_scorer(spec: BundleSpec, network: WindowNetwork, *, watch: Watch | None = None) -> Scorer | RunningScorer:
     """Return what gives the frame scores of a recording: one pass where the model is causal, else windows."""
     if network.running is not None:
         return RunningScorer(spec, network.running, watch)
@@ -37,7 +34,8 @@ def frame_scorer(
 def window_cutter(spec: BundleSpec) -> WindowCutter | MarginCutter:
     """Return what cuts a recording into the windows of a model."""
     if spec.margin_s:
-        return MarginCutter(spec.hop_samples, spec.margin_samples, spec.min_samples)
+        lookahead = None if spec.lookahead_s is None else spec.lookahead_samples
+        return MarginCutter(spec.hop_samples, spec.margin_samples, spec.min_samples, lookahead)
     return WindowCutter(spec.window_samples, spec.hop_samples, spec.pad, spec.slack_samples)
 
 
@@ -134,8 +132,9 @@ class Scorer:
         spec: the model's specification.
         network: its network.
         frames: whether frame scores are wanted (window scores spread over cells of ``hop_s`` if it has none).
+        long_frames: whether they are wanted as soon as a whole window is full, if the network has them.
         embedding: whether the embedding is wanted.
-        watch: gets every window that is scored.
+        watch: gets every window that is scored, with its vector if the model compares vectors.
     """
 
     def __init__(
@@ -144,8 +143,9 @@ class Scorer:
         network: WindowNetwork,
         *,
         frames: bool = False,
+        long_frames: bool = False,
         embedding: bool = False,
-        watch: Callable[[FloatArray], None] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._spec = spec
         self._network = network
@@ -156,7 +156,9 @@ class Scorer:
         self._windows = 0
         self._watch = watch
         wanted = {FRAMES} if frames and spec.frames is not None else set()
-        self._wanted = frozenset(wanted | ({EMBEDDING} if embedding else set()))
+        compared = watch is not None and spec.neighbours is not None
+        self._wanted = frozenset(wanted | ({EMBEDDING} if embedding or compared else set()))
+        self._if_long = long_frames and spec.frames is not None
         self.grid: FrameGrid = spec.grid
 
     @property
@@ -171,7 +173,11 @@ class Scorer:
 
     def push(self, samples: FloatArray) -> FloatArray:
         """Take samples of shape ``(time,)``; return the frame scores that are final now, ``(frame, label)``."""
-        self._score_all(self._cutter.push(samples))
+        windows = self._cutter.push(samples)
+        if windows and self._if_long and self._overlap is None:
+            self._overlap = FrameOverlap(len(self._spec.labels))
+            self._wanted |= {FRAMES}
+        self._score_all(windows)
         return self._take(self.grid.nearest_frame(self._windows * self._spec.hop_samples))
 
     def finish(self) -> FloatArray:
@@ -187,6 +193,11 @@ class Scorer:
     def resume(self, parts: Any) -> None:
         """Continue where ``parts`` were taken, by a scorer of frames of the same model."""
         self._cutter, self._overlap, self._windows = parts["cutter"], parts["overlap"], parts["windows"]
+
+    @property
+    def windows(self) -> int:
+        """Windows so far."""
+        return self._windows
 
     def clip_scores(self) -> FloatArray:
         """Return the aggregated scores, shape ``(label,)``."""
@@ -215,7 +226,7 @@ class Scorer:
     def _add(self, window: FloatArray, outputs: Outputs, *, last: bool = False) -> None:
         """Take what the network says of one window."""
         if self._watch is not None:
-            self._watch(window)
+            self._watch(window, None if outputs.embedding is None else outputs.embedding[0])
         self._clip.add(outputs.clip[0])
         if self._overlap is not None:
             frames = self._spread(outputs.clip) if outputs.frames is None else self._own(outputs.frames[0], last=last)
@@ -230,7 +241,7 @@ class Scorer:
         spec = self._spec
         if not spec.margin_s:
             return frames
-        first = spec.margin_samples // self.grid.hop_samples if self._windows else 0
+        first = min(spec.margin_samples, self._windows * spec.hop_samples) // self.grid.hop_samples
         return frames[first:] if last else frames[first : first + spec.hop_samples // self.grid.hop_samples]
 
     def _spread(self, clip: FloatArray) -> FloatArray:

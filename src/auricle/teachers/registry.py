@@ -9,6 +9,7 @@ from typing import Protocol
 from auricle.errors import UsageError
 from auricle.nn.models.efficientat import CHECKPOINT_SUFFIXES
 from auricle.registry import Registry
+from auricle.runtime.catalogue import source_of_name
 from auricle.runtime.model_names import resolve_model
 from auricle.teachers.average import AverageTeacher
 from auricle.teachers.efficientat import open_efficientat
@@ -64,7 +65,8 @@ def open_teacher(name: str, *, download: bool = False, bf16: bool = False, threa
     Args:
         name: ``hf:org/name`` or a folder of transformers; a ``.pt`` checkpoint of EfficientAT; an ``.onnx`` tagger
             with its ``.json``; a ``teacher.safetensors``; a model folder of auricle, or the name of a built-in one;
-            ``KIND:NAME``, where an installed package opens teachers of that kind (entry points ``auricle.teachers``).
+            a name of ``auricle models list`` that was fetched; ``KIND:NAME``, where an installed package opens teachers
+            of that kind (entry points ``auricle.teachers``).
         download: fetch ``hf:org/name`` if it is not on this machine.
         bf16: compute in bf16, where the teacher runs in torch.
         threads: of ONNX Runtime, for teachers that run there.
@@ -75,6 +77,7 @@ def open_teacher(name: str, *, download: bool = False, bf16: bool = False, threa
     names = [part.strip() for part in name.split(SEPARATOR) if part.strip()]
     if len(names) > 1:
         return AverageTeacher([open_teacher(n, download=download, bf16=bf16, threads=threads) for n in names])
+    name = source_of_name(name)
     kind, colon, rest = name.partition(":")
     if colon and kind in TEACHERS:
         return TEACHERS.get(kind)(rest, download=download, bf16=bf16, threads=threads)

@@ -19,6 +19,7 @@ export class Refused extends Error {
   constructor(status, body) {
     super(body?.error ? `${body.error.message} (${body.error.code})` : `The server answered with status ${status}.`);
     this.status = status;
+    this.plain = body?.error?.message ?? this.message; // for people, without the code
   }
 }
 
