@@ -99,6 +99,13 @@ def make_app(wanted: Collection[str] | None = None) -> typer.Typer:
     return app
 
 
+def __getattr__(name: str) -> typer.Typer:
+    """Return ``app``, the whole command line, where a program asks for it."""
+    if name == "app":
+        return make_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def _outline() -> typer.Typer:
     """Return the command line with the names of its commands alone, for its own help."""
     app = _bare_app()
