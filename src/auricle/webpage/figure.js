@@ -214,8 +214,9 @@ export class Figure {
     $("play").setAttribute("aria-label", this.playing ? "Pause" : "Play");
     if (!this.playing) return this.describe();
     const { timeline } = this;
-    this.setPlayhead(this.player.time);
-    if (timeline.zoomed && this.playhead > timeline.to && this.player.part.stop > timeline.to) timeline.pan(1);
+    const { time, part } = this.player, onwards = part.stop > timeline.duration - 0.01;
+    if (onwards || (time >= timeline.from && time <= timeline.to)) this.setPlayhead(time); // a window elsewhere moves nothing
+    if (onwards && timeline.zoomed && this.playhead > timeline.to) timeline.pan(1);
     if (!this.ticking) {
       this.ticking = true;
       requestAnimationFrame(() => {
