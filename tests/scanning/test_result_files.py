@@ -60,9 +60,9 @@ def test_the_form_names_the_file(tmp_path, view, form, name):
 def test_csv_and_raven_are_what_the_stream_gives(tmp_path):
     fill(tmp_path, one_tag(), "csv", DOG, GONE)
     assert (tmp_path / "scores.csv").read_text() == (
-        "path,duration,label,score,flags,error,message\n"
-        "a.wav,5,dog,0.75,silent,,\n"
-        "'=b.wav,,,,name_collision,not_found,no such file: =b.wav\n"
+        "path,duration,label,score,share,flags,error,message\n"
+        "a.wav,5,dog,0.75,,silent,,\n"
+        "'=b.wav,,,,,name_collision,not_found,no such file: =b.wav\n"
     )
     fill(tmp_path, detect_view(), "raven", BARK, LOST)
     assert len((tmp_path / "events.selections.txt").read_text().splitlines()) == 3
