@@ -6,7 +6,7 @@
     python -m benchmarks.active_learning table OUT             writes docs/results/active-learning.md
 
 The folder holds the clips of ESC-10 outside of the test fold (folds 1 to 4 for the test fold 5; 1 to 3 for fold 4, on
-which the queue was chosen) and the pool of 1,434 other sounds. A class begins with five examples. Then ten windows of
+which the queue was chosen) and 500 other sounds of the pool. A class begins with five examples. Then ten windows of
 2 s at a time are judged: `yes` if the clip is of the class and sounds there. The pool has no labels: what mn04 gives
 0.1 or more for the class is answered `unsure`, all else `no`. Queue, candidates, held-out scores and the fit of clip
 scores are those of `auricle.studio` and `auricle.enrolment`; what concerns *when* is left out, as it takes most of the
@@ -20,6 +20,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from itertools import islice, product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,6 +56,8 @@ NAMES = {
     "sneezing": ("Sneeze",),
 }
 MAYBE = 0.1
+#: Sounds of the pool, the first ones.
+POOL = 500
 EXAMPLES, BATCH = 5, 10
 CHECKS = (0, 10, 20, 50, 100)
 SEEDS = 5
@@ -75,7 +78,7 @@ def make_vectors(shared: Path, out: Path) -> None:
     with (shared / "data/esc10/esc10.csv").open(newline="", encoding="utf-8") as file:
         clips = [(f"esc10/{r['filename']}", r["category"], int(r["fold"])) for r in csv.DictReader(file)]
     with (shared / "data/pool/pool.csv").open(newline="", encoding="utf-8") as file:
-        clips += [(f"pool/{r['filename']}", "", 0) for r in csv.DictReader(file)]
+        clips += [(f"pool/{r['filename']}", "", 0) for r in islice(csv.DictReader(file), POOL)]
     with (shared / "models/audioset_class_labels_indices.csv").open(newline="", encoding="utf-8") as file:
         number = {row["display_name"]: int(row["index"]) for row in csv.DictReader(file)}
     wanted = [[number[name] for name in NAMES[label] if name in number] for label in sorted(NAMES)]
@@ -257,36 +260,49 @@ class Loop:
 
 
 def run(out: Path, test: int) -> None:
-    """Run all loops, and store which clips are named after how many verdicts."""
+    """Run all loops, and store which clips are named after how many verdicts; a killed run resumes."""
     folder = Folder(out, test)
     result: dict[str, Any] = {"clips": [folder.clips[i][0] for i in folder.tested], "labels": folder.labels}
     result["truth"] = folder.truth[folder.tested].astype(int).tolist()
-    result["windows"], result["recordings"] = len(folder.own), len(folder.inside)
-    began = time.process_time()
+    result["windows"], result["recordings"], result["seconds"] = len(folder.own), len(folder.inside), 0.0
     for order in ORDERS:
-        named = np.zeros((len(CHECKS), SEEDS, len(folder.tested), len(folder.labels)), int)
-        found = np.zeros((len(CHECKS), SEEDS, len(folder.labels)), int)
-        for seed in range(SEEDS):
-            for column in range(len(folder.labels)):
-                loop = Loop(folder, column, seed, order)
-                loop.teach()
-                for k, check in enumerate(CHECKS):
-                    while loop.asked < check:
-                        loop.ask()
-                        loop.teach()
-                    named[k, seed, :, column] = loop.measure()
-                    found[k, seed, column] = loop.found()
-            rows = {check: figures(named[k, : seed + 1], folder.truth[folder.tested]) for k, check in enumerate(CHECKS)}
-            print(
-                order,
-                seed,
-                round(time.process_time() - began),
-                {k: np.round(v[:2], 3) for k, v in rows.items()},
-                flush=True,
-            )
-        result[order] = {"named": named.tolist(), "examples": found.mean(axis=(1, 2)).tolist()}
-    result["seconds"] = time.process_time() - began
+        result[order] = {"named": [], "examples": []}
+    for seed, order in product(range(SEEDS), ORDERS):
+        path = out / f"loops-{test}-{order}-{seed}.json"
+        if not path.exists():
+            write_json(path, run_seed(folder, seed, order))
+        stored = json.loads(path.read_text())
+        result["seconds"] += stored["seconds"]
+        result[order]["named"].append(stored["named"])
+        result[order]["examples"].append(stored["examples"])
+        truth = folder.truth[folder.tested]
+        rows = {c: np.round(figures(np.array(stored["named"][k])[None], truth), 3) for k, c in enumerate(CHECKS)}
+        print(order, seed, round(stored["seconds"]), {key: row.tolist() for key, row in rows.items()}, flush=True)
+    for order in ORDERS:
+        result[order]["named"] = np.array(result[order]["named"]).swapaxes(0, 1).tolist()
+        result[order]["examples"] = np.mean(result[order]["examples"], axis=0).tolist()
     write_json(out / f"loops-{test}.json", result)
+
+
+def run_seed(folder: Folder, seed: int, order: str) -> dict[str, Any]:
+    """Return which test clips are named, ``(check, clip, label)``, and how many examples there are, ``(check,)``."""
+    began = time.process_time()
+    named = np.zeros((len(CHECKS), len(folder.tested), len(folder.labels)), int)
+    found = np.zeros((len(CHECKS), len(folder.labels)), int)
+    for column in range(len(folder.labels)):
+        loop = Loop(folder, column, seed, order)
+        loop.teach()
+        for k, check in enumerate(CHECKS):
+            while loop.asked < check:
+                loop.ask()
+                loop.teach()
+            named[k, :, column] = loop.measure()
+            found[k, column] = loop.found()
+    return {
+        "named": named.tolist(),
+        "examples": found.mean(axis=1).tolist(),
+        "seconds": time.process_time() - began,
+    }
 
 
 def figures(named: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float, float]:

@@ -58,7 +58,7 @@ def write_table(out: Path) -> None:
 
 A simulated user labels a folder with `auricle studio`: for each class of ESC-10 five examples are given, then windows of 2 s are judged, {BATCH} at a time, and the class is taught anew. The queue of the studio (`studio/selection.py`: least sure, surest, random ones of strata) stands against windows in random order; candidates, held-out scores and fits are the studio's own. Recall and precision are those of `tag` at 0.5 on fold 5, which is in no folder: ten classes together (8 of 80 clips are of each), {SEEDS} seeds (other examples, other random numbers); intervals: 95 %, over source recordings, of the mean over seeds.
 
-The folder: folds 1 to 4 of ESC-10 and the pool of other sounds, {found["recordings"]:,} recordings, {found["windows"]:,} windows. A window is `yes` if its clip is of the class and sounds there, `unsure` if the clip is of the class and silent there. The pool has no labels: `unsure` where the teacher mn04 gives {MAYBE} or more for the class, else `no`. The {EXAMPLES} examples count as no verdict.
+The folder: folds 1 to 4 of ESC-10 and 500 other sounds (the first of `shared/data/pool`), {found["recordings"]:,} recordings, {found["windows"]:,} windows. A window is `yes` if its clip is of the class and sounds there, `unsure` if the clip is of the class and silent there. The pool has no labels: `unsure` where the teacher mn04 gives {MAYBE} or more for the class, else `no`. The {EXAMPLES} examples count as no verdict.
 
 {head}{chr(10).join(rows_of(found))}
 

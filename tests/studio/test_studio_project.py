@@ -17,12 +17,14 @@ import soundfile
 from helpers.studios import RATE, beeps, replayed, stored
 
 import auricle
+from auricle.data.formats.registry import read_manifest
 from auricle.enrolment.backbone import open_backbone
 from auricle.errors import InputError, RunError, UsageError
 from auricle.studio.index import VECTORS, permanent_keys
 from auricle.studio.labels import Label
 from auricle.studio.project import OWN_FOLDER, BusyError, Studio, UnknownItemError
 from auricle.studio.selection import NO, UNSEEN, UNSURE, YES
+from auricle.studio.sounds import SoundCache
 from auricle.studio.teaching import Region, TooFewError, load_heads, regions_of
 from auricle.studio.tiles import TileCache, make_tile
 from auricle.studio.verdicts import verdicts_on
@@ -233,26 +235,26 @@ def test_two_detections_at_once_are_refused(studio, monkeypatch):
 
 
 def test_tiles_are_kept_within_a_bound(studio, tmp_path):
-    cache = TileCache(tmp_path / "tiles", most_bytes=20_000)
+    cache, sounds = TileCache(tmp_path / "tiles", most_bytes=20_000), SoundCache(tmp_path / "sounds")
     recording = studio.recording("a.wav")
-    first = cache.tile(recording, 0, 1, 16)
-    assert cache.tile(recording, 0, 1, 16) == first
+    first = cache.tile(recording, sounds, 0, 1, 16)
+    assert cache.tile(recording, sounds, 0, 1, 16) == first
     for k in range(40):
-        cache.tile(recording, k / 10, k / 10 + 1, 16)
+        cache.tile(recording, sounds, k / 10, k / 10 + 1, 16)
     assert sum(p.stat().st_size for p in (tmp_path / "tiles").iterdir()) <= 21_500 + len(first)
 
 
 def test_a_tile_by_pieces_is_like_one_of_all_samples(studio, monkeypatch):
     recording = studio.recording("a.wav")
-    whole = make_tile(recording, 0, 24, 48)
+    whole = make_tile(recording.file, 0, 24, 48)
     monkeypatch.setattr("auricle.studio.tiles.WHOLE_S", 1.0)
-    pieces = make_tile(recording, 0, 24, 48)
+    pieces = make_tile(recording.file, 0, 24, 48)
     assert (whole["whole"], pieces["whole"]) == (True, False)
     assert whole["peaks"] == pieces["peaks"]
     assert whole["spectrogram"] == pieces["spectrogram"]
     for arguments, text in (((2, 1, 9), "from 2, to 1: expected"), ((0, 1, 0), "width 0: expected 1 to 4096 columns")):
         with pytest.raises(UsageError, match=text):
-            make_tile(recording, *arguments)
+            make_tile(recording.file, *arguments)
 
 
 #: Makes changes, one for each line it reads; each is one entry of the journal.
@@ -338,3 +340,33 @@ def test_labels_that_were_posted_survive_ten_kills_of_the_server(folder):
         known = found
         number = len(found)
     assert number > 20
+
+
+def test_recordings_without_places_are_copied_once(tmp_path):
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "long.ogg", beeps(40, [1, 35]), RATE)
+    soundfile.write(tmp_path / "in" / "short.ogg", beeps(5, [1]), RATE)
+    with Studio(tmp_path / "in") as found:
+        long, short = found.recording("long.ogg"), found.recording("short.ogg")
+        copy = found._sounds.file(long)
+        assert copy == found._sounds.file(long) != long.file
+        assert found._sounds.file(short) == short.file
+        part = found.sound("long.ogg", 35.0, 35.5)
+        assert np.abs(part.samples).max() == pytest.approx(0.3, abs=0.05)
+        assert SoundCache(tmp_path / "small", most_bytes=1000).file(long) == long.file
+
+
+def test_verdicts_become_a_table_that_train_reads(studio, tmp_path):
+    with pytest.raises(TooFewError, match="before training"):
+        studio.write_training_table(tmp_path / "t.csv")
+    studio.label("a.wav", 1.0, 1.5, "beep")
+    studio.label("a.wav", 1.0, 1.5, "tone")
+    studio.label("b.wav", 5.0, 7.0, "beep", "no")
+    studio.label("b.wav", 0.0, 1.0, "beep", "unsure")
+    assert studio.write_training_table(tmp_path / "t.csv") == 2
+    clips = read_manifest(tmp_path / "t.csv").clips
+    assert [(clip.label, clip.negative, clip.onset, clip.offset) for clip in clips] == [
+        (("beep", "tone"), False, 1.0, 1.5),
+        ((), True, 5.0, 7.0),
+    ]
+    assert [clip.group for clip in clips] == ["a.wav", "b.wav"]

@@ -42,6 +42,10 @@ def studio(
         Literal["csv", "json", "raven", "audacity"] | None,
         typer.Option("--export", help="Only write the labels, to --to; raven and audacity are zip files."),
     ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option("--train", metavar="DIR", help="Only train a model on all verdicts, as `auricle train` does."),
+    ] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="FILE", help="File of --export; stdout if absent.")] = None,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -54,11 +58,15 @@ def studio(
     Example:
       auricle studio recordings/
       auricle studio recordings/ --export raven --to labels.zip
+      auricle studio recordings/ --train models/mine
     """
     from auricle import api
 
     if export is not None or to is not None:
         _export(request, "csv" if export is None else export, to)
+        return
+    if train is not None:
+        _train(request, train, quiet=quiet)
         return
     import logging
 
@@ -102,6 +110,25 @@ def _export(request: StudioRequest, format: str, to: str | None) -> None:
         sys.stdout.buffer.flush()
     else:
         atomic_write(Path(to), content)
+
+
+def _train(request: StudioRequest, out: str, *, quiet: bool) -> None:
+    """Write the verdicts as a table beside the project, and train on it."""
+    import sys
+
+    from auricle import api
+    from auricle.cli.report_output import print_run
+    from auricle.cli.train_progress import TrainingProgress
+    from auricle.recipe.requests import TrainRequest
+
+    with api.open_studio(request) as project:
+        table = project.own_folder / "verdicts.csv"
+        count = project.write_training_table(table)
+    if not quiet:
+        say(f"auricle: training on {count} verdicts, {table}")
+    with TrainingProgress(quiet=quiet) as progress:
+        result = api.train(TrainRequest(table, out=out, data_format="csv", progress=progress))
+    print_run(result, "table", sys.stdout)
 
 
 def _open(address: str) -> None:
