@@ -30,7 +30,6 @@ from auricle.results import Failure, FloatArray, Interval, failure_rows
 from auricle.runtime.detector import load
 from auricle.training.bundling import Trained, finish, score_held_out
 from auricle.training.devices import require_device
-from auricle.training.loop import final_weights
 from auricle.training.preparation import prepare_run
 from auricle.training.resume import interrupted_state
 from auricle.training.run import fit
@@ -187,7 +186,7 @@ def train_fold(job: Job, manifest: Manifest, recipe: Recipe, progress: Progress)
     split = Split(job.fold.train, NO_DEV, job.fold.test)
     state = interrupted_state(run_folder, material, job.fold.name, progress.notice)
     state = fit(material, split, run_folder, state, progress)
-    trained = Trained(final_weights(state, selected=False), material, job.seed)
+    trained = Trained(state.part("final"), material, job.seed)
     finish(job.folder, trained, job.fold.train, NO_DEV, {}, test=job.fold.test)
     scores = score_held_out(job.folder, trained, job.fold.test)
     atomic_write(job.folder / "scores.npz", lambda file: np.savez(file, scores=scores))
