@@ -283,6 +283,18 @@ def test_other_unsure_and_undo(page, project):
     until(page, "document.querySelectorAll('#grid li')[0].dataset.verdict === ''")
     wait_for(lambda: rows(project) == before)
 
+    page.keyboard.press("n")
+    settled(page)
+    mark_by_mouse(page, 4.5, 5.5, "hiss")
+    settled(page)
+    assert len(rows(project)) == len(before) + 2
+    page.focus("#track")
+    page.keyboard.press("Control+z")
+    wait_for(lambda: len(rows(project)) == len(before) + 1)
+    assert page.evaluate("document.querySelectorAll('#grid li')[0].dataset.verdict") == "no", (
+        "the mark was the last change"
+    )
+
 
 def test_verdicts_without_a_server_are_kept_and_sent_again(page, project):
     five_examples(page)
