@@ -222,7 +222,7 @@ class Loop:
         fitted: Any = SimpleNamespace(
             labels=(self.label,), task="single", clip=unscaled(head.layer, scale), clip_by_fold=layers
         )
-        self.heads = make_heads(fitted, clips, regions, "")
+        self.heads = make_heads(fitted, clips, regions, "", "")
 
     def ask(self) -> None:
         """Judge one batch."""
