@@ -8,6 +8,7 @@
 #   make wheel       build the wheel into dist/ and look into it
 #   make bench       measure speed; writes JSON
 #   make docs        write the generated pages of docs/
+#   make site        build the documentation site into build/site
 #
 #   TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu make demo     takes the small CPU build of torch
 #   PYTHON=/path/to/python3.12 make test                               takes another Python (3.11 or newer)
@@ -23,10 +24,11 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-input -c c
 # Wind over a field (Muges/ambientsounds, CC0), which the built-in model was not made of.
 BEHIND := audio/q00043.opus
 PINS := pyproject.toml constraints.txt
-# Files of tests side by side, a process a core: tests of one file share what they have built.
-PYTEST := $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+# Files of tests side by side: tests of one file share what they have built. One process more than cores, since many
+# tests wait for a process or a time limit.
+PYTEST = $(RUN) -m pytest -n $(shell $(RUN) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))") --dist loadfile
 
-.PHONY: demo test test-all lint wheel bench docs clean
+.PHONY: demo test test-all lint wheel bench docs site clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.installed-demo
@@ -57,6 +59,9 @@ bench: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(RUN) scripts/make_docs.py
 
+site: $(VENV)/.installed-docs
+	$(RUN) scripts/make_site.py
+
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-out
 
@@ -78,3 +83,8 @@ $(VENV)/.installed-dev: $(PINS) | $(VENV)/.made
 	$(PIP) --upgrade pip
 	$(PIP) -e ".[train,reports,serve,teachers]" --group dev
 	@touch $@ $(VENV)/.installed-demo
+
+# Sphinx imports auricle for the reference; examples of it are run by the tests.
+$(VENV)/.installed-docs: $(VENV)/.installed-dev
+	$(PIP) --group docs
+	@touch $@

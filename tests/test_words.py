@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,16 @@ URL = "https://example.org/set/a.wav"
 NOTE = "is an address, and auricle reads files of this machine: download it first"
 
 
+@pytest.fixture
+def nowhere(monkeypatch):
+    """No name of a host is known."""
+
+    def look_up(*words, **options):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
 def said(call) -> str:
     with pytest.raises(AuricleError) as caught:
         call()
@@ -20,10 +32,10 @@ def said(call) -> str:
 
 
 @pytest.mark.parametrize("url", [URL, "http://host:8080/a.wav", "s3://bucket/a.wav", "https:/example.org/a.wav"])
+@pytest.mark.usefixtures("nowhere")
 def test_an_address_is_told_from_a_file_everywhere(url):
     model = auricle.load("esc10")
     for call in (
-        lambda: model.tag(url),
         lambda: auricle.load(url),
         lambda: auricle.evaluate(url, model="esc10"),
         lambda: auricle.report("esc10", data=url),
@@ -34,6 +46,8 @@ def test_an_address_is_told_from_a_file_everywhere(url):
         text = said(call)
         assert f"{url} {NOTE}" in text
         assert "\n" not in text
+    text = said(lambda: model.tag(url))  # what is at addresses of the web is fetched
+    assert f"{url} {NOTE}" in text or "the host" in text
 
 
 def test_what_is_called_back_is_no_path():
@@ -41,10 +55,12 @@ def test_what_is_called_back_is_no_path():
     assert "no such file or folder" in text
 
 
-def test_a_scan_names_the_address_and_goes_on():
-    (result,) = list(auricle.scan(URL, model="esc10"))
-    assert result.error.code == "not_found"
-    assert NOTE in result.error.message
+@pytest.mark.usefixtures("nowhere")
+def test_a_scan_says_what_became_of_an_address_and_goes_on():
+    web, other = list(auricle.scan([URL, "s3://bucket/a.wav"], model="esc10"))
+    assert (web.path, web.error.code) == (URL, "download_failed")
+    assert other.error.code == "not_found"
+    assert NOTE in other.error.message
 
 
 class Tensor:

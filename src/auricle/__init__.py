@@ -14,6 +14,7 @@ is instant and needs neither numpy nor torch.
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
         from_pretrained,
         import_model,
         load,
+        open_studio,
+        push,
         report,
         scan,
         search,
@@ -76,9 +79,13 @@ if TYPE_CHECKING:
     from auricle.runtime.detector import Detector
     from auricle.runtime.stream import Stream
     from auricle.scanning.scan import ScanProgress, ScanResult
+    from auricle.studio.project import Studio
     from auricle.training.embedder import Embedder
 
 __version__ = "0.2.0"
+
+# A library is silent until the program around it wants its records (docs/howto/from-python.md).
+logging.getLogger("auricle").addHandler(logging.NullHandler())
 
 _HOMES = {
     "auricle.audio.origin.deployment": ("Deployment", "DeploymentReport", "Joint", "PlacedRecording"),
@@ -97,6 +104,8 @@ _HOMES = {
         "from_pretrained",
         "import_model",
         "load",
+        "open_studio",
+        "push",
         "report",
         "scan",
         "search",
@@ -140,6 +149,7 @@ _HOMES = {
     "auricle.runtime.detector": ("Detector",),
     "auricle.runtime.stream": ("Stream",),
     "auricle.scanning.scan": ("ScanProgress", "ScanResult"),
+    "auricle.studio.project": ("Studio",),
     "auricle.training.embedder": ("Embedder",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -178,6 +188,7 @@ __all__ = [
     "Scores",
     "SearchResult",
     "Stream",
+    "Studio",
     "TagResult",
     "TrainingError",
     "UsageError",
@@ -197,6 +208,8 @@ __all__ = [
     "from_pretrained",
     "import_model",
     "load",
+    "open_studio",
+    "push",
     "report",
     "scan",
     "search",

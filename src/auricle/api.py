@@ -24,6 +24,7 @@ from auricle.recipe.model_requests import (
     FalseAlarmsRequest,
     ImportRequest,
     Int8Request,
+    PushRequest,
     ReportRequest,
     SiteRequest,
     TuneRequest,
@@ -49,6 +50,7 @@ from auricle.recipe.scan_requests import (
     ScanRequest,
     SearchRequest,
 )
+from auricle.recipe.studio_requests import StudioRequest
 from auricle.results import (
     SPOOF_LABELS,
     DetectResult,
@@ -73,10 +75,12 @@ if TYPE_CHECKING:
     from auricle.evaluation.tuning.goals import Reached
     from auricle.exporting.web import Site
     from auricle.nn.network import Network
+    from auricle.publishing.push import PushResult
     from auricle.runtime.bundle import Bundle
     from auricle.runtime.spec import PostprocessPart
     from auricle.scale.sweep import SweepResult
     from auricle.scanning.scan import ScanResult
+    from auricle.studio.project import Studio
     from auricle.training.bench import TrainingBench
     from auricle.training.compress import CompressResult
     from auricle.training.crossval import CrossvalResult
@@ -96,6 +100,8 @@ __all__ = [
     "from_pretrained",
     "import_model",
     "load",
+    "open_studio",
+    "push",
     "report",
     "scan",
     "search",
@@ -233,7 +239,8 @@ def report(request: ReportRequest) -> Path:
         The page.
 
     Raises:
-        UsageError: no such model, part or fold, or a built-in model without ``out``.
+        UsageError: no such model, part or fold, a built-in model without ``out``, or a model to compare with that has
+            other classes.
     """
     from auricle.reports.model_page import model_page
     from auricle.runtime.bundle import load_bundle, resolve_model
@@ -245,22 +252,40 @@ def report(request: ReportRequest) -> Path:
             f"{bundle.spec.name} came with auricle and stays as it is; say where the page goes: --out FILE"
         )
     page = bundle.path / "report.html" if request.out is None else Path(request.out)
+    against = None if request.against is None else _compared_with(bundle, request)
     require_writable(page.parent)
-    model_page(page, bundle, _clips_for(bundle, request))
+    model_page(page, bundle, _clips_for(bundle, against, request), against)
     return page
 
 
-def _clips_for(bundle: Bundle, request: ReportRequest) -> Chosen | None:
-    """Return the chosen clips of a data set whose classes must be the model's; None without data."""
+def _compared_with(bundle: Bundle, request: ReportRequest) -> Bundle:
+    """Open the model that another one is compared with; raises ``UsageError`` where that makes no sense."""
+    from auricle.runtime.bundle import load_bundle, resolve_model
+
+    if request.data is None:
+        raise UsageError("--against compares two models on labelled recordings: give --data too")
+    against = load_bundle(resolve_model(str(request.against)))
+    differing = sorted(set(bundle.spec.labels) ^ set(against.spec.labels))
+    if differing or bundle.spec.task != against.spec.task:
+        what = f"only one of them has {', '.join(differing[:5])}" if differing else "one has one class a clip"
+        raise UsageError(f"{bundle.spec.name} and {against.spec.name} answer different questions: {what}")
+    return against
+
+
+def _clips_for(bundle: Bundle, against: Bundle | None, request: ReportRequest) -> Chosen | None:
+    """Return the chosen clips of a data set whose classes must be the model's; None without data.
+
+    Of two models, clips that one of them was trained on are held out from neither.
+    """
+    from auricle.data.trained_clips import worst_parts
     from auricle.evaluation.held_out import choose_readable
     from auricle.runtime.bundle import trained_clips
 
     if request.data is None:
         return None
     manifest = _read(request, request.data, bundle.spec.labels, bundle.spec.task)
-    return choose_readable(
-        manifest, trained_clips(bundle), split=request.split, fold=request.fold, on_failure=request.on_failure
-    )
+    known = worst_parts(trained_clips(bundle), None if against is None else trained_clips(against))
+    return choose_readable(manifest, known, split=request.split, fold=request.fold, on_failure=request.on_failure)
 
 
 def _readable(manifest: Manifest, on_failure: OnFailure | None) -> Manifest:
@@ -321,6 +346,18 @@ def import_model(request: ImportRequest) -> Bundle:
     from auricle.training.foreign_models import import_model as write
 
     return write(request)
+
+
+@takes(PushRequest)
+def push(request: PushRequest) -> PushResult:
+    """Publish a model on the Hugging Face hub, or its site as a static Space.
+
+    Raises:
+        UsageError: and its kinds, for the model, the name, no login, or what the hub refuses.
+    """
+    from auricle.publishing.push import push_model
+
+    return push_model(request)
 
 
 @takes(ScanRequest)
@@ -440,6 +477,7 @@ def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
         if request.window_s is not None or request.hop_s is not None:
             raise UsageError("--window and --hop cut recordings into windows: say --windows too")
         return scan(ScanRequest(request.inputs, command="embed", progress=request.progress, **kept))
+    from auricle.audio.channels import read_channel
     from auricle.retrieval.index import write_vectors
     from auricle.retrieval.windows import window_rule
     from auricle.scanning.listing import Selection
@@ -457,6 +495,9 @@ def embed(request: EmbedRequest) -> ScanResult | VectorsResult:
     model = DEFAULT_MODEL if request.model is None else request.model
     detector = load(model, precision=request.precision, device=request.device)
     rule = window_rule(detector.spec, request.window_s, request.hop_s)
+    if (channel := read_channel(request.channel)) == "each":
+        raise UsageError("--windows takes one channel or the mix: --channel each would give a row no name")
+    detector = detector.of_channel(channel)
     selection = Selection.of(ScanRequest(request.inputs, command="embed", **kept))
     paths = [entry.path for entry in find_entries(selection, notice=listener.notice)]
     listener.begin("embeddings")
@@ -502,6 +543,21 @@ def search(request: SearchRequest) -> SearchResult:
             event = Event(label, match.onset, match.offset, match.score)
             clips += [str(path) for path in write_cutouts(match.path, match.path, [event], options)]
     return SearchResult(example, tuple(matches), len(index.vectors), tuple(clips))
+
+
+@takes(StudioRequest)
+def open_studio(request: StudioRequest) -> Studio:
+    """Open a folder of recordings to label it and to teach a detector: what ``auricle studio`` does in the browser.
+
+    Returns:
+        The project; ``with`` closes it. What it can do says ``auricle.Studio``.
+
+    Raises:
+        RunError: the folder is none, holds no recording, is open in another studio, or cannot be written.
+    """
+    from auricle.studio.project import Studio
+
+    return Studio(request.folder, model=request.model, database=request.database, out=request.out, by=request.by)
 
 
 @takes(SweepRequest)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib
 import json
 import os
 import re
 import secrets
 import shutil
 import socket
+import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -104,7 +106,12 @@ def mirrored(folder: Path, path: str) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename durable: its place is the folder, which has to reach the disk too."""
+    """Make a rename durable: its place is the folder, which has to reach the disk too.
+
+    Windows has no such call, and its file system keeps a journal of names by itself.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -334,6 +341,8 @@ def _is_alive(holder: dict[str, Any]) -> bool:
 
 def _runs(pid: int) -> bool:
     """Tell whether a process of this number does anything still; one that only waits to be buried does not."""
+    if sys.platform == "win32":  # there, signal 0 is Ctrl-C
+        return _runs_on_windows(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -341,6 +350,18 @@ def _runs(pid: int) -> bool:
     except PermissionError:
         return True
     return _process_status(pid)[:1] != ["Z"]
+
+
+def _runs_on_windows(pid: int) -> bool:
+    """Tell it by the exit code that Windows keeps: 259 while a process runs. One that may not be opened is there."""
+    kernel = importlib.import_module("ctypes").windll.kernel32
+    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
+    if not handle:
+        return bool(kernel.GetLastError() == 5)  # ERROR_ACCESS_DENIED
+    code = importlib.import_module("ctypes.wintypes").DWORD()
+    kernel.GetExitCodeProcess(handle, importlib.import_module("ctypes").byref(code))
+    kernel.CloseHandle(handle)
+    return bool(code.value == 259)
 
 
 #: What begins an address; a path on the command line has lost one of its slashes.

@@ -46,6 +46,8 @@ SYNC_EVERY_S = 2.0
 
 _FORMAT = 1
 _INPUTS, _PLAN, _RECORDS = "inputs", "plan.json", "records"
+#: Of opening the records; Windows lets children inherit nothing by default, but would translate line ends.
+_FLAGS = os.O_RDWR | os.O_CREAT | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY"))
 _PREFIX_BYTES = 9
 
 
@@ -137,7 +139,7 @@ class Journal:
         self._folder = folder
         self.total, self.done, self.damaged = total, 0, 0
         self._offsets = array("q", [-1]) * total  # where the record of an item begins; -1: none
-        self._file = os.open(folder / _RECORDS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._file = os.open(folder / _RECORDS, _FLAGS, 0o666)
         self._end = self._read_back()
         os.ftruncate(self._file, self._end)
         self._synced_at = time.monotonic()

@@ -195,6 +195,7 @@ class _Result(Tabular):
         flags: what a user should know about it.
         origin: when, where and with what it was made; None where nothing says so.
         part: from where to where it was taken, in seconds of the recording; None for all of it.
+        channel: the channel that was taken, from 1 on; None for the mean of all.
     """
 
     path: str
@@ -202,6 +203,7 @@ class _Result(Tabular):
     flags: tuple[Flag, ...] = ()
     origin: Origin | None = field(default=None, kw_only=True)
     part: tuple[float, float] | None = field(default=None, kw_only=True)
+    channel: int | None = field(default=None, kw_only=True)
 
     def _head(self) -> dict[str, Any]:
         return {
@@ -209,12 +211,14 @@ class _Result(Tabular):
             "duration": None if self.duration is None else rounded(self.duration),
             "flags": [f.to_dict() for f in self.flags],
             **({} if self.part is None else {"part": [rounded(seconds) for seconds in self.part]}),
+            **({} if self.channel is None else {"channel": self.channel}),
             **({} if self.origin is None else self.origin.to_dict()),
         }
 
     def __repr__(self) -> str:
         """Return the result in one line: path, length, and what was found or why nothing was."""
-        length = "" if self.duration is None else f", {self.duration:.4g} s"
+        length = "" if self.channel is None else f", channel {self.channel}"
+        length += "" if self.duration is None else f", {self.duration:.4g} s"
         start = "" if self.origin is None or self.origin.start is None else f", from {spell_moment(self.origin.start)}"
         error: Failure | None = getattr(self, "error", None)
         said = self._found() if error is None else f"{error.code}: {error.message}"
@@ -224,6 +228,11 @@ class _Result(Tabular):
     def _found(self) -> str:
         """Return what was found, in some words."""
         raise NotImplementedError
+
+    def _named(self, count: int) -> Columns:
+        """Return the columns that name the recording in ``count`` rows: path, and channel where one was taken."""
+        channel = {} if self.channel is None else {"channel": [self.channel] * count}
+        return {"path": [self.path] * count, **channel}
 
     def _starts(self, seconds: Sequence[float]) -> list[datetime | None]:
         """Return the moments at some seconds of the recording."""
@@ -267,7 +276,7 @@ class TagResult(_Result):
         """Return ``path``, ``start``, ``label`` and ``score``, a row a label."""
         count, begin = len(self.scores), 0.0 if self.part is None else self.part[0]
         return {
-            "path": [self.path] * count,
+            **self._named(count),
             "start": self._starts([begin] * count),
             "label": [s.label for s in self.scores],
             "score": [s.score for s in self.scores],
@@ -314,7 +323,7 @@ class DetectResult(_Result):
     def columns(self) -> Columns:
         """Return ``path``, ``start`` (the moment of the onset), ``onset``, ``offset``, ``label``, ``score``."""
         return {
-            "path": [self.path] * len(self.events),
+            **self._named(len(self.events)),
             "start": self._starts([e.onset for e in self.events]),
             "onset": [e.onset for e in self.events],
             "offset": [e.offset for e in self.events],
@@ -363,7 +372,7 @@ class EmbedResult(_Result):
         """Return ``path``, ``start``, ``duration`` and the numbers ``e0`` to the last, in one row."""
         values = [] if self.embedding is None else self.embedding.tolist()
         begin = 0.0 if self.part is None else self.part[0]
-        head: Columns = {"path": [self.path], "start": self._starts([begin]), "duration": [self.duration]}
+        head: Columns = {**self._named(1), "start": self._starts([begin]), "duration": [self.duration]}
         return {**head, **{f"e{i}": [value] for i, value in enumerate(values)}}
 
     def to_dict(self) -> dict[str, Any]:

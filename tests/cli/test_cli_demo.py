@@ -43,6 +43,7 @@ def folds(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_the_demo_goes_the_whole_way_also_over_an_earlier_one(auricle, tiny, tmp_path):
     out = tmp_path / "out"
     demo.acquire_folder(out, None)

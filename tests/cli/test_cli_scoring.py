@@ -95,7 +95,7 @@ def test_jobs_change_neither_order_nor_scores(auricle, model, recordings):
         (["tag", "x.wav", "--threshold", "2"], "auricle: --threshold 2: expected a number from 0 to 1"),
         (["tag", "x.wav", "--format", "xml"], "'--format'"),
         (["tag", "x.wav", "--top", "0"], "'--top'"),
-        (["tag"], "Missing argument 'INPUT'"),
+        (["tag"], "auricle: no recordings: give files, folders or patterns (INPUT), or a list of paths (--list FILE)"),
         (["tga"], "No such command 'tga'"),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_closed_pipe_is_quiet(model, recordings):
 def test_help_is_quiet_in_a_closed_pipe():
     command = f"{sys.executable} -m auricle tag --help | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
-    assert (done.stdout, done.stderr) == (b"Usage: auricle tag [OPTIONS] {INPUT}...\n", b"")
+    assert (done.stdout, done.stderr) == (b"Usage: auricle tag [OPTIONS] [INPUT]...\n", b"")
 
 
 def test_damage_to_a_model_is_named(auricle, model, recordings, tmp_path):

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import soundfile
+
 from auricle.distill.store import open_store
 
 
@@ -45,3 +48,23 @@ def test_mistakes_are_one_line(auricle, model, recordings, tmp_path):
     done = auricle("teach", recordings, "--unlabelled", "--teacher", model, "--window", 5, "--out", tmp_path / "soft")
     assert done.code == 2
     assert "takes at most" in done.err
+
+
+def test_variants_as_people_type_it(auricle, tmp_path):
+    from auricle.data.formats.registry import read_manifest
+
+    (tmp_path / "in/flac").mkdir(parents=True)
+    (tmp_path / "in/protocols").mkdir()
+    lines = ["ann a - - bonafide", "robot r - S01 spoof", "robot q - S04 spoof"]
+    (tmp_path / "in/protocols/train.txt").write_text("\n".join(lines) + "\n")
+    for line in lines:
+        noise = 0.1 * np.random.default_rng(0).standard_normal(4_000)
+        soundfile.write(tmp_path / f"in/flac/{line.split()[1]}.flac", noise, 16_000)
+    words = ("data", "variants", tmp_path / "in", "--out", tmp_path / "out", "--each", 1, "--exclude-system", "S04")
+    done = auricle(*words, "--vocoder", "griffin_lim=S07", "-q")
+    assert (done.code, done.out) == (0, f"5 recordings in {tmp_path / 'out'}\n")
+    systems = sorted(clip.extra["system"] for clip in read_manifest(tmp_path / "out").clips)
+    assert systems == ["-", "-", "S01", "S01", "S07"]
+    done = auricle(*words, "--vocoder", "wrld=S07")
+    assert done.code == 2
+    assert "unknown vocoder 'wrld'" in done.err

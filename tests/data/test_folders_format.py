@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from auricle.cli.main import main
 from auricle.data.clip_audio import read_clip
 from auricle.data.formats.registry import read_manifest
 from auricle.data.splits import make_split
@@ -83,8 +84,45 @@ def test_links_out_of_the_folder_are_left_out_unless_asked_for(tmp_path, wav):  
     (root / "dog" / "loop").symlink_to(root)
     manifest = read_manifest(root)
     assert [c.key for c in manifest.clips] == ["cat/b.wav", "dog/a.wav", "dog/near.wav"]
-    assert manifest.notes == ("1 symbolic links lead out of the folder and were left out: dog/far.wav",)
+    assert manifest.notes == (
+        "1 recordings are linked from outside the folder and were left out: dog/far.wav; --follow-links takes them",
+    )
     assert len(read_manifest(root, follow_links=True)) == 4
+
+
+def test_class_folders_that_are_links_are_found_and_taken_when_asked_for(tmp_path, wav):
+    for name in ("dog/a.wav", "dog/b.wav", "cat/a.wav"):
+        wav(tmp_path / "elsewhere" / name)
+    root = tmp_path / "clips"
+    root.mkdir()
+    for name in ("dog", "cat"):
+        (root / name).symlink_to(tmp_path / "elsewhere" / name)
+    (root / "again").symlink_to(root)
+    assert problems_of(root) == (
+        "all 3 recordings are linked from outside the folder: cat/a.wav, dog/a.wav, dog/b.wav; "
+        "--follow-links takes them",
+    )
+    manifest = read_manifest(root, follow_links=True)
+    assert [(c.key, c.label) for c in manifest.clips] == [
+        ("cat/a.wav", ("cat",)),
+        ("dog/a.wav", ("dog",)),
+        ("dog/b.wav", ("dog",)),
+    ]
+
+
+def test_the_command_line_takes_linked_recordings_when_asked_for(tmp_path, wav, capsys):
+    root = tmp_path / "clips"
+    for name in ("dog", "cat"):
+        (root / name).mkdir(parents=True)
+        for number in range(2):
+            (root / name / f"{number}.wav").symlink_to(wav(tmp_path / f"{name}{number}.wav"))
+    for arguments, code in ((["data", "check", str(root)], 2), (["data", "check", str(root), "--follow-links"], 0)):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert (caught.value.code or 0) == code
+    heard = capsys.readouterr()
+    assert "all 4 recordings are linked from outside the folder" in heard.out
+    assert "4 clips, 2 classes" in heard.out
 
 
 def test_a_dangling_link_is_a_missing_file(tmp_path, wav):

@@ -23,9 +23,12 @@ def test_whatever_reads_a_data_set_can_be_told_how(kind):
 
 
 def test_a_request_hands_on_how_its_data_is_read():
-    asked = requests.DataOptions("x", encoding="cp1252", label_column="ruf", sample_rate=8_000, data_format="csv")
+    asked = requests.DataOptions(
+        "x", encoding="cp1252", label_column="ruf", sample_rate=8_000, data_format="csv", follow_links=True
+    )
     assert asked.source.reading() == {
         "data_format": "csv", "sample_rate": 8_000, "encoding": "cp1252", "label_column": "ruf",
+        "follow_links": True,
     }  # fmt: skip
 
 

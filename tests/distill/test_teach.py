@@ -12,11 +12,12 @@ from helpers.tinyteachers import CLASSES, write_efficientat, write_graph
 from helpers.toydata import RATE, Listener, content, sound, write_folders
 
 from auricle import api
+from auricle.audio.decode import read_audio
 from auricle.data.soft_labels import read_soft_labels
 from auricle.distill.store import open_store
 from auricle.errors import DataError, RunError, UsageError
 from auricle.teachers import efficientat
-from auricle.teachers.registry import open_teacher
+from auricle.teachers.registry import open_stages, open_teacher
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +48,6 @@ def test_windows_are_what_the_teacher_says(place, tmp_path):
     row = store.rows[store.row_of["low/3.wav"]]
     assert (row.seconds, row.windows) == (0.6, 2)
     teacher = open_teacher(str(place / "mn01.pt"))
-    from auricle.audio.decode import read_audio
-
     samples = read_audio(str(place / "clips/low/3.wav"), sample_rate=32_000).samples
     windows = np.stack([samples[:16_000], np.pad(samples[16_000:], (0, 16_000 - (len(samples) - 16_000)))])
     answer = teacher.score(windows)
@@ -141,6 +140,43 @@ def test_a_head_is_fitted_without_each_fold(place, tmp_path):
     api.teach(place / "folds.csv", teacher=str(place / "mn01.pt"), out=tmp_path / "swapped", window_s=0.5, fit=True)
     assert (tmp_path / "swapped" / names[0]).read_bytes() == (tmp_path / "soft" / names[0]).read_bytes()
     assert (tmp_path / "swapped" / names[1]).read_bytes() != (tmp_path / "soft" / names[1]).read_bytes()
+
+
+def test_statistics_of_stages_become_a_teacher_of_the_own_classes(place, tmp_path):
+    heard = Listener()
+    result = teach(place, tmp_path / "soft", stages="2,5", fit=True, pad="repeat", progress=heard)
+    assert result.recordings == 12
+    store = open_store(tmp_path / "soft")
+    stages = open_stages(str(place / "mn01.pt"), "2,5")
+    assert (store.index.stages, store.index.pad) == ((2, 5), "repeat")
+    assert store.embeddings.shape == (len(store.scores), stages.embedding_size)
+    assert "12 recordings fit a head on 32 statistics, penalty " in heard.notices[-1]
+    samples = read_audio(str(place / "clips/low/3.wav"), sample_rate=32_000).samples
+    again = np.resize(samples[16_000:], 16_000)  # what is left after half a second, over and over
+    expected = stages.score(np.stack([samples[:16_000], again])).embedding
+    row = store.rows[store.row_of["low/3.wav"]]
+    np.testing.assert_allclose(store.embeddings[row.first_window :][:2], expected, atol=2e-2)
+    # The file that is left is a teacher: it says of the clips what the table says, and it labels others.
+    teacher = open_teacher(str(tmp_path / "soft" / "teacher.safetensors"))
+    assert teacher.labels == ("high", "low")
+    table = read_soft_labels(tmp_path / "soft" / "labels.csv", task="single")
+    said = teacher.head(expected.mean(0))
+    assert table.ordered(("high", "low"))[table.names.index("low/3.wav")] == pytest.approx(said, abs=1e-2)
+    other = api.teach(
+        place / "pool", unlabelled=True, teacher=str(tmp_path / "soft" / "teacher.safetensors"), out=tmp_path / "more",
+        window_s=0.5,
+    )  # fmt: skip
+    assert (other.recordings, other.labels) == (3, 2)
+
+
+def test_stages_are_of_one_network_in_float32(place, tmp_path):
+    with pytest.raises(UsageError, match="--stages computes in float32: leave --bf16 out"):
+        teach(place, tmp_path / "soft", stages="all", bf16=True)
+    with pytest.raises(UsageError, match="--stages 20: expected all, or numbers from 0 to 16"):
+        teach(place, tmp_path / "soft", stages="20")
+    teach(place, tmp_path / "soft", stages="1")
+    with pytest.raises(RunError, match="cannot continue: it was started with another identity, stages, teacher; give"):
+        teach(place, tmp_path / "soft", stages="2", resume=True)
 
 
 def test_a_recording_that_cannot_be_read_is_a_failure_and_no_source(place, tmp_path):

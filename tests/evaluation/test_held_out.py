@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from auricle.data.manifest import Clip, Manifest
-from auricle.data.trained_clips import clip_id, dump_clips, parse_clips, parts_of
+from auricle.data.trained_clips import DEV, TEST, TRAIN, clip_id, dump_clips, parse_clips, parts_of, worst_parts
 from auricle.errors import BundleError, InputError, UsageError
 from auricle.evaluation.held_out import choose_dev, choose_held_out, choose_readable, refuse_trained
 
@@ -139,3 +139,11 @@ def test_parts_of_a_recording_are_read_one_by_one(clips):
     chosen = choose_readable(manifest_of([*clips[:5], late]), None, on_failure=told.__setitem__)
     assert keys(chosen.manifest) == ["a.wav", "b.wav", "c.wav", "d.wav", "long.wav"]
     assert list(told) == ["long.wav"]
+
+
+def test_of_two_models_the_worse_part_counts():
+    first, second = {"a": TRAIN, "b": TEST, "c": DEV}, {"a": TEST, "b": DEV, "d": TEST}
+    assert worst_parts(first, second) == {"a": TRAIN, "b": DEV, "c": DEV, "d": TEST}
+    assert worst_parts(first, None) == first
+    assert worst_parts(None, second) == second
+    assert worst_parts(None, None) is None

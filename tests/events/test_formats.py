@@ -62,10 +62,10 @@ def test_raven():
     # yard.wav lasts 5 s: Raven opens both as one sequence
     before = YARD.duration
     times = f"{before + 1 / 3:.6f}\t{before + 2:.6f}\t0\t8000"
-    assert lines[3] == f"3\tSpectrogram 1\t1\t{times}\towl, tawny\t0.123457\t0.333333\tnight.wav"
+    assert lines[3] == f"3\tSpectrogram 1\t1\t{times}\tnight.wav\t0.333333\tnight.wav\towl, tawny\t0.123457"
     assert [(e.onset, e.offset) for e in parse("raven", text)[1].events] == [(0.333333, 2.0)]
     assert [(r.path, len(r.events)) for r in parse("raven", text)] == [("yard.wav", 2), ("night.wav", 1)]
-    without = "\n".join("\t".join(line.split("\t")[:8] + line.split("\t")[9:]) for line in lines)
+    without = "\n".join("\t".join(line.split("\t")[:-1]) for line in lines)
     assert [e.score for r in parse("raven", without) for e in r.events] == [1, 1, 1]
 
 
@@ -76,7 +76,7 @@ def test_raven_selections_are_as_high_as_the_recording(tmp_path, rate):
     result = DetectResult(str(path), 1.0, events=(Event('"tick" call', 0.25, 0.5, 0.5),))
     cells = dump("raven", result).splitlines()[1].split("\t")
     assert (float(cells[5]), float(cells[6])) == (0, rate / 2)
-    assert cells[7] == '"tick" call'  # Raven knows no quoting
+    assert cells[10] == '"tick" call'  # Raven knows no quoting
     assert parse("raven", dump("raven", result))[0].events == result.events
 
 

@@ -28,7 +28,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 #: Programs that documents may call, whose arguments are their own business.
 FOREIGN = {"arecord", "curl", "openssl", "scontrol", "scp", "sudo", "head", "."}
 #: Blocks that nothing runs: drawings, tables and the files of other programs.
-UNCHECKED = {"", "ini", "nginx"}
+UNCHECKED = {"", "ini", "nginx", "text"}
+#: Pages that are run whole elsewhere: ``test_reference.py`` and ``test_tutorials.py``.
+ELSEWHERE = ("docs/reference/", "docs/tutorials/")
 
 
 def blocks(*languages: str) -> list[object]:
@@ -38,7 +40,8 @@ def blocks(*languages: str) -> list[object]:
         for number, (language, text) in enumerate(
             re.findall(r"^```(\w*)\n(.*?)^```", page.read_text("utf-8"), re.S | re.M)
         ):
-            if language in languages:
+            elsewhere = language in ("python", "sh") and str(page.relative_to(ROOT)).startswith(ELSEWHERE)
+            if language in languages and not elsewhere:
                 found.append(pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}"))
     return found
 
@@ -135,7 +138,7 @@ def test_shell(block):
 
 def test_what_is_wrong_in_a_shell_block_is_seen():
     block = (
-        "auricle tga x.wav\nFOO=1 auricle tag x.wav --tip 3 | head\nauricle tag   # nothing to tag\n"
+        "auricle tga x.wav\nFOO=1 auricle tag x.wav --tip 3 | head\nauricle models show   # nothing to show\n"
         "auricle tag x.wav --format xml > out\nauricle data fetch esc10 && auricle train clips/\nmake love\n"
         'pip install "auricle[everything]"\npython -m benchmarks.nothing\nfrobnicate x'
     )

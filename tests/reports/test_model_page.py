@@ -125,6 +125,40 @@ def test_a_built_in_model_needs_a_place_for_its_page():
         api.report("esc10")
 
 
+def test_two_models_stand_side_by_side(model, clips, tmp_path):
+    """The other one calls loud what this one calls quiet, so that each is right where the other is not."""
+    swapped = ["quiet", "loud"]
+    other = make_bundle(
+        tmp_path / "other", task="single", labels=swapped, thresholds=dict.fromkeys(swapped, 0.5), name="other"
+    ).path
+    page = tmp_path / "page.html"
+    main_ends(["report", str(model), "--data", str(clips), "--against", str(other), "--out", str(page)])
+    text = text_of(page.read_text(encoding="utf-8"))
+    assert "Of the same 6 clips both have 0 right; tiny alone 4 , other alone 2 , neither 0 ." in text
+    assert re.search(r"accuracy 0\.667 \[\S+ \S+\] 0\.333 \[\S+ \S+\] \+0\.333 \[", text)
+    assert "all together 6 4 2 600 [73, 2167] 1200 [327, 3072]" in text
+    assert "loud 3 2 1" in text
+    assert "The folder of other does not say what it was trained on" in text
+
+
+def main_ends(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code in (0, None)
+
+
+def test_models_are_compared_on_data_and_by_the_same_classes(model, clips, tmp_path):
+    with pytest.raises(UsageError, match=r"^--against compares two models on labelled recordings: give --data too$"):
+        api.report(model, against=model)
+    labels = ["loud", "hum"]
+    other = make_bundle(tmp_path / "m", task="single", labels=labels, thresholds=dict.fromkeys(labels, 0.5)).path
+    with pytest.raises(UsageError, match=r"answer different questions: only one of them has hum, quiet$"):
+        api.report(model, data=clips, against=other)
+    multi = make_bundle(tmp_path / "multi", task="multi").path
+    with pytest.raises(UsageError, match=r"answer different questions: one has one class a clip$"):
+        api.report(model, data=clips, against=multi)
+
+
 def test_confusions_and_rows_by_hand(scored):
     assert [[cell.n for cell in row] for row in confusion(scored)] == [[2, 1], [1, 2]]
     rows = class_rows(scored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from helpers.serving import running, wait_for
 
@@ -56,8 +57,6 @@ def test_detect_is_that_of_python_and_gives_its_scores_on_request(tiny, detector
 
 
 def test_a_large_upload_goes_through_a_file(tiny, detector, encode, buzz, tmp_path):
-    import numpy as np
-
     large = encode(np.tile(buzz, 15), 16_000, subtype="DOUBLE") + b"\0" * 2_000_000
     assert 2_000_000 < len(large) < 3_000_000
     (tmp_path / "b.wav").write_bytes(large)
@@ -185,3 +184,17 @@ def test_a_stopped_server_takes_nothing_and_leaves_no_process(bundle, wav):
         assert server.post("/v1/tag", wav).status_code == 200
     assert server.service.engine.files.pids == []
     assert server.service.state == "stopping"
+
+
+def test_a_channel_of_a_recording_is_scored_alone(tiny, detector, encode, buzz, clip):
+    both = encode(np.stack([buzz, 0.5 * buzz], axis=1), 1_000, subtype="FLOAT")
+    clip.write_bytes(both)
+    alone = detector.of_channel(2)
+    tagged = tiny.upload("/v1/tag", both, clip.name, params={"channel": 2}).json()
+    assert tagged == {**alone.tag(clip).to_dict(top=5), "path": clip.name}
+    assert tagged["channel"] == 2
+    found = tiny.upload("/v1/detect", both, clip.name, params={"channel": 2, "threshold": "0.3"}).json()
+    assert found == {**alone.detect(clip, threshold=0.3).to_dict(), "path": clip.name}
+    refused = tiny.upload("/v1/tag", both, clip.name, params={"channel": 3})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "no_channel")
+    assert tiny.upload("/v1/tag", both, clip.name, params={"channel": 0}).status_code == 400

@@ -193,5 +193,5 @@ def test_audio_that_cannot_be_read_is_named(teacher, tmp_path):
 
 
 def test_other_networks_cannot_be_cut(audio, tmp_path):
-    with pytest.raises(UsageError, match="esc10 is a MobileCrnn; a student can be cut"):
+    with pytest.raises(UsageError, match="esc10 is a MobileCrnn; only layers of EfficientAT can be"):
         auricle.compress("esc10", audio, out=tmp_path / "out", **SMALL)

@@ -16,8 +16,10 @@ from auricle import api
 from auricle.batches.augment.augmentation import Placement
 from auricle.batches.targets import ClipBatch, Crop
 from auricle.distill.loss import TeacherBatch
+from auricle.distill.stage_head import fit_stage_head
 from auricle.distill.store import open_store
 from auricle.distill.targets import TeacherTargets, make_training_items
+from auricle.distill.teach import clip_mean
 from auricle.errors import ConfigError, DataError, Interrupted
 from auricle.files import sha256_file
 from auricle.progress import Progress
@@ -25,6 +27,7 @@ from auricle.recipe.schema import TeacherSection, load_recipe
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import load
 from auricle.synth.mixtures import Mixture
+from auricle.teachers.heads import PENALTIES
 from auricle.training.preparation import prepare, read_training_data, training_set
 from auricle.training.request_recipe import make_request_recipe
 
@@ -99,6 +102,20 @@ def test_the_head_hears_training_clips_only(place):
         material.soft_labels, train, material.recipe, targets[train]
     ).teacher_targets.class_scores
     assert not np.array_equal(first, changed)
+
+
+def test_a_head_on_stages_has_a_penalty_of_these_clips_alone(place):
+    """The scores are those of the head that ``fit_stage_head`` makes of the training clips' statistics."""
+    api.teach(place / "folds.csv", teacher=str(place / "mn01.pt"), out=place / "stages", window_s=0.5, stages="1,3")
+    material = material_of(place, "stages")
+    indices, store = in_fold(material, "1"), open_store(place / "stages")
+    made = make_training_items(material.soft_labels, indices, material.recipe, material.targets[indices])
+    clips = [material.manifest.clips[i] for i in indices]
+    rows = [store.rows[store.row_of[clip.key]] for clip in clips]
+    vectors = np.stack([clip_mean(store.embeddings, row.first_window, row.windows) for row in rows])
+    head, penalty = fit_stage_head(vectors, material.targets[indices], material.manifest.select(indices), "single")
+    assert penalty in PENALTIES
+    np.testing.assert_allclose(made.teacher_targets.class_scores, head(store.embeddings), atol=1e-6)
 
 
 def test_an_epoch_holds_clips_as_often_as_the_recipe_says(place):

@@ -174,8 +174,10 @@ def test_a_resumed_run_skips_the_same_clips(material_of, without, tmp_path):
 
 
 def test_all_processes_killed_during_a_step_cost_nothing(material_of, whole, tmp_path):
+    others = set(multiprocessing.active_children())  # a server that tests share, for one
+
     def kill_all() -> None:
-        for child in multiprocessing.active_children():
+        for child in set(multiprocessing.active_children()) - others:
             child.kill()
             child.join()
 
@@ -230,10 +232,10 @@ def test_a_mistake_of_ours_is_no_fault_of_a_file(material_of, tmp_path, workers)
 
 
 def test_no_process_and_no_handler_stays(material_of, tmp_path):
-    before = signal.getsignal(signal.SIGCHLD)
+    before, others = signal.getsignal(signal.SIGCHLD), set(multiprocessing.active_children())
     make_loop(material_of("data.workers=2"), tmp_path / "run").fit()
     assert signal.getsignal(signal.SIGCHLD) is before
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_it_runs_outside_the_main_thread(material_of, whole, tmp_path):

@@ -74,6 +74,19 @@ def test_the_calibration_is_that_of_the_left_out_scores(model, corpus, said):
     assert sum("calibration, fold" in n and "and a share of the speakers" in n for n in said.notices) == 2
 
 
+def test_changed_recordings_train_and_do_not_calibrate(corpus, tmp_path):
+    """With every second clip a variant, half as many are scored."""
+    shutil.copytree(corpus, tmp_path / "corpus")
+    protocol = tmp_path / "corpus/protocols/train.txt"
+    lines = protocol.read_text().splitlines()
+    changed = [line.replace(" - ", " variant ", 1) if i % 2 else line for i, line in enumerate(lines)]
+    protocol.write_text("\n".join(changed) + "\n")
+    heard = Listener()
+    train(tmp_path / "corpus", tmp_path / "model", "optim.epochs=1", progress=heard)
+    scored = [np.load(path)["scores"] for path in sorted((tmp_path / "model/run/calibration").glob("*/scores.npz"))]
+    assert sum(map(len, scored)) == 24
+
+
 def test_the_model_itself_trains_on_everything(model, corpus, tmp_path):
     train(corpus, tmp_path / "plain", "data.calibration_folds=0")
     spec = load_bundle(tmp_path / "plain").spec

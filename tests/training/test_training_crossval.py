@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import tempfile
+import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -168,3 +171,21 @@ def test_a_killed_fold_is_told_in_one_line(manifest, tmp_path, monkeypatch):
     monkeypatch.setattr(crossval, "train_fold", killed)
     with pytest.raises(TrainingError, match=r"a process that trained a fold was killed .* give the same command again"):
         run_crossval(manifest, RECIPE, seeds=[0], out=tmp_path / "cv", jobs=2, progress=Listener())
+
+
+def test_an_interrupted_call_leaves_processes_of_others_alone(manifest, tmp_path, monkeypatch):
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crossval.ProcessPoolExecutor, "submit", lambda *_: Future())
+    monkeypatch.setattr(crossval, "as_completed", interrupted)
+    other = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_crossval(manifest, RECIPE, seeds=[0], out=tmp_path / "cv", jobs=2, progress=Listener())
+        other.join(0.2)
+        assert other.is_alive()
+    finally:
+        other.kill()
+        other.join()

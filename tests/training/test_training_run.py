@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from auricle.errors import DataError, Interrupted, RunError, UsageError
 from auricle.files import FolderLock, read_json
 from auricle.recipe.schema import load_recipe
 from auricle.runtime.bundle import load_bundle
-from auricle.runtime.detector import load
+from auricle.runtime.detector import Detector, load
+from auricle.runtime.onnx_session import open_network
 from auricle.training import bundling
 from auricle.training.dev_scores import DevRow
 from auricle.training.request_recipe import make_request_recipe
@@ -70,12 +72,28 @@ def test_the_folder_is_a_model(result):
     assert (spec.sample_rate, spec.window_s, spec.hop_s, spec.pad, spec.aggregate) == (RATE, 0.5, 0.28, "zero", "mean")
     assert (spec.model.name, spec.model.head, spec.frontend.n_mels) == ("crnn", "attention", 16)
     assert (spec.frames.hop_samples, spec.min_samples, spec.fixed_length) == (320, 320, False)
-    assert set(spec.sha256) == {"model.onnx", "model.safetensors", "golden.npz", "clips.json"}
+    assert set(spec.sha256) == {"model.onnx", "model.safetensors", "golden.npz", "clips.json", "neighbours.npz"}
     assert set(spec.thresholds) == {"high", "low"}
     assert spec.provenance.data_form == "folders"
     assert spec.provenance.data_name == "clips"
     assert spec.provenance.seeds == (0,)
     assert spec.provenance.parameters == sum(v.size for n, v in _weights(bundle).items() if not _is_statistic(n))
+
+
+def test_what_is_like_no_training_clip_is_flagged(result):
+    """A few toy clips teach a network little: so the limit is moved to either side of what is found."""
+    bundle = load_bundle(result.path)
+    limit = bundle.spec.neighbours
+    assert (limit.k, limit.recordings >= 9, limit.beyond <= 0.1) == (3, True, True)
+
+    def flags(value: float, say: str) -> list[str]:
+        moved = bundle.spec.model_copy(update={"neighbours": limit.model_copy(update={"limit": value})})
+        detector = Detector(replace(bundle, spec=moved), open_network(bundle))
+        return [flag.code for flag in getattr(detector, say)(sound("low", 31), RATE).flags]
+
+    for say in ("tag", "detect"):
+        assert flags(2.0, say) == []
+        assert flags(0.0, say) == ["out_of_distribution"]
 
 
 def _weights(bundle):

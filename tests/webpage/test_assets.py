@@ -11,7 +11,7 @@ from importlib import resources
 import pytest
 
 from auricle.reports import palette
-from auricle.webpage.assets import joined_script, modules_of, page_html, read_asset
+from auricle.webpage.assets import joined_script, modules_of, page_html, read_asset, studio_assets, studio_html
 
 ENTRIES = ["serve.js", "report.js", "site.js"]
 TOP = re.compile(r"^(?:async )?(?:const|let|function|class)\s+(?:\{[^}]*\}|\[[^\]]*\]|\w+)", re.MULTILINE)
@@ -34,7 +34,7 @@ def test_modules_joined_are_one_script_without_imports(entry):
     assert sum(map(len, modules_of(entry).values())) - len(script) < 4000, "little but imports is left out"
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("entry", [*ENTRIES, "studio.js"])
 def test_every_name_that_is_imported_is_exported_there(entry):
     texts = modules_of(entry)
     for text in texts.values():
@@ -47,7 +47,8 @@ def test_every_name_that_is_imported_is_exported_there(entry):
 
 
 def test_every_element_that_a_module_asks_for_is_in_the_markup():
-    ids = set(re.findall(r'id="([\w-]+)"', read_asset("page.html")))
+    pages = "".join(read_asset(name) for name in ("page.html", "studio.html"))
+    ids = set(re.findall(r'id="([\w-]+)"', pages))
     texts = [
         path.read_text(encoding="utf-8")
         for path in resources.files("auricle.webpage").iterdir()
@@ -67,6 +68,17 @@ def test_text_does_not_become_markup():
     Tags().feed(page_html(title="<script>{head}", head="<style></style>", footer="<b>{tail}</b>"))
     assert found["script"] == found["b"] == 0
     assert found["style"] == 1
+
+
+def test_the_studio_asks_for_files_that_are_there():
+    asked = re.findall(r'(?:href|src)="static/([\w.-]+)"', studio_html(title="a", footer="b"))
+    assert {"studio.js", "page.css", "studio.css", "icon.svg"} == set(asked) <= set(studio_assets())
+
+
+def test_every_module_belongs_to_a_page():
+    used = {name for entry in [*ENTRIES, "studio.js"] for name in modules_of(entry)} | {"capture.js", "offline.js"}
+    there = {p.name for p in resources.files("auricle.webpage").iterdir() if p.name.endswith(".js")}
+    assert there == used
 
 
 HUES = re.findall(r'"(#[0-9a-f]{6})"', read_asset("colours.js").partition("];")[0])

@@ -9,11 +9,12 @@ Decoders lie rather than fail, so what they yield is compared with what the head
 becomes a flag. What cannot be used raises ``InputError`` with a code.
 
 A part is cut in the source's own rate, ``round(offset_s * rate)`` samples in, then resampled. Mono is the mean of
-the channels.
+the channels, or one of them.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from types import TracebackType
 
 import numpy as np
 
+from auricle.audio.channels import check_channel, one_channel, require_channel
 from auricle.audio.checks import SignalCheck
 from auricle.audio.decoders import Block, Decoder, open_decoder
 from auricle.audio.headers.inspection import inspect_header
@@ -53,6 +55,7 @@ class Limits:
 
 
 _DEFAULT_LIMITS = Limits()
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def open_audio(
     block_s: float = 10.0,
     offset_s: float = 0.0,
     duration_s: float | None = None,
+    channel: int | None = None,
     limits: Limits = _DEFAULT_LIMITS,
 ) -> AudioReader:
     """Open a recording for reading block by block; arguments as in ``read_audio``.
@@ -149,16 +153,24 @@ def open_audio(
         block_s: length of a block in seconds; the last one is shorter.
         offset_s: where to begin, in seconds.
         duration_s: how much to take, in seconds; to the end if None.
+        channel: the channel to take, from 1 on; the mean of all if None.
         limits: what is refused.
 
     Raises:
-        InputError: it cannot be opened.
+        InputError: it cannot be opened, or has no such channel.
         ValueError: a time or a rate that makes no sense.
+        UsageError: a channel that is none.
     """
     _check_arguments(sample_rate, block_s, offset_s, duration_s)
+    channel = check_channel(channel)
     opened = open_source(source)
     try:
         kind, layout, decoder = _open(opened, limits)
+        try:
+            require_channel(channel, decoder.channels)
+        except InputError:
+            decoder.close()
+            raise
     except BaseException:
         opened.close()
         raise
@@ -171,6 +183,7 @@ def open_audio(
         block_s=block_s,
         offset_s=offset_s,
         duration_s=duration_s,
+        channel=channel,
         limits=limits,
     )
 
@@ -212,12 +225,14 @@ class AudioReader:
         block_s: float,
         offset_s: float,
         duration_s: float | None,
+        channel: int | None,
         limits: Limits,
     ) -> None:
         self._source, self._layout, self._decoder, self._limits = source, layout, decoder, limits
         rate = decoder.sample_rate
         self.sample_rate = rate if sample_rate is None else sample_rate
         self._block_samples = None if math.isinf(block_s) else max(1, seconds_to_samples(block_s, self.sample_rate))
+        self._channel = channel
         self._start = seconds_to_samples(offset_s, rate)
         self._stop = None if duration_s is None else seconds_to_samples(offset_s + duration_s, rate)
         self._taken = 0
@@ -236,7 +251,11 @@ class AudioReader:
             duration,
             self.flags,
         )
-        self._check = SignalCheck(decoder.channels, self._expected(frames))
+        log.debug(
+            "%s: %s %s, %d Hz, %d channels, %s s", source.path, self.info.format, decoder.subtype, rate,
+            decoder.channels, "unknown" if duration is None else f"{duration:.4g}",
+        )  # fmt: skip
+        self._check = SignalCheck(decoder.channels if channel is None else 1, self._expected(frames))
         self._blocks = self._iterate()
 
     @property
@@ -289,7 +308,7 @@ class AudioReader:
         resampler = Resampler(self._decoder.sample_rate, self.sample_rate)
         for block in self._part():
             self._taken += len(block)
-            yield resampler.push(self._check.push(block))
+            yield resampler.push(self._check.push(one_channel(block, self._channel)))
         yield resampler.flush()
         self._finish()
 

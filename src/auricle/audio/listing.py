@@ -25,6 +25,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from auricle.audio.source import retried
+from auricle.audio.web import is_address
 from auricle.errors import InputError, UsageError
 from auricle.files import AUDIO_EXTENSIONS
 from auricle.results import Failure, Flag
@@ -44,6 +45,7 @@ class Entry:
         flags: what the listing alone can see.
         error: why it cannot be read, where the listing has seen that already.
         part: from where to where it is taken, in seconds; None for all of it.
+        channel: which channel is taken, from 1 on; None where that does not differ from recording to recording.
     """
 
     path: str
@@ -51,6 +53,7 @@ class Entry:
     flags: tuple[Flag, ...] = ()
     error: Failure | None = None
     part: tuple[float, float] | None = None
+    channel: int | None = None
 
     def to_json(self) -> str | dict[str, Any]:
         """Return JSON for a journal: the path alone where that is all."""
@@ -59,7 +62,8 @@ class Entry:
         error = None if self.error is None else self.error.to_dict()
         flags = [f.to_dict() for f in self.flags]
         part = {} if self.part is None else {"part": list(self.part)}
-        return {"path": self.path, "named": self.named, "flags": flags, "error": error, **part}
+        channel = {} if self.channel is None else {"channel": self.channel}
+        return {"path": self.path, "named": self.named, "flags": flags, "error": error, **part, **channel}
 
     @staticmethod
     def from_json(value: str | dict[str, Any]) -> Entry:
@@ -69,7 +73,7 @@ class Entry:
         flags = tuple(Flag(f["code"], {k: v for k, v in f.items() if k != "code"}) for f in value["flags"])
         error = None if value["error"] is None else Failure(**value["error"])
         part = (value["part"][0], value["part"][1]) if "part" in value else None
-        return Entry(value["path"], value["named"], flags, error, part)
+        return Entry(value["path"], value["named"], flags, error, part, value.get("channel"))
 
 
 class Listing:
@@ -78,6 +82,7 @@ class Listing:
     Args:
         inputs: files, folders, patterns with ``*``, ``?`` or ``[`` (unless a file has that very name), or ``-``.
         follow_links: also read what lies outside a folder and is linked from within it.
+        literal: nothing is a pattern, whatever characters it has.
 
     Attributes:
         links_outside: links that lead out of their folder and were not followed.
@@ -87,15 +92,16 @@ class Listing:
         UsageError: while iterating: nothing matches a pattern, or a folder holds no recording; says what it holds.
     """
 
-    def __init__(self, inputs: Iterable[str], *, follow_links: bool = False) -> None:
+    def __init__(self, inputs: Iterable[str], *, follow_links: bool = False, literal: bool = False) -> None:
         self._inputs = inputs
+        self._literal = literal
         self._follow_links = follow_links
         self.links_outside = 0
         self.others: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Entry]:
         for name in self._inputs:
-            if name == STDIN or not glob.has_magic(name) or os.path.lexists(name):
+            if self._literal or is_address(name) or name == STDIN or not glob.has_magic(name) or os.path.lexists(name):
                 yield from self._expand(name)
                 continue
             matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - absolute patterns too
@@ -106,7 +112,7 @@ class Listing:
 
     def _expand(self, name: str) -> Iterator[Entry]:
         """Yield ``name`` itself, or what is below it if it is a folder."""
-        if name == STDIN or not Path(name).is_dir():
+        if name == STDIN or is_address(name) or not Path(name).is_dir():
             yield Entry(name, named=True)
             return
         before, links_before, found = self.others.copy(), self.links_outside, False

@@ -76,6 +76,10 @@ def open_source(source: AudioSource) -> Source:
     return MemorySource(_read_all(source), path)
 
 
+#: Of opening. Windows knows neither waiting nor inheriting by default here, but would translate line ends.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"))
+
+
 class FileSource:
     """A regular file, opened by its name's bytes, so that any name works."""
 
@@ -118,7 +122,10 @@ class FileSource:
             self._file = -1
 
     def _pread(self, offset: int, count: int) -> bytes:
-        return os.pread(self._file, count, offset)
+        if hasattr(os, "pread"):
+            return os.pread(self._file, count, offset)
+        os.lseek(self._file, offset, os.SEEK_SET)  # Windows: a source is read by one thread at a time
+        return os.read(self._file, count)
 
     def _open(self) -> os.stat_result:
         """Open without ever waiting: the kind is checked before opening and again after it."""
@@ -133,7 +140,7 @@ class FileSource:
             raise InputError("not_found", "no file has such a name: it holds a NUL byte") from None
         _require_regular(status)
         try:
-            self._file = os.open(self._name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._file = os.open(self._name, _FLAGS)
         except FileNotFoundError:
             raise InputError("vanished", "the file disappeared while it was opened") from None
         status = os.fstat(self._file)

@@ -124,6 +124,65 @@ def import_(
         raise typer.Exit(1)
 
 
+@app.command(short_help="Write voices many times over: in rooms, through codecs, noise and vocoders.")
+@guarded
+@grouped
+def variants(
+    request: DataOptions,
+    *,
+    out: NewFolder,
+    each: Annotated[int, typer.Option("--each", metavar="N", min=0, help="Variants of each recording.")] = 3,
+    vocoded: Annotated[
+        int,
+        typer.Option("--vocoded", metavar="N", min=0, help="Vocoded variants of each bona fide recording."),
+    ] = 1,
+    vocoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vocoder",
+            metavar="NAME=SYSTEM",
+            help="A vocoder, griffin_lim or world, and the spoofing system that its recordings are of; repeatable.",
+            show_default="griffin_lim=griffin_lim",
+        ),
+    ] = None,
+    exclude_system: Annotated[
+        list[str] | None,
+        typer.Option("--exclude-system", metavar="ID", help="Leave this spoofing system out; may be repeated."),
+    ] = None,
+    rate: Annotated[
+        int, typer.Option("--rate", metavar="HZ", parser=hertz(8_000), help="Sample rate to write.")
+    ] = 16_000,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")] = 0,
+    screen: ReportOptions,
+) -> None:
+    """Write a data set of voices, bonafide and spoof, with each recording in changed variants (format asvspoof).
+
+    Of data with parts, the train part alone is taken. Both classes pass the same changes. People's voices go through
+    vocoders too, and count as spoofed speech of the same speaker then. The same command continues a run.
+
+    Example:
+      auricle data variants voices/ --out more/ --vocoder griffin_lim=S07 --vocoder world=S08
+      auricle teach more/ --teacher models/mn04_as_mAP_432.pt --stages all --window 4.0375 --pad repeat --out soft/
+      auricle train more/ --model rawnet --soft soft/ --set data.balance=none --out models/voice
+    """
+    from auricle.batches.augment.variants import VariantRules, write_variants
+    from auricle.cli.report_output import print_object
+    from auricle.cli.train_progress import TrainingProgress
+    from auricle.data.formats.registry import read_source
+    from auricle.data.splits import without_systems
+    from auricle.files import printable
+
+    pairs = {name: system or name for name, _, system in (v.partition("=") for v in vocoder or ("griffin_lim",))}
+    rules = VariantRules(each, vocoded, pairs, seed)
+    with TrainingProgress(quiet=screen.quiet, what="variants") as progress:
+        manifest = without_systems(read_source(request.source), exclude_system or ())
+        count = write_variants(manifest, out, rules, rate, progress)
+    if screen.format == "json":
+        print_object({"path": str(out), "recordings": count}, sys.stdout)
+    else:
+        print(f"{count} recordings in {printable(str(out))}")
+
+
 @app.command(short_help="Synthesise labelled data: scenes out of clips, or a small set to try things on.")
 @guarded
 @grouped

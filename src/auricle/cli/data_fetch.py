@@ -7,13 +7,12 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from auricle.cli.guard import say
+from auricle.cli.guard import confirm, say
 from auricle.cli.progress import Meter
 from auricle.cli.report_output import print_object
 from auricle.cli.tables import print_table
 from auricle.data.fetch.catalogue import SOURCES
 from auricle.data.fetch.dataset import RECORD, fetch, terms_of
-from auricle.errors import UsageError
 
 _MB = 1_000_000
 
@@ -37,7 +36,11 @@ def fetch_and_tell(
     if not done_before:
         say(terms)
         if archive is None and not yes:
-            _ask()
+            confirm(
+                "Download?",
+                absent="nobody is there to accept the licence: read it above, then say --yes",
+                refused="nothing was downloaded",
+            )
     with ExitStack() as stack:
         stages: dict[str, Meter] = {}
 
@@ -60,12 +63,3 @@ def fetch_and_tell(
     if report.left_out:
         print(f"left out {report.left_out} links or devices in the archive")
     print(f"train it with: auricle train {report.path} --out models/{name}")
-
-
-def _ask() -> None:
-    """Ask whether to continue; only a person at a terminal can say yes."""
-    if not sys.stdin.isatty():
-        raise UsageError("nobody is there to accept the licence: read it above, then say --yes")
-    print("Download? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("nothing was downloaded")

@@ -10,14 +10,14 @@ import typer
 
 from auricle.cli.guard import guarded
 from auricle.cli.option_groups import grouped
-from auricle.cli.options import Inputs, ScoringOptions, Threshold
+from auricle.cli.options import InputsOrList, ScoringOptions, Threshold
 from auricle.recipe.scan_requests import EventOptions
 
 
 @guarded
 @grouped
 def detect(
-    inputs: Inputs,
+    inputs: InputsOrList = None,
     *,
     format: Annotated[
         Literal["table", "json", "csv", "parquet", "audacity", "birdnet", "kaleidoscope", "raven", "rttm"],
@@ -58,4 +58,6 @@ def detect(
     from auricle.runtime.thresholds import parse_thresholds
 
     cutouts = None if clips is None else CutoutOptions(str(clips), lead, tail, clip_format)
-    score("detect", inputs, options, format, threshold=parse_thresholds(threshold), cutouts=cutouts, events=events)
+    score(
+        "detect", inputs or (), options, format, threshold=parse_thresholds(threshold), cutouts=cutouts, events=events
+    )

@@ -11,14 +11,14 @@ import typer
 
 from auricle.cli.guard import guarded, say
 from auricle.cli.option_groups import grouped
-from auricle.cli.options import Inputs, ScoringOptions
+from auricle.cli.options import InputsOrList, ScoringOptions
 from auricle.recipe.scan_requests import EmbedRequest, ScanOptions, WindowOptions
 
 
 @guarded
 @grouped
 def embed(
-    inputs: Inputs,
+    inputs: InputsOrList = None,
     *,
     format: Annotated[
         Literal["json", "csv", "parquet"], typer.Option("--format", "-f", help="Format; parquet needs --out.")
@@ -43,12 +43,12 @@ def embed(
     from auricle.results import VectorsResult
 
     if not windows.windows and windows.window_s is None and windows.hop_s is None:
-        score("embed", inputs, options, format)
+        score("embed", inputs or (), options, format)
         return
     if format != "json":
         raise UsageError(f"--windows writes vectors.npy and windows.csv, and no --format {format}")
     kept = {item.name: getattr(options, item.name) for item in fields(ScanOptions)}
-    result = api.embed(EmbedRequest(inputs, progress=ScanMeter(quiet=options.quiet), **vars(windows), **kept))
+    result = api.embed(EmbedRequest(inputs or (), progress=ScanMeter(quiet=options.quiet), **vars(windows), **kept))
     if isinstance(result, VectorsResult):
         print_object(result.to_dict(), sys.stdout)
         for name, failure in result.failures.items():

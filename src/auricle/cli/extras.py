@@ -3,6 +3,7 @@
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("torch", "lightning_fabric", "safetensors", "onnx", "sklearn", "tensorboard", "optuna"),
+    "hub": ("huggingface_hub",),
     "teachers": ("transformers", "huggingface_hub"),
     "reports": ("jinja2",),
     "codecs": ("av",),

@@ -21,12 +21,13 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import Annotated, NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from auricle.errors import AuricleError, InputError
+from auricle.errors import AuricleError, InputError, UsageError
 from auricle.files import printable
+from auricle.logs import show_logs
 
 _ACCESS = "it cannot be read or written by this user; choose another place, or change its permissions"
 _PLACE = "there is no such place; check the path, or choose another"
@@ -49,6 +50,24 @@ def say(text: str) -> None:
     print("\n".join(printable(line) for line in text.split("\n")), file=sys.stderr, flush=True)
 
 
+def confirm(question: str, *, absent: str, refused: str) -> None:
+    """Ask whether to continue; only a person at a terminal can say yes.
+
+    Args:
+        question: without its end, which is added.
+        absent: what to do where nobody can be asked.
+        refused: what became of it after a no.
+
+    Raises:
+        UsageError: no answer can be had, or it is no.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(absent)
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError(refused)
+
+
 def speaks() -> bool:
     """Tell whether this process prints what all of a training find: it is alone, or the first that torchrun started.
 
@@ -58,12 +77,28 @@ def speaks() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+#: An option of every command.
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        show_default=False,
+        help="Say on stderr what is done; twice: every recording, faults too.",
+    ),
+]
+
+
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a command so that whatever ends it becomes a line on stderr and an exit code."""
+    """Wrap a command so that whatever ends it becomes a line on stderr and an exit code, and give it ``--verbose``."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        verbose = kwargs.pop("verbose", None)
         try:
+            if isinstance(verbose, int):
+                show_logs(verbose)
             return command(*args, **kwargs)
         except typer.Exit:
             raise
@@ -78,6 +113,13 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     if run.__doc__ is not None:
         # A line with \b keeps the example's lines apart; all other paragraphs are filled to the terminal's width.
         run.__doc__ = inspect.cleandoc(run.__doc__).replace("\nExample:\n", "\n\b\nExample:\n")
+    signature = inspect.signature(command, eval_str=True)
+    if "context" in signature.parameters:  # a group of commands, each of which has the option
+        return run
+    option = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=Verbose)
+    parameters = sorted([*signature.parameters.values(), option], key=lambda parameter: parameter.kind)
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {**command.__annotations__, "verbose": Verbose}
     return run
 
 
@@ -124,7 +166,8 @@ def terminate_cleanly() -> None:
     """
     signal.signal(signal.SIGTERM, _stop)
     reader, writer = os.pipe()
-    os.set_blocking(writer, False)
+    if hasattr(os, "set_blocking"):  # Windows has it from Python 3.12 on, and does not ask for it
+        os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # is told of a signal at once, whatever Python is at
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget_signals)  # those of a child are not ours

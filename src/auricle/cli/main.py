@@ -35,9 +35,11 @@ from auricle.cli import (
     export,
     listen,
     models,
+    push,
     report,
     search,
     serve,
+    studio,
     sweep,
     tag,
     teach,
@@ -73,9 +75,11 @@ app.command(short_help="Measure a recipe over all folds of a data set.")(crossva
 app.command(short_help="Search over the choices of a recipe.")(sweep.sweep)
 app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)
 app.command(short_help="Make a model smaller, or a site out of it.")(export.export)
+app.command(short_help="Push a model to the Hugging Face hub.")(push.push)
 app.command(short_help="Write a page about a model.")(report.report)
 app.command(short_help="Say what sounds there are, live.")(listen.listen)
 app.command(short_help="Serve models over HTTP, with live streams and a page.")(serve.serve)
+app.command(short_help="Label a folder, and teach a detector by it.")(studio.studio)
 app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
 app.add_typer(data.app, name="data", short_help="Check, import, fetch or synthesise a data set.")
 app.add_typer(bench.app, name="bench", short_help="Measure speed on this machine.")

@@ -106,6 +106,8 @@ def _typed(kind: Any) -> Any:
     members -= {type(None)}
     if os.PathLike[str] in members:
         members = {Path}
+    if members == {int, str}:  # numbers and words: read by what takes them
+        members = {str}
     (member,) = members
     if get_origin(member) in (Iterable, Sequence):
         several: Any = types.GenericAlias(list, (_typed(get_args(member)[0]),))

@@ -17,6 +17,11 @@ Inputs = Annotated[
     list[str],
     typer.Argument(help="Recordings: files, folders (searched through), globs, or - for stdin.", metavar="INPUT"),
 ]
+#: As ``Inputs``, where recordings can be named by --list too.
+InputsOrList = Annotated[
+    list[str] | None,
+    typer.Argument(help="Recordings: files, folders (searched through), globs, or - for stdin.", metavar="INPUT"),
+]
 Model = Annotated[
     str | None,
     typer.Option(

@@ -21,7 +21,7 @@ from auricle.runtime.thresholds import Thresholds
 from auricle.scanning.result_files import Tally
 from auricle.scanning.scan import ScanProgress
 from auricle.scanning.task import Command
-from auricle.scanning.views import CLOCK_COLUMNS, Row, View, flag_codes
+from auricle.scanning.views import CHANNEL_COLUMN, CLOCK_COLUMNS, Row, View, flag_codes
 from auricle.scanning.writers import describe_failure, open_writer
 
 
@@ -153,7 +153,7 @@ class ResultTable:
         if not self._rows:
             return
         columns: tuple[str, ...] = (*self._view.columns, "flags")
-        optional = {"flags", *CLOCK_COLUMNS}
+        optional = {"flags", *CLOCK_COLUMNS, CHANNEL_COLUMN}
         shown = [i for i, name in enumerate(columns) if name not in optional or any(row[i] for row in self._rows)]
         rows = ([row[i] for i in shown] for row in self._rows)
         print_table([columns[i] for i in shown], rows, self._stream)

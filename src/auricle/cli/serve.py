@@ -95,7 +95,6 @@ def serve(
         )
         service = Service([DEFAULT_MODEL] if model is None else model, settings, precision=precision)
         if not quiet:
-            logging.getLogger("auricle.server").addHandler(logging.StreamHandler())
             logging.getLogger("auricle.server").setLevel(logging.INFO)
         names = ", ".join(service.engine.specs)
         shown = f"[{host}]" if ":" in host else host

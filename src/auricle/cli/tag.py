@@ -9,13 +9,13 @@ import typer
 
 from auricle.cli.guard import guarded
 from auricle.cli.option_groups import grouped
-from auricle.cli.options import Inputs, ScoringOptions, Threshold
+from auricle.cli.options import InputsOrList, ScoringOptions, Threshold
 
 
 @guarded
 @grouped
 def tag(
-    inputs: Inputs,
+    inputs: InputsOrList = None,
     *,
     format: Annotated[
         Literal["table", "json", "csv", "parquet"],
@@ -54,4 +54,4 @@ def tag(
     from auricle.runtime.thresholds import parse_thresholds
 
     thresholds = parse_thresholds(threshold)
-    score("tag", inputs, options, format, top=top, threshold=thresholds, prior_spoof=prior_spoof, abstain=abstain)
+    score("tag", inputs or (), options, format, top=top, threshold=thresholds, prior_spoof=prior_spoof, abstain=abstain)

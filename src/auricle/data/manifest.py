@@ -27,6 +27,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 #: What a protocol writes for ``extra["system"]`` where no spoofing system made the clip: a person speaks.
 NO_SYSTEM = "-"
+#: What a protocol writes of a changed recording, and the key of ``extra`` that such a clip has then.
+VARIANT = "variant"
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -58,3 +58,17 @@ def parse_clips(content: bytes, where: str) -> dict[str, str]:
 def parts_of(known: Mapping[str, str], clips: Sequence[Clip]) -> list[str | None]:
     """Return for each clip the part that it was in when the model was trained; None for clips new to the model."""
     return [known.get(clip_id(clip)) for clip in clips]
+
+
+def worst_parts(first: Mapping[str, str] | None, second: Mapping[str, str] | None) -> dict[str, str] | None:
+    """Return the part of each recording for two models at once: what one of them was trained on is held out from none.
+
+    A model of which nothing is known adds nothing; None if that is so of both.
+    """
+    if first is None and second is None:
+        return None
+    found: dict[str, str] = {}
+    for known in (first, second):
+        for clip, part in (known or {}).items():
+            found[clip] = max(part, found.get(clip, part), key=(TEST, DEV, TRAIN).index)
+    return found

@@ -5,44 +5,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import onnxruntime
 import torch
-from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from auricle.errors import UsageError
 from auricle.exporting.onnx import trace
-from auricle.files import sha256_file
-from auricle.nn.models.efficientat import CHECKPOINT_SUFFIXES
-from auricle.nn.modules.efficientat import EfficientAt, load_checkpoint
+from auricle.nn.modules.efficientat import EfficientAt
 from auricle.nn.modules.mobilenet import MobileNet, take_weights
 from auricle.nn.networks import build_network
-from auricle.recipe.schema import Recipe, make_recipe
-from auricle.runtime.bundle import load_bundle, resolve_model
-from auricle.teachers.efficientat import LABELS_FILE, read_class_ids, read_class_names
-
-WEIGHTS_FILE = "model.safetensors"
+from auricle.recipe.schema import Recipe
+from auricle.teachers.stages import StagedNetwork, open_staged_network
 
 
 @dataclass(frozen=True)
-class StagedTeacher:
-    """A teacher whose stages a student may keep.
-
-    Attributes:
-        network: in evaluation mode.
-        labels: its classes.
-        label_ids: the identifier of each class, where classes have one.
-        identity: hash of its weights.
-        name: for people.
-    """
-
-    network: EfficientAt | MobileNet
-    labels: tuple[str, ...]
-    label_ids: dict[str, str]
-    identity: str
-    name: str
+class StagedTeacher(StagedNetwork):
+    """A teacher whose stages a student may keep."""
 
     @property
     def sample_rate(self) -> int:
@@ -116,30 +95,6 @@ def student_of(teacher: StagedTeacher, recipe: Recipe) -> MobileNet:
 
 
 def open_staged_teacher(name: str) -> StagedTeacher:
-    """Open a published checkpoint of EfficientAT, or a model folder of ``efficientat`` or ``mobilenet``.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if Path(name).suffix in CHECKPOINT_SUFFIXES:
-        path = Path(name)
-        network: nn.Module = load_checkpoint(path)
-        labels = read_class_names(path.with_name(LABELS_FILE), int(network.classes))  # type: ignore[arg-type]
-        identifiers = read_class_ids(path.with_name(LABELS_FILE))
-        identity = sha256_file(path)
-    else:
-        bundle = load_bundle(resolve_model(name))
-        labels, identity = bundle.spec.labels, bundle.spec.sha256.get(WEIGHTS_FILE, "")
-        if not identity:
-            raise UsageError(f"{name} has no {WEIGHTS_FILE}, so no student can be cut out of it")
-        recipe = make_recipe({"model": {"name": bundle.spec.model.name}})
-        recipe = make_recipe(dict(bundle.spec.provenance.recipe)) if bundle.spec.provenance.recipe else recipe
-        network = build_network(recipe, len(labels))
-        network.load_state_dict({k: v.float() for k, v in load_tensors(bundle.read(WEIGHTS_FILE)).items()})
-        identifiers = dict(bundle.spec.label_ids)
-    if not isinstance(network, EfficientAt | MobileNet):
-        raise UsageError(
-            f"{name} is a {type(network).__name__}; a student can be cut out of EfficientAT's layers alone: give a "
-            "published checkpoint (mn*_as*.pt), or a model of efficientat or mobilenet"
-        )
-    return StagedTeacher(network.eval(), labels, identifiers, identity, Path(name).stem)
+    """Open a teacher whose stages a student may keep; see ``teachers.stages.open_staged_network``."""
+    found = open_staged_network(name)
+    return StagedTeacher(found.network, found.labels, found.label_ids, found.identity, found.name, found.recipe)

@@ -55,6 +55,8 @@ class StoreIndex:
         mixtures: how the mixtures were made; None if there are none.
         parts: the part (fold) of each labelled recording, within which mixtures were made.
         map: the user's classes, each with the teacher's classes that mean it; None if those are the same.
+        pad: what fills the last window of a recording, see ``timeline.pad_window``.
+        stages: of the teacher whose statistics are the embeddings; none if these are its own.
         shards: file names to SHA-256.
     """
 
@@ -70,6 +72,8 @@ class StoreIndex:
     mixtures: MixRules | None = None
     parts: tuple[str, ...] = ()
     map: Mapping[str, tuple[str, ...]] | None = None
+    pad: str = "zero"
+    stages: tuple[int, ...] = ()
     shards: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +90,8 @@ class StoreIndex:
             "pool_root": self.pool_root,
             "mixtures": None if self.mixtures is None else self.mixtures.to_dict(),
             "map": None if self.map is None else {k: list(v) for k, v in self.map.items()},
+            **({} if self.pad == "zero" else {"pad": self.pad}),
+            **({"stages": list(self.stages)} if self.stages else {}),
             "labels": list(self.labels),
             "parts": list(self.parts),
             "shards": dict(self.shards),
@@ -98,6 +104,7 @@ class StoreIndex:
         rules = known["mixtures"]
         known["mixtures"] = None if rules is None else MixRules.from_dict(rules)
         known["labels"], known["parts"] = tuple(known["labels"]), tuple(known["parts"])
+        known["stages"] = tuple(known.get("stages", ()))
         known["map"] = None if known["map"] is None else {k: tuple(v) for k, v in known["map"].items()}
         return cls(**known)
 

@@ -23,6 +23,7 @@ from auricle.batches.crops import crop_length
 from auricle.batches.targets import ClipBatch, ClipTargets, Crop, TargetsByName, TargetSource, blend, known_of_both
 from auricle.data.manifest import Clip, Manifest
 from auricle.distill.loss import TEACHER, DistillationLoss, TeacherBatch
+from auricle.distill.stage_head import fit_stage_head
 from auricle.distill.store import Row, SoftStore, item_key, open_store
 from auricle.errors import ConfigError, DataError
 from auricle.recipe.schema import Recipe, TeacherSection
@@ -266,7 +267,7 @@ def make_training_items(
     joined = (soft_labels.clip_of[r] for r in pooled)
     items: tuple[Clip | Mixture, ...] = (*chosen * repeats, *(clip for clip in joined if clip is not None), *mixtures)
     clip = np.array([*list(range(len(chosen))) * repeats, *[-1] * (len(pooled) + len(mixtures))], np.int64)
-    class_scores = _class_scores(soft_labels, rows, targets, recipe)
+    class_scores = _class_scores(soft_labels, indices, rows, targets, recipe)
     known = set(soft_labels.manifest.labels) == set(store.index.labels)
     per_crop, is_logmel = _windows_a_crop(store, recipe), soft_labels.manifest.is_logmel
     teacher_targets = TeacherTargets(
@@ -316,7 +317,11 @@ def _windows_a_crop(store: SoftStore, recipe: Recipe) -> int:
 
 
 def _class_scores(
-    soft_labels: SoftLabelDataset, rows: Sequence[int], targets: FloatArray, recipe: Recipe
+    soft_labels: SoftLabelDataset,
+    indices: Sequence[int] | IntArray,
+    rows: Sequence[int],
+    targets: FloatArray,
+    recipe: Recipe,
 ) -> FloatArray | None:
     """Return the teacher's scores of the run's classes for every window, by name, by map, or by a fitted head."""
     store, labels = soft_labels.store, soft_labels.manifest.labels
@@ -331,7 +336,12 @@ def _class_scores(
     if store.index.embedding_size == 0 or not known or recipe.teacher.head == "none":
         return None
     vectors = np.stack([_of(store.embeddings, store.rows[rows[i]]).mean(0) for i in known])
-    head = fit_head(vectors, targets[known], recipe.task)
+    if store.index.stages:
+        head, _ = fit_stage_head(
+            vectors, targets[known], soft_labels.manifest.select([int(indices[i]) for i in known]), recipe.task
+        )
+    else:
+        head = fit_head(vectors, targets[known], recipe.task)
     parts = np.array_split(np.arange(len(store.embeddings)), max(1, len(store.embeddings) // 4096))
     return np.concatenate([head(store.embeddings[part]) for part in parts])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from auricle.data.clip_audio import read_clip
 from auricle.data.labels import natural_key
 from auricle.data.manifest import ArraySpec, Clip
 from auricle.distill.sources import Sources, read_sources
+from auricle.distill.stage_head import fit_stage_head
 from auricle.distill.store import (
     LABELS_FILE,
     Shard,
@@ -44,7 +45,8 @@ from auricle.runtime.windows import cut_windows
 from auricle.synth.mixtures import MixRules, MixtureSources
 from auricle.teachers.heads import fit_head
 from auricle.teachers.label_map import read_label_map, same_names
-from auricle.teachers.registry import open_teacher
+from auricle.teachers.registry import open_stages, open_teacher
+from auricle.teachers.stages import TEACHER_FILE, StageTeacher, save_teacher
 from auricle.teachers.teacher import Answer, Teacher
 from auricle.timeline import seconds_to_samples
 
@@ -107,7 +109,7 @@ def run_teaching(request: TeachRequest, progress: Progress, spread: Spread | Non
     """
     sources = _sources(request)
     _check_fit(request, sources)
-    teacher = open_teacher(request.teacher, download=request.download, bf16=request.bf16)
+    teacher = _open_teacher(request)
     index = _make_index(request, teacher, sources)
     for line in _describe(index, sources):
         progress.notice(line)
@@ -119,11 +121,19 @@ def run_teaching(request: TeachRequest, progress: Progress, spread: Spread | Non
         else:
             job = LabellingJob(request, teacher, sources, index)
             store = _label_all(job, progress, spread)
-            _write_tables(request, store, sources, progress)
+            _write_tables(request, teacher, store, sources, progress)
     failures = {row.key: row.error for row in store.rows if row.error}
     classes = len(store.index.labels) if store.index.map is None else len(store.index.map)
     count = 0 if index.mixtures is None else index.mixtures.count
     return TeachResult(str(request.folder), len(store.rows) - len(failures), count, classes, failures)
+
+
+def _open_teacher(request: TeachRequest) -> Teacher:
+    if request.stages is None:
+        return open_teacher(request.teacher, download=request.download, bf16=request.bf16)
+    if request.bf16:
+        raise UsageError("--stages computes in float32: leave --bf16 out")
+    return open_stages(request.teacher, request.stages)
 
 
 def _sources(request: TeachRequest) -> Sources:
@@ -168,6 +178,8 @@ def _make_index(request: TeachRequest, teacher: Teacher, sources: Sources) -> St
         mixtures=MixRules(request.mixtures, request.seed, _clip_s(request)) if request.mixtures else None,
         parts=sources.parts,
         map=label_map,
+        pad=request.pad,
+        stages=teacher.stages if isinstance(teacher, StageTeacher) else (),
     )
 
 
@@ -292,7 +304,7 @@ def open_labelling_job(request: TeachRequest, index: StoreIndex) -> Callable[[in
         RunError: if this machine finds something else.
     """
     sources = _sources(request)
-    teacher = open_teacher(request.teacher, bf16=request.bf16)
+    teacher = _open_teacher(replace(request, download=False))
     if _plan(_make_index(request, teacher, sources), sources) != _plan(index, sources):
         raise RunError(
             f"another machine finds another teacher or other recordings under {request.audio}; all must see the same"
@@ -360,7 +372,7 @@ def _label_clips(teacher: Teacher, clips: Sequence[Clip], arrays: ArraySpec | No
 
 def _cut(samples: FloatArray, sample_rate: int, index: StoreIndex) -> FloatArray:
     window, hop = (seconds_to_samples(s, sample_rate) for s in (index.window_s, index.hop_s))
-    return cut_windows(np.asarray(samples), window, hop, "zero", int(SLACK * window))
+    return cut_windows(np.asarray(samples), window, hop, index.pad, int(SLACK * window))
 
 
 def _score(
@@ -402,8 +414,13 @@ def _cached_reader(sources: Sources, sample_rate: int) -> ClipReader:
     return ClipReader(cache, arrays, sample_rate, float(sample_rate))
 
 
-def _write_tables(request: TeachRequest, store: SoftStore, sources: Sources, progress: Progress) -> None:
-    """Write the seed's table of the data's own recordings, or with ``fit`` one for each fold left out."""
+def _write_tables(
+    request: TeachRequest, teacher: Teacher, store: SoftStore, sources: Sources, progress: Progress
+) -> None:
+    """Write the seed's table of the data's own recordings, or with ``fit`` one for each fold left out.
+
+    A head on statistics of stages is kept beside it, fitted on all labelled recordings, as a teacher.
+    """
     own = store.rows if request.unlabelled else store.rows[: len(store.rows) - store.index.pool]
     rows = [row for row in own if row.windows]
     keys = [row.key for row in rows]
@@ -417,9 +434,21 @@ def _write_tables(request: TeachRequest, store: SoftStore, sources: Sources, pro
             labelled = np.array([c.fold != fold or fold is None for c in chosen.clips])
             if fold is None and chosen.folds:
                 continue
-            head = fit_head(vectors[labelled], targets[labelled], manifest.task)
+            if isinstance(teacher, StageTeacher):
+                part = chosen.select(np.flatnonzero(labelled))
+                head, penalty = fit_stage_head(vectors[labelled], targets[labelled], part, manifest.task)
+                progress.notice(
+                    f"{len(part)} recordings fit a head on {vectors.shape[1]} statistics, penalty {penalty:g}"
+                )
+            else:
+                head = fit_head(vectors[labelled], targets[labelled], manifest.task)
             name = LABELS_FILE if fold is None else f"labels-without-fold-{fold}.csv"
             write_soft_csv(request.folder / name, keys, manifest.labels, head(vectors))
+        if isinstance(teacher, StageTeacher):
+            head, _ = fit_stage_head(vectors, targets, chosen, manifest.task)
+            save_teacher(
+                StageTeacher(teacher.staged, teacher.stages, head, manifest.labels), request.folder / TEACHER_FILE
+            )
         return
     single = manifest is not None and manifest.task == "single" and store.index.map is not None
     values = []

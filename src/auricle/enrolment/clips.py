@@ -76,12 +76,31 @@ def enrol_clip(clip: Clip, arrays: ArraySpec | None, backbone: Backbone) -> Enro
     Raises:
         InputError: it cannot be read, or holds no sound.
     """
-    spec = backbone.spec
-    audio = read_clip(clip, arrays, sample_rate=spec.sample_rate)
-    samples = np.asarray(audio.samples, np.float32)
+    audio = read_clip(clip, arrays, sample_rate=backbone.spec.sample_rate)
+    label = () if clip.negative else clip.label
+    group = clip.group if clip.group is not None else clip.key
+    return enrol_samples(np.asarray(audio.samples, np.float32), clip_id(clip), clip.key, label, group, backbone)
+
+
+def enrol_samples(
+    samples: FloatArray, identity: str, name: str, label: tuple[str, ...], group: str, backbone: Backbone
+) -> EnrolledClip:
+    """Run the network on a recording; the other arguments are those of ``EnrolledClip``.
+
+    Args:
+        samples: shape ``(time,)`` at the model's sample rate.
+        identity: what it is known by.
+        name: for people.
+        label: its classes; empty for none of them.
+        group: what must not be torn apart.
+        backbone: the network.
+
+    Raises:
+        InputError: it holds no sound.
+    """
     if not samples.any():
-        raise InputError("no_audio", f"{clip.key} is digital silence: it shows nothing of a class")
-    rate, identity = spec.sample_rate, clip_id(clip)
+        raise InputError("no_audio", f"{name} is digital silence: it shows nothing of a class")
+    rate = backbone.spec.sample_rate
     whole = loudest(samples, seconds_to_samples(LOUD_S, rate))
     views, frames = backbone.vectors(whole)
     part = loudest(whole, seconds_to_samples(VIEW_S, rate))
@@ -89,9 +108,9 @@ def enrol_clip(clip: Clip, arrays: ArraySpec | None, backbone: Backbone) -> Enro
     scene, truth = make_scene(whole, rate, seed=int(identity[:8] or "0", 16))
     return EnrolledClip(
         identity,
-        clip.key,
-        () if clip.negative else clip.label,
-        clip.group if clip.group is not None else clip.key,
+        name,
+        label,
+        group,
         np.stack([views[0], backbone.clip_vector(part)]).astype(np.float16),
         frames[active].astype(np.float16),
         backbone.vectors(scene)[1].astype(np.float16),

@@ -85,6 +85,7 @@ def fit_model(clips: Sequence[EnrolledClip], labels: tuple[str, ...], task: str,
         frame.thresholds,
         fit_error_rates(items, clip, clips, labels, task),
         rows,
+        {fold: unscaled(layer, bank.clip_scale) for fold, layer in clip.by_fold.items()},
     )
 
 

@@ -8,7 +8,7 @@ recordings mean what they say: a fit of few clips is surer of its own than of ot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,11 +65,13 @@ class ClipHead:
         layer: on scaled vectors.
         held_out: logits of each item by a fit without its fold.
         penalty: that was chosen.
+        by_fold: the layer of each fit without a fold, on scaled vectors, calibrated as ``layer`` is.
     """
 
     layer: Linear
     held_out: Array
     penalty: float
+    by_fold: Mapping[int, Linear]
 
 
 def split_folds(clips: Sequence[EnrolledClip], most: int) -> IntArray:
@@ -137,15 +139,20 @@ def fit_clip_head(items: Items, task: str) -> ClipHead:
     losses = []
     for penalty in PENALTIES:
         start = fit_linear(items.x, items.targets, items.weights, penalty, task, start, COARSE)
-        losses.append(float(items.weights @ log_loss(cross_fit(coarse, penalty, task, start), items.targets, task)))
+        losses.append(float(items.weights @ log_loss(cross_fit(coarse, penalty, task, start)[0], items.targets, task)))
     penalty = PENALTIES[int(np.argmin(losses))]
     layer = fit_linear(items.x, items.targets, items.weights, penalty, task, start)
-    held_out = cross_fit(items, penalty, task, layer)
+    held_out, by_fold = cross_fit(items, penalty, task, layer)
     judged = _judged(items)
     slope, offset = 1.0, 0.0
     if items.targets[judged].any():
         slope, offset = fit_scale(held_out[judged], items.targets[judged], items.weights[judged], task)
-    return ClipHead(Linear(slope * layer.weight, slope * layer.bias + offset), slope * held_out + offset, penalty)
+
+    def calibrated(fit: Linear) -> Linear:
+        return Linear(slope * fit.weight, slope * fit.bias + offset)
+
+    layers = {fold: calibrated(fit) for fold, fit in by_fold.items()}
+    return ClipHead(calibrated(layer), slope * held_out + offset, penalty, layers)
 
 
 def _judged(items: Items) -> npt.NDArray[np.bool_]:
@@ -154,14 +161,14 @@ def _judged(items: Items) -> npt.NDArray[np.bool_]:
     return np.asarray(~(items.targets[:, np.array(lone)] == 1).any(axis=1))
 
 
-def cross_fit(items: Items, penalty: float, task: str, start: Linear) -> Array:
-    """Return logits of each item by a fit without its fold, ``(item, label)``."""
-    logits = np.zeros_like(items.targets)
-    for fold in np.unique(items.fold):
-        rest, held = items.without(int(fold)), items.fold == fold
-        fit = fit_linear(rest.x, rest.targets, rest.weights, penalty, task, start, COARSE)
-        logits[held] = fit.logits(items.x[held])
-    return logits
+def cross_fit(items: Items, penalty: float, task: str, start: Linear) -> tuple[Array, dict[int, Linear]]:
+    """Return logits of each item by a fit without its fold, ``(item, label)``, and these fits."""
+    logits, fits = np.zeros_like(items.targets), {}
+    for fold in map(int, np.unique(items.fold)):
+        rest, held = items.without(fold), items.fold == fold
+        fits[fold] = fit_linear(rest.x, rest.targets, rest.weights, penalty, task, start, COARSE)
+        logits[held] = fits[fold].logits(items.x[held])
+    return logits, fits
 
 
 def fit_scale(logits: Array, targets: Array, weights: Array, task: str) -> tuple[float, float]:

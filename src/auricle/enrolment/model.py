@@ -44,6 +44,7 @@ class Fitted:
         thresholds: of events, by label.
         abstention: from which clip score on something is named, at stated error rates.
         rows: figures of each class.
+        clip_by_fold: layers of clip scores fitted without one fold of ``split_folds`` each: not part of the model.
     """
 
     labels: tuple[str, ...]
@@ -54,6 +55,7 @@ class Fitted:
     thresholds: Mapping[str, float]
     abstention: AbstentionPart | None
     rows: Sequence[Mapping[str, Any]]
+    clip_by_fold: Mapping[int, Linear]
 
 
 def write_model(folder: Path, fitted: Fitted, clips: Sequence[EnrolledClip], backbone: Backbone, name: str) -> Bundle:
@@ -106,6 +108,7 @@ def _spec(folder: Path, fitted: Fitted, clips: Sequence[EnrolledClip], backbone:
         "int8": None,
         "calibration": None,
         "domain": None,
+        "neighbours": None,
         "abstention": fitted.abstention,
         "provenance": provenance,
         "sha256": {},

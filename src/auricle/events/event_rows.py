@@ -41,6 +41,11 @@ class Table:
             raise DataError(f"{self._where} cannot be read", [f"{self.place}: {error}"]) from error
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of its header."""
+        return tuple(self._columns)
+
+    @property
     def place(self) -> str:
         """Where the row that was read last stands."""
         return f"line {self._reader.line_num}"

@@ -93,7 +93,8 @@ def dump_rttm(results: Iterable[DetectResult]) -> Iterator[str]:
         name = _word(PurePath(result.path).stem or "-")
         for event in result.events:
             times = f"{event.onset:.3f} {event.offset - event.onset:.3f}"
-            yield f"SPEAKER {name} 1 {times} <NA> <NA> {_word(event.label)} {rounded(event.score)} <NA>\n"
+            named = f"<NA> <NA> {_word(event.label)} {rounded(event.score)} <NA>"
+            yield f"SPEAKER {name} {1 if result.channel is None else result.channel} {times} {named}\n"
 
 
 def parse_rttm(lines: Iterable[str], where: str = "the RTTM") -> list[DetectResult]:

@@ -10,12 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-
-import soundfile
+from dataclasses import dataclass
 
 from auricle.cells import as_text, escape_cell
 from auricle.errors import DataError, UsageError
@@ -28,17 +25,12 @@ from auricle.events.exchange import (
     parse_kaleidoscope,
     parse_rttm,
 )
+from auricle.events.raven import dump_raven, parse_raven
 from auricle.files import json_line
 from auricle.registry import Registry
 from auricle.results import DetectResult, Event, Failure, Flag, rounded
 
 _CSV_COLUMNS = ("path", "onset", "offset", "label", "score")
-_RAVEN_COLUMNS = (
-    *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)"),
-    *("Label", "Score", "File Offset (s)", "Begin Path"),
-)
-#: The height of a selection where the recording's rate is not known, in Hz.
-_USUAL_BAND_HZ = 8_000.0
 
 
 def dump_csv(
@@ -58,63 +50,6 @@ def parse_csv(lines: Iterable[str], where: str = "the CSV") -> list[DetectResult
     """Read what ``dump_csv`` writes; recordings in the order in which they first appear."""
     reader = Table(lines, ",", _CSV_COLUMNS, where)
     return grouped((row["path"], reader.event(row, *_CSV_COLUMNS[1:])) for row in reader)
-
-
-def dump_raven(results: Iterable[DetectResult]) -> Iterator[str]:
-    """Yield a Raven selection table: tab-separated, selections numbered from 1, over the whole band of the recording.
-
-    Of several recordings, times run on as in the sequence of files that Raven opens, in the order of the results;
-    ``File Offset (s)`` is the time in the recording itself. Raven knows no quoting.
-    """
-    yield _plain_row(_RAVEN_COLUMNS)
-    number, before_s = 0, 0.0
-    for result in results:
-        top = f"{_band_hz(result.path):g}" if result.events else ""
-        for e in result.events:
-            number += 1
-            times = (f"{before_s + e.onset:.6f}", f"{before_s + e.offset:.6f}", "0", top)
-            place = (f"{e.onset:.6f}", result.path)
-            yield _plain_row((str(number), "Spectrogram 1", "1", *times, e.label, *_numbers(e.score), *place))
-        before_s += 0.0 if result.duration is None else result.duration
-
-
-def _band_hz(path: str) -> float:
-    """Return half the sample rate of a recording, in Hz; a usual band where its header cannot be read from here."""
-    try:
-        return float(soundfile.info(path).samplerate) / 2
-    except (OSError, RuntimeError, TypeError, ValueError):
-        return _USUAL_BAND_HZ
-
-
-def _plain_row(cells: Iterable[str]) -> str:
-    """Return a line of a table that knows no quoting."""
-    return "\t".join(escape_cell(_one_line(cell)) for cell in cells) + "\n"
-
-
-def parse_raven(lines: Iterable[str], where: str = "the selection table") -> list[DetectResult]:
-    """Read a Raven selection table that has the columns ``Label`` and ``Begin Path``; ``Score`` may be absent.
-
-    With ``File Offset (s)``, events begin there: begin times run on over the files.
-    """
-    needed = ("Begin Time (s)", "End Time (s)", "Label", "Begin Path")
-    reader = Table(lines, "\t", needed, where, quoted=False)
-    return grouped((row["Begin Path"], _in_its_file(reader, row, where)) for row in reader)
-
-
-def _in_its_file(reader: Table, row: dict[str, str], where: str) -> Event:
-    """Return the event of a row, in the time of its recording."""
-    event = reader.event(row, "Begin Time (s)", "End Time (s)", "Label", "Score")
-    offset = row.get("File Offset (s)", "").strip()
-    if not offset:
-        return event
-    length = event.offset - event.onset
-    try:
-        onset = float(offset)
-    except ValueError as error:
-        raise DataError(f"{where} cannot be read", [f"{reader.place}: {error}"]) from error
-    if not 0 <= onset < math.inf:
-        raise DataError(f"{where} cannot be read", [f"{reader.place}: File Offset (s) {offset} must be 0 or more"])
-    return replace(event, onset=onset, offset=round(onset + length, 9))
 
 
 def dump_audacity(results: Iterable[DetectResult]) -> Iterator[str]:

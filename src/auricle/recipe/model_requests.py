@@ -128,6 +128,27 @@ class ExportRequest(SiteOptions, Int8Request):
 
 
 @dataclass(frozen=True)
+class PushRequest:
+    """``auricle push``: a model goes to the Hugging Face hub."""
+
+    model: Annotated[str, Argument("A folder or the name of a built-in model.", "MODEL")]
+    repository: Annotated[str, Argument("Where it goes: org/name.", "REPOSITORY")]
+    _: KW_ONLY
+    space: Annotated[bool, Option("Push the site of `export --web` as a static Space instead of the model.")] = False
+    public: Annotated[bool, Option("Everybody sees it; without this a repository is private.")] = False
+    license: Annotated[
+        str | None, Option("Licence of the model for its card, as the hub spells it: apache-2.0.", metavar="ID")
+    ] = None
+    message: Annotated[str, Option("Of the commit.", metavar="TEXT")] = "Push a model of auricle"
+    dry_run: Annotated[bool, Option("Show what would go, and send nothing.")] = False
+    tarball: Annotated[
+        PathLike | None,
+        Option("The package onnxruntime-web for --space; without it, npm's registry is asked.", flag="--from",
+               metavar="FILE"),
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True)
 class ReportRequest(ClipOptions):
     """``auricle report``: one page about one model."""
 
@@ -136,6 +157,10 @@ class ReportRequest(ClipOptions):
     data: Annotated[PathLike | None, Option("Labelled recordings that the model is measured on.", metavar="DATA")] = (
         None
     )
+    against: Annotated[
+        PathLike | None,
+        Option("Another model of the same classes, measured beside it on the same clips of --data.", metavar="MODEL"),
+    ] = None
     out: Annotated[
         PathLike | None,
         Option("Page to write.", short="-o", metavar="FILE", shown="report.html in MODEL"),
@@ -150,7 +175,7 @@ class ImportRequest:
         PathLike,
         Argument(
             "A checkpoint of EfficientAT (.pt), an ONNX tagger (.onnx, with its .json), or an AST of transformers: "
-            "a folder, or hf:org/name if it was downloaded before.",
+            "a folder, hf:org/name if it was downloaded before, or a name of `auricle models list` that was fetched.",
             "SOURCE",
         ),
     ]

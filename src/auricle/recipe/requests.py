@@ -28,10 +28,11 @@ class DataSource:
     sample_rate: int | None = None
     encoding: str | None = None
     label_column: str | None = None
+    follow_links: bool = False
 
     def reading(self) -> dict[str, Any]:
         """Return how it is read, as ``read_manifest`` takes it."""
-        names = ("sample_rate", "encoding", "label_column")
+        names = ("sample_rate", "encoding", "label_column", "follow_links")
         return {"data_format": self.format, **{name: getattr(self, name) for name in names}}
 
 
@@ -53,10 +54,13 @@ class FormatOptions:
     label_column: Annotated[
         str | None, Option("Column of tables and label files that names the classes.", metavar="NAME")
     ] = None
+    follow_links: Annotated[bool, Option("Of class folders: also take what is linked from outside the folder.")] = False
 
     def source_at(self, path: PathLike) -> DataSource:
         """Return the data set at a path, read this way."""
-        return DataSource(Path(path), self.data_format, self.sample_rate, self.encoding, self.label_column)
+        return DataSource(
+            Path(path), self.data_format, self.sample_rate, self.encoding, self.label_column, self.follow_links
+        )
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,8 @@ class TeachRequest(ListenerOptions, ResumeOptions, FormatOptions):
         str,
         Option(
             "hf:org/name or a folder of transformers, a .pt checkpoint of EfficientAT, an .onnx tagger with its "
-            ".json, or a model of auricle; several joined with commas are averaged.",
+            ".json, a teacher.safetensors of --stages --fit, or a model of auricle; several joined with commas are "
+            "averaged.",
             short="-T",
             metavar="T",
         ),
@@ -285,7 +290,18 @@ class TeachRequest(ListenerOptions, ResumeOptions, FormatOptions):
     hop_s: Annotated[
         float | None, Option("Step between windows.", flag="--hop", metavar="S", least=0.01, shown="--window")
     ] = None
+    pad: Annotated[
+        Literal["zero", "repeat"], Option("What fills the last window of a recording: silence, or the recording again.")
+    ] = "zero"
     embeddings: Annotated[bool, Option("Keep the teacher's embeddings, for --fit and for matching.")] = True
+    stages: Annotated[
+        str | None,
+        Option(
+            "Take mean and deviation over time of the teacher's stages for its embedding: all, or numbers joined "
+            "with commas. With --fit the head is kept as a teacher, teacher.safetensors.",
+            metavar="all|N,...",
+        ),
+    ] = None
     seed: Annotated[int, Option("Seed of the mixtures.", metavar="N", least=0)] = 0
     bf16: Annotated[bool, Option("Compute in bf16: faster on some machines, and not the same bits.")] = False
     download: Annotated[bool, Option("Fetch hf:org/name if it is not here.")] = False

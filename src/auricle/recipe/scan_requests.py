@@ -69,7 +69,17 @@ class ScanOptions(ClockOptions):
     ] = None
     resume: Annotated[bool, Option("Resume the scan in --out.")] = False
     overwrite: Annotated[bool, Option("Throw away the scan in --out and start anew.")] = False
+    list_file: Annotated[
+        PathLike | None,
+        Option("Also take the recordings listed in this file (- for stdin): paths, one a line or ended by NUL.",
+               flag="--list", metavar="FILE"),
+    ] = None  # fmt: skip
     follow_links: Annotated[bool, Option("Also read what is linked from within a folder and lies outside it.")] = False
+    channel: Annotated[
+        int | str,
+        Option("Which channel to take: a number from 1 on, each (a result for each), or mix, the mean of all.",
+               metavar="N|each|mix"),
+    ] = "mix"  # fmt: skip
     jobs: Annotated[
         int,
         Option("Recordings scored at the same time; processes with --out.", short="-j", metavar="N", least=1),
@@ -119,7 +129,7 @@ class ScanRequest(ScanOptions, EventOptions):
     inputs: Annotated[
         PathLike | Sequence[PathLike],
         Argument("Recordings: files, folders (searched through), globs, or - for stdin.", "INPUT"),
-    ]
+    ] = ()
     _: KW_ONLY
     command: Annotated[Literal["tag", "detect", "embed"], Option("Which result is wanted.", python_only=True)] = "tag"
     format: Annotated[
@@ -203,7 +213,7 @@ class EmbedRequest(ScanOptions, WindowOptions):
     inputs: Annotated[
         PathLike | Sequence[PathLike],
         Argument("Recordings: files, folders (searched through), globs, or - for stdin.", "INPUT"),
-    ]
+    ] = ()
     _: KW_ONLY
     progress: Annotated[Any, Option("Listener: is told how far it is; None for nobody.", python_only=True)] = field(
         default=None, compare=False, repr=False

@@ -16,6 +16,7 @@ import numpy as np
 from auricle import __version__
 from auricle.evaluation.evaluate import score_manifest
 from auricle.evaluation.held_out import Chosen
+from auricle.evaluation.paired import agreement, paired_metrics
 from auricle.evaluation.report import make_report
 from auricle.reports.answers import answer_chart, answer_questions
 from auricle.reports.figures import (
@@ -31,7 +32,7 @@ from auricle.reports.mistakes import worst_mistakes
 from auricle.reports.page import require_jinja, write_page
 from auricle.reports.palette import hue_of
 from auricle.results import Interval
-from auricle.runtime.bundle import Bundle
+from auricle.runtime.bundle import Bundle, trained_clips
 from auricle.runtime.detector import Detector
 from auricle.runtime.onnx_session import open_network
 from auricle.runtime.spec import ONNX_FILES
@@ -39,13 +40,14 @@ from auricle.runtime.spec import ONNX_FILES
 _TIMED_RUNS = 9
 
 
-def model_page(path: Path, bundle: Bundle, chosen: Chosen | None = None) -> None:
+def model_page(path: Path, bundle: Bundle, chosen: Chosen | None = None, against: Bundle | None = None) -> None:
     """Write the self-contained HTML page of a model.
 
     Args:
         path: file to write.
         bundle: the model; its ``run/`` is looked at for how it learnt.
         chosen: labelled clips that it is measured on; without any, the page shows what the folder knows.
+        against: a model of the same classes that is measured beside it, on the same clips.
 
     Raises:
         UsageError: jinja2 is not installed.
@@ -62,14 +64,14 @@ def model_page(path: Path, bundle: Bundle, chosen: Chosen | None = None) -> None
         spec=spec,
         learning=learning_charts(log.read_text(encoding="utf-8")) if log.is_file() else [],
         stored=_stored_result(bundle),
-        measured=None if chosen is None else _measure(bundle, chosen),
+        measured=None if chosen is None else _measure(bundle, chosen, against),
         cost=_cost(bundle),
         provenance=_provenance(bundle),
         recipe=json.dumps(spec.provenance.recipe, indent=2),
     )
 
 
-def _measure(bundle: Bundle, chosen: Chosen) -> dict[str, Any]:
+def _measure(bundle: Bundle, chosen: Chosen, against: Bundle | None) -> dict[str, Any]:
     """Score the data and return all that the page shows of it."""
     manifest = chosen.manifest
     detector = Detector(bundle, open_network(bundle))
@@ -78,6 +80,7 @@ def _measure(bundle: Bundle, chosen: Chosen) -> dict[str, Any]:
     answers = [] if bundle.spec.is_spoof else answer_questions(detector, manifest, scored.targets)
     return {
         "answers": answers,
+        "against": None if against is None else _compare(scored, against),
         "answer_chart": answer_chart(answers),
         "metrics": make_report([scored.scores], manifest).metrics,
         "rows": class_rows(scored),
@@ -95,6 +98,22 @@ def _measure(bundle: Bundle, chosen: Chosen) -> dict[str, Any]:
         "unreadable": chosen.unreadable,
         "data": manifest.name,
         "data_hash": manifest.data_hash,
+    }
+
+
+def _compare(scored: Scored, against: Bundle) -> dict[str, Any]:
+    """Score the other model on the same clips and return what the page shows of both."""
+    detector = Detector(against, open_network(against))
+    columns = [detector.labels.index(label) for label in scored.manifest.labels]
+    other = score_manifest(detector, scored.manifest)[:, columns]
+    task, groups = scored.manifest.task, scored.manifest.groups()
+    answers = [] if against.spec.is_spoof else answer_questions(detector, scored.manifest, scored.targets)
+    return {
+        "name": against.spec.name,
+        "unknown": trained_clips(against) is None,
+        "answers": {answer.label: answer for answer in answers},
+        "metrics": paired_metrics(scored.scores, other, scored.targets, groups, task),
+        "agreement": agreement(scored.scores, other, scored.targets, task),
     }
 
 

@@ -61,7 +61,7 @@ def embed_windows(detector: Detector, x: AudioInput, rule: WindowRule) -> Iterat
     # A rest of less than half a window is part of the one before it, unless it is all there is.
     cutter = WindowCutter(window, hop, spec.pad, window // 2)
     number = 0
-    with open_input(x, None, rate) as reader:
+    with open_input(x, None, rate, channel=detector.channel) as reader:
         for block in reader:
             for samples in cutter.push(block):
                 yield _row(detector, samples, number * hop, rate, window)

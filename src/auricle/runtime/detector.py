@@ -8,16 +8,22 @@ time is asked for: ``detect``, ``frames`` and ``stream`` let it run from the fir
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from auricle.audio.channels import check_channel
 from auricle.audio.origin.clocks import Clocks
+from auricle.audio.web import WebLimits, fetched, is_address
 from auricle.errors import AuricleError, InputError, UsageError
 from auricle.events.smoothing import smooth_labels
 from auricle.results import (
@@ -37,26 +43,32 @@ from auricle.runtime.devices import BLOCK_S
 from auricle.runtime.inputs import AudioInput, Excerpt, input_name, open_input, origin_of_input
 from auricle.runtime.llr import calibrated_scores, verdict
 from auricle.runtime.long_file_progress import Bookmark, LostPlaceError, Place
+from auricle.runtime.neighbours import NEIGHBOURS_FILE, NeighbourCheck, Neighbours, read_neighbours
 from auricle.runtime.onnx_session import EMBEDDING, Network, open_network
 from auricle.runtime.ood import DomainCheck
 from auricle.runtime.scoring import Scorer, frame_scorer
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.stream import Stream, length_flags
-from auricle.runtime.streaming import RunningScorer
+from auricle.runtime.streaming import RunningScorer, Watch
 from auricle.runtime.tracker import EventTracker, Threshold, median_sizes
 
 if TYPE_CHECKING:
     from auricle.audio.decode import Limits
 
+log = logging.getLogger(__name__)
 R = TypeVar("R")
 S = TypeVar("S", bound=Scorer | RunningScorer)
 #: Gets the seconds read so far and, if known, those of the whole.
 Progress = Callable[[float, float | None], None]
-WorkerStatus = Callable[[FloatArray], None] | None
 
 
 def load(
-    name: str | os.PathLike[str], *, precision: str = "float32", threads: int = 1, device: str = "cpu"
+    name: str | os.PathLike[str],
+    *,
+    precision: str = "float32",
+    threads: int = 1,
+    device: str = "cpu",
+    lean: bool = False,
 ) -> Detector:
     """Load a model and check all of it.
 
@@ -66,19 +78,31 @@ def load(
         threads: threads within one window.
         device: ``cpu``, ``auto`` (CUDA where the installed ONNX Runtime has it), or ``cuda``, ``rocm``, ``coreml``,
             ``openvino``, ``directml``.
+        lean: whether scores over time will hardly be asked for: then they cost time when they first are.
 
     Raises:
         UsageError: no such model; ``BundleError`` (a kind of it) if the model is damaged.
     """
     bundle = load_bundle(resolve_model(name))
-    return Detector(bundle, open_network(bundle, precision=precision, threads=threads, device=device))
+    network = open_network(bundle, precision=precision, threads=threads, device=device, lean=lean)
+    where = getattr(network, "device", "cpu")
+    log.info(
+        "model %s from %s: %d labels, %s on %s",
+        bundle.spec.name,
+        bundle.path,
+        len(bundle.spec.labels),
+        precision,
+        where,
+    )
+    return Detector(bundle, network, web=WebLimits())
 
 
 class Detector:
     """A model and its network; made by ``load``. It holds no state between calls, so threads may share it.
 
-    Every method takes a path, a binary file object, or an array of shape ``(time,)`` or ``(time, channel)`` with its
-    ``sample_rate``, and raises ``InputError`` if that cannot be used; the ``..._many`` forms put it into the result.
+    Every method takes a path, an address of the open web (not where a server made it), a binary file object, or an
+    array of shape ``(time,)`` or ``(time, channel)`` with its ``sample_rate``, and raises ``InputError`` if that cannot
+    be used; the ``..._many`` forms put it into the result.
     """
 
     def __init__(
@@ -89,12 +113,16 @@ class Detector:
         limits: Limits | None = None,
         on_progress: Progress | None = None,
         clocks: Clocks = Clocks(),  # noqa: B008 (frozen)
+        channel: int | None = None,
+        web: WebLimits | None = None,
     ) -> None:
         self.bundle = bundle
         self._network = network
         self._limits = limits
         self._on_progress = on_progress
         self._clocks = clocks
+        self._channel = channel
+        self._web = web
 
     @property
     def spec(self) -> BundleSpec:
@@ -129,9 +157,37 @@ class Detector:
         """
         return self._with(clocks=Clocks.of(time_zone, clock_zone))
 
+    @property
+    def channel(self) -> int | None:
+        """The channel of recordings that is taken, from 1 on; None is the mean of all."""
+        return self._channel
+
+    def of_channel(self, channel: int | None) -> Detector:
+        """Return the same detector that takes one channel of recordings, from 1 on; None is the mean of all.
+
+        A recording without that channel fails with the code ``no_channel``.
+
+        Raises:
+            UsageError: no number from 1 on.
+        """
+        return self._with(channel=check_channel(channel))
+
     def _with(self, **changes: Any) -> Detector:
-        kept = {"limits": self._limits, "on_progress": self._on_progress, "clocks": self._clocks}
+        kept = {
+            "limits": self._limits, "on_progress": self._on_progress, "clocks": self._clocks, "channel": self._channel,
+            "web": self._web,
+        }  # fmt: skip
         return Detector(changes.pop("bundle", self.bundle), self._network, **{**kept, **changes})
+
+    def _at_hand(self, x: AudioInput) -> AbstractContextManager[AudioInput]:
+        """Return an input as it is, or what is at an address of the web as a file that goes afterwards."""
+        if self._web is None or not is_address(x):
+            return nullcontext(x)
+        return fetched(x, self._web)
+
+    def _channel_of(self, x: AudioInput) -> int | None:
+        """Return the channel that is taken of an input."""
+        return x.channel if isinstance(x, Excerpt) and x.channel is not None else self._channel
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -167,8 +223,11 @@ class Detector:
         self.check_prior(prior_spoof)
         self.check_abstain(abstain)
         spec = self.spec
-        scorer, duration, flags = self._run(x, sample_rate, lambda watch: Scorer(spec, self._network, watch=watch))
-        head = self._head(x, duration, flags)
+        with self._at_hand(x) as source:
+            scorer, duration, flags = self._run(
+                source, sample_rate, lambda watch: Scorer(spec, self._network, watch=watch)
+            )
+            head = self._head(source, duration, flags)
         if not spec.is_spoof:
             scores = calibrated_scores(scorer.clip_scores(), spec)
             return abstaining(TagResult(**head, scores=_ranked(spec.labels, scores)), spec, abstain)
@@ -178,8 +237,11 @@ class Detector:
     def _head(self, x: AudioInput, duration: float, flags: tuple[Flag, ...]) -> dict[str, Any]:
         """Return what all results have: name, length, flags, where it comes from, and which part of it was taken."""
         origin, more = origin_of_input(x, self._clocks)
-        part = (x.offset_s, x.offset_s + duration) if isinstance(x, Excerpt) else None
-        return {"path": input_name(x), "duration": duration, "flags": flags + more, "origin": origin, "part": part}
+        part = (x.offset_s, x.offset_s + duration) if isinstance(x, Excerpt) and x.span else None
+        return {
+            "path": input_name(x), "duration": duration, "flags": flags + more, "origin": origin, "part": part,
+            "channel": self._channel_of(x),
+        }  # fmt: skip
 
     def check_abstain(self, rate: float | None) -> None:
         """Raise ``UsageError`` for an error rate that the model does not state; None names whatever is highest."""
@@ -215,12 +277,13 @@ class Detector:
             on_frames: is given the raw scores behind the events, ``(frame, label)``, in blocks as they come.
             bookmark: where to continue, and to mark how far it got; the events are those of one go.
         """
-        if bookmark is not None and (place := bookmark.take()) is not None:
-            try:
-                return self._detect(x, sample_rate, threshold, on_frames, bookmark, place)
-            except LostPlaceError:
-                bookmark.remove()
-        return self._detect(x, sample_rate, threshold, on_frames, bookmark)
+        with self._at_hand(x) as source:
+            if bookmark is not None and (place := bookmark.take()) is not None:
+                try:
+                    return self._detect(source, sample_rate, threshold, on_frames, bookmark, place)
+                except LostPlaceError:
+                    bookmark.remove()
+            return self._detect(source, sample_rate, threshold, on_frames, bookmark)
 
     def _detect(
         self,
@@ -257,7 +320,8 @@ class Detector:
     def frames(self, x: AudioInput, sample_rate: int | None = None) -> Scores:
         """Return the scores over time, raw: neither smoothed nor compared with thresholds."""
         parts: list[FloatArray] = [np.zeros((0, len(self.labels)), np.float32)]
-        self._run(x, sample_rate, self._frame_scorer, parts.append)
+        with self._at_hand(x) as source:
+            self._run(source, sample_rate, self._frame_scorer, parts.append)
         return self.scores(np.concatenate(parts))
 
     def scores(self, frames: FloatArray) -> Scores:
@@ -293,14 +357,16 @@ class Detector:
     def embed(self, x: AudioInput, sample_rate: int | None = None) -> EmbedResult:
         """Return one vector: the mean of the network's embeddings over the windows."""
         self._require_embedding()
-        scorer, duration, flags = self._run(
-            x, sample_rate, lambda watch: Scorer(self.spec, self._network, embedding=True, watch=watch)
-        )
-        return EmbedResult(**self._head(x, duration, flags), embedding=scorer.embedding())
+        with self._at_hand(x) as source:
+            scorer, duration, flags = self._run(
+                source, sample_rate, lambda watch: Scorer(self.spec, self._network, embedding=True, watch=watch)
+            )
+            head = self._head(source, duration, flags)
+        return EmbedResult(**head, embedding=scorer.embedding())
 
     def stream(self, sample_rate: int, *, threshold: Threshold | None = None) -> Stream:
         """Begin a live recording: push blocks of any length, get scores and events when they are certain."""
-        return Stream(self.spec, self._network, sample_rate, threshold)
+        return Stream(self.spec, self._network, sample_rate, threshold, self._channel)
 
     def tag_many(
         self,
@@ -325,7 +391,7 @@ class Detector:
         return _each(
             inputs,
             lambda x: self.tag(x, sample_rate, prior_spoof=prior_spoof, abstain=abstain),
-            lambda name, error: TagResult(name, None, error=error),
+            lambda x, error: TagResult(input_name(x), None, error=error, channel=self._channel_of(x)),
             jobs,
         )
 
@@ -343,7 +409,7 @@ class Detector:
         return _each(
             inputs,
             lambda x: self.detect(x, sample_rate, threshold=threshold, bookmark=bookmark_of(x)),
-            lambda name, error: DetectResult(name, None, error=error),
+            lambda x, error: DetectResult(input_name(x), None, error=error, channel=self._channel_of(x)),
             jobs,
         )
 
@@ -353,28 +419,32 @@ class Detector:
         """Embed any number of recordings, as ``tag_many``."""
         self._require_embedding()
         return _each(
-            inputs, lambda x: self.embed(x, sample_rate), lambda name, error: EmbedResult(name, None, error=error), jobs
+            inputs,
+            lambda x: self.embed(x, sample_rate),
+            lambda x, error: EmbedResult(input_name(x), None, error=error, channel=self._channel_of(x)),
+            jobs,
         )
 
-    def _frame_scorer(self, watch: WorkerStatus) -> Scorer | RunningScorer:
+    def _frame_scorer(self, watch: Watch | None) -> Scorer | RunningScorer:
         return frame_scorer(self.spec, self._network, watch=watch)
 
     def _run(
         self,
         x: AudioInput,
         sample_rate: int | None,
-        scorer_of: Callable[[WorkerStatus], S],
+        scorer_of: Callable[[Watch | None], S],
         on_frames: Callable[[FloatArray], None] | None = None,
         *,
         place: Place | None = None,
         mark: Callable[[Place], None] | None = None,
     ) -> tuple[S, float, tuple[Flag, ...]]:
         """Score one recording; returns the finished scorer, the duration in seconds and the flags."""
-        spec = self.spec
-        check = None if spec.domain is None else DomainCheck(spec.domain, spec.sample_rate)
+        spec, begin = self.spec, time.perf_counter()
+        check = self._check()
         scorer = scorer_of(None if check is None else check.add)
         block_s = BLOCK_S if getattr(self._network, "batch", 1) > 1 else None
-        with open_input(x, sample_rate, spec.sample_rate, self._limits, block_s) as reader:
+        opened = open_input(x, sample_rate, spec.sample_rate, self._limits, block_s, self._channel_of(x))
+        with opened as reader:
             replay, read = _Replay(place, scorer, check), 0
             for block in reader:
                 read += len(block)
@@ -395,7 +465,25 @@ class Detector:
         seen = scorer.samples_seen
         domain_flags = () if check is None else check.flags(seen)
         short = any(flag.code == "too_short" for flag in domain_flags)
+        codes = ", ".join(flag.code for flag in (*flags, *domain_flags)) or "no flags"
+        log.debug("%s: %.4g s scored in %.3g s, %s", input_name(x), duration, time.perf_counter() - begin, codes)
         return scorer, duration, (*flags, *(() if short else length_flags(spec, seen)), *domain_flags)
+
+    def _check(self) -> DomainCheck | NeighbourCheck | None:
+        """Return what compares a recording with those that the model was made of, if it can."""
+        spec = self.spec
+        if spec.domain is not None:
+            return DomainCheck(spec.domain, spec.sample_rate)
+        if spec.neighbours is not None and EMBEDDING in self._network.outputs:
+            return NeighbourCheck(spec.neighbours, self._neighbours)
+        return None
+
+    @cached_property
+    def _neighbours(self) -> Neighbours:
+        part = self.spec.neighbours
+        if part is None:
+            raise ValueError("a model without neighbours compares nothing")
+        return read_neighbours(self.bundle.read(NEIGHBOURS_FILE), part, str(self.bundle.path))
 
     def _require_embedding(self) -> None:
         if EMBEDDING not in self._network.outputs:
@@ -405,7 +493,9 @@ class Detector:
 class _Replay:
     """What was scored before a kill is read again, and not scored again."""
 
-    def __init__(self, place: Place | None, scorer: Scorer | RunningScorer, check: DomainCheck | None) -> None:
+    def __init__(
+        self, place: Place | None, scorer: Scorer | RunningScorer, check: DomainCheck | NeighbourCheck | None
+    ) -> None:
         self._place, self._scorer, self._check = place, scorer, check
 
     def skips(self, read: int) -> bool:
@@ -437,7 +527,7 @@ def _ranked(labels: Sequence[str], scores: FloatArray) -> tuple[LabelScore, ...]
 def _each(
     inputs: Iterable[AudioInput],
     work: Callable[[AudioInput], R],
-    failed: Callable[[str, Failure], R],
+    failed: Callable[[AudioInput, Failure], R],
     jobs: int,
 ) -> Iterator[R]:
     """Yield a result for every input, in order, with at most a few inputs waiting."""
@@ -448,12 +538,13 @@ def _each(
         try:
             return work(x)
         except InputError as error:
-            return failed(input_name(x), Failure(error.code, error.message))
+            return failed(x, Failure(error.code, error.message))
         except AuricleError:  # wrong use, a broken model, an interruption: not this recording's fault
             raise
-        except Exception as error:  # noqa: BLE001 (whatever one recording does, the others continue)
+        except Exception as error:
+            log.debug("a fault inside auricle, at %s", input_name(x), exc_info=True)
             text = " ".join(f"{type(error).__name__}: {error}".split())
-            return failed(input_name(x), Failure("internal", text))
+            return failed(x, Failure("internal", text))
 
     return map(attempt, inputs) if jobs == 1 else _in_threads(inputs, attempt, jobs)
 

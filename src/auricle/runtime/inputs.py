@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from auricle.audio.channels import one_channel, require_channel
 from auricle.audio.checks import SignalCheck
 from auricle.audio.origin.clocks import Clocks
 from auricle.audio.resample import Resampler
@@ -28,11 +29,24 @@ Samples = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A part of a recording in a file: from ``offset_s`` on, for ``duration_s`` (to its end if None), in seconds."""
+    """A part of a recording in a file: of its time, of its channels, or both.
+
+    Attributes:
+        path: of the recording.
+        offset_s: where the part begins, in seconds.
+        duration_s: its length in seconds; to the end if None.
+        channel: the channel, from 1 on; None leaves it to the detector.
+    """
 
     path: str
-    offset_s: float
+    offset_s: float = 0.0
     duration_s: float | None = None
+    channel: int | None = None
+
+    @property
+    def span(self) -> bool:
+        """Whether it is a part of the time."""
+        return self.offset_s > 0 or self.duration_s is not None
 
 
 #: Besides these, tensors of torch and whatever NumPy takes for an array.
@@ -77,6 +91,7 @@ def open_input(
     model_rate: int,
     limits: Limits | None = None,
     block_s: float | None = None,
+    channel: int | None = None,
 ) -> AbstractContextManager[Reader]:
     """Open an input for reading at ``model_rate``.
 
@@ -86,6 +101,7 @@ def open_input(
         model_rate: rate of the blocks in Hz.
         limits: what is refused in files; the usual limits if None.
         block_s: length of a block in seconds; the usual one if None.
+        channel: the channel to take, from 1 on; the mean of all if None.
 
     Raises:
         UsageError: an array without a sample rate, or a file with one.
@@ -95,10 +111,10 @@ def open_input(
     if isinstance(x, np.ndarray):
         if sample_rate is None:
             raise UsageError("an array needs its sample rate: tag(samples, sample_rate=48000)")
-        return nullcontext(ArrayReader(x, sample_rate, model_rate, block_s or _BLOCK_S))
-    part: dict[str, Any] = {}
+        return nullcontext(ArrayReader(x, sample_rate, model_rate, block_s or _BLOCK_S, channel))
+    part: dict[str, Any] = {"channel": channel}
     if isinstance(x, Excerpt):
-        part = {"offset_s": x.offset_s, "duration_s": x.duration_s}
+        part |= {"offset_s": x.offset_s, "duration_s": x.duration_s}
         x = x.path
     if not isinstance(x, (str, bytes, os.PathLike)) and not hasattr(x, "read"):
         raise UsageError(
@@ -151,24 +167,32 @@ def origin_of_input(x: AudioInput, clocks: Clocks) -> tuple[Origin | None, tuple
 class ArrayReader:
     """An array as a recording: checked, mixed down and resampled block by block as a file would be."""
 
-    def __init__(self, samples: Samples, sample_rate: int, model_rate: int, block_s: float = _BLOCK_S) -> None:
-        self._block_s = block_s
+    def __init__(
+        self,
+        samples: Samples,
+        sample_rate: int,
+        model_rate: int,
+        block_s: float = _BLOCK_S,
+        channel: int | None = None,
+    ) -> None:
+        self._block_s, self._channel = block_s, channel
         self._samples = check_samples(samples)
         self._rate = check_rate(sample_rate)
         self._model_rate = model_rate
         if len(self._samples) == 0:
             raise InputError("no_audio", "the array holds no sample")
+        require_channel(channel, self._samples.shape[1])
         self.flags: tuple[Flag, ...] = ()
         self.duration = samples_to_seconds(len(self._samples), self._rate)
         self.expected_s: float | None = self.duration
 
     def __iter__(self) -> Iterator[FloatArray]:
         frames, channels = self._samples.shape
-        check = SignalCheck(channels, frames)
+        check = SignalCheck(channels if self._channel is None else 1, frames)
         resampler = Resampler(self._rate, self._model_rate)
         step = seconds_to_samples(self._block_s, self._rate)
         for start in range(0, frames, step):
-            yield resampler.push(check.push(self._samples[start : start + step]))
+            yield resampler.push(check.push(one_channel(self._samples[start : start + step], self._channel)))
         yield resampler.flush()
         self.flags = check.finish()
 

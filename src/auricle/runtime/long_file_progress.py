@@ -131,9 +131,9 @@ class Bookmark:
         return {"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "version": __version__}
 
 
-def bookmark_in(folder: Path, recording: str, every_s: float = EVERY_S) -> Bookmark:
-    """Return the bookmark of a recording in a folder of bookmarks."""
-    name = sha256_bytes(os.fsencode(recording))[:16]
+def bookmark_in(folder: Path, recording: str, every_s: float = EVERY_S, channel: int | None = None) -> Bookmark:
+    """Return the bookmark of a recording, or of one channel of it, in a folder of bookmarks."""
+    name = sha256_bytes(os.fsencode(recording) + (b"" if channel is None else b"\0%d" % channel))[:16]
     return Bookmark(folder / f"{name}.npz", recording, every_s)
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from auricle.errors import UsageError
@@ -15,9 +14,6 @@ from auricle.registry import nearest
 __all__ = ["BUNDLES", "DEFAULT_MODEL", "builtin_models", "resolve_model"]
 
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
-
-_HUB = "hf:"
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def builtin_models() -> list[str]:
@@ -30,7 +26,8 @@ def resolve_model(name: str | os.PathLike[str]) -> Path:
 
     Args:
         name: a folder (anything with a ``/``, or an existing path), the name of a built-in model, or
-            ``hf:org/name`` for one on the Hugging Face hub, which is the only form that uses the network.
+            ``hf:org/name`` or ``hf:org/name@revision`` for one on the Hugging Face hub, the only form that uses the
+            network.
 
     Raises:
         UsageError: no model has that name; says which is near.
@@ -41,8 +38,10 @@ def resolve_model(name: str | os.PathLike[str]) -> Path:
         raise UsageError(f"{address}; a model of the hub is written hf:org/name")
     if not isinstance(name, str):
         return Path(name)
-    if name.startswith(_HUB):
-        return _download(name)
+    if name.startswith("hf:"):
+        from auricle.runtime.hub_download import cache_folder, download_model  # noqa: PLC0415 (help needs none of it)
+
+        return download_model(name, cache_folder())
     if "/" in name or os.sep in name or (name and Path(name).exists()):
         return Path(name)
     known = builtin_models()
@@ -53,34 +52,3 @@ def resolve_model(name: str | os.PathLike[str]) -> Path:
         f"unknown model {name!r}{nearest(name, known)}; built in: {listed}; "
         f"a folder is written with a slash (./{name}), a model of the hub as hf:org/name"
     )
-
-
-def _download(name: str) -> Path:
-    """Fetch a model folder from the hub, or find it where an earlier call put it; return the folder."""
-    repository = name.removeprefix(_HUB)
-    if not _HUB_NAME.fullmatch(repository):
-        raise UsageError(f"{name!r} is not the name of a model on the hub: expected hf:org/name")
-    try:
-        from huggingface_hub import snapshot_download  # noqa: PLC0415 (an extra; only this form needs it)
-    except ImportError as error:
-        raise UsageError(
-            f"{name} is on the Hugging Face hub, which needs huggingface_hub: pip install 'auricle[teachers]'"
-        ) from error
-    # A folder of our own with real files: the hub's cache is made of symbolic links, which bundles may not hold.
-    folder = _cache_folder() / "hub" / repository.replace("/", "--")
-    try:
-        snapshot_download(
-            repository,
-            local_dir=folder,
-            allow_patterns=["auricle.json", "README.md", "*.onnx", "*.safetensors", "*.npz"],
-        )
-    except Exception as error:  # the hub's client raises many kinds; all mean the same here
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(f"{name} could not be fetched from the hub: {reason}") from error
-    return folder
-
-
-def _cache_folder() -> Path:
-    """Return where downloads are kept, by the XDG rule."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "auricle"

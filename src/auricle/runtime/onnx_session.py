@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network of a bundle in ONNX Runtime: windows in, scores out. The engine is imported when it is first needed."""
+"""The network of a bundle in ONNX Runtime: windows in, scores out. The engine is imported when it is first needed.
+
+The engine computes all outputs of a graph, whichever are asked for. Where scores of frames are a good part of the work,
+what needs none (``tag``, ``embed``) has a session of its own, without them.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,11 +18,14 @@ from auricle.errors import BundleError, InputError, UsageError
 from auricle.results import FloatArray
 from auricle.runtime.bundle import Bundle
 from auricle.runtime.devices import BATCH, PROVIDERS, choose_device, require_device
+from auricle.runtime.onnx_graph import graph_of, graph_outputs, only_outputs
 from auricle.runtime.spec import ONNX_FILES, STREAM_FILES, BundleSpec
 from auricle.runtime.streaming import RunningNetwork, RunningSession, numbers, probabilities
 
 INPUT = "waveform"
 CLIP, FRAMES, EMBEDDING = "clip", "frames", "embedding"
+#: Outputs of the session that gives no scores of frames, and the share of the graph's nodes that it may have at most.
+_LEAN_OUTPUTS, _LEAN_SHARE = frozenset({CLIP, EMBEDDING}), 0.9
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Network:
 
     def __init__(
         self,
-        session: Any,
+        session: GraphSession,
         spec: BundleSpec,
         name: str,
         running: RunningNetwork | None = None,
@@ -79,7 +88,7 @@ class Network:
         self._spec = spec
         self._name = name
         self.running = running
-        self.outputs = frozenset(output.name for output in session.get_outputs())
+        self.outputs = session.outputs
 
     def run(self, windows: FloatArray, wanted: frozenset[str] = frozenset()) -> Outputs:
         """Score windows of shape ``(batch, sample)``; ``wanted`` names outputs beside ``clip``.
@@ -114,7 +123,67 @@ class Network:
             raise BundleError(f"{self._name} gives {what} for its {len(self._spec.labels)} labels; train it again")
 
 
-def open_network(bundle: Bundle, *, precision: str = "float32", threads: int = 1, device: str = "cpu") -> Network:
+class GraphSession:
+    """The sessions of one graph, opened when they are first used: with all outputs, and without those of frames.
+
+    Args:
+        content: the file.
+        threads: within one window.
+        where: names it in errors.
+        device: that computes it; only the processor has two sessions.
+        lean: whether scores of frames will hardly be asked for: they are opened later, then.
+
+    Raises:
+        BundleError: the engine refuses the graph.
+    """
+
+    def __init__(self, content: bytes, threads: int, where: str, device: str = "cpu", *, lean: bool = False) -> None:
+        self._content: bytes | None = content
+        self._how = threads, where, device
+        self._lock = threading.Lock()
+        self._whole: Any = None
+        self._lean: Any = None
+        if lean and device == "cpu":
+            self._open_lean()
+        first = self._lean or self._open_whole()
+        self.inputs: list[str] = [value.name for value in first.get_inputs()]
+        self.outputs = frozenset(graph_outputs(graph_of(content)))
+
+    def run(self, names: Sequence[str], feeds: dict[str, FloatArray]) -> list[Any]:
+        """Return outputs by name; any number of threads may ask at once."""
+        session = self._whole
+        if self._how[2] == "cpu" and _LEAN_OUTPUTS.issuperset(names):
+            session = self._lean or self._open_lean()
+        found: list[Any] = (session or self._open_whole()).run(list(names), feeds)
+        return found
+
+    def _open_whole(self) -> Any:
+        with self._lock:
+            if self._whole is None and self._content is not None:
+                self._whole = open_session(self._content, *self._how)
+                self._forget()
+            return self._whole
+
+    def _open_lean(self) -> Any:
+        """Return the session without frames; the other one if it would be much the same."""
+        with self._lock:
+            if self._lean is None and self._content is not None:
+                part = only_outputs(self._content, _LEAN_OUTPUTS, _LEAN_SHARE)
+                if part is None and self._whole is None:
+                    self._whole = open_session(self._content, *self._how)
+                self._lean = self._whole if part is None else open_session(part, *self._how)
+                self._forget()
+            return self._lean
+
+    def _forget(self) -> None:
+        """Let go of the file once both sessions are open."""
+        if self._whole is not None and self._lean is not None:
+            self._content = None
+
+
+def open_network(
+    bundle: Bundle, *, precision: str = "float32", threads: int = 1, device: str = "cpu", lean: bool = False
+) -> Network:
     """Open the network of a bundle; of a causal model, the network for streams is on the processor always.
 
     Args:
@@ -122,6 +191,7 @@ def open_network(bundle: Bundle, *, precision: str = "float32", threads: int = 1
         precision: ``float32`` or ``int8``.
         threads: threads within one window; 1 is fastest where several files are scored at once.
         device: see ``devices.choose_device``.
+        lean: whether scores of frames will hardly be asked for; they can be, all the same.
 
     Raises:
         UsageError: the bundle has no such precision, or the installed ONNX Runtime has no such device.
@@ -137,7 +207,9 @@ def open_network(bundle: Bundle, *, precision: str = "float32", threads: int = 1
     device = "cpu" if device == "cpu" else choose_device(device)
     running = open_running(bundle, precision=precision, threads=threads)
     where = str(bundle.path / name)
-    return make_network(bundle.read(name), bundle.spec, where, threads=threads, running=running, device=device)
+    return make_network(
+        bundle.read(name), bundle.spec, where, threads=threads, running=running, device=device, lean=lean
+    )
 
 
 def open_running(bundle: Bundle, *, precision: str = "float32", threads: int = 1) -> RunningSession | None:
@@ -157,6 +229,7 @@ def make_network(
     threads: int = 1,
     running: RunningNetwork | None = None,
     device: str = "cpu",
+    lean: bool = False,
 ) -> Network:
     """Open a graph and check that it is that of ``spec``; ``where`` names it in errors.
 
@@ -165,13 +238,12 @@ def make_network(
     """
     if threads < 1:
         raise UsageError(f"threads must be at least 1, got {threads}")
-    session = open_session(content, threads, where, device)
+    session = GraphSession(content, threads, where, device, lean=lean)
     network = Network(session, spec, where, running, device)
-    inputs = [i.name for i in session.get_inputs()]
     needed = {CLIP} | ({FRAMES} if spec.frames is not None else set())
-    if inputs != [INPUT] or not needed <= network.outputs:
+    if session.inputs != [INPUT] or not needed <= network.outputs:
         raise BundleError(
-            f"{where} has inputs {inputs} and outputs {sorted(network.outputs)}; "
+            f"{where} has inputs {session.inputs} and outputs {sorted(network.outputs)}; "
             f"a bundle needs input {INPUT!r} and outputs {sorted(needed)}"
         )
     return network

@@ -61,7 +61,7 @@ class DomainCheck:
         #: Of the windows so far.
         self.distances: list[float] = []
 
-    def add(self, window: FloatArray) -> None:
+    def add(self, window: FloatArray, _embedding: FloatArray | None = None) -> None:
         """Take a window of shape ``(sample,)``; digital silence is like nothing, and counts as unlike."""
         self.distances.append(distance(window_features(window, self._rate), self._mean, self._whitening))
 

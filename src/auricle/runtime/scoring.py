@@ -8,7 +8,6 @@ causal models come without windows, from one pass (``runtime.streaming``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -18,16 +17,14 @@ import numpy.typing as npt
 from auricle.results import FloatArray
 from auricle.runtime.onnx_session import EMBEDDING, FRAMES, Outputs, WindowNetwork
 from auricle.runtime.spec import BundleSpec
-from auricle.runtime.streaming import RunningScorer
+from auricle.runtime.streaming import RunningScorer, Watch
 from auricle.runtime.windows import MarginCutter, WindowCutter
 from auricle.timeline import FrameGrid
 
 _SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1 before a logarithm
 
 
-def frame_scorer(
-    spec: BundleSpec, network: WindowNetwork, *, watch: Callable[[FloatArray], None] | None = None
-) -> Scorer | RunningScorer:
+def frame_scorer(spec: BundleSpec, network: WindowNetwork, *, watch: Watch | None = None) -> Scorer | RunningScorer:
     """Return what gives the frame scores of a recording: one pass where the model is causal, else windows."""
     if network.running is not None:
         return RunningScorer(spec, network.running, watch)
@@ -135,7 +132,7 @@ class Scorer:
         network: its network.
         frames: whether frame scores are wanted (window scores spread over cells of ``hop_s`` if it has none).
         embedding: whether the embedding is wanted.
-        watch: gets every window that is scored.
+        watch: gets every window that is scored, with its vector if the model compares vectors.
     """
 
     def __init__(
@@ -145,7 +142,7 @@ class Scorer:
         *,
         frames: bool = False,
         embedding: bool = False,
-        watch: Callable[[FloatArray], None] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._spec = spec
         self._network = network
@@ -156,7 +153,8 @@ class Scorer:
         self._windows = 0
         self._watch = watch
         wanted = {FRAMES} if frames and spec.frames is not None else set()
-        self._wanted = frozenset(wanted | ({EMBEDDING} if embedding else set()))
+        compared = watch is not None and spec.neighbours is not None
+        self._wanted = frozenset(wanted | ({EMBEDDING} if embedding or compared else set()))
         self.grid: FrameGrid = spec.grid
 
     @property
@@ -215,7 +213,7 @@ class Scorer:
     def _add(self, window: FloatArray, outputs: Outputs, *, last: bool = False) -> None:
         """Take what the network says of one window."""
         if self._watch is not None:
-            self._watch(window)
+            self._watch(window, None if outputs.embedding is None else outputs.embedding[0])
         self._clip.add(outputs.clip[0])
         if self._overlap is not None:
             frames = self._spread(outputs.clip) if outputs.frames is None else self._own(outputs.frames[0], last=last)

@@ -211,6 +211,22 @@ class DomainPart(_Part):
         return self
 
 
+class NeighboursPart(_Part):
+    """Which recordings are unlike those that the model was made of, see ``runtime.neighbours``.
+
+    Attributes:
+        k: the neighbour whose distance counts.
+        limit: distance beyond which a recording is unlike them.
+        beyond: share of recordings like them that may lie beyond it.
+        recordings: that the limit was set on.
+    """
+
+    k: int = Field(ge=1, le=1000)
+    limit: float = Field(ge=0, le=2)
+    beyond: Share
+    recordings: int = Field(ge=1)
+
+
 class AbstentionPart(_Part):
     """From which clip score on something is named at a stated error rate, see ``runtime.abstention``.
 
@@ -286,6 +302,7 @@ class BundleSpec(_Part):
     int8: Int8Part | None = None
     calibration: Annotated[CalibrationPart | LlrPart, Field(discriminator="method")] | None = None
     domain: DomainPart | None = None
+    neighbours: NeighboursPart | None = None
     abstention: AbstentionPart | None = None
     provenance: ProvenancePart = ProvenancePart()
     sha256: dict[str, str] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from auricle.audio.channels import one_channel, require_channel
 from auricle.audio.checks import MAX_PEAK, SignalCheck
 from auricle.audio.resample import Resampler
 from auricle.errors import UsageError
@@ -40,9 +41,15 @@ class Stream:
     """
 
     def __init__(
-        self, spec: BundleSpec, network: WindowNetwork, sample_rate: int, threshold: Threshold | None = None
+        self,
+        spec: BundleSpec,
+        network: WindowNetwork,
+        sample_rate: int,
+        threshold: Threshold | None = None,
+        channel: int | None = None,
     ) -> None:
         self._spec = spec
+        self._channel = channel
         self.sample_rate = check_rate(sample_rate)
         self._resampler = Resampler(self.sample_rate, spec.sample_rate)
         self._scorer = frame_scorer(spec, network)
@@ -90,7 +97,7 @@ class Stream:
         """Take any number of samples, shape ``(time,)`` or ``(time, channel)``; return what is certain now.
 
         Raises:
-            InputError: no floats, or no such shape.
+            InputError: no floats, no such shape, or not the channel that was asked for.
             UsageError: another number of channels than before, or the stream was flushed.
         """
         return self._advance(self._scorer.push(self._heard(block)))
@@ -117,13 +124,15 @@ class Stream:
         return self._resampler.push(self._mono(block))
 
     def _mono(self, block: Samples) -> FloatArray:
-        """Return the mean of the channels, with what is no sound replaced by zero."""
+        """Return the wanted channel or the mean of all, with what is no sound replaced by zero."""
         if self._check is None:
+            require_channel(self._channel, block.shape[1])
             self._channels = block.shape[1]
-            self._check = SignalCheck(self._channels)
+            self._check = SignalCheck(self._channels if self._channel is None else 1)
         if block.shape[1] != self._channels:
             raise UsageError(f"the stream has {self._channels} channels, this block has {block.shape[1]}")
         self._samples += len(block)
+        block = one_channel(block, self._channel)
         usable = np.abs(block) <= MAX_PEAK  # False for NaN
         if not usable.all():
             self._replaced += int(block.size - usable.sum())

@@ -27,6 +27,9 @@ _MOST_FRAMES = 250
 #: How far outside [0, 1] arithmetic in 8 bits may bring a score.
 _ROUNDING = 1e-3
 
+#: Gets a window and its vector, ``(dimension,)``, or None where nobody asks the network for vectors.
+Watch = Callable[[FloatArray, FloatArray | None], None]
+
 
 @dataclass(frozen=True)
 class Advance:
@@ -147,9 +150,7 @@ class RunningScorer:
         watch: gets the windows of the recording, for checks that look at windows.
     """
 
-    def __init__(
-        self, spec: BundleSpec, network: RunningNetwork, watch: Callable[[FloatArray], None] | None = None
-    ) -> None:
+    def __init__(self, spec: BundleSpec, network: RunningNetwork, watch: Watch | None = None) -> None:
         self.network = network
         self._labels = len(spec.labels)
         self.grid = spec.grid
@@ -170,7 +171,7 @@ class RunningScorer:
         self.samples_seen += len(samples)
         if self._watch is not None:
             for window in self._cutter.push(samples):
-                self._watch(window)
+                self._watch(window, None)
         kept = np.concatenate([self._rest, samples])
         whole = len(kept) // self.grid.hop_samples * self.grid.hop_samples
         self._rest = kept[whole:].copy()  # a view would keep the whole block alive
@@ -180,7 +181,7 @@ class RunningScorer:
         """Return the last frame, completed with zeros, if its centre has been read; ``(frame, label)``."""
         if self._watch is not None:
             for window in self._cutter.flush():
-                self._watch(window)
+                self._watch(window, None)
         if self.grid.frames_before(self.samples_seen) <= self._frames:
             return self.advance(self._rest[:0])
         return self.advance(np.pad(self._rest, (0, self.samples_to_next)))

@@ -115,6 +115,8 @@ class MarginCutter:
 
         A window counts as complete with the first sample behind it, which the next one will have.
         """
+        if not len(block):
+            return []
         self.samples_seen += len(block)
         kept = np.concatenate([self._kept, block])
         first = self._first()
@@ -122,7 +124,8 @@ class MarginCutter:
         while self.samples_seen > (self.cut + 1) * self._hop + self._margin:
             windows.append(kept[self._first() - first : (self.cut + 1) * self._hop + self._margin - first])
             self.cut += 1
-        self._kept = kept[self._first() - first :].copy()  # a view would keep the whole block alive
+        rest = kept[self._first() - first :]
+        self._kept = rest.copy() if windows else kept  # a view would keep the whole block alive
         return windows
 
     def flush(self) -> list[FloatArray]:

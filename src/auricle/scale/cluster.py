@@ -42,4 +42,4 @@ def joined_cluster(jobs: int) -> Iterator[Any]:
 
 
 def _processors() -> int:
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -83,6 +83,7 @@ def plan_of(request: FolderScan, bundle: Bundle) -> dict[str, Any]:
         "events": {**asdict(task.events), "labels": list(task.events.labels)},
         "cutouts": None if task.cutouts is None else asdict(task.cutouts),
         "clock": [task.time_zone, task.clock_zone, task.clock],
+        **({} if task.channel is None else {"channel": task.channel}),
         **selection.plan(),
         "working_folder": str(Path.cwd()) if relative else None,
         "version": __version__,

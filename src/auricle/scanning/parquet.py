@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from auricle.files import atomic_write
-from auricle.scanning.views import View, flag_codes
+from auricle.scanning.views import CHANNEL_COLUMN, View, flag_codes
 from auricle.tabular import library
 
 #: Rows of a part.
@@ -45,6 +45,8 @@ def write_parquet(folder: Path, view: View, results: Iterable[Any], *, part_rows
 def _kind(name: str, view: View, arrow: Any) -> Any:
     if name == "start":
         return arrow.timestamp("us", tz="UTC") if view.zoned else arrow.string()
+    if name == CHANNEL_COLUMN:
+        return arrow.int64()
     return arrow.string() if name in TEXTS else arrow.float64()
 
 

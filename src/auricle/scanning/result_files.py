@@ -78,7 +78,11 @@ def write_results(folder: Path, view: View, format: str, results: Callable[[], I
         write_parquet(folder / result_file(view, format), view, counted())
     else:
         atomic_write(folder / result_file(view, format), lambda file: _dump(view, format, counted(), file))
-    failed = ({"path": r.path, **r.error.to_dict()} for r in results() if r.error is not None)
+    failed = (
+        {"path": r.path, **({} if r.channel is None else {"channel": r.channel}), **r.error.to_dict()}
+        for r in results()
+        if r.error is not None
+    )
     lines = (_bytes(json_line(line)) for line in failed)
     atomic_write(folder / "failures.jsonl", lambda file: file.writelines(lines))
     return tally
@@ -110,7 +114,8 @@ def _write_labels(folder: Path, view: View, result: Any) -> None:
         return
     labels = view.files["audacity"]
     place = mirrored(folder, result.path)
-    target = place.with_name(place.name + labels.suffix)
+    channel = "" if result.channel is None else f".channel{result.channel}"
+    target = place.with_name(f"{place.name}{channel}{labels.suffix}")
     target.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(target, _bytes("".join(labels.dump([result]))))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import logging
 import shutil
 import sys
 import time
@@ -33,6 +34,7 @@ from auricle.tabular import Columns, Tabular, joined
 
 #: What does the work: ``scanning.workers.work_in_processes``, or its counterpart on a cluster.
 Engine = Callable[..., Iterator[tuple[int, Record]]]
+log = logging.getLogger(__name__)
 
 
 class ScanProgress:
@@ -231,6 +233,9 @@ def _work(
 ) -> dict[str, float]:
     """Do all that has no record yet; returns how fast that went. An interruption leaves a summary that says so."""
     start, before = time.monotonic(), journal.done
+    log.info(
+        "%s: %d of %d recordings to score, %d jobs", request.out, journal.total - before, journal.total, request.jobs
+    )
     pieces = ((index, Entry.from_json(item)) for index, item in journal.pending())
     try:
         progress.begin(what)

@@ -19,8 +19,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from auricle.audio.channels import read_channel
 from auricle.audio.cutouts import CutoutOptions, write_cutouts
 from auricle.audio.listing import Entry
+from auricle.audio.web import is_address
 from auricle.errors import InputError, UsageError
 from auricle.events.selection import EventSelection
 from auricle.recipe.scan_requests import DEFAULT_MODEL, ScanRequest
@@ -58,6 +60,8 @@ class Task:
         time_zone: in which starts are shown; None leaves them as they are said.
         clock_zone: of recorders whose names and headers have no offset from UTC.
         clock: tables have columns for when and where.
+        channel: which channel is taken, from 1 on; None is the mean of all, or as the listing says.
+        channels: tables have a column for the channel.
         events: for ``detect``: which are kept.
         bookmarks: for ``detect``: folder in which to mark how far it got in a recording, and to resume from there.
         bookmark_every_s: seconds of work between two marks; what takes less has none.
@@ -75,6 +79,8 @@ class Task:
     time_zone: str | None = None
     clock_zone: str | None = None
     clock: bool = False
+    channel: int | None = None
+    channels: bool = False
     events: EventSelection = EventSelection()  # noqa: RUF009 (frozen)
     bookmarks: str | None = None
     bookmark_every_s: float = EVERY_S
@@ -103,6 +109,9 @@ class Task:
             raise UsageError(f"abstain is about what is named by clip scores, which {command} does not give: use tag")
         if request.cutouts is not None and command != "detect":
             raise UsageError(f"cut-outs are of events, which {command} does not find: use detect")
+        channel = read_channel(request.channel)
+        if channel == "each" and request.cutouts is not None:
+            raise UsageError("cut-outs have all channels of a recording: take --clips with one channel or the mix")
         by_clock = (request.time_zone, request.clock_zone, request.from_time, request.to_time)
         return Task(
             command,
@@ -116,6 +125,8 @@ class Task:
             time_zone=request.time_zone,
             clock_zone=request.clock_zone,
             clock=any(value is not None for value in by_clock),
+            channel=None if channel == "each" else channel,
+            channels=channel is not None,
             events=events,
             cutouts=request.cutouts,
         )
@@ -125,10 +136,10 @@ class Task:
         return self.work_of(self.load().reporting(tell_pulse))
 
     def load(self) -> Detector:
-        """Load the model, with the clocks of the task."""
-        return load(self.model, precision=self.precision, device=self.device).in_time_zone(
-            self.time_zone, self.clock_zone
-        )
+        """Load the model, with the clocks and the channel of the task."""
+        lean = self.command != "detect"
+        detector = load(self.model, precision=self.precision, device=self.device, lean=lean)
+        return detector.in_time_zone(self.time_zone, self.clock_zone).of_channel(self.channel)
 
     def work_of(self, detector: Detector) -> Work:
         """Return the work, done by a model that is loaded already."""
@@ -180,14 +191,18 @@ class Task:
         return strongest(result, self.top, self.thresholds)
 
     def _bookmark(self, entry: Entry) -> Bookmark | None:
-        if self.bookmarks is None or entry.part is not None:
+        if self.bookmarks is None or entry.part is not None or is_address(entry.path):
             return None
-        return bookmark_in(Path(self.bookmarks), entry.path, self.bookmark_every_s)
+        channel = entry.channel if self.channel is None else self.channel
+        return bookmark_in(Path(self.bookmarks), entry.path, self.bookmark_every_s, channel)
 
 
 def source_of(entry: Entry) -> Source:
     """Return what the detector is given: a path, or a part of it."""
-    return entry.path if entry.part is None else Excerpt(entry.path, entry.part[0], entry.part[1] - entry.part[0])
+    if entry.part is None and entry.channel is None:
+        return entry.path
+    start, stop = (0.0, None) if entry.part is None else entry.part
+    return Excerpt(entry.path, start, None if stop is None else stop - start, entry.channel)
 
 
 def cut_out(source: Source, result: DetectResult, options: CutoutOptions) -> DetectResult:
@@ -214,7 +229,8 @@ def failed_record(entry: Entry, failure: Failure) -> Record:
     """Return the record of a recording that gave no result."""
     path = entry.path.encode("utf-8", "backslashreplace").decode("utf-8")
     flags = [_flag(flag) for flag in entry.flags]
-    return {"path": path, "duration": None, "flags": flags, "error": failure.to_dict()}
+    channel = {} if entry.channel is None else {"channel": entry.channel}
+    return {"path": path, "duration": None, "flags": flags, "error": failure.to_dict(), **channel}
 
 
 def encode_result(result: Result) -> Record:
@@ -227,6 +243,8 @@ def encode_result(result: Result) -> Record:
     }
     if result.part is not None:
         record["part"] = list(result.part)
+    if result.channel is not None:
+        record["channel"] = result.channel
     if result.origin is not None:
         record["origin"] = _encode_origin(result.origin)
     if isinstance(result, TagResult):
@@ -248,7 +266,7 @@ def decode_result(command: Command, record: Record) -> Result:
     part = None if record.get("part") is None else (record["part"][0], record["part"][1])
     head: dict[str, Any] = {
         "path": record["path"], "duration": record["duration"], "flags": flags, "origin": origin, "part": part,
-        "error": error,
+        "channel": record.get("channel"), "error": error,
     }  # fmt: skip
     if command == "tag":
         scores = tuple(LabelScore(label, score) for label, score in record.get("scores", ()))

@@ -58,15 +58,37 @@ def clock_cells(result: Any, seconds: float = 0.0) -> Row:
     return (None if moment is None else spell_moment(moment), name or None, *place)
 
 
-def with_clock(view: View, seconds_of: Callable[[Any], list[float]]) -> View:
-    """Return a view whose rows have the clock too; ``seconds_of`` a result says where each of its rows begins."""
+#: Column behind the others where channels were asked for.
+CHANNEL_COLUMN = "channel"
+
+
+@dataclass(frozen=True)
+class MoreColumns:
+    """Columns behind the others: what they are called, and the cells at a moment of a recording."""
+
+    clock: bool = False
+    channels: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return what they are called."""
+        return (*(CLOCK_COLUMNS if self.clock else ()), *((CHANNEL_COLUMN,) if self.channels else ()))
+
+    def cells(self, result: Any, seconds: float) -> Row:
+        """Return what stands there, ``seconds`` into the recording."""
+        clock = clock_cells(result, seconds) if self.clock else ()
+        return (*clock, *((result.channel,) if self.channels else ()))
+
+
+def with_columns(view: View, more: MoreColumns, seconds_of: Callable[[Any], list[float]]) -> View:
+    """Return a view whose rows have more columns; ``seconds_of`` a result says where each of its rows begins."""
 
     def rows(result: Any) -> Iterator[Row]:
         begins = seconds_of(result) or [0.0 if result.part is None else result.part[0]]
         for row, begin in zip(view.rows(result), begins, strict=True):
-            yield (*row, *clock_cells(result, begin))
+            yield (*row, *more.cells(result, begin))
 
-    return replace(view, columns=(*view.columns, *CLOCK_COLUMNS), rows=rows)
+    return replace(view, columns=(*view.columns, *more.names), rows=rows)
 
 
 def tag_view(top: int | None, thresholds: Thresholds, *, llr: bool = False) -> View:
@@ -119,24 +141,24 @@ def view_of(task: Task, detector: Detector) -> View:
 
 
 def _view_of(task: Task, detector: Detector) -> View:
+    more = MoreColumns(task.clock, task.channels)
     if task.command == "embed":
         view = embed_view(detector.embedding_size)
-        return with_clock(view, _at_its_start) if task.clock else view
+        return with_columns(view, more, _at_its_start) if more.names else view
     if task.command == "detect":
         view = detect_view()
-        if not task.clock:
+        if not more.names:
             return view
-        timed = with_clock(view, lambda result: [event.onset for event in result.events])
-        return replace(timed, files={**view.files, "csv": replace(view.files["csv"], dump=_dump_with_clock)})
+        longer = with_columns(view, more, lambda result: [event.onset for event in result.events])
+
+        def dump(results: Iterable[DetectResult]) -> Iterator[str]:
+            return dump_csv(results, more.names, lambda result, event: more.cells(result, event.onset))
+
+        return replace(longer, files={**view.files, "csv": replace(view.files["csv"], dump=dump)})
     view = tag_view(task.top, task.thresholds, llr=detector.spec.is_spoof)
-    if not task.clock:
+    if not more.names:
         return view
-    return with_clock(view, lambda result: _at_its_start(result) * max(1, len(task.kept(result).scores)))
-
-
-def _dump_with_clock(results: Iterable[DetectResult]) -> Iterator[str]:
-    """Yield the CSV of events, with the clock."""
-    return dump_csv(results, CLOCK_COLUMNS, lambda result, event: clock_cells(result, event.onset))
+    return with_columns(view, more, lambda result: _at_its_start(result) * max(1, len(task.kept(result).scores)))
 
 
 def _at_its_start(result: Any) -> list[float]:

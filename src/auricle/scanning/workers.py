@@ -16,6 +16,7 @@ from typing import Any
 
 from auricle.audio.listing import Entry
 from auricle.errors import AuricleError
+from auricle.logs import show_logs_of_parent
 from auricle.scanning.pool import Link, Piece, Pool, WorkerLost
 from auricle.scanning.pulse import Pulse, listen_to_pulse
 from auricle.scanning.task import Record, Work, failed_record
@@ -94,6 +95,7 @@ def _serve(connection: Connection, open_work: Callable[[], Work]) -> None:
     """Be a worker: say that the model is loaded, then answer every piece with its record."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    show_logs_of_parent()
     try:
         work = open_work()
         listen_to_pulse(connection.send)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -35,6 +35,9 @@ from auricle.webpage.lanes import pick_lanes
 
 ModelName = Annotated[str | None, Query(description="A name from /v1/models; the first one by default.")]
 Top = Annotated[int, Query(ge=1, description="Labels to return.")]
+ChannelNumber = Annotated[
+    int | None, Query(ge=1, description="Take this channel of the recording, from 1 on; the mean of all by default.")
+]
 ThresholdTexts = Annotated[list[str] | None, Query(description="X for all labels or LABEL=X for one; may be repeated.")]
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _POLICY = (
@@ -45,7 +48,7 @@ _HEAD = (
     '<link rel="icon" href="static/icon.svg">\n<link rel="stylesheet" href="static/page.css">\n'
     '<script type="module" src="static/serve.js"></script>'
 )
-_FOOTER = "Served by auricle on this machine. The page loads nothing from elsewhere."
+FOOTER = "Served by auricle on this machine. The page loads nothing from elsewhere."
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -105,23 +108,34 @@ class Service:
             if self.state == "starting":
                 self.state = None
 
-    async def tag(self, request: Request, model: str | None, top: int, thresholds: Thresholds) -> dict[str, Any]:
+    async def tag(
+        self, request: Request, model: str | None, top: int, thresholds: Thresholds, channel: int | None
+    ) -> dict[str, Any]:
         """Answer ``POST /v1/tag``."""
         spec = self.engine.spec(model)
         check_labels(thresholds, spec.labels, "threshold")
         async with receive_upload(request) as upload:
-            result = await self.engine.score(Job("tag", spec.name, upload.name), upload)
+            result = await self.engine.score(Job("tag", spec.name, upload.name, channel=channel), upload)
         self.meters.audio_s.labels("tag").inc(result.duration)
         found: dict[str, Any] = strongest(result, top, thresholds).to_dict()
         return found
 
     async def detect(
-        self, request: Request, model: str | None, thresholds: Thresholds, *, scores: bool, lanes: int, tags: int
+        self,
+        request: Request,
+        model: str | None,
+        thresholds: Thresholds,
+        channel: int | None,
+        *,
+        scores: bool,
+        lanes: int,
+        tags: int,
     ) -> dict[str, Any]:
         """Answer ``POST /v1/detect``."""
         spec = self.engine.spec(model)
         check_labels(thresholds, spec.labels, "threshold")
-        job = Job("detect", spec.name, threshold=thresholds.as_argument(spec.labels), scores=scores, tags=tags)
+        limits = thresholds.as_argument(spec.labels)
+        job = Job("detect", spec.name, threshold=limits, channel=channel, scores=scores, tags=tags)
         async with receive_upload(request) as upload:
             found = await self.engine.score(replace(job, name=upload.name), upload)
         self.meters.audio_s.labels("detect").inc(found.events.duration)
@@ -156,17 +170,18 @@ def _scores(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _json(value: Any) -> Response:
+def json_reply(value: Any) -> Response:
+    """Return a reply of JSON that nobody keeps."""
     return Response(dump(value), media_type="application/json", headers={"cache-control": "no-store"})
 
 
 #: What any request under /v1/ may be answered with.
-_ALWAYS = refusals(400, 401, 403, 503)
+ALWAYS = refusals(400, 401, 403, 503)
 _UPLOADS = refusals(400, 401, 403, 404, 408, 413, 415, 500, 503, 507)
 _TEXT: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
-def _known_query(request: Request) -> None:
+def known_query(request: Request) -> None:
     """Refuse parameters that the route does not know, and single ones that stand twice: neither would count."""
     known = {field.alias: field.field_info.annotation for field in request.scope["route"].dependant.query_params}
     for name in dict.fromkeys(request.query_params):
@@ -190,14 +205,18 @@ def _routes(service: Service) -> FastAPI:
         redirect_slashes=False,  # a redirection would name the address that a proxy in front hides
         lifespan=service.lifespan,
     )
-    query = [Depends(_known_query)]
+    query = [Depends(known_query)]
 
     @app.post("/v1/tag", openapi_extra=_BODY, dependencies=query, responses={200: {"model": TagReply}, **_UPLOADS})
     async def tag(
-        request: Request, model: ModelName = None, top: Top = 5, threshold: ThresholdTexts = None
+        request: Request,
+        model: ModelName = None,
+        top: Top = 5,
+        threshold: ThresholdTexts = None,
+        channel: ChannelNumber = None,
     ) -> Response:
         """Say what is in a recording."""
-        return _json(await service.tag(request, model, top, parse_thresholds(threshold, "threshold")))
+        return json_reply(await service.tag(request, model, top, parse_thresholds(threshold, "threshold"), channel))
 
     @app.post(
         "/v1/detect", openapi_extra=_BODY, dependencies=query, responses={200: {"model": DetectReply}, **_UPLOADS}
@@ -206,6 +225,7 @@ def _routes(service: Service) -> FastAPI:
         request: Request,
         model: ModelName = None,
         threshold: ThresholdTexts = None,
+        channel: ChannelNumber = None,
         scores: Annotated[bool, Query(description="Also return the scores behind the events.")] = False,
         lanes: Annotated[
             int, Query(ge=0, description="Scores of so many labels only, those with events first; 0 for all.")
@@ -214,18 +234,20 @@ def _routes(service: Service) -> FastAPI:
     ) -> Response:
         """Say when sounds happen in a recording."""
         thresholds = parse_thresholds(threshold, "threshold")
-        return _json(await service.detect(request, model, thresholds, scores=scores, lanes=lanes, tags=tags))
+        return json_reply(
+            await service.detect(request, model, thresholds, channel, scores=scores, lanes=lanes, tags=tags)
+        )
 
-    @app.get("/v1/models", dependencies=query, responses={200: {"model": ModelsReply}, **_ALWAYS})
+    @app.get("/v1/models", dependencies=query, responses={200: {"model": ModelsReply}, **ALWAYS})
     async def models() -> Response:
         """List the models."""
-        return _json(service.models())
+        return json_reply(service.models())
 
     @app.get("/health", responses={200: {"model": HealthReply}, 503: {"model": HealthReply}})
     async def health() -> Response:
         """Say whether requests can be served."""
         status = "ok" if service.state is None else service.state
-        reply = _json({"status": status, "version": __version__})
+        reply = json_reply({"status": status, "version": __version__})
         reply.status_code = 200 if service.state is None else 503
         return reply
 
@@ -238,13 +260,14 @@ def _routes(service: Service) -> FastAPI:
     async def stream(socket: WebSocket) -> None:
         await service.streams.serve(socket)
 
-    _page(app)
-    _handlers(app)
-    _describe(app)
+    assets = {**modules_of("serve.js"), **{name: read_asset(name) for name in ("page.css", "capture.js", "icon.svg")}}
+    add_page(app, page_html(title="What can be detected?", head=_HEAD, footer=FOOTER), assets)
+    add_handlers(app)
+    describe_api(app)
     return app
 
 
-def _describe(app: FastAPI) -> None:
+def describe_api(app: FastAPI) -> None:
     """Let the description say what is so: malformed requests get 400 and no 422, and a token may be needed."""
     make = app.openapi
 
@@ -264,10 +287,9 @@ def _describe(app: FastAPI) -> None:
     app.openapi = described  # type: ignore[method-assign]
 
 
-def _page(app: FastAPI) -> None:
-    """Serve the page and what it loads, read once: no request can name any other file."""
-    contents = {**modules_of("serve.js"), **{name: read_asset(name) for name in ("page.css", "capture.js", "icon.svg")}}
-    contents["index.html"] = page_html(title="What can be detected?", head=_HEAD, footer=_FOOTER)
+def add_page(app: FastAPI, markup: str, assets: Mapping[str, str]) -> None:
+    """Serve a page and what it loads, read once: no request can name any other file."""
+    contents = {**assets, "index.html": markup}
 
     def reply(name: str) -> Response:
         if name not in contents:
@@ -292,7 +314,7 @@ def _page(app: FastAPI) -> None:
         )
 
 
-def _handlers(app: FastAPI) -> None:
+def add_handlers(app: FastAPI) -> None:
     """Turn every error into a coded refusal."""
 
     def refused(refusal: Refusal) -> Response:

@@ -16,7 +16,7 @@ from auricle.errors import UsageError
 
 _USUAL_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 #: What a page of an allowed origin may send, and read.
-ALLOW_METHODS = "GET, HEAD, POST"
+ALLOW_METHODS = "GET, HEAD, POST, PATCH, DELETE"
 ALLOW_HEADERS = "authorization, content-type"
 EXPOSE_HEADERS = "retry-after"
 PREFLIGHT_AGE_S = 600

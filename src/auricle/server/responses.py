@@ -20,7 +20,9 @@ STATUS = {
     "unknown_path": 404,
     "unknown_model": 404,
     "wrong_method": 405,
+    "unknown_item": 404,
     "timeout": 408,
+    "too_few": 409,
     "too_large": 413,
     "wrong_type": 415,
     "encoded": 415,
@@ -74,6 +76,8 @@ def refusal_of(error: Exception) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if isinstance(error, InputError) and error.code != "internal":
+        return Refusal(error.code, error.message)
+    if isinstance(error, UsageError) and error.code in STATUS:
         return Refusal(error.code, error.message)
     if isinstance(error, UsageError) and type(error) is UsageError:
         return Refusal("bad_request", error.message)

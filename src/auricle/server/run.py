@@ -5,18 +5,37 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sys
 from collections.abc import Callable
+from typing import Protocol
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from auricle.errors import UsageError
-from auricle.server.app import Service
 from auricle.server.protocol import MAX_HEAD_BYTES, protocols
 from auricle.server.settings import Settings
 
 #: After requests and streams have had their time, replies that are on their way have this.
 _LAST_WORDS_S = 2
+
+
+class Served(Protocol):
+    """What a server serves: an ASGI application and its state.
+
+    Attributes:
+        settings: where to listen.
+        app: the application.
+        state: the code of the refusal that all requests get now, or None.
+        failure: what kept it from being ready, or None.
+    """
+
+    settings: Settings
+    app: ASGIApp
+    state: str | None
+    failure: Exception | None
+
+    async def drain(self) -> None:
+        """Take nothing new, and let what is at work end."""
 
 
 class Server(uvicorn.Server):
@@ -27,7 +46,7 @@ class Server(uvicorn.Server):
         on_ready: is called once, when the models are loaded.
     """
 
-    def __init__(self, service: Service, on_ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, service: Served, on_ready: Callable[[], None] = lambda: None) -> None:
         settings = service.settings
         http, ws = protocols(settings)
         super().__init__(
@@ -88,7 +107,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(service: Service, listener: socket.socket, on_ready: Callable[[], None] = lambda: None) -> None:
+def serve(service: Served, listener: socket.socket, on_ready: Callable[[], None] = lambda: None) -> None:
     """Serve until a signal comes; raises what kept the models from being loaded."""
     raise_file_limit(service.settings)
     Server(service, on_ready).run([listener])
@@ -98,10 +117,10 @@ def serve(service: Service, listener: socket.socket, on_ready: Callable[[], None
 
 def raise_file_limit(settings: Settings) -> None:
     """Allow this process as many open files as its streams need, where the system lets it: the usual 1,024 are few."""
-    if sys.platform == "win32":
+    try:
+        import resource  # noqa: PLC0415
+    except ImportError:  # Windows, which has no such limit
         return
-    import resource  # noqa: PLC0415 (not there on Windows)
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * (settings.max_sessions + settings.max_requests) + 512
     if soft != resource.RLIM_INFINITY and soft < wanted:

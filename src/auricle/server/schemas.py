@@ -54,6 +54,7 @@ class _Recording(_Reply):
     path: str = Field(description="The last part of the file's name, escaped; empty where none was sent.")
     duration: Seconds
     flags: list[FlagReply]
+    channel: int = Field(1, ge=1, description="The channel that was taken; absent for the mean of all.")
     error: None = Field(description="Always null: a recording that cannot be used gives an error status.")
 
 

@@ -30,6 +30,7 @@ import numpy as np
 
 from auricle.audio.decode import Limits
 from auricle.errors import InputError, UsageError
+from auricle.logs import show_logs_of_parent
 from auricle.results import DetectResult, FloatArray, Scores, TagResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import Detector
@@ -72,6 +73,7 @@ class Job:
         name: what the result calls the recording.
         content: the recording, where it does not come as a descriptor.
         threshold: of ``detect``.
+        channel: of ``tag`` and ``detect``: which channel is taken; None is the mean of all.
         scores: whether ``detect`` also returns the scores behind the events.
         tags: whether (more than 0) ``detect`` also returns the clip scores.
         windows: of ``windows`` and ``advance``, samples of shape ``(batch, sample)``.
@@ -84,6 +86,7 @@ class Job:
     name: str = ""
     content: bytes = b""
     threshold: Threshold | None = None
+    channel: int | None = None
     scores: bool = False
     tags: int = 0
     windows: FloatArray | None = None
@@ -119,13 +122,14 @@ class _Model:
             return self.network.run(job.windows, job.wanted)
         content = io.BytesIO(job.content) if file is None else file
         recording: Any = _Upload(content, job.name)
+        detector = self.detector.of_channel(job.channel)
         if job.kind == "tag":
-            return self.detector.tag(recording)
-        tags = self.detector.tag(recording) if job.tags else None
+            return detector.tag(recording)
+        tags = detector.tag(recording) if job.tags else None
         content.seek(0)
-        parts: list[FloatArray] = [np.zeros((0, len(self.detector.labels)), np.float32)]
-        found = self.detector.detect(recording, threshold=job.threshold, on_frames=parts.append if job.scores else None)
-        return Found(found, self.detector.scores(np.concatenate(parts)) if job.scores else None, tags)
+        parts: list[FloatArray] = [np.zeros((0, len(detector.labels)), np.float32)]
+        found = detector.detect(recording, threshold=job.threshold, on_frames=parts.append if job.scores else None)
+        return Found(found, detector.scores(np.concatenate(parts)) if job.scores else None, tags)
 
 
 class _Upload:
@@ -156,6 +160,7 @@ def work(connection: Connection, sources: Mapping[str, Source], limits: Limits) 
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, leave)
+    show_logs_of_parent()
 
     def glance(_done_s: float, _total_s: float | None) -> None:
         if connection.poll():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,17 @@ from auricle.errors import DataError
 from auricle.results import FloatArray
 
 Float64 = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 #: Weight of the squared weights beside the summed loss; embeddings are standardised, so one value fits all teachers.
 PENALTY = 0.5
+#: Those that are tried where statistics of many stages are the embedding: far more numbers than clips.
+PENALTIES = (0.5, 5.0, 50.0, 500.0, 5_000.0)
+#: So many clips of a turn, and steps of the solver, decide between them.
+MOST_CHOOSING, _CHOOSING_STEPS = 1_500, 60
 _STEPS = 200
 _LEAST_SPREAD = 1e-3
+_SMALLEST = 1e-7
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,15 @@ class LinearHead:
         return np.asarray(shares / shares.sum(-1, keepdims=True), np.float32)
 
 
-def fit_head(embeddings: FloatArray, targets: FloatArray | Float64, task: str, penalty: float = PENALTY) -> LinearHead:
+def fit_head(
+    embeddings: FloatArray,
+    targets: FloatArray | Float64,
+    task: str,
+    penalty: float = PENALTY,
+    *,
+    start: LinearHead | None = None,
+    steps: int = _STEPS,
+) -> LinearHead:
     """Fit a head by penalised maximum likelihood (L-BFGS in float64; convex, so the start does not matter).
 
     Args:
@@ -56,6 +71,8 @@ def fit_head(embeddings: FloatArray, targets: FloatArray | Float64, task: str, p
         targets: ``(clip, label)`` in [0, 1].
         task: ``single`` or ``multi``.
         penalty: weight of the squared weights beside the summed loss.
+        start: a head of the same embeddings by another penalty, from which it is not far to this one.
+        steps: of the solver, at most.
 
     Raises:
         DataError: there are no embeddings, or not one clip of a class.
@@ -70,9 +87,9 @@ def fit_head(embeddings: FloatArray, targets: FloatArray | Float64, task: str, p
     inputs, wanted = torch.from_numpy((x - mean) / scale), torch.from_numpy(np.asarray(targets, np.float64))
     weight = torch.zeros(x.shape[1], targets.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(targets.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [weight, bias], max_iter=_STEPS, tolerance_change=1e-12, line_search_fn="strong_wolfe"
-    )
+    if start is not None:
+        weight.data, bias.data = torch.from_numpy(start.weight).clone(), torch.from_numpy(start.bias).clone()
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=steps, tolerance_change=1e-12, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
@@ -87,3 +104,52 @@ def fit_head(embeddings: FloatArray, targets: FloatArray | Float64, task: str, p
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return LinearHead(task, mean, scale, weight.detach().numpy(), bias.detach().numpy())
+
+
+def choose_penalty(
+    embeddings: FloatArray,
+    targets: FloatArray | Float64,
+    task: str,
+    turns: Sequence[tuple[Sequence[int] | IntArray, Sequence[int] | IntArray]],
+) -> float:
+    """Return the penalty whose heads say most of clips that they were not fitted on.
+
+    Args:
+        embeddings: ``(clip, dimension)``.
+        targets: ``(clip, label)`` in [0, 1].
+        task: ``single`` or ``multi``.
+        turns: of each turn the clips to fit on, and those to judge by.
+
+    Returns:
+        The one of ``PENALTIES`` with the least log loss of all clips that are judged by, from the largest on as long as
+        it falls; ``PENALTY`` where there is no turn with clips of all classes.
+    """
+    usable: list[tuple[FloatArray, FloatArray | Float64, Sequence[int] | IntArray]] = []
+    heads: list[LinearHead | None] = []
+    for fitted, held in turns:
+        part = np.asarray(fitted)[:: -(-len(fitted) // MOST_CHOOSING) or 1]
+        if len(held) and len(part) and not (targets[part].sum(0) == 0).any():
+            usable.append((embeddings[part], targets[part], held))
+            heads.append(None)
+    best, least = PENALTY, np.inf
+    for penalty in sorted(PENALTIES, reverse=True) if usable else ():
+        fits = [
+            fit_head(x, wanted, task, penalty, start=head, steps=_CHOOSING_STEPS)
+            for (x, wanted, _), head in zip(usable, heads, strict=True)
+        ]
+        loss = sum(_log_loss(h, embeddings, targets, held) for h, (_, _, held) in zip(fits, usable, strict=True))
+        heads = [*fits]
+        if loss >= least:
+            break  # on the way to smaller ones it falls, and then rises
+        best, least = penalty, loss
+    return best
+
+
+def _log_loss(
+    head: LinearHead, embeddings: FloatArray, targets: FloatArray | Float64, held: Sequence[int] | IntArray
+) -> float:
+    """Return the summed cross-entropy of some clips in nats."""
+    scores = np.clip(head(embeddings[held]).astype(np.float64), _SMALLEST, 1 - _SMALLEST)
+    wanted = np.asarray(targets[held], np.float64)
+    loss = -(wanted * np.log(scores)).sum()
+    return float(loss if head.task == "single" else loss - ((1 - wanted) * np.log1p(-scores)).sum())

@@ -34,6 +34,8 @@ from auricle.results import Event, FloatArray, Scores
 from auricle.runtime.bundle import Bundle, BundleSpec, write_bundle
 from auricle.runtime.calibration import fit_calibration
 from auricle.runtime.detector import load
+from auricle.runtime.neighbours import NEIGHBOURS_FILE, fit_neighbours
+from auricle.runtime.onnx_session import EMBEDDING, INPUT, open_session
 from auricle.runtime.scoring import ClipAggregate, FrameOverlap
 from auricle.runtime.spec import (
     ONNX_FILES,
@@ -44,6 +46,7 @@ from auricle.runtime.spec import (
     FrontendPart,
     LlrPart,
     ModelPart,
+    NeighboursPart,
     PostprocessPart,
     ProvenancePart,
 )
@@ -51,7 +54,7 @@ from auricle.synth.activity import RegionRule
 from auricle.timeline import samples_to_seconds, seconds_to_samples
 from auricle.training.card import model_card
 from auricle.training.init_weights import initial_hash
-from auricle.training.preparation import Material, makes_scenes
+from auricle.training.preparation import Material, evenly_spread, makes_scenes
 from auricle.training.spoof_model import describe_spoof
 
 IntArray = npt.NDArray[np.int64]
@@ -68,6 +71,8 @@ SCENE_S, LEAST_SCENES, MOST_SCENES, DEV_EPOCH = 10.0, 40, 100, 2**31
 ONE_EVENT_S, GAPS_S = 0.5, (0.2, 0.4, 0.6)
 #: Scenes hold few of the world's other sounds: they would let lower thresholds pass than a night outdoors does.
 LEAST_THRESHOLD = 0.3
+#: Recordings that others are compared with, and windows of each of them.
+MOST_COMPARED, MOST_WINDOWS = 256, 12
 #: How many windows are scored at once.
 WINDOWS_AT_ONCE = 32
 
@@ -348,6 +353,9 @@ def finish(
     else:
         spec = spec.model_copy(update={"calibration": calibrate_on_dev(scores, material, dev)})
     content = export_checked(network, spec)
+    compared = None if spec.is_spoof else compare_with(content, trained, train, dev)
+    if compared is not None:
+        spec = spec.model_copy(update={"neighbours": compared[0]})
     weights = save_tensors({k: v.contiguous() for k, v in network.state_dict().items()})
     parts = {TRAIN: train, DEV: dev, TEST: NOTHING if test is None else test}
     files: dict[str, bytes | Path | Callable[[], bytes]] = {ONNX_FILES["float32"]: content}
@@ -360,7 +368,39 @@ def finish(
         CLIPS_FILE: dump_clips({name: clips_of(material, part) for name, part in parts.items()}),
         "README.md": model_card(spec, material.manifest, dev_figures).encode(),
     }
+    if compared is not None:
+        files[NEIGHBOURS_FILE] = compared[1]
     return write_bundle(folder, spec, files)
+
+
+def compare_with(
+    content: bytes, trained: Trained, train: IntArray, dev: IntArray
+) -> tuple[NeighboursPart, bytes] | None:
+    """Return what tells recordings unlike the training data; None of stored log-mels, or too few recordings.
+
+    Args:
+        content: the exported graph.
+        trained: its weights and material.
+        train: clips that the weights learnt from.
+        dev: clips that the limit is set on.
+    """
+    material = trained.material
+    if material.reader.is_logmel:
+        return None
+    session = open_session(content, 1, ONNX_FILES["float32"])
+    if EMBEDDING not in {output.name for output in session.get_outputs()}:
+        return None
+
+    def vector(clip: Clip) -> FloatArray:
+        windows = scoring_windows(material.reader.read(clip), material.recipe, material.reader)[:MOST_WINDOWS]
+        found = [session.run([EMBEDDING], {INPUT: window[None]})[0][0] for window in windows]
+        return np.asarray(np.mean(found, axis=0), np.float32)
+
+    known = clips_of(material, train[evenly_spread(len(train), MOST_COMPARED)])
+    held_out = clips_of(material, dev[evenly_spread(len(dev), MOST_COMPARED)]) if len(dev) else []
+    groups = [clip.key if clip.group is None else clip.group for clip in known]
+    vectors = [np.stack([vector(clip) for clip in clips]) if clips else None for clips in (known, held_out)]
+    return None if vectors[0] is None else fit_neighbours(vectors[0], vectors[1], groups)
 
 
 def clips_of(material: Material, indices: IntArray) -> list[Clip]:

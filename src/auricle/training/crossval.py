@@ -155,6 +155,7 @@ def _run_all(jobs: Sequence[Job], manifest: Manifest, recipe: Recipe, workers: i
     threads = max(1, _cores() // workers)
     threads = threads if recipe.run.threads is None else recipe.run.threads
     share = with_values(recipe, {"run.threads": threads, "data.workers": 0})
+    others = set(active_children())  # of whoever called us
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting = {pool.submit(train_fold, job, manifest, share, Progress()): job for job in jobs}
         try:
@@ -170,7 +171,7 @@ def _run_all(jobs: Sequence[Job], manifest: Manifest, recipe: Recipe, workers: i
         except BaseException:
             # Whatever stopped this process stops its folds too: they save, and are taken up by the next call.
             pool.shutdown(wait=False, cancel_futures=True)
-            for child in active_children():
+            for child in set(active_children()) - others:
                 child.terminate()
             raise
 

@@ -8,7 +8,7 @@ scores are those of the original: the exported graph is compared with it before 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,7 @@ from auricle.output_folder import OutputFolder
 from auricle.recipe.model_requests import ImportRequest
 from auricle.results import FloatArray
 from auricle.runtime.bundle import Bundle, write_bundle
+from auricle.runtime.catalogue import source_of_name
 from auricle.runtime.spec import ONNX_FILES, BundleSpec, FrontendPart, ModelPart, ProvenancePart
 from auricle.teachers.efficientat import LABELS_FILE, WINDOW_S, read_class_ids, read_class_names
 from auricle.teachers.hub import PREFIX, HubTeacher, open_hub
@@ -65,6 +66,7 @@ def import_model(request: ImportRequest) -> Bundle:
     """
     out = Path(request.out)
     OutputFolder(out, "a model").require_new()
+    request = replace(request, source=source_of_name(str(request.source)))
     found = opener_of(str(request.source))(request)
     spec = found.spec.model_copy(update={"name": out.resolve().name})
     files: dict[str, bytes | Path | Callable[[], bytes]] = {

@@ -58,6 +58,8 @@ FRAME_S = 0.02
 #: Where a step takes longer, one is enough to say how long the run will take.
 SLOW_STEP_S = 5.0
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -371,6 +373,7 @@ class Loop:
         self.state.history.append(row)
         if self.log is not None:
             self.log.write(row)
+        log.info("epoch %d: %s", epoch, ", ".join(f"{name} {value:.6g}" for name, value in row.items()))
         self.progress.epoch_done(row)
 
     def _dev_figures(self, stop: StopRequest) -> dict[str, float] | None:

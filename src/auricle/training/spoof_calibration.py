@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from auricle.data.leave_out import leave_out, split_systems
+from auricle.data.manifest import VARIANT
 from auricle.data.splits import Fold, Split
 from auricle.evaluation.spoof.metrics import equal_error_rate
 from auricle.files import atomic_write, sweep_orphans
@@ -65,7 +67,7 @@ def calibrate_inside(
     turns = leave_out(material.manifest, split.train, systems, seed)
     truth = np.array([clip.label == ("bonafide",) for clip in material.manifest.clips], np.bool_)
     raw, bonafide = np.zeros(0), np.zeros(0, np.bool_)
-    for turn, names in zip(turns, systems, strict=True):
+    for turn, names in zip((_without_variants(turn, material) for turn in turns), systems, strict=True):
         if len(turn.test) == 0 or len(set(truth[turn.train])) < len(SPOOF_LABELS):
             continue  # so few speakers that a fold has none to score, or none of a kind to train on
         left = f"without {', '.join(names)} and" if names else "without"
@@ -82,6 +84,12 @@ def calibrate_inside(
             f"calibrated on {len(raw)} recordings of systems and speakers left out: equal error rate {rate:.1%} there"
         )
     return part
+
+
+def _without_variants(turn: Fold, material: Material) -> Fold:
+    """Return a turn that scores recordings as they are, not changed ones."""
+    clips = material.manifest.clips
+    return replace(turn, test=np.array([i for i in turn.test if VARIANT not in clips[i].extra], np.int64))
 
 
 def _fold_scores(

@@ -41,7 +41,23 @@ def joined_script(entry: str) -> str:
     return _LICENCE + "\n".join(texts)
 
 
-def page_html(*, title: str, head: str, footer: str, tail: str = "") -> str:
+def page_html(*, title: str, head: str, footer: str, tail: str = "", markup: str = "page.html") -> str:
     """Return the markup of the page; ``title`` and ``footer`` are text, ``head`` and ``tail`` markup."""
     parts = {"title": html.escape(title), "head": head, "footer": html.escape(footer), "tail": tail}
-    return re.sub(r"\{(title|head|footer|tail)\}", lambda found: parts[found[1]], read_asset("page.html"))
+    return re.sub(r"\{(title|head|footer|tail)\}", lambda found: parts[found[1]], read_asset(markup))
+
+
+_STUDIO_HEAD = (
+    '<link rel="icon" href="static/icon.svg">\n<link rel="stylesheet" href="static/page.css">\n'
+    '<link rel="stylesheet" href="static/studio.css">\n<script type="module" src="static/studio.js"></script>'
+)
+
+
+def studio_html(*, title: str, footer: str) -> str:
+    """Return the markup of the studio's page, which loads what ``studio_assets`` names from ``static/``."""
+    return page_html(title=title, head=_STUDIO_HEAD, footer=footer, markup="studio.html")
+
+
+def studio_assets() -> dict[str, str]:
+    """Return the files that the studio's page loads, by name."""
+    return {**modules_of("studio.js"), **{name: read_asset(name) for name in ("page.css", "studio.css", "icon.svg")}}

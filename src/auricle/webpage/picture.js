@@ -3,38 +3,40 @@
 // sound never freeze the tab. Pitch upwards on the mel scale, louder is brighter.
 
 export const ROWS = 120;
-const TILE = 256; // columns
-const FINEST_S = 0.004; // seconds of a column of the finest tiles; each level doubles it
+export const TILE = 256; // columns
+export const FINEST_S = 0.004; // seconds of a column of the finest tiles; each level doubles it
+const MOST_COARSER = 14; // levels that are looked for what they know of a place
+const MOST_FINER = 3;
 const WINDOW_S = 0.05;
 const LOWEST_HZ = 40;
-const RANGE_DB = 70;
+export const RANGE_DB = 70;
 const MOST_LOOKS = 4; // windows that a column is made of
 const MOST_READ = 1 << 21; // samples of a file on disk at once
 const COARSE_S = 10; // columns of a file on disk that are longer are made of one window, and twice as wide
 const READ_AT_ONCE = 64; // columns
 const SLICE_MS = 7; // of work before the page may do something else
-const REST_MS = 60; // without movement before tiles are made
-const KEPT_TILES = 96;
+export const REST_MS = 60; // without movement before tiles are made
+const KEPT_TILES = 160;
 const TICKS_HZ = [100, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000];
-const LEAST_APART = 0.065; // of the height: closer labels would overlap
+const LEAST_APART = 0.065; // of the usual height: closer labels would overlap
 const LOUDNESS = [[4, 2, 14], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122], [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191]];
 
 const toMel = (hz) => 2595 * Math.log10(1 + hz / 700);
 const toHz = (mel) => 700 * (10 ** (mel / 2595) - 1);
 
-const COLOURS = Array.from({ length: 256 }, (_, i) => {
+export const COLOURS = Array.from({ length: 256 }, (_, i) => {
   const place = (i / 255) * (LOUDNESS.length - 1);
   const low = Math.min(Math.floor(place), LOUDNESS.length - 2);
   return LOUDNESS[low].map((c, k) => Math.round(c + (LOUDNESS[low + 1][k] - c) * (place - low)));
 });
 
 // Where the axis of pitch is labelled: {text, share of the height}.
-export function pitchTicks(rate) {
+export function pitchTicks(rate, apart = LEAST_APART) {
   const low = toMel(LOWEST_HZ), high = toMel(rate / 2);
   const ticks = [];
   for (const hz of TICKS_HZ.filter((tick) => tick < 0.9 * (rate / 2) || tick === rate / 2).reverse()) {
     const share = (toMel(hz) - low) / (high - low);
-    if (ticks.length && ticks.at(-1).share - share < LEAST_APART) continue;
+    if (ticks.length && ticks.at(-1).share - share < apart) continue;
     ticks.push({ text: hz < 1000 ? `${hz / 1000}` : `${hz / 1000} kHz`, share });
   }
   return ticks.reverse();
@@ -78,23 +80,17 @@ class Fft {
   }
 }
 
-const breathe = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
+export const breathe = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
 
-export class Picture {
+// Tiles of a sound and how they are drawn: what is not there yet is asked for, and drawn from coarser or finer ones.
+// A tile is {level, index, done: columns, whole, low, high, highest}; a subclass makes them and their images.
+export class Tiles {
   // onTile is called when a tile is there that was asked for.
-  constructor(sound, onTile) {
-    this.sound = sound;
+  constructor(seconds, onTile) {
+    this.seconds = seconds;
     this.onTile = onTile;
-    this.window = 2 * Math.round((WINDOW_S * sound.rate) / 2);
-    this.fft = new Fft(2 ** Math.ceil(Math.log2(this.window)));
-    this.hann = Float32Array.from({ length: this.window }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / this.window));
-    this.frame = new Float32Array(this.fft.size);
-    this.spectrum = new Float32Array(this.fft.size / 2 + 1);
-    this.rows = this.triangles();
     this.tiles = new Map();
     this.wanted = [];
-    this.busy = false;
-    this.making = null;
     this.closed = false;
     this.loudest = -60;
   }
@@ -102,6 +98,107 @@ export class Picture {
   close() {
     this.closed = true;
     this.wanted = [];
+  }
+
+  // The level whose columns are about a pixel wide.
+  levelOf(secondsOfPixel) {
+    return Math.max(0, Math.ceil(Math.log2(secondsOfPixel / FINEST_S) - 0.5));
+  }
+
+  isStale() {
+    return false;
+  }
+
+  isMaking() {
+    return false;
+  }
+
+  keep(tile) {
+    const key = `${tile.level}/${tile.index}`;
+    this.tiles.delete(key);
+    this.tiles.set(key, tile);
+    if (this.tiles.size > KEPT_TILES) this.tiles.delete(this.tiles.keys().next().value);
+    this.onTile();
+  }
+
+  // Draw the picture and the waveform of a span; tiles that are not there yet are asked for.
+  draw(picture, wave, from, to, inkOfWave) {
+    if (from !== this.from || to !== this.to) Object.assign(this, { from, to, movedAt: performance.now() });
+    const level = this.levelOf((to - from) / Math.max(1, picture.width)), tileS = TILE * FINEST_S * 2 ** level;
+    const first = Math.max(0, Math.floor(from / tileS));
+    const last = Math.min(Math.floor(to / tileS), Math.floor((this.seconds - 1e-9) / tileS));
+    const pen = picture.getContext("2d"), line = wave.getContext("2d");
+    pen.fillStyle = `rgb(${LOUDNESS[0]})`;
+    pen.fillRect(0, 0, picture.width, picture.height);
+    line.clearRect(0, 0, wave.width, wave.height);
+    line.fillStyle = inkOfWave;
+    this.wanted = [];
+    const parts = [];
+    for (let index = first; index <= last; index++) {
+      const key = `${level}/${index}`, tile = this.tiles.get(key);
+      if (!this.isMaking(key) && (!tile || this.isStale(tile))) this.wanted.push({ level, index });
+      if (!tile?.whole) parts.push(...this.standIns(level, index, (tile?.done ?? 0) / TILE));
+      if (tile) parts.push({ tile, begin: 0, end: tile.done });
+    }
+    const highest = parts.reduce((most, { tile }) => Math.max(most, tile.highest), 0.05);
+    for (const part of parts) this.drawPart(pen, line, picture, wave, part, from, to, highest);
+    if (this.wanted.length) this.work();
+  }
+
+  // What a coarser tile, or else finer ones, know of a place behind a share of it.
+  standIns(level, index, share) {
+    for (let up = 1; up < MOST_COARSER; up++) {
+      const tile = this.tiles.get(`${level + up}/${Math.floor(index / 2 ** up)}`);
+      if (!tile) continue;
+      const width = TILE / 2 ** up, start = width * (index % 2 ** up);
+      const begin = start + share * width, end = Math.min(tile.done, start + width);
+      return begin < end ? [{ tile, begin, end }] : [];
+    }
+    for (let down = 1; down <= Math.min(level, MOST_FINER); down++) {
+      const finer = Array.from({ length: 2 ** down }, (_, i) => this.tiles.get(`${level - down}/${index * 2 ** down + i}`));
+      const found = finer.filter(Boolean).map((tile) => ({ tile, begin: 0, end: tile.done }));
+      if (found.length) return found;
+    }
+    return [];
+  }
+
+  // Columns from `begin` to `end` of a tile, also parts of columns.
+  drawPart(pen, line, picture, wave, { tile, begin, end }, from, to, highest) {
+    const columnS = FINEST_S * 2 ** tile.level, scale = picture.width / (to - from);
+    const x = (column) => ((tile.index * TILE + column) * columnS - from) * scale;
+    const left = x(begin), right = x(end), wide = columnS * scale;
+    if (right <= 0 || left >= picture.width) return;
+    pen.imageSmoothingEnabled = wide < 2;
+    pen.drawImage(this.imageOf(tile), begin, 0, end - begin, ROWS, left, 0, right - left, picture.height);
+    const middle = wave.height / 2, tall = (0.92 * middle) / highest;
+    const step = Math.max(1, Math.floor(1 / wide)); // columns of a pixel
+    for (let column = Math.max(Math.floor(begin), Math.floor(begin - left / wide)); column < end; column += step) {
+      const start = Math.max(left, x(column));
+      if (start >= wave.width) break;
+      let low = tile.low[column], high = tile.high[column];
+      for (let next = column + 1; next < Math.min(column + step, end); next++) {
+        if (tile.low[next] < low) low = tile.low[next];
+        if (tile.high[next] > high) high = tile.high[next];
+      }
+      const top = middle - tall * high;
+      line.fillRect(start, top, Math.max(1, Math.min(right, x(column + step)) - start), Math.max(1, middle - tall * low - top));
+    }
+  }
+}
+
+// Tiles that are computed here, from the samples.
+export class Picture extends Tiles {
+  constructor(sound, onTile) {
+    super(sound.seconds, onTile);
+    this.sound = sound;
+    this.window = 2 * Math.round((WINDOW_S * sound.rate) / 2);
+    this.fft = new Fft(2 ** Math.ceil(Math.log2(this.window)));
+    this.hann = Float32Array.from({ length: this.window }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / this.window));
+    this.frame = new Float32Array(this.fft.size);
+    this.spectrum = new Float32Array(this.fft.size / 2 + 1);
+    this.rows = this.triangles();
+    this.busy = false;
+    this.making = null;
   }
 
   triangles() {
@@ -119,64 +216,22 @@ export class Picture {
     });
   }
 
-  // The level whose columns are about a pixel wide.
   levelOf(secondsOfPixel) {
-    const level = Math.max(0, Math.ceil(Math.log2(secondsOfPixel / FINEST_S) - 0.5));
+    const level = super.levelOf(secondsOfPixel);
     return this.sound.onDisk && FINEST_S * 2 ** level > COARSE_S ? level + 1 : level; // reading takes its time
   }
 
-  // Draw the picture and the waveform of a span; tiles that are not there yet are asked for.
-  draw(picture, wave, from, to, inkOfWave) {
-    if (from !== this.from || to !== this.to) Object.assign(this, { from, to, movedAt: performance.now() });
-    const level = this.levelOf((to - from) / Math.max(1, picture.width)), tileS = TILE * FINEST_S * 2 ** level;
-    const first = Math.max(0, Math.floor(from / tileS));
-    const last = Math.min(Math.floor(to / tileS), Math.floor((this.sound.seconds - 1e-9) / tileS));
-    const pen = picture.getContext("2d"), line = wave.getContext("2d");
-    pen.fillStyle = `rgb(${LOUDNESS[0]})`;
-    pen.fillRect(0, 0, picture.width, picture.height);
-    line.clearRect(0, 0, wave.width, wave.height);
-    line.fillStyle = inkOfWave;
-    this.wanted = [];
-    const shown = [];
-    for (let index = first; index <= last; index++) {
-      const key = `${level}/${index}`, tile = this.tiles.get(key);
-      if (key !== this.making && (!tile || this.isStale(tile))) this.wanted.push({ level, index });
-      if (tile) shown.push(tile);
-      else this.drawCoarser(pen, picture, level, index, from, to);
-    }
-    const highest = shown.reduce((most, tile) => Math.max(most, tile.highest), 0.05);
-    for (const tile of shown) if (!tile.whole) this.drawCoarser(pen, picture, level, tile.index, from, to);
-    for (const tile of shown) this.drawTile(pen, line, picture, wave, tile, from, to, highest);
-    if (this.wanted.length) this.work();
+  draw(...where) {
+    this.seconds = this.sound.seconds; // a microphone's grow
+    super.draw(...where);
+  }
+
+  isMaking(key) {
+    return key === this.making;
   }
 
   isStale(tile) {
     return !tile.whole || (tile.length < this.sound.length && tile.length < tile.stop);
-  }
-
-  // What a coarser tile knows of a place, until its own tile is there.
-  drawCoarser(pen, picture, level, index, from, to) {
-    for (let up = 1; up < 12; up++) {
-      const tile = this.tiles.get(`${level + up}/${Math.floor(index / 2 ** up)}`);
-      if (!tile) continue;
-      const tileS = TILE * FINEST_S * 2 ** level, share = 1 / 2 ** up;
-      const source = TILE * (index * share - Math.floor(index * share));
-      const x = (seconds) => ((seconds - from) / (to - from)) * picture.width;
-      pen.drawImage(this.imageOf(tile), source, 0, TILE * share, ROWS, x(index * tileS), 0, x((index + 1) * tileS) - x(index * tileS), picture.height);
-      return;
-    }
-  }
-
-  drawTile(pen, line, picture, wave, tile, from, to, highest) {
-    const columnS = FINEST_S * 2 ** tile.level;
-    const x = (column) => (((tile.index * TILE + column) * columnS - from) / (to - from)) * picture.width;
-    pen.imageSmoothingEnabled = x(1) - x(0) < 2;
-    pen.drawImage(this.imageOf(tile), 0, 0, tile.done, ROWS, x(0), 0, x(tile.done) - x(0), picture.height);
-    const middle = wave.height / 2, scale = (0.92 * middle) / highest, width = Math.max(1, x(1) - x(0));
-    for (let column = 0; column < tile.done; column++) {
-      const top = middle - scale * tile.high[column];
-      line.fillRect(x(column), top, width, Math.max(1, middle - scale * tile.low[column] - top));
-    }
   }
 
   // A tile in colours; again where a louder place was found since.
@@ -217,17 +272,11 @@ export class Picture {
       const { level, index } = this.wanted.shift();
       const key = `${level}/${index}`, before = this.tiles.get(key);
       this.making = key;
-      const keep = (tile) => {
-        this.tiles.delete(key);
-        this.tiles.set(key, tile);
-        if (this.tiles.size > KEPT_TILES) this.tiles.delete(this.tiles.keys().next().value);
-        this.onTile();
-      };
       // A new tile is shown as it grows, a better one when it is whole.
-      const tile = await this.make(level, index, before, before ? () => {} : keep);
+      const tile = await this.make(level, index, before, before ? () => {} : (grown) => this.keep(grown));
       if (this.closed) break;
       this.making = null;
-      keep(tile);
+      this.keep(tile);
     }
     this.busy = false;
   }

@@ -19,6 +19,7 @@ export class Refused extends Error {
   constructor(status, body) {
     super(body?.error ? `${body.error.message} (${body.error.code})` : `The server answered with status ${status}.`);
     this.status = status;
+    this.plain = body?.error?.message ?? this.message; // for people, without the code
   }
 }
 
@@ -47,36 +48,44 @@ function askForToken(dialog) {
   return asking;
 }
 
-// Returns the JSON of a reply. `told` gets the share of the body that has been sent.
-export async function ask(path, { method = "GET", body = null, told = () => {}, dialog } = {}) {
+// Returns the JSON of a reply, or a Blob where `bytes` are asked for. `json` is sent as the body; `told` gets the share
+// of the body that has been sent.
+export async function ask(path, options = {}) {
   const shown = token();
   try {
-    return await once(path, method, body, told);
+    return await once(path, options);
   } catch (error) {
     if (error.status !== 401) throw error;
-    if (token() === shown) await askForToken(dialog);
-    return ask(path, { method, body, told, dialog });
+    if (token() === shown) await askForToken(options.dialog);
+    return ask(path, options);
   }
 }
 
-function once(path, method, body, told) {
+// What is no JSON comes from a proxy in between, which speaks HTML; the status has to do.
+async function jsonOf(reply) {
+  try {
+    return JSON.parse(reply instanceof Blob ? await reply.text() : reply);
+  } catch {
+    return null;
+  }
+}
+
+function once(path, { method = "GET", body = null, json = null, bytes = false, told = () => {} }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open(method, addressOf(path));
+    request.responseType = bytes ? "blob" : "text";
     if (token()) request.setRequestHeader("Authorization", `Bearer ${token()}`);
+    if (json) request.setRequestHeader("Content-Type", "application/json");
     request.upload.onprogress = ({ loaded, total }) => told(total ? loaded / total : 0);
     request.upload.onload = () => told(1);
     request.onerror = () => reject(new Error("The server cannot be reached."));
-    request.onload = () => {
-      let reply = null;
-      try {
-        reply = JSON.parse(request.responseText);
-      } catch {
-        // a proxy in between speaks HTML; the status has to do
-      }
-      if (request.status === 200 && reply) resolve(reply);
+    request.onload = async () => {
+      const good = request.status >= 200 && request.status < 300;
+      const reply = good && bytes ? request.response : await jsonOf(request.response);
+      if (good && reply) resolve(reply);
       else reject(new Refused(request.status, reply));
     };
-    request.send(body);
+    request.send(json ? JSON.stringify(json) : body);
   });
 }

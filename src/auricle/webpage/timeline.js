@@ -14,6 +14,7 @@ const GROUP = 64; // frames
 const SHORTEST_VIEW_S = 0.2;
 const LANE_TOP = 5; // of the canvas in its lane, as in page.css
 const EVENT_HEIGHT = 15;
+const PITCH_PX = 12.4; // from one label of the axis of pitch to the next
 const MOVED_PX = 4; // a pointer that moved less has clicked
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -70,9 +71,21 @@ export class Timeline {
   }
 
   setSound(sound) {
+    this.setPicture(sound && new Picture(sound, () => this.soon(() => this.drawSound())), sound?.rate);
+  }
+
+  // The tiles to draw, of a sound with a sample rate.
+  setPicture(picture, rate) {
     this.picture?.close();
-    this.picture = sound && new Picture(sound, () => this.soon(() => this.drawSound()));
-    const ticks = sound ? pitchTicks(sound.rate) : [];
+    this.picture = picture;
+    this.rate = rate;
+    this.drawPitch();
+  }
+
+  // The axis of pitch: labels that fit.
+  drawPitch() {
+    const height = this.parts.pitch.clientHeight;
+    const ticks = this.picture ? pitchTicks(this.rate, height ? PITCH_PX / height : undefined) : [];
     this.parts.pitch.replaceChildren(...ticks.map(({ text, share }) => {
       const tick = make("span", "", text);
       tick.style.bottom = `${100 * share}%`;
@@ -142,20 +155,28 @@ export class Timeline {
     canvas.setAttribute("aria-hidden", "true");
     lane.append(make("span", "lane-name", label), canvas);
     const row = { lane, canvas, bar: null };
-    if ((this.thresholds.get(label) ?? null) !== null && this.columns.has(label)) lane.append((row.bar = this.makeBar(label)));
+    if (this.hasLine(label)) lane.append((row.bar = this.makeBar(label)));
     canvas.addEventListener("click", (click) => this.clickLane(label, click));
     return row;
   }
 
   // --- thresholds
 
+  hasLine(label) {
+    return (this.thresholds.get(label) ?? null) !== null && this.columns.has(label);
+  }
+
   get movable() {
-    return this.rule !== null && this.duration > 0;
+    return this.rule !== null;
+  }
+
+  countOf(label) {
+    return this.events.filter((event) => event.label === label).length;
   }
 
   makeBar(label) {
     const bar = make("div", "bar");
-    if (!this.rule) return bar;
+    if (!this.movable) return bar;
     bar.classList.add("movable");
     bar.tabIndex = 0;
     const attributes = { role: "slider", "aria-label": `Threshold of ${label}`, "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": 1 };
@@ -347,9 +368,10 @@ export class Timeline {
     const threshold = this.thresholds.get(label);
     if (!row.bar) return;
     row.bar.style.top = `${LANE_TOP + (1 - threshold) * (floor / scale)}px`;
+    if (!row.bar.firstChild) return; // a line that does not move
     row.bar.setAttribute("aria-valuenow", threshold.toFixed(3));
-    row.bar.setAttribute("aria-valuetext", `${threshold.toFixed(2)}, ${this.events.filter((event) => event.label === label).length} events`);
-    if (row.bar.firstChild) row.bar.firstChild.textContent = threshold.toFixed(2);
+    row.bar.setAttribute("aria-valuetext", `${threshold.toFixed(2)}, ${this.countOf(label)} events`);
+    row.bar.firstChild.textContent = threshold.toFixed(2);
   }
 
   drawTruth(pen, label, x, floor, scale, height) {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +21,7 @@ from auricle import __version__
 from auricle.errors import AuricleError, UsageError
 from auricle.files import write_json
 
+log = logging.getLogger(__name__)
 Progress = Callable[[int, int | None], None]
 
 #: Pauses after a connection that broke without bringing anything; one that brought something starts them anew.
@@ -43,6 +45,7 @@ def download(url: str, target: Path, progress: Progress) -> None:
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url} is no address of the web (http or https)")
     part = target.with_name(target.name + ".part")
+    log.info("downloading %s to %s, %d bytes are there", url, target, _size(part))
     tries = 0
     while True:
         before = _size(part)

@@ -9,7 +9,8 @@
 5, keys     UTTERANCE KEY    under the header ``filename cm-label``
 
 KEY is ``bonafide`` or ``spoof``. The part of the data comes from the protocol's file name, the group is the speaker,
-and the spoofing system is kept with the clip as ``extra["system"]``, ``-`` for bona fide recordings.
+and the spoofing system is kept with the clip as ``extra["system"]``, ``-`` for bona fide recordings. Five fields with
+``variant`` as the third (``auricle data variants``) are of a changed recording: ``extra["variant"]``.
 
 Protocols lie in ``protocols/``, in ``ASVspoof2019_LA_cm_protocols/``, in ``keys/LA/CM/``, or beside the recordings;
 these lie in ``flac/`` or in any folder below. Lists of the other tracks (speaker verification, enrolment) are none.
@@ -26,7 +27,7 @@ from auricle.data.formats.draft import Draft
 from auricle.data.formats.finder import FileIndex
 from auricle.data.formats.registry import FORMATS, Format
 from auricle.data.labels import named_part
-from auricle.data.manifest import NO_SYSTEM, Clip, Manifest
+from auricle.data.manifest import NO_SYSTEM, VARIANT, Clip, Manifest
 from auricle.data.paths import Found, regular_size, resolve_listed
 from auricle.data.read_options import ReadOptions
 from auricle.data.tables import read_fields
@@ -158,10 +159,11 @@ def _read_protocol(draft: Draft, path: Path, part: str | None, recordings: _Reco
 
 
 def _extra(layout: Layout, fields: list[str], key: str) -> dict[str, str]:
-    """Return the spoofing system, where the protocol names it; later protocols call that of people ``bonafide``."""
+    """Return the spoofing system, where the protocol names it (later ones call people's ``bonafide``), and variants."""
+    changed = {VARIANT: "yes"} if len(fields) == 5 and fields[2] == VARIANT else {}
     if key == SPOOF_LABELS[0]:
-        return {"system": NO_SYSTEM}
-    return {} if layout.system is None else {"system": fields[layout.system]}
+        return {"system": NO_SYSTEM, **changed}
+    return changed if layout.system is None else {"system": fields[layout.system], **changed}
 
 
 def _part(protocol: Path) -> str | None:

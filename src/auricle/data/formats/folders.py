@@ -30,6 +30,13 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith("."))
 
 
+def _linked_folders(folder: Path) -> list[Path]:
+    """Return the visible links in ``folder`` to folders elsewhere."""
+    home = os.path.realpath(folder)
+    links = (p for p in folder.iterdir() if p.is_symlink() and p.is_dir() and not p.name.startswith("."))
+    return [link for link in links if _leads_outside(str(link), home)]
+
+
 def _files(folder: Path) -> Iterator[str]:
     """Yield all visible files below ``folder``, in a stable order."""
     for place, folders, names in os.walk(folder):
@@ -65,7 +72,7 @@ def class_folders(root: Path) -> list[tuple[Path, str | None]]:
     parts = _split_folders(root)
     if parts:
         return [(folder, part) for top, part in parts.items() for folder in _subfolders(top)]
-    return [(folder, None) for folder in _subfolders(root)]
+    return [(folder, None) for folder in sorted([*_subfolders(root), *_linked_folders(root)])]
 
 
 def looks_like_folders(path: Path, options: ReadOptions) -> bool:
@@ -96,7 +103,7 @@ def doubtful_folders(path: Path) -> str | None:
 
 
 def _leads_outside(path: str, real_root: str) -> bool:
-    return os.path.islink(path) and not os.path.realpath(path).startswith(real_root + os.sep)  # noqa: PTH114
+    return os.path.islink(path) and not (os.path.realpath(path) + os.sep).startswith(real_root + os.sep)  # noqa: PTH114
 
 
 def _add_class(draft: Draft, folder: Path, part: str | None, outside: list[str]) -> int:
@@ -105,11 +112,12 @@ def _add_class(draft: Draft, folder: Path, part: str | None, outside: list[str])
     real_root = os.path.realpath(root)
     negative = is_negative(folder.name) or (not draft.options.named and _is_negative_folder(folder.name))
     before = len(draft.clips)
+    linked = _leads_outside(str(folder), real_root)
     for path in _files(folder):
         if not _is_recording(path):
             continue
         key = os.path.relpath(path, root).replace(os.sep, "/")
-        if not draft.options.follow_links and _leads_outside(path, real_root):
+        if not draft.options.follow_links and (linked or _leads_outside(path, real_root)):
             outside.append(key)
             continue
         label = () if negative else (folder.name,)
@@ -164,9 +172,12 @@ def read_folders(path: Path, options: ReadOptions) -> Manifest:
         text = f"recordings in {shorten(map(repr, taken))} are negatives (none of the classes), as in BirdNET"
         draft.notes.append(f"{text}; --data-format folders makes classes of them")
     if outside:
-        text = f"{len(outside)} symbolic links lead out of the folder and were left out: {shorten(outside)}"
-        draft.notes.append(text)
-    if not draft.clips:
+        text = f"{len(outside)} recordings are linked from outside the folder and were left out: {shorten(outside)}"
+        draft.notes.append(f"{text}; --follow-links takes them")
+    if not draft.clips and outside:
+        text = f"all {len(outside)} recordings are linked from outside the folder: {shorten(outside)}"
+        draft.problems.add("empty", f"{text}; --follow-links takes them")
+    elif not draft.clips:
         seen = suffixes_seen(_files(path)) or "nothing"
         draft.problems.add("empty", f"no recording in a class folder; seen: {seen}")
     _flag_unlisted(draft)

@@ -27,11 +27,10 @@ from auricle.data.columns import (
 from auricle.data.problems import Problems
 from auricle.data.tables import PATH_COLUMNS, Table, guess_encoding, read_table, sniff_delimiter
 from auricle.errors import DataError
+from auricle.events.raven import RAVEN_LABELS
 from auricle.results import Event
 
 LABEL_SUFFIXES = frozenset({".txt", ".tsv", ".csv", ".textgrid"})
-#: The first of these that a selection table has names the sound; Raven leaves the name to its user.
-RAVEN_LABELS = ("Label", "label", "Annotation", "annotation", "Common Name", "Species", "species", "Class", "class")
 _RAVEN_BEGIN = "Begin Time (s)"
 #: Columns of Raven without a unit in their names, and columns that describe a selection rather than name its sound.
 _RAVEN_OWN = frozenset(

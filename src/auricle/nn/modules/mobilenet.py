@@ -65,13 +65,16 @@ class RunningExcitation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, channel, mel, time)`` to the same shape; at the ends, the average is of what there is."""
         if tracing():  # in operators that keep the engine's own order of channels
-            mean = nn.functional.avg_pool2d(x, (int(x.shape[2]), 1))
+            mels = int(x.shape[2])
+            mean = nn.functional.avg_pool2d(x, (mels, 1))
             mean = nn.functional.avg_pool2d(mean, (1, self.steps), 1, (0, self.steps // 2), count_include_pad=False)
         else:
             mean = nn.functional.avg_pool1d(x.mean(2), self.steps, 1, self.steps // 2, count_include_pad=False)
             mean = mean[:, :, None]
         hidden = torch.relu(nn.functional.conv2d(mean, self.fc1.weight[:, :, None, None], self.fc1.bias))
-        return x * torch.sigmoid(nn.functional.conv2d(hidden, self.fc2.weight[:, :, None, None], self.fc2.bias))
+        scale = torch.sigmoid(nn.functional.conv2d(hidden, self.fc2.weight[:, :, None, None], self.fc2.bias))
+        # Of equal shapes, the engine multiplies in its own order too.
+        return x * (nn.functional.interpolate(scale, scale_factor=(float(mels), 1.0)) if tracing() else scale)
 
 
 class TimeConv(nn.Conv1d):
