@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 import auricle
 from auricle.distill import crop_store
 from auricle.distill.loop import LoopPlan
-from auricle.distill.networks import WEIGHTS_FILE
 from auricle.errors import DataError, Interrupted, RunError, UsageError
 from auricle.progress import Progress
 from auricle.training import compress as module
 from auricle.training.compress import average
+from auricle.training.init_weights import WEIGHTS_FILE
 
 SMALL = {"crops": 4, "steps": 3}
 
