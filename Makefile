@@ -5,7 +5,7 @@
 #   make test        the tests that need no GPU, cluster or browser
 #   make test-all    those too, where the machine can
 #   make lint        ruff and mypy
-#   make wheel       build the wheel into dist/ and look into it
+#   make wheel       build sdist and wheel into dist/ and look into them
 #   make bench       measure speed; writes JSON
 #   make docs        write the generated pages of docs/
 #   make site        build the documentation site into build/site
@@ -50,8 +50,8 @@ lint: $(VENV)/.installed-dev
 wheel: $(VENV)/.made
 	rm -rf dist
 	$(PIP) build
-	$(RUN) -m build --wheel --outdir dist
-	$(RUN) scripts/check_wheel.py dist/*.whl
+	$(RUN) -m build --outdir dist
+	$(RUN) scripts/check_wheel.py dist/*.whl dist/*.tar.gz
 
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks

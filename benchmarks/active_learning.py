@@ -6,7 +6,7 @@
     python -m benchmarks.active_learning table OUT             writes docs/results/active-learning.md
 
 The folder holds the clips of ESC-10 outside of the test fold (folds 1 to 4 for the test fold 5; 1 to 3 for fold 4, on
-which the queue was chosen) and the pool of 1,434 other sounds. A class begins with five examples. Then ten windows of
+which the queue was chosen) and 500 other sounds of the pool. A class begins with five examples. Then ten windows of
 2 s at a time are judged: `yes` if the clip is of the class and sounds there. The pool has no labels: what mn04 gives
 0.1 or more for the class is answered `unsure`, all else `no`. Queue, candidates, held-out scores and the fit of clip
 scores are those of `auricle.studio` and `auricle.enrolment`; what concerns *when* is left out, as it takes most of the
@@ -20,6 +20,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from itertools import islice, product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,13 +28,13 @@ from typing import Any
 import numpy as np
 
 from auricle.audio.decode import read_audio
-from auricle.enrolment.backbone import open_backbone
+from auricle.enrolment.backbone import Backbone, open_backbone
 from auricle.enrolment.bank import load_bank
 from auricle.enrolment.clips import EnrolledClip
 from auricle.enrolment.heads import MOST_FOLDS, clip_items, fit_clip_head, unscaled
 from auricle.enrolment.linear import link
 from auricle.evaluation.intervals import percentile_interval
-from auricle.files import write_json
+from auricle.files import atomic_write, write_json
 from auricle.studio.index import HOP_S, WINDOW_S, Windows, permanent_keys
 from auricle.studio.project import WINDOW_THRESHOLD
 from auricle.studio.selection import NO, UNSEEN, UNSURE, YES, Candidates, queue
@@ -55,10 +56,14 @@ NAMES = {
     "sneezing": ("Sneeze",),
 }
 MAYBE = 0.1
+#: Sounds of the pool, the first ones.
+POOL = 500
 EXAMPLES, BATCH = 5, 10
 CHECKS = (0, 10, 20, 50, 100)
 SEEDS = 5
 ORDERS = ("queue", "random")
+#: Clips that are stored together.
+PART = 100
 #: Seconds of a window that have to sound.
 LEAST_S = 0.1
 REPEATS = 1000
@@ -66,63 +71,75 @@ REPEATS = 1000
 
 def make_vectors(shared: Path, out: Path) -> None:
     """Store what the built-in model makes of each window and clip, and what the teacher says of the pool."""
-    import torch
-
     from auricle.nn.modules.efficientat import load_checkpoint
 
     out.mkdir(parents=True, exist_ok=True)
     backbone = open_backbone()
-    rate = backbone.spec.sample_rate
-    window, hop = int(WINDOW_S * rate), int(HOP_S * rate)
     with (shared / "data/esc10/esc10.csv").open(newline="", encoding="utf-8") as file:
         clips = [(f"esc10/{r['filename']}", r["category"], int(r["fold"])) for r in csv.DictReader(file)]
     with (shared / "data/pool/pool.csv").open(newline="", encoding="utf-8") as file:
-        clips += [(f"pool/{r['filename']}", "", 0) for r in csv.DictReader(file)]
-    network = load_checkpoint(str(shared / "models" / TEACHER)).eval()
+        clips += [(f"pool/{r['filename']}", "", 0) for r in islice(csv.DictReader(file), POOL)]
     with (shared / "models/audioset_class_labels_indices.csv").open(newline="", encoding="utf-8") as file:
         number = {row["display_name"]: int(row["index"]) for row in csv.DictReader(file)}
     wanted = [[number[name] for name in NAMES[label] if name in number] for label in sorted(NAMES)]
-    vectors, owner, onset, sounds, whole, example, maybe = [], [], [], [], [], [], []
-    for k, (name, label, _) in enumerate(clips):
-        path = str(shared / "data" / name)
-        samples = np.asarray(read_audio(path, sample_rate=rate).samples, np.float32)
-        active = np.zeros(len(samples), bool)
-        regions = active_regions(samples, rate, RegionRule(bridge_s=0.5)) or [(0, len(samples))]
-        for a, b in regions:
-            active[a:b] = True
-        starts = list(range(0, max(1, len(samples) - window + 1), hop))
-        if len(samples) - (starts[-1] + window) > window // 8:
-            starts.append(starts[-1] + hop)
-        for start in starts:
-            part = samples[start : start + window]
-            vectors.append(backbone.clip_vector(np.pad(part, (0, window - len(part)))))
-            owner.append(k)
-            onset.append(start / rate)
-            sounds.append(active[start : start + window].sum() >= LEAST_S * rate)
-        whole.append(backbone.vectors(samples)[0][0])
-        # An example as a person draws it: from the first sound to the last, two seconds at most.
-        a, b = regions[0][0], regions[-1][1]
-        example.append(backbone.clip_vector(loudest(samples[a:b], window)))
-        if label:
-            maybe.append(np.zeros(len(wanted), np.float32))
-        else:
-            sound = np.array(read_audio(path, sample_rate=32_000).samples)
-            with torch.inference_mode():
-                found = torch.sigmoid(network(torch.from_numpy(sound)[None]).clip_logits[0]).numpy()
-            maybe.append(np.array([found[index].max() for index in wanted], np.float32))
-        if k % 200 == 0:
-            print(k, len(clips), flush=True)
-    np.savez(
-        out / "windows.npz",
-        vectors=np.stack(vectors).astype(np.float16),
-        owner=np.array(owner),
-        onset=np.array(onset),
-        sounds=np.array(sounds),
-        whole=np.stack(whole).astype(np.float16),
-        example=np.stack(example).astype(np.float16),
-        maybe=np.stack(maybe),
-    )
+    network: Any = None
+    parts = []
+    for first in range(0, len(clips), PART):
+        path = out / f"part-{first}.npz"
+        if not path.exists():  # a killed run goes on here
+            if network is None:
+                network = load_checkpoint(str(shared / "models" / TEACHER)).eval()
+            rows = [
+                clip_rows(k, shared / "data" / clips[k][0], bool(clips[k][1]), backbone, network, wanted)
+                for k in range(first, min(first + PART, len(clips)))
+            ]
+            atomic_write(
+                path,
+                lambda file, rows=rows: np.savez(
+                    file, **{key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+                ),
+            )
+            print(first, len(clips), flush=True)
+        parts.append(dict(np.load(path)))
+    np.savez(out / "windows.npz", **{key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
     write_json(out / "clips.json", clips)
+
+
+def clip_rows(
+    k: int, path: Path, labelled: bool, backbone: Backbone, network: Any, wanted: list[list[int]]
+) -> dict[str, np.ndarray]:
+    """Return what is stored of a clip: of its windows, and of the whole."""
+    import torch
+
+    rate = backbone.spec.sample_rate
+    window, hop = int(WINDOW_S * rate), int(HOP_S * rate)
+    samples = np.asarray(read_audio(path, sample_rate=rate).samples, np.float32)
+    active = np.zeros(len(samples), bool)
+    regions = active_regions(samples, rate, RegionRule(bridge_s=0.5)) or [(0, len(samples))]
+    for a, b in regions:
+        active[a:b] = True
+    starts = list(range(0, max(1, len(samples) - window + 1), hop))
+    if len(samples) - (starts[-1] + window) > window // 8:
+        starts.append(starts[-1] + hop)
+    parts = [samples[start : start + window] for start in starts]
+    vectors = [backbone.clip_vector(np.pad(part, (0, window - len(part)))) for part in parts]
+    maybe = np.zeros(len(wanted), np.float32)
+    if not labelled:
+        sound = np.array(read_audio(path, sample_rate=32_000).samples)
+        with torch.inference_mode():
+            found = torch.sigmoid(network(torch.from_numpy(sound)[None]).clip_logits[0]).numpy()
+        maybe = np.array([found[index].max() for index in wanted], np.float32)
+    # An example as a person draws it: the loudest two seconds from the first sound to the last.
+    example = backbone.clip_vector(loudest(samples[regions[0][0] : regions[-1][1]], window))
+    return {
+        "vectors": np.stack(vectors).astype(np.float16),
+        "owner": np.full(len(starts), k),
+        "onset": np.array(starts) / rate,
+        "sounds": np.array([active[start : start + window].sum() >= LEAST_S * rate for start in starts]),
+        "whole": backbone.vectors(samples)[0][:1].astype(np.float16),
+        "example": example[None].astype(np.float16),
+        "maybe": maybe[None],
+    }
 
 
 class Folder:
@@ -243,36 +260,49 @@ class Loop:
 
 
 def run(out: Path, test: int) -> None:
-    """Run all loops, and store which clips are named after how many verdicts."""
+    """Run all loops, and store which clips are named after how many verdicts; a killed run resumes."""
     folder = Folder(out, test)
     result: dict[str, Any] = {"clips": [folder.clips[i][0] for i in folder.tested], "labels": folder.labels}
     result["truth"] = folder.truth[folder.tested].astype(int).tolist()
-    result["windows"], result["recordings"] = len(folder.own), len(folder.inside)
-    began = time.process_time()
+    result["windows"], result["recordings"], result["seconds"] = len(folder.own), len(folder.inside), 0.0
     for order in ORDERS:
-        named = np.zeros((len(CHECKS), SEEDS, len(folder.tested), len(folder.labels)), int)
-        found = np.zeros((len(CHECKS), SEEDS, len(folder.labels)), int)
-        for seed in range(SEEDS):
-            for column in range(len(folder.labels)):
-                loop = Loop(folder, column, seed, order)
-                loop.teach()
-                for k, check in enumerate(CHECKS):
-                    while loop.asked < check:
-                        loop.ask()
-                        loop.teach()
-                    named[k, seed, :, column] = loop.measure()
-                    found[k, seed, column] = loop.found()
-            rows = {check: figures(named[k, : seed + 1], folder.truth[folder.tested]) for k, check in enumerate(CHECKS)}
-            print(
-                order,
-                seed,
-                round(time.process_time() - began),
-                {k: np.round(v[:2], 3) for k, v in rows.items()},
-                flush=True,
-            )
-        result[order] = {"named": named.tolist(), "examples": found.mean(axis=(1, 2)).tolist()}
-    result["seconds"] = time.process_time() - began
+        result[order] = {"named": [], "examples": []}
+    for seed, order in product(range(SEEDS), ORDERS):
+        path = out / f"loops-{test}-{order}-{seed}.json"
+        if not path.exists():
+            write_json(path, run_seed(folder, seed, order))
+        stored = json.loads(path.read_text())
+        result["seconds"] += stored["seconds"]
+        result[order]["named"].append(stored["named"])
+        result[order]["examples"].append(stored["examples"])
+        truth = folder.truth[folder.tested]
+        rows = {c: np.round(figures(np.array(stored["named"][k])[None], truth), 3) for k, c in enumerate(CHECKS)}
+        print(order, seed, round(stored["seconds"]), {key: row.tolist() for key, row in rows.items()}, flush=True)
+    for order in ORDERS:
+        result[order]["named"] = np.array(result[order]["named"]).swapaxes(0, 1).tolist()
+        result[order]["examples"] = np.mean(result[order]["examples"], axis=0).tolist()
     write_json(out / f"loops-{test}.json", result)
+
+
+def run_seed(folder: Folder, seed: int, order: str) -> dict[str, Any]:
+    """Return which test clips are named, ``(check, clip, label)``, and how many examples there are, ``(check,)``."""
+    began = time.process_time()
+    named = np.zeros((len(CHECKS), len(folder.tested), len(folder.labels)), int)
+    found = np.zeros((len(CHECKS), len(folder.labels)), int)
+    for column in range(len(folder.labels)):
+        loop = Loop(folder, column, seed, order)
+        loop.teach()
+        for k, check in enumerate(CHECKS):
+            while loop.asked < check:
+                loop.ask()
+                loop.teach()
+            named[k, :, column] = loop.measure()
+            found[k, column] = loop.found()
+    return {
+        "named": named.tolist(),
+        "examples": found.mean(axis=1).tolist(),
+        "seconds": time.process_time() - began,
+    }
 
 
 def figures(named: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float, float]:

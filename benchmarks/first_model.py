@@ -6,16 +6,17 @@
     python -m benchmarks.first_model detect SHARED OUT START [SEED]      trains on folds 1 to 4, finds events in fold 5
     python -m benchmarks.first_model table OUT                           prints the rows of docs/results/first-model.md
 
-START is general, or a network that begins from nothing. ``detect`` trains on labels of clips alone, chooses everything
-on the dev part of folds 1 to 4, and scores the 80 scenes of SHARED/data/strong and the newcomer's scene once. That
-scene holds 50 clips of fold 5, five of each class, and 20 sounds of a game that are none of them, over recordings of a
-forest by day and night; ``general`` was made of none of these (docs/results/general-sources.csv). Edges fade.
+START is general, or a network that begins from nothing; for ``detect`` also enrol. It learns from labels of clips
+alone, chooses everything on folds 1 to 4, and scores the 80 scenes of SHARED/data/strong and the newcomer's scene once.
+That scene holds 50 clips of fold 5, five of each class, and 20 sounds of a game that are none of them, over recordings
+of a forest by day and night; ``general`` was made of none of these (docs/results/general-sources.csv). Edges fade.
 """
 
 from __future__ import annotations
 
 import csv
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -47,6 +48,7 @@ ONE_EVENT_S = 0.5
 OTHER_SOURCES, BACKGROUND_SOURCE = ("redeclipse/sounds",), "scikit-maad/scikit-maad"
 TEXTURES = ("rain", "sea_waves", "crackling_fire")
 COLLARS_S = (0.2, 0.5)
+ENROL = "enrol"
 ONE_THREAD = ("run.threads=1", "data.workers=0", "run.device=cpu")
 
 
@@ -59,7 +61,7 @@ def five_folds(shared: Path, out: Path, start: str, seeds: Sequence[int]) -> Non
     """Cross-validate, one seed after the other; what is there is not trained again."""
     for seed in seeds:
         begin = time.process_time()
-        overrides = [*ONE_THREAD, f"seed={seed}"]
+        overrides = [*ONE_THREAD, f"seed={seed}", "scenes.share=0"]  # names alone: scores of frames are not asked for
         folder = out / f"esc10-{start}-{seed}"
         result = api.crossval(shared / "data/esc10", out=folder, overrides=overrides, **start_of(start))
         seconds = time.process_time() - begin
@@ -126,15 +128,18 @@ def _lay_end_to_end(parts: Sequence[FloatArray], total: int) -> FloatArray:
 def detect(shared: Path, out: Path, start: str, seed: int) -> None:
     """Train on labels of clips and measure events."""
     folder, begin = out / f"detect-{start}-{seed}", time.process_time()
-    api.train(
-        shared / "data/esc10",
-        out=folder,
-        overrides=ONE_THREAD,
-        seed=seed,
-        test_fold="5",
-        resume=folder.exists(),
-        **start_of(start),
-    )
+    if start == ENROL:
+        api.enrol(clips_to_enrol(shared, out), out=folder, overwrite=folder.exists())
+    else:
+        api.train(
+            shared / "data/esc10",
+            out=folder,
+            overrides=ONE_THREAD,
+            seed=seed,
+            test_fold="5",
+            resume=folder.exists(),
+            **start_of(start),
+        )
     seconds = time.process_time() - begin
     detector = api.load(folder)
     path, truth = make_scene(shared, out)
@@ -145,19 +150,31 @@ def detect(shared: Path, out: Path, start: str, seed: int) -> None:
     print(start, seed, figures, flush=True)
 
 
+def clips_to_enrol(shared: Path, out: Path) -> Path:
+    """Return a folder with a folder for each class, of copies of all clips but those of fold 5."""
+    for clip in read_manifest(shared / "data/esc10").clips:
+        copy = out / "enrolled-clips" / clip.label[0] / Path(clip.path).name
+        if clip.fold != "5" and not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(clip.path, copy)
+    return out / "enrolled-clips"
+
+
 def _on_strong(detector: Detector, clips: Sequence[Clip]) -> dict[str, float]:
     labels = detector.labels
     counts = {collar: np.zeros((len(labels), 3), np.int64) for collar in COLLARS_S}
-    segments = np.zeros((len(labels), 3), np.int64)
+    segments, pieces = np.zeros((len(labels), 3), np.int64), []
     for clip in clips:
         found, true = detector.detect(clip.path).events, clip.events or ()
         segments += segment_counts(true, found, labels)
+        pieces += [count for event in true if (count := sum(_meet(event, other) for other in found))]
         for collar in COLLARS_S:
             counts[collar] += event_counts(true, found, labels, collar_s=collar)
     front = [row for row, label in enumerate(labels) if label not in TEXTURES]
     figures = {f"event_f1_{collar:g}": _f1(rows.sum(0)) for collar, rows in counts.items()}
     figures["foreground_f1_0.2"] = float(np.mean([_f1(counts[0.2][row]) for row in front]))
-    return {**figures, "segment_f1": _f1(segments.sum(0)), "scenes": len(clips)}
+    fragments = float(np.mean(pieces)) if pieces else 0.0
+    return {**figures, "segment_f1": _f1(segments.sum(0)), "fragments": fragments, "scenes": len(clips)}
 
 
 def _f1(counts: np.ndarray) -> float:

@@ -23,7 +23,7 @@ import soundfile
 
 from auricle.audio.decode import read_audio
 from auricle.audio.listing import Entry, Listing
-from auricle.files import atomic_write, write_json
+from auricle.files import atomic_write, read_json, write_json
 from auricle.runtime.detector import load
 from auricle.runtime.inputs import open_input
 from auricle.scanning.task import Task
@@ -33,6 +33,8 @@ from benchmarks.timing import Timing, summarise
 
 MODEL_RATE_HZ = 16_000
 OUT = ROOT / "docs" / "results"
+#: What ``benchmarks.parquet_scan`` found.
+PARQUET = "parquet.json"
 
 
 def side_by_side(paths: list[str], model: str, rounds: int) -> dict[str, Timing]:
@@ -109,7 +111,37 @@ def page(found: Mapping[str, Any]) -> str:
         "cost.\n\nA whole archive, with worker processes and kills: [kills.md](kills.md).\n\n"
         + machine_line(found["machine"])
         + "\n"
+        + parquet_section()
     )
+
+
+def parquet_section() -> str:
+    """Return what ``benchmarks.parquet_scan`` found, as Markdown; nothing where it has not run."""
+    if not (OUT / PARQUET).is_file():
+        return ""
+    found = read_json(OUT / PARQUET)
+    names = [f"{name} {reader['version']}" for name, reader in found["readers"].items()]
+    rows = zip(names, found["readers"].values(), strict=True)
+    return (
+        f"\n## {found['recordings']:,} recordings as Parquet\n\n"
+        f"`python -m benchmarks.parquet_scan FOLDER --jobs {found['jobs']}`: links of {found['distinct']} clips of "
+        f"ESC-10 ({found['audio_h']:g} h), scanned by `auricle detect --format parquet` with `{found['model']}` in "
+        f"{found['scan_s']:g} s, {found['failed']} failed: {found['rows']:,} events in {found['parts']} part of "
+        f"{found['bytes'] / 1e6:.2f} MB (pyarrow {found['pyarrow']}). Both readers run the commands of "
+        "[tables.md](../tables.md) and count, label by label, what the journal of the scan holds.\n\n"
+        + table(
+            ("reader", "with its import, s", "again in the same process, s"),
+            ((name, f"{reader['first_s']:g}", f"{reader['again_s']:g}") for name, reader in rows),
+        )
+        + "\n"
+        + machine_line(found["machine"])
+        + "\n"
+    )
+
+
+def rewrite_page() -> None:
+    """Write the page anew from what was measured."""
+    atomic_write(OUT / "scan.md", page(read_json(OUT / "scan.json")).encode())
 
 
 def main() -> None:
@@ -136,7 +168,7 @@ def main() -> None:
             print(name, json.dumps(found["forms"][name]), file=sys.stderr, flush=True)
     found["machine"] = machine
     write_json(OUT / "scan.json", found)
-    atomic_write(OUT / "scan.md", page(found).encode())
+    rewrite_page()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,22 +38,26 @@ SHARED = (
     *("optim.warmup_steps=50", "augment.mixup_alpha=0.2", "run.early_stop=null", "run.precision=float32"),
 )
 
+#: A network that knows sounds already needs a pass at its own rate.
+BRIEF = ("optim.epochs=1", "optim.lr=0.0006", "optim.warmup_steps=20")
+
 
 @dataclass(frozen=True)
 class Row:
-    """A network and how often it is trained."""
+    """A network, or a model to begin with, and how often it is trained."""
 
     name: str
     what: str
-    model: str
+    begin: Mapping[str, str]
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
 
 
 ROWS = (
-    Row("crnn", "CRNN", "crnn", (), (0, 1, 2)),
-    Row("causal", "CRNN, `causal: true`", "crnn", ("model.causal=true",), (0, 1, 2)),
-    Row("yardstick", "CRNN of the DESED baseline's shape", yardstick.NAME, (), (0,)),
+    Row("crnn", "CRNN", {"model": "crnn"}, (), (0, 1, 2)),
+    Row("causal", "CRNN, `causal: true`", {"model": "crnn"}, ("model.causal=true",), (0, 1, 2)),
+    Row("yardstick", "CRNN of the DESED baseline's shape", {"model": yardstick.NAME}, (), (0,)),
+    Row("general", "`general`: its branch fitted, then one pass", {"init": "general"}, BRIEF, (0,)),
 )
 
 
@@ -104,8 +108,8 @@ def run(out: Path, names: list[str], settings: list[str]) -> None:
         started = time.monotonic()
         resume = (folder / "model").is_dir()
         result = api.train(
-            out / SCENES, out=folder / "model", model=row.model, overrides=overrides, seed=seed, resume=resume,
-            progress=Say(f"{row.name}-{seed}"),
+            out / SCENES, out=folder / "model", overrides=overrides, seed=seed, resume=resume,
+            progress=Say(f"{row.name}-{seed}"), **row.begin,
         )  # fmt: skip
         minutes = (time.monotonic() - started) / 60
         detector = api.load(folder / "model")

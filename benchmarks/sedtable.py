@@ -256,7 +256,7 @@ def measure(folder: Path, scenes: Path, seed: int) -> Found:
 
 def front_multiply_adds(row: Row) -> int:
     """Return how many multiply-adds are the front end's: its Fourier transform as a convolution, and mel bands."""
-    f = load_recipe(None, ["data.clip_s=10"], base={"model": {"name": row.model}}).frontend
+    f = load_recipe(None, ["data.clip_s=10"], base={"model": {"name": row.begin.get("model", "mobilenet")}}).frontend
     window, hop = (round(ms * f.sample_rate / 1000) for ms in (f.window_ms, f.hop_ms))
     bins, frames = window // 2 + 1, round(SCENE_S * f.sample_rate) // hop
     return frames * bins * (2 * window + f.n_mels)

@@ -64,6 +64,8 @@ def relinked(text: str, page: str) -> tuple[str, set[str]]:
             return f"{before}{posixpath.relpath(places[path], here or '.')}{anchor}{after}"
         if (ROOT / path).is_dir():
             return match[0].removesuffix(after).partition("](")[0].removeprefix("[")  # a folder has no page
+        if not (ROOT / path).is_file():
+            return match[0]  # a test of the documents names it
         files.add(path)
         return f"{before}{posixpath.relpath('files/' + path, here or '.')}{after}"
 

@@ -49,9 +49,9 @@ MARK = "made-by-auricle-demo.txt"
 MODEL, DATA, SCENE, TRUTH, EVENTS, PAGE = "model", "data", "scene.wav", "scene.csv", "events.csv", "report.html"
 FEW_CLIPS, ENROLLED = "few-clips", "enrolled"
 
-#: Changes to the default recipe, so that training takes about a minute on two cores: fewer passes, loading in the
+#: Changes to the default recipe, so that training takes about a minute on two cores: half the passes, loading in the
 #: training process, as a worker would only take its core away.
-_QUICK: tuple[str, ...] = ("data.workers=0", "optim.epochs=2", "run.early_stop=null")
+_QUICK: tuple[str, ...] = ("data.workers=0", "optim.epochs=5", "run.early_stop=null")
 #: Clips of each class that are enrolled.
 FEW = 5
 REAL_RECIPE: tuple[str, ...] = ("data.clip_s=5", *_QUICK)

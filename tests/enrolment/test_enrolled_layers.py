@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -141,7 +143,7 @@ def test_figures_of_a_class_by_hand():
         if column is not None:
             logits[items.owner == number, column] = 5.0
     head = fit_clip_head(items, "single")
-    rows = class_figures(items, type(head)(head.layer, logits, head.penalty), clips, LABELS, "single")
+    rows = class_figures(items, replace(head, held_out=logits), clips, LABELS, "single")
     dog, rain = rows
     assert (dog["clips"], dog["recall"].value, dog["precision"].value) == (
         3,

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,3 +73,26 @@ def serving(studio: Studio, **settings: Any) -> Iterator[Client]:
         thread.join(60)
         listener.close()
     assert not thread.is_alive()
+
+
+FIELDS = ("id", "recording", "onset", "offset", "label", "verdict", "source", "score", "low_hz", "high_hz", "by", "at")
+
+
+def replayed(path) -> dict:
+    """Return the labels as the journal alone tells them."""
+    labels: dict = {}
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT label, after FROM journal ORDER BY id").fetchall()
+    for row in rows:
+        if row[1] is None:
+            labels.pop(row[0], None)
+        else:
+            labels[row[0]] = json.loads(row[1])
+    return labels
+
+
+def stored(path) -> dict:
+    """Return the labels as the table has them."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(f"SELECT {', '.join(FIELDS)} FROM labels").fetchall()
+    return {row[0]: dict(zip(FIELDS, row, strict=True)) for row in rows}

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "recipes").glob("*.md")])
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: Programs that documents may call, whose arguments are their own business.
-FOREIGN = {"arecord", "curl", "openssl", "scontrol", "scp", "sudo", "head", "."}
+FOREIGN = {"arecord", "curl", "openssl", "scontrol", "scp", "sudo", "head", "sqlite3", "."}
 #: Blocks that nothing runs: drawings, tables and the files of other programs.
 UNCHECKED = {"", "ini", "nginx", "text"}
 #: Pages that are run whole elsewhere: ``test_reference.py`` and ``test_tutorials.py``.

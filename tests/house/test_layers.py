@@ -45,6 +45,7 @@ LAYER_OF = {
     "logs": 1.2,
     "output_folder": 1.5,
     "registry": 1,
+    "processors": 1,
     "timeline": 1,
     "signals": 1,
     "progress": 1,

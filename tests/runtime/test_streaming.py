@@ -109,7 +109,7 @@ def test_a_long_block_goes_through_in_parts(bundle):
 def test_windows_are_shown_to_whoever_watches(bundle):
     """The check for sounds unlike the training data looks at windows, whatever the scores come from."""
     watched = []
-    scorer = RunningScorer(bundle.spec, open_running(bundle), watched.append)
+    scorer = RunningScorer(bundle.spec, open_running(bundle), lambda window, _: watched.append(window))
     scorer.push(levels(*[0.1] * 12))
     scorer.finish()
     assert [len(window) for window in watched] == [RATE, RATE]

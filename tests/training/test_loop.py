@@ -105,6 +105,42 @@ def test_fitted_layers_give_way_only_to_what_is_better(material_of, tmp_path, sc
     assert load_checkpoint(last).first_figures == {"figure": 0.8}
 
 
+def test_fitted_layers_give_way_to_what_is_as_good_and_surer(material_of, tmp_path):
+    figures = iter([{"accuracy": 0.8, "log_loss": loss} for loss in (0.5, 0.6, 0.4)])
+    loop = make_loop(material_of("optim.epochs=2"), tmp_path / "run", score_dev=lambda _: next(figures), is_fitted=True)
+    assert loop.fit().best_epoch == 2
+
+
+KEPT = ("init.model=general", "init.keep=0.25")
+
+
+def test_what_is_shipped_is_part_of_what_was_begun_with(material_of, tmp_path):
+    """A quarter of the first weights, three of the averaged ones; dev hears the same, and selects it."""
+    heard = []
+
+    def score_dev(network):
+        heard.append({k: v.clone() for k, v in network.state_dict().items()})
+        return {"figure": float(len(heard))}
+
+    loop = make_loop(material_of(*KEPT), tmp_path / "run", score_dev=score_dev)
+    begin = {k: v.clone() for k, v in loop.network.state_dict().items()}
+    state = loop.fit()
+    averaged, last = state.part("ema"), final_weights(state, selected=False, keep=0.25)
+    moved = [k for k, v in averaged.items() if v.is_floating_point() and not torch.equal(v, begin[k])]
+    assert len(moved) > 10
+    for name in moved:
+        torch.testing.assert_close(last[name], 0.25 * begin[name] + 0.75 * averaged[name])
+    best = final_weights(state, selected=True, keep=0.25)
+    assert all(torch.equal(best[name], last[name]) and torch.equal(heard[-1][name], last[name]) for name in last)
+
+
+def test_a_stopped_run_remembers_what_it_began_with(material_of, tmp_path):
+    whole = make_loop(material_of(*KEPT), tmp_path / "whole").fit()
+    with pytest.raises(Interrupted):
+        make_loop(material_of(*KEPT), tmp_path / "run", progress=signal_at(3, signal.SIGTERM)).fit()
+    assert_same(resume(material_of(*KEPT), tmp_path / "run"), whole)
+
+
 def test_without_dev_nothing_is_selected(material_of, tmp_path):
     state = make_loop(material_of(), tmp_path / "run", score_dev=None).fit()
     assert (state.best_score, state.best_epoch) == (None, 0)

@@ -23,14 +23,21 @@ from auricle.recipe.requests import TrainRequest
 from auricle.recipe.schema import load_recipe
 from auricle.runtime.bundle import load_bundle, resolve_model
 from auricle.training import resume
-from auricle.training.fit_class_layers import fit_class_layers
+from auricle.training.fit_class_layers import fit_class_layers, with_fitted_branch
 from auricle.training.init_weights import initial_hash, initial_weights
-from auricle.training.preparation import prepare, read_training_data
+from auricle.training.preparation import prepare, read_training_data, training_set
 from auricle.training.request_recipe import make_request_recipe, recipe_of
 
 GENERAL = load_bundle(resolve_model("general"))
 #: A few steps of the network that general is.
 SHORT = ("data.clip_s=1", "data.workers=0", "data.batch_size=4", "run.device=cpu", "run.threads=1", "optim.steps=4")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_scenes():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("auricle.training.fit_class_layers.SCENES_A_CLASS", 10)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +54,7 @@ def test_who_names_nothing_begins_at_general_with_its_network_and_front_end():
     assert (found.init.model, found.init.new_head, found.model.name) == ("general", True, "mobilenet")
     assert found.model.residuals == GENERAL.spec.model.residuals
     assert found.frontend.model_dump() == GENERAL.spec.frontend.model_dump()
-    assert (found.optim.epochs, found.optim.lr) == (3, 1e-4)
+    assert (found.optim.epochs, found.optim.lr, found.init.keep) == (3, 6e-4, 0.5)
 
 
 @pytest.mark.parametrize("named", [{"model": "crnn"}, {"init": "none"}, {"overrides": ("init.model=none",)}])
@@ -156,6 +163,47 @@ def test_norms_keep_their_statistics_and_everything_else_moves(clips, tmp_path):
     assert not torch.equal(after["stem.0.weight"], before["stem.0.weight"].float())
 
 
+def test_the_last_layer_stays_as_it_was_fitted(clips, tmp_path):
+    """What lies below it learns to suit it."""
+    network, material = network_for(clips)
+    fit_class_layers(network, material, np.arange(len(material.manifest)))
+    api.train(clips, out=tmp_path / "m", overrides=[*SHORT, "data.dev=none", "scenes.share=0"])
+    weights = load_tensors(load_bundle(tmp_path / "m").read("model.safetensors"))
+    torch.testing.assert_close(weights["head.3.weight"], network.head[-1].weight.data)
+    assert not torch.equal(weights["head.0.weight"], network.head[0].weight)
+
+
+def test_frames_are_fitted_on_scenes_and_say_when(clips, monkeypatch):
+    """After it, a tone between two silences is heard where it sounds; no layer below the branch has moved."""
+    monkeypatch.setattr("auricle.training.fit_class_layers.SCENES_A_CLASS", 40)
+    network, material = network_for(clips)
+    everything = np.arange(len(material.manifest))
+    data = training_set(material, everything)
+    assert data.frames_apart
+    assert len(data.clips) == len(everything)
+    fit_class_layers(network, material, everything)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    after = with_fitted_branch(before, material, everything)
+    moved = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == {"branch", "frame_head"}
+    network.load_state_dict(after)
+    network.eval()
+    tone = material.reader.read(next(clip for clip in material.manifest.clips if clip.label == ("high",)))
+    samples = np.zeros(3 * 16_000, np.float32)
+    samples[16_000 : 16_000 + len(tone)] = tone
+    with torch.no_grad():
+        scores = torch.sigmoid(network(torch.from_numpy(samples[None])).frame_logits)[0]
+    column, times = material.manifest.labels.index("high"), network.grid.times(len(scores), 16_000)
+    inside = (times > 1.1) & (times < 0.9 + len(tone) / 16_000)
+    outside = (times < 0.8) | (times > 1.3 + len(tone) / 16_000)
+    assert scores[inside, column].mean() > 0.5 > 0.25 > scores[outside, column].mean()
+
+
+def test_keep_needs_something_to_begin_with():
+    with pytest.raises(ConfigError, match=r"init\.keep is for init\.model, which is none"):
+        make_request_recipe("crnn", None, ["init.keep=0.5"], None)
+
+
 def test_a_class_without_a_clip_is_taken_to_be_rare(clips):
     network, material = network_for(clips)
     assert fit_class_layers(network, material, np.flatnonzero(material.targets[:, 0] > 0))
@@ -181,7 +229,7 @@ def test_a_trained_model_tells_its_classes_and_says_where_it_began(model):
     tone = sound("high", 33)
     assert next(iter(detector.tag(tone, RATE).scores)).label == "high"
     provenance = load_bundle(model).spec.provenance
-    assert provenance.recipe["init"] == {"model": "general", "new_head": True}
+    assert provenance.recipe["init"] == {"model": "general", "new_head": True, "keep": 0.5}
     assert provenance.initial_weights == GENERAL.spec.sha256["model.safetensors"]
     assert "Training began with the weights of `general` and a new last layer." in (model / "README.md").read_text()
     assert str(resolve_model("general").parent) not in (model / "auricle.json").read_text()

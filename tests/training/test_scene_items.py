@@ -177,3 +177,17 @@ def test_events_are_fitted_on_scenes_of_dev_clips(tmp_path):
     events = api.load(tmp_path / "m").detect(recording, RATE).events
     assert [event.label for event in events] == [label for _, label in truth]
     assert [event.onset for event in events] == pytest.approx([onset for onset, _ in truth], abs=0.15)
+
+
+def test_what_a_louder_sound_hides_is_neither_played_nor_labelled():
+    loud = tiny("scenes.share=0.5", "scenes.snr_db=[0, 30]", "scenes.events_a_second=10")
+    maker = make_scene_maker(CLIPS, read, loud, scene_s=2.0)
+    pairs = 0
+    for number in range(60):
+        placed = maker.plan(0, number).events
+        for one in placed:
+            for other in placed:
+                if one is not other and one.onset < other.end and other.onset < one.end:
+                    pairs += 1
+                    assert abs(one.snr_db - other.snr_db) < 6
+    assert pairs > 20

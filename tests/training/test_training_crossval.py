@@ -123,7 +123,7 @@ def test_a_folder_of_an_earlier_version_goes_on(manifest, done, tmp_path):
     out = shutil.copytree(done[0], tmp_path / "cv")
     stored = read_json(out / "crossval.json")
     init = stored["recipe"].pop("init")
-    assert init == {"model": "none", "new_head": False}
+    assert init == {"model": "none", "new_head": False, "keep": 0.0}
     write_json(out / "crossval.json", stored)
     assert (
         run_crossval(manifest, RECIPE, seeds=[0], out=out, jobs=1, progress=Progress()).to_dict() == done[1].to_dict()

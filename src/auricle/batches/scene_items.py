@@ -18,7 +18,7 @@ from auricle.errors import InputError
 from auricle.recipe.schema import Recipe
 from auricle.results import Event, FloatArray
 from auricle.synth.activity import RegionRule, active_regions
-from auricle.synth.scenes import ScenePlan, SceneRules, SceneSource, draw_scene, render_scene
+from auricle.synth.scenes import PlacedEvent, ScenePlan, SceneRules, SceneSource, draw_scene, render_scene
 from auricle.synth.toy import NEGATIVE_FOLDER, make_clip
 
 #: What sources are called that have no class: behind a scene, and in it.
@@ -30,6 +30,8 @@ STEADY_SHARE = 0.5
 #: Share of the scenes of either kind that have a recording behind them; the others have noise.
 RECORDED_SHARE = {True: 0.8, False: 0.3}
 BACKGROUND_DB = (-60.0, -30.0)
+#: Most events that sound at once, and what hides another one: to be so much louder.
+OVERLAP, HIDING_DB = 2, 6.0
 #: So many clips of a class, and of none, give enough; so many noises are made, of so many seconds.
 MOST_CLIPS, NOISES, NOISE_S = 400, 12, 2.0
 
@@ -70,7 +72,8 @@ class SceneMaker:
         lasting = bool(self.steady) and rng.random() < STEADY_SHARE
         behind = (*self.steady, BEHIND) if lasting else (BEHIND,)
         rules = replace(self.rules, backgrounds=behind, background_share=RECORDED_SHARE[lasting])
-        return draw_scene(self.sources, rules, f"epoch {epoch}", number)
+        plan = draw_scene(self.sources, rules, f"epoch {epoch}", number)
+        return replace(plan, events=tuple(event for event in plan.events if not _is_hidden(event, plan.events)))
 
     def render(self, plan: ScenePlan, read: Callable[[Clip], FloatArray]) -> FloatArray:
         """Return the waveform of a scene, ``(time,)``."""
@@ -84,6 +87,14 @@ class SceneMaker:
     def events(self, plan: ScenePlan) -> tuple[Event, ...]:
         """Return which classes are audible and when."""
         return tuple(event for event in plan.truth(self.rules) if event.label not in (BEHIND, BESIDE))
+
+
+def _is_hidden(event: PlacedEvent, events: Sequence[PlacedEvent]) -> bool:
+    """Whether a much louder event sounds at the same time: nobody hears it, so it is neither played nor labelled."""
+    return any(
+        other.snr_db >= event.snr_db + HIDING_DB and other.onset < event.end and event.onset < other.end
+        for other in events
+    )
 
 
 def make_scene_maker(
@@ -124,6 +135,7 @@ def make_scene_maker(
     rules = SceneRules(
         scene_s=scene_s,
         events=(0, max(1, round(options.events_a_second * scene_s))),
+        overlap=OVERLAP,
         longest_s=scene_s,
         snr_db=options.snr_db,
         background_db=BACKGROUND_DB,

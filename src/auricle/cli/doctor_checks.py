@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 import platform
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from auricle.cli.extras import EXTRAS
 from auricle.errors import BundleError
+from auricle.processors import usable_processors
 from auricle.results import FloatArray
 from auricle.runtime.bundle import GOLDEN, Bundle, load_bundle, read_golden, resolve_model
 from auricle.runtime.onnx_session import CLIP, FRAMES, open_network, open_running
@@ -47,7 +47,7 @@ def examine_machine() -> dict[str, str]:
     findings = {
         "auricle": __version__,
         "python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
-        "cpu threads": str(_usable_threads()),
+        "cpu threads": str(usable_processors()),
         **{name: _version(name) for name in CORE},
         "onnxruntime engines": ", ".join(onnxruntime.get_available_providers()),
         "libsndfile": soundfile.__libsndfile_version__,
@@ -131,8 +131,3 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "missing"
-
-
-def _usable_threads() -> int | None:
-    """Return how many CPUs this process may use, which in a container is fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

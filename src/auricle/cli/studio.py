@@ -42,6 +42,10 @@ def studio(
         Literal["csv", "json", "raven", "audacity"] | None,
         typer.Option("--export", help="Only write the labels, to --to; raven and audacity are zip files."),
     ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option("--train", metavar="DIR", help="Only train a model on all verdicts, as `auricle train` does."),
+    ] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="FILE", help="File of --export; stdout if absent.")] = None,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -54,11 +58,15 @@ def studio(
     Example:
       auricle studio recordings/
       auricle studio recordings/ --export raven --to labels.zip
+      auricle studio recordings/ --train models/mine
     """
     from auricle import api
 
     if export is not None or to is not None:
         _export(request, "csv" if export is None else export, to)
+        return
+    if train is not None:
+        _train(request, train, quiet=quiet)
         return
     import logging
 
@@ -67,25 +75,24 @@ def studio(
     from auricle.server.settings import Settings
     from auricle.server.studio import StudioService
 
-    with open_socket(host, port) as listener:
+    with api.open_studio(request) as project, open_socket(host, port) as listener:
         host, port = listener.getsockname()[:2]
         settings = Settings(host=host, port=port, token=token)
-        with api.open_studio(request) as project:
-            if not quiet:
-                logging.getLogger("auricle.server").addHandler(logging.StreamHandler())
-                for item in project.problems():
-                    say(f"auricle: {item['path']}: {item['message']} [{item['code']}]")
-            shown = f"[{host}]" if ":" in host else host
-            address = f"http://{shown}:{port}/"
+        if not quiet:
+            logging.getLogger("auricle.server").addHandler(logging.StreamHandler())
+            for item in project.problems():
+                say(f"auricle: {item['path']}: {item['message']} [{item['code']}]")
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{port}/"
 
-            def ready() -> None:
-                count = len(project.recordings())
-                what = "1 recording" if count == 1 else f"{count} recordings"
-                say(f"auricle: studio for {what} of {request.folder} on {address} (Ctrl-C stops)")
-                if browser:
-                    _open(address)
+        def ready() -> None:
+            count = len(project.recordings())
+            what = "1 recording" if count == 1 else f"{count} recordings"
+            say(f"auricle: studio for {what} of {request.folder} on {address} (Ctrl-C stops)")
+            if browser:
+                _open(address)
 
-            run(StudioService(project, settings), listener, ready)
+        run(StudioService(project, settings), listener, ready)
 
 
 def _export(request: StudioRequest, format: str, to: str | None) -> None:
@@ -103,6 +110,25 @@ def _export(request: StudioRequest, format: str, to: str | None) -> None:
         sys.stdout.buffer.flush()
     else:
         atomic_write(Path(to), content)
+
+
+def _train(request: StudioRequest, out: str, *, quiet: bool) -> None:
+    """Write the verdicts as a table beside the project, and train on it."""
+    import sys
+
+    from auricle import api
+    from auricle.cli.report_output import print_run
+    from auricle.cli.train_progress import TrainingProgress
+    from auricle.recipe.requests import TrainRequest
+
+    with api.open_studio(request) as project:
+        table = project.own_folder / "verdicts.csv"
+        count = project.write_training_table(table)
+    if not quiet:
+        say(f"auricle: training on {count} verdicts, {table}")
+    with TrainingProgress(quiet=quiet) as progress:
+        result = api.train(TrainRequest(table, out=out, data_format="csv", progress=progress))
+    print_run(result, "table", sys.stdout)
 
 
 def _open(address: str) -> None:

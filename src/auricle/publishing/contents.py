@@ -8,7 +8,7 @@ The files of the bundle are taken as its hashes say; ``config.json`` is what the
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class PublishedFile:
     """A file that goes out."""
 
     name: str
-    content: bytes
+    content: bytes = field(repr=False)  # megabytes
 
     @property
     def sha256(self) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from auricle.processors import usable_processors
+
 #: Variables that workers need as they are here, where they are set.
 _PASSED_ON = ("AURICLE_CACHE", "XDG_CACHE_HOME")
 
@@ -27,7 +29,7 @@ def joined_cluster(jobs: int) -> Iterator[Any]:
     if ray.is_initialized():  # by the caller, whose cluster it is
         yield ray
         return
-    size: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": max(jobs, _processors())}
+    size: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": max(jobs, usable_processors())}
     ray.init(
         include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
         logging_level=logging.ERROR,
@@ -39,7 +41,3 @@ def joined_cluster(jobs: int) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

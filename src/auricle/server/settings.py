@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from auricle.errors import UsageError
+from auricle.processors import usable_processors
 from auricle.server.origins import is_loopback, parse_origin
 
 MIB = 1 << 20
@@ -81,6 +81,5 @@ class Settings:
 
 def usual_workers() -> tuple[int, int]:
     """Return how many processes score recordings and streams here: the cores, and all but the one that serves."""
-    cores = os.cpu_count()
-    cores = 1 if cores is None else cores
+    cores = usable_processors()
     return cores, max(1, cores - 1)

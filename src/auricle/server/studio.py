@@ -20,7 +20,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
 from auricle import __version__
-from auricle.audio.decode import read_audio
 from auricle.errors import UsageError
 from auricle.results import rounded
 from auricle.server.app import FOOTER, add_handlers, add_page, describe_api, json_reply, known_query
@@ -227,7 +226,7 @@ def _recording_routes(app: FastAPI, studio: Studio) -> None:
         """Return a piece of a recording as WAV, mono, 16 bit."""
         if not start < end <= start + MOST_AUDIO_S + 1e-6:
             raise UsageError(f"from {start:g}, to {end:g}: expected a piece of at most {MOST_AUDIO_S:g} s")
-        found = read_audio(studio.recording(number).file, offset_s=start, duration_s=end - start)
+        found = studio.sound(number, start, end)
         whole = np.clip(np.rint(found.samples * 32768.0), -32768, 32767).astype(np.int16)
         buffer = io.BytesIO()
         soundfile.write(buffer, whole, found.sample_rate, format="WAV", subtype="PCM_16")

@@ -150,7 +150,7 @@ class LabelStore:
             names = _COLUMNS if old is None else ("id", *_COLUMNS)
             new = label if old is None else replace(label, id=old.id)
             cursor = _write(file, names, new.row())
-            new = replace(new, id=old.id if old is not None else int(cursor.lastrowid or 0))
+            new = replace(new, id=old.id if old is not None else _number(cursor))
             entry = self._note(file, "add" if old is None else "change", new.id, old, new)
             if key is not None:
                 file.execute("INSERT INTO keys VALUES (?, ?)", (key, entry))
@@ -231,7 +231,12 @@ class LabelStore:
             "INSERT INTO journal (at, by, action, label, before, after) VALUES (?, ?, ?, ?, ?, ?)",
             (now(), self.by, action, number, *texts),
         )
-        return int(cursor.lastrowid or 0)
+        return _number(cursor)
+
+
+def _number(cursor: sqlite3.Cursor) -> int:
+    """Return the number of the row that was inserted."""
+    return 0 if cursor.lastrowid is None else cursor.lastrowid
 
 
 def now() -> str:

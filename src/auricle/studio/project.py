@@ -15,7 +15,9 @@ Nothing is written into the folder but ``.auricle-studio``, which holds the proj
 
 from __future__ import annotations
 
+import csv
 import getpass
+import io
 import json
 import os
 import sqlite3
@@ -28,10 +30,11 @@ from typing import Any
 import numpy as np
 
 from auricle.audio.cutouts import CutoutFormat, CutoutOptions, write_cutouts
+from auricle.audio.decode import Audio, read_audio
 from auricle.enrolment.backbone import open_backbone
 from auricle.enrolment.bank import load_bank
 from auricle.errors import BundleError, InputError, RunError, UsageError
-from auricle.files import FolderLock
+from auricle.files import FolderLock, atomic_write
 from auricle.registry import nearest
 from auricle.results import Event, rounded
 from auricle.runtime.bundle import add_files, load_bundle
@@ -53,7 +56,8 @@ from auricle.studio.selection import (
     threshold_for,
     verdicts_to_go,
 )
-from auricle.studio.teaching import HEADS, Heads, Teacher, TooFewError, load_heads, save_heads
+from auricle.studio.sounds import SoundCache
+from auricle.studio.teaching import HEADS, Heads, Teacher, TooFewError, load_heads, regions_of, save_heads
 from auricle.studio.tiles import TileCache
 from auricle.studio.verdicts import verdicts_on
 
@@ -121,7 +125,8 @@ class Studio:
             self._labels = LabelStore(self._database, _user() if by is None else by)
             self._backbone = open_backbone()
             self._index = Index(self.own_folder, self._database, self._recordings, self._backbone)
-            self._teacher = Teacher(self._backbone)
+            self._sounds = SoundCache(self.own_folder / "sounds")
+            self._teacher = Teacher(self._backbone, self._sounds)
             self._detections = DetectionStore(self._database, self._recordings)
             self._tiles = TileCache(self.own_folder / "tiles")
             self._heads = self._stored_heads()
@@ -564,7 +569,35 @@ class Studio:
 
     def tile(self, recording: int | str, from_s: float, to_s: float, width: int) -> bytes:
         """Return a picture of a part of a recording as JSON, see docs/studio.md."""
-        return self._tiles.tile(self.recording(recording), from_s, to_s, width)
+        return self._tiles.tile(self.recording(recording), self._sounds, from_s, to_s, width)
+
+    def sound(self, recording: int | str, from_s: float, to_s: float) -> Audio:
+        """Return a part of a recording, mono, in its own rate."""
+        file = self._sounds.file(self.recording(recording))
+        return read_audio(file, offset_s=from_s, duration_s=to_s - from_s)
+
+    def write_training_table(self, path: str | os.PathLike[str]) -> int:
+        """Write all verdicts as a table for ``auricle train``: a row a part, ``_negative_`` where it holds no class.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            TooFewError: nothing was confirmed yet.
+        """
+        known = {recording.id: recording for recording in self.recordings()}
+        regions = [region for region in regions_of(self.labels()) if region.recording in known]
+        if not any(region.classes for region in regions):
+            raise TooFewError("no example yet: confirm a sound of a class (verdict yes) before training")
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(("path", "label", "onset", "offset", "group"))
+        for region in regions:
+            file = str(Path(known[region.recording].file).resolve())
+            label = ";".join(region.classes) or "_negative_"
+            writer.writerow((file, label, rounded(region.onset), rounded(region.offset), known[region.recording].path))
+        atomic_write(Path(path), buffer.getvalue().encode("utf-8", "surrogateescape"))
+        return len(regions)
 
     # --- state ------------------------------------------------------------------------------------------------------
 

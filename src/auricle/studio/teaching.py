@@ -33,6 +33,7 @@ from auricle.runtime.spec import ONNX_FILES
 from auricle.studio.index import Index, Windows
 from auricle.studio.labels import Label
 from auricle.studio.recordings import Recording
+from auricle.studio.sounds import SoundCache
 
 HEADS = "heads.npz"
 #: Verdicts of so many seconds of a recording stay on one side of a held-out fit.
@@ -156,10 +157,12 @@ class Teacher:
 
     Args:
         backbone: the network up to its last layers.
+        sounds: where parts of recordings are read from.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, sounds: SoundCache) -> None:
         self._backbone = backbone
+        self._sounds = sounds
         self._kept: dict[tuple[int, str, float, float], EnrolledClip] = {}
 
     def example(self, recording: Recording, onset: float, offset: float) -> EnrolledClip:
@@ -171,7 +174,8 @@ class Teacher:
         key = (recording.id, recording.version, onset, offset)
         if key not in self._kept:
             rate = self._backbone.spec.sample_rate
-            audio = read_audio(recording.file, sample_rate=rate, offset_s=onset, duration_s=offset - onset)
+            file = self._sounds.file(recording)
+            audio = read_audio(file, sample_rate=rate, offset_s=onset, duration_s=offset - onset)
             samples = np.asarray(audio.samples, np.float32)
             name = f"{recording.path} {onset:g}-{offset:g} s"
             identity = sha256_bytes(samples.tobytes())[:16]

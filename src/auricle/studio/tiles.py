@@ -27,6 +27,7 @@ from auricle.errors import UsageError
 from auricle.files import atomic_write, sha256_bytes
 from auricle.results import FloatArray, rounded
 from auricle.studio.recordings import Recording
+from auricle.studio.sounds import SoundCache
 from auricle.timeline import seconds_to_samples
 
 log = logging.getLogger("auricle.studio")
@@ -54,11 +55,11 @@ class _Column:
     around: FloatArray
 
 
-def make_tile(recording: Recording, from_s: float, to_s: float, width: int) -> dict[str, Any]:
+def make_tile(file: str, from_s: float, to_s: float, width: int) -> dict[str, Any]:
     """Return a picture of a part of a recording, see docs/studio.md.
 
     Args:
-        recording: what is shown.
+        file: the recording.
         from_s: its start in seconds.
         to_s: its end; what lies behind the end of the recording is silence.
         width: columns.
@@ -73,7 +74,7 @@ def make_tile(recording: Recording, from_s: float, to_s: float, width: int) -> d
         raise UsageError(f"width {width}: expected 1 to {MOST_COLUMNS} columns")
     peaks = np.zeros((width, 2), np.int8)
     picture = np.zeros((ROWS, width), np.uint8)
-    with open_channels(recording.file) as decoder:
+    with open_channels(file) as decoder:
         rate = decoder.sample_rate
         whole = to_s - from_s <= WHOLE_S or not decoder.exact_seek
         edges = np.round(np.linspace(from_s, to_s, width + 1) * rate).astype(np.int64)
@@ -195,14 +196,14 @@ class TileCache:
         self._most_bytes = most_bytes
         self._written = 0
 
-    def tile(self, recording: Recording, from_s: float, to_s: float, width: int) -> bytes:
+    def tile(self, recording: Recording, sounds: SoundCache, from_s: float, to_s: float, width: int) -> bytes:
         """Return the JSON of ``make_tile``, made or kept."""
         key = f"{recording.file} {recording.version} {from_s!r} {to_s!r} {width}".encode("utf-8", "surrogateescape")
         path = self._folder / f"{sha256_bytes(key)[:32]}.json"
         try:
             return path.read_bytes()
         except OSError:
-            content = json.dumps(make_tile(recording, from_s, to_s, width)).encode()
+            content = json.dumps(make_tile(sounds.file(recording), from_s, to_s, width)).encode()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             atomic_write(path, content)

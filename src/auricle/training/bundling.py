@@ -68,9 +68,9 @@ PRESENT = 0.5
 #: Scenes of dev clips, on which events are fitted where labels do not say when: how long, how many, and which of all.
 #: Their sounds are one event up to so long a silence, as people count; so is what is found, up to one of the gaps.
 SCENE_S, LEAST_SCENES, MOST_SCENES, DEV_EPOCH = 10.0, 40, 100, 2**31
-ONE_EVENT_S, GAPS_S = 0.5, (0.2, 0.4, 0.6)
+ONE_EVENT_S, GAPS_S = 0.5, (0.2, 0.4, 0.6, 1.0)
 #: Scenes hold few of the world's other sounds: they would let lower thresholds pass than a night outdoors does.
-LEAST_THRESHOLD = 0.3
+LEAST_THRESHOLD = 0.5
 #: Recordings that others are compared with, and windows of each of them.
 MOST_COMPARED, MOST_WINDOWS = 256, 12
 #: How many windows are scored at once.

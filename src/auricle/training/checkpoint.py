@@ -37,7 +37,8 @@ class State:
     """Everything that a run needs to continue.
 
     Attributes:
-        tensors: by name: ``model.*``, ``ema.*``, ``best.*``, ``optim.<parameter>.<slot>``.
+        tensors: by name: ``model.*``, ``ema.*``, ``best.*``, ``begin.*``, ``optim.<parameter>.<slot>``;
+            ``final.*`` is what is shipped, after the last step.
         step: steps done.
         best_score: best dev score so far; None before the first.
         best_epoch: epoch of it, counted from 1; 0 are the weights to begin with, where these were fitted.

@@ -7,7 +7,6 @@ over seeds stands beside it.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -24,13 +23,13 @@ from auricle.data.splits import Fold, Split, crossval_folds
 from auricle.errors import RunError, TrainingError
 from auricle.evaluation.report import pooled_metrics, selection_figures
 from auricle.files import FolderLock, atomic_write, read_json, sweep_orphans, write_json
+from auricle.processors import usable_processors
 from auricle.progress import Progress
 from auricle.recipe.schema import Recipe, dump_recipe, stored_recipe, with_values
 from auricle.results import Failure, FloatArray, Interval, failure_rows
 from auricle.runtime.detector import load
 from auricle.training.bundling import Trained, finish, score_held_out
 from auricle.training.devices import require_device
-from auricle.training.loop import final_weights
 from auricle.training.preparation import prepare_run
 from auricle.training.resume import interrupted_state
 from auricle.training.run import fit
@@ -152,7 +151,7 @@ def _run_all(jobs: Sequence[Job], manifest: Manifest, recipe: Recipe, workers: i
             train_fold(job, manifest, recipe, progress)
         return
     # Side by side, each fold has its share of the cores: more threads than cores make all of them slower.
-    threads = max(1, _cores() // workers)
+    threads = max(1, usable_processors() // workers)
     threads = threads if recipe.run.threads is None else recipe.run.threads
     share = with_values(recipe, {"run.threads": threads, "data.workers": 0})
     others = set(active_children())  # of whoever called us
@@ -176,14 +175,6 @@ def _run_all(jobs: Sequence[Job], manifest: Manifest, recipe: Recipe, workers: i
             raise
 
 
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    count = os.cpu_count()
-    return 1 if count is None else count
-
-
 def train_fold(job: Job, manifest: Manifest, recipe: Recipe, progress: Progress) -> str:
     """Train one fold into its folder and store the scores of its test clips; returns the figure as text."""
     material = prepare_run(manifest, with_values(recipe, {"seed": job.seed}), Progress()).material
@@ -195,7 +186,7 @@ def train_fold(job: Job, manifest: Manifest, recipe: Recipe, progress: Progress)
     split = Split(job.fold.train, NO_DEV, job.fold.test)
     state = interrupted_state(run_folder, material, job.fold.name, progress.notice)
     state = fit(material, split, run_folder, state, progress)
-    trained = Trained(final_weights(state, selected=False), material, job.seed)
+    trained = Trained(state.part("final"), material, job.seed)
     finish(job.folder, trained, job.fold.train, NO_DEV, {}, test=job.fold.test)
     scores = score_held_out(job.folder, trained, job.fold.test)
     atomic_write(job.folder / "scores.npz", lambda file: np.savez(file, scores=scores))

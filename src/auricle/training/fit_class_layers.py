@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitting the last layers before training: on what the layers below say of the training clips, which stay as they are.
+"""Fitting the last layers: on what the layers below say of the training clips, which stay as they are.
 
 A network that begins with the weights of another model has new last layers. Fitted first, in seconds, they spare the
 layers below the large and wrong gradients that random ones would send, and little is left to train. What the layers
 below give is computed once: clips are fitted by logistic regression, and the branch of frames by many short steps over
-scenes, which say when.
+sounds whose times are known. Where labels say when, that is before training; else on scenes, when the layers below are
+trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,28 +22,29 @@ from auricle.batches.frame_targets import frame_axis, frame_shares, merged_spans
 from auricle.batches.scene_items import make_scene_maker
 from auricle.data.manifest import Clip
 from auricle.nn.modules.mobilenet import MobileNet
-from auricle.nn.networks import Network
-from auricle.results import FloatArray
+from auricle.nn.networks import Network, build_network
+from auricle.results import Event, FloatArray
 from auricle.synth.activity import active_regions
 from auricle.teachers.heads import fit_head
+from auricle.timeline import pad_window, seconds_to_samples
 from auricle.training.init_weights import LEAST_PRIOR
-from auricle.training.preparation import Material, evenly_spread, makes_scenes
+from auricle.training.preparation import Material, evenly_spread
 
 #: Weight of the squared weights beside the summed loss.
 PENALTY = 8.0
 #: So many clips, windows of each, and frames in all say enough.
 MOST_CLIPS, MOST_WINDOWS, MOST_FRAMES = 4_096, 4, 20_000
-#: Scenes that the branch is fitted on, where there are scenes: for each class, and seconds of all; which of all scenes.
-SCENES_A_CLASS, MOST_S, EPOCH = 60, 3_000, 2**31 + 1
-#: Passes of the branch over them, scenes a step, and the rate at its peak.
-PASSES, BATCH, RATE = 15, 32, 3e-3
+#: Scenes that the branch is fitted on: how many crops long, how many a class, seconds of all, which of all scenes.
+CROPS, SCENES_A_CLASS, MOST_S, EPOCH = 2, 100, 10_000, 2**31 + 1
+#: Passes of the branch over them, scenes a step, the rate at its peak, and how many of its states are dropped.
+PASSES, BATCH, RATE, DROPOUT = 15, 32, 3e-3, 0.2
 
 
 def fit_class_layers(network: Network, material: Material, train: npt.NDArray[np.int64]) -> bool:
     """Fit the last layers of a network whose other layers know sounds already; returns whether it was done.
 
-    Classes are fitted one by one, so that clips of none of them are clips like others. Frames are fitted on scenes;
-    without scenes, a clip is taken to hold its labels where it is loud: training will find out better.
+    Classes are fitted one by one, so that clips of none of them are clips like others. For frames, a clip is taken to
+    hold its labels where it is loud; where labels say when, the branch is fitted on these clips after that.
     """
     if not isinstance(network, MobileNet) or material.reader.is_logmel:
         return False
@@ -63,37 +65,58 @@ def fit_class_layers(network: Network, material: Material, train: npt.NDArray[np
         of_frame.append(_loud(network, material, windows).ravel()[kept, None] * target)
     fit_linear(last, np.concatenate(rows), np.concatenate(of_row))
     fit_linear(network.frame_head, np.concatenate(frames), np.concatenate(of_frame))
-    if scenes := _scenes(network, material, clips):
-        _train_branch(network, scenes, material.recipe.seed)
+    if any(clip.strong for clip in clips):
+        _train_branch(network, [_timed(network, material, *crop) for crop in _strong_crops(material, clips)], material)
     network.train()
     return True
 
 
-def _scenes(network: MobileNet, material: Material, clips: Sequence[Clip]) -> list[tuple[list[Tensor], Tensor]]:
-    """Return maps and targets of the frames of scenes of some clips; none where the recipe makes no scenes."""
-    recipe, labels = material.recipe, material.manifest.labels
-    if not makes_scenes(material, clips):
-        return []
-    maker = make_scene_maker(clips, material.reader.read, recipe, scene_s=recipe.data.clip_s)
-    if maker is None:
-        return []
+def with_fitted_branch(
+    weights: Mapping[str, Tensor], material: Material, train: npt.NDArray[np.int64]
+) -> dict[str, Tensor]:
+    """Return the weights of a ``mobilenet`` with a branch of frames that was fitted on scenes of the training clips."""
+    network = build_network(material.recipe, len(material.manifest.labels))
+    network.load_state_dict(weights)
+    clips = [material.manifest.clips[i] for i in train]
+    if not isinstance(network, MobileNet):
+        raise ValueError("only a mobilenet has a branch of frames")
+    scene_s = CROPS * material.recipe.data.clip_s
+    maker = make_scene_maker(clips, material.reader.read, material.recipe, scene_s=scene_s)
+    if maker is not None:
+        count = min(SCENES_A_CLASS * len(material.manifest.labels), max(1, int(MOST_S / scene_s)))
+        plans = (maker.plan(EPOCH, number) for number in range(count))
+        scenes = ((maker.render(plan, material.reader.read), maker.events(plan)) for plan in plans)
+        _train_branch(network, [_timed(network, material, *scene) for scene in scenes], material)
+    return network.state_dict()
+
+
+def _strong_crops(material: Material, clips: Sequence[Clip]) -> Iterator[tuple[FloatArray, Sequence[Event]]]:
+    """Yield the beginnings of clips whose labels say when, all of one length, with their events."""
+    rate = material.recipe.frontend.sample_rate
+    length = seconds_to_samples(material.recipe.data.clip_s, rate)
+    strong = [clip for clip in clips if clip.strong]
+    for number in evenly_spread(len(strong), int(MOST_S * rate / length)):
+        samples = material.reader.read(strong[number])[:length]
+        yield pad_window(samples, length, material.recipe.data.pad), strong[number].events or ()
+
+
+def _timed(
+    network: MobileNet, material: Material, samples: FloatArray, events: Sequence[Event]
+) -> tuple[list[Tensor], Tensor]:
+    """Return what the branch gets of some sound, in half precision to be kept, and the targets of its frames."""
     network.eval()
-    found = []
-    count = min(SCENES_A_CLASS * len(labels), max(1, int(MOST_S / recipe.data.clip_s)))
-    for number in range(count):
-        plan = maker.plan(EPOCH, number)
-        scene = torch.from_numpy(maker.render(plan, material.reader.read)[None])
-        with torch.no_grad():  # not inference mode: gradients of the branch go through what it is given
-            maps = [part.float() for part in network.maps(network.features(scene))[1]]
-        axis = frame_axis(network.grid, maps[0].shape[3], 1.0)
-        spans = merged_spans(maker.events(plan), labels, recipe.frontend.sample_rate)
-        found.append((maps, torch.from_numpy(frame_shares(spans, axis, len(labels))[None])))
-    return found
+    with torch.no_grad():  # not inference mode: gradients of the branch go through what it is given
+        maps = [part.half() for part in network.maps(network.features(torch.from_numpy(samples[None])))[1]]
+    labels = material.manifest.labels
+    spans = merged_spans(events, labels, material.recipe.frontend.sample_rate)
+    shares = frame_shares(spans, frame_axis(network.grid, maps[0].shape[3], 1.0), len(labels))
+    return maps, torch.from_numpy(shares[None])
 
 
-def _train_branch(network: MobileNet, scenes: Sequence[tuple[list[Tensor], Tensor]], seed: int) -> None:
+def _train_branch(network: MobileNet, scenes: Sequence[tuple[list[Tensor], Tensor]], material: Material) -> None:
     """Train the branch of frames alone."""
-    rng = np.random.default_rng([seed, EPOCH])
+    torch.manual_seed(material.recipe.seed)
+    rng = np.random.default_rng([material.recipe.seed, EPOCH])
     layers = nn.ModuleList([network.branch, network.frame_head]).train()
     optimizer = torch.optim.AdamW(layers.parameters(), lr=RATE, weight_decay=0.01)
     steps = PASSES * -(-len(scenes) // BATCH)
@@ -102,8 +125,9 @@ def _train_branch(network: MobileNet, scenes: Sequence[tuple[list[Tensor], Tenso
         order = rng.permutation(len(scenes))
         for start in range(0, len(order), BATCH):
             chosen = [scenes[i] for i in order[start : start + BATCH]]
-            maps = [torch.cat(parts) for parts in zip(*(maps for maps, _ in chosen), strict=True)]
-            logits = network.frame_head(network.branch(maps).transpose(1, 2))
+            maps = [torch.cat(parts).float() for parts in zip(*(maps for maps, _ in chosen), strict=True)]
+            states = nn.functional.dropout(network.branch(maps).transpose(1, 2), DROPOUT)
+            logits = network.frame_head(states)
             wanted = torch.cat([targets for _, targets in chosen])
             loss = (
                 nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(1).sum(1).mean()
@@ -112,6 +136,7 @@ def _train_branch(network: MobileNet, scenes: Sequence[tuple[list[Tensor], Tenso
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             rates.step()
+    layers.eval()
 
 
 def _windows(material: Material, clip: Clip) -> FloatArray:

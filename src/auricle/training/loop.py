@@ -15,7 +15,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,9 @@ from auricle.training.distributed import ALONE, Group
 from auricle.training.guards import more_parts, norm_statistics, put_back, spike_in
 from auricle.training.logs import RunLog
 from auricle.training.objective import Objective, mix
-from auricle.training.optim import average, learning_rate_factor, make_optimizer, restore
+from auricle.training.optim import average, blend, learning_rate_factor, make_optimizer, restore
 from auricle.training.phases import Phases
+from auricle.training.trackers import flat
 
 #: A run begins only where so many checkpoints fit on the disk: those that stay, the one being written, the model.
 CHECKPOINTS_OF_SPACE = 3
@@ -73,6 +74,7 @@ class TrainingSet:
         teacher: source of a teacher's labels of them; None without one.
         labels: the classes, in the order of the targets; needed where labels say when.
         scenes: makes those of the clips that are scenes, the last ones.
+        frames_apart: scores of frames are fitted apart, after this: labels of clips say nothing of them here.
     """
 
     clips: Sequence[Clip | Mixture | SceneItem]
@@ -82,6 +84,7 @@ class TrainingSet:
     teacher: TargetSource[Any] | None = None
     labels: Sequence[str] = ()
     scenes: SceneMaker | None = None
+    frames_apart: bool = False
 
     @property
     def strong(self) -> bool:
@@ -92,7 +95,8 @@ class TrainingSet:
         self, task: ClipTask, frames: FrameTargets | None, instances: float = 0.0
     ) -> tuple[TargetSource[Any], ...]:
         """Return all sources of targets in their order: labels of clips, times of events, the teacher's labels."""
-        clip = ClipTargets(self.targets, task, absent=frames is None, instances=instances)
+        absent = frames is None and not self.frames_apart
+        clip = ClipTargets(self.targets, task, absent=absent, instances=0.0 if self.frames_apart else instances)
         return (clip, *(source for source in (frames, self.teacher) if source is not None))
 
 
@@ -144,10 +148,17 @@ class Loop:
         self.objective = Objective(self.network, losses, is_logmel=self.reader.is_logmel)
         self.optimizer: Any = make_optimizer([self.network, self.objective.losses], recipe)
         restore(self.state, self.network, self.averaged, self.objective.losses, self.optimizer)
+        if recipe.init.keep and self.state.step == 0:
+            self.state.tensors |= {f"begin.{k}": v.clone() for k, v in self.network.state_dict().items()}
         self.module, self.optimizer = self.fabric.setup(self.objective, self.optimizer)
-        self.log = RunLog(self.folder, self.state.history) if self.group.leads else None
+        self.log = self._open_log() if self.group.leads else None
         self._saved_at = time.monotonic()
         self._copies: PackedCopies | None = None
+
+    def _open_log(self) -> RunLog:
+        """Open the log of the run, in the process that leads."""
+        recipe = self.recipe
+        return RunLog(self.folder, self.state.history, recipe.run.track, flat(recipe.model_dump(mode="json")))
 
     def fit(self) -> State:
         """Train to the end, or to the recipe's early stop; returns the final state. The loop is spent then.
@@ -381,10 +392,14 @@ class Loop:
         if self.score_dev is None:
             return {}
         self.group.copy_buffers(self.averaged)
+        candidate = self.averaged
+        if self.recipe.init.keep:
+            candidate = copy.deepcopy(self.averaged)
+            candidate.load_state_dict(self._candidate())
         try:
             # Several processes score together: none may leave the others waiting.
             with stop.at_once() if self.group.size == 1 else contextlib.nullcontext():
-                return self.score_dev(self.averaged)
+                return self.score_dev(candidate)
         except LeftAtOnce:
             return None
 
@@ -399,15 +414,21 @@ class Loop:
         """Keep the averaged weights if the first figure is as good as any before.
 
         Of equal scores the later one wins: small dev parts tie often, and later weights are better calibrated. But
-        fitted layers over a network as it was give way only to what is better: they have seen no clip too often.
+        fitted layers over a network as it was give way only to what is better, or as good and surer of it: they have
+        seen no clip too often.
         """
         score, best = next(iter(figures.values()), None), self.state.best_score
-        fitted_is_best = best is not None and self.state.best_epoch == 0
-        if score is None or (best is not None and (score < best or (fitted_is_best and score == best))):
+        if score is None or (best is not None and score < best):
+            return
+        if score == best and self.state.best_epoch == 0 and not _is_surer(figures, self.state.first_figures):
             return
         self.state.best_score, self.state.best_epoch = score, epoch
         self.state.tensors = {k: v for k, v in self.state.tensors.items() if not k.startswith("best.")}
-        self.state.tensors |= {f"best.{k}": v.clone() for k, v in self.averaged.state_dict().items()}
+        self.state.tensors |= {f"best.{k}": v.clone() for k, v in self._candidate().items()}
+
+    def _candidate(self) -> dict[str, Tensor]:
+        """Return the weights that would be shipped now: the averaged ones, with their share of those to begin with."""
+        return _with_begin(self.state, self.averaged.state_dict(), self.recipe.init.keep)
 
     def _is_stale(self) -> bool:
         """Whether no dev score was as good as the best for as many epochs as the recipe allows."""
@@ -426,7 +447,7 @@ class Loop:
         """Write a checkpoint of this moment; the process that leads does it for all."""
         if not self.group.leads:
             return
-        best = {k: v for k, v in self.state.tensors.items() if k.startswith("best.")}
+        best = {k: v for k, v in self.state.tensors.items() if k.startswith(("best.", "begin."))}
         now = {
             **{f"model.{k}": v for k, v in self.network.state_dict().items()},
             **{f"ema.{k}": v for k, v in self.averaged.state_dict().items()},
@@ -506,6 +527,25 @@ def _micro_batches(batch: Batch, count: int) -> list[tuple[Batch, float]]:
     return [(batch.part(low, high), (high - low) / size) for low, high in itertools.pairwise(bounds)]
 
 
-def final_weights(state: State, *, selected: bool) -> dict[str, Tensor]:
-    """Return the weights to ship: the best on dev if something was selected, else the last averaged ones."""
-    return state.part("best") if selected and state.best_score is not None else state.part("ema")
+def _is_surer(figures: Mapping[str, float], others: Mapping[str, float]) -> bool:
+    """Whether a log loss is lower than another; not where there is none."""
+    return figures.get("log_loss", math.inf) < others.get("log_loss", math.inf)
+
+
+def _with_begin(state: State, weights: dict[str, Tensor], keep: float) -> dict[str, Tensor]:
+    """Return weights of which so much are those to begin with."""
+    begin = {k: v.to(weights[k].device) for k, v in state.part("begin").items()} if keep else {}
+    return blend(begin, weights, keep) if begin else weights
+
+
+def final_weights(state: State, *, selected: bool, keep: float = 0.0) -> dict[str, Tensor]:
+    """Return the weights to ship: the best on dev if something was selected, else the last averaged ones.
+
+    Args:
+        state: after the last step.
+        selected: whether there is a dev part.
+        keep: share of the weights to begin with, as in ``init.keep``; the best ones have it already.
+    """
+    if selected and state.best_score is not None:
+        return state.part("best")
+    return _with_begin(state, state.part("ema"), keep)

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from auricle.recipe.schema import Recipe
 from auricle.training.checkpoint import State, restore_optimizer
@@ -32,6 +32,15 @@ def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     for mean, value, lerped in zip(means, values, floating, strict=True):
         if not lerped:
             mean.copy_(value)
+
+
+def blend(first: Mapping[str, Tensor], last: Mapping[str, Tensor], keep: float) -> dict[str, Tensor]:
+    """Return weights that are so much of the first ones, and the rest of the last ones (WiSE-FT, Wortsman et al. 2022).
+
+    >>> blend({"w": torch.tensor([1.0])}, {"w": torch.tensor([3.0])}, 0.25)
+    {'w': tensor([2.5000])}
+    """
+    return {k: torch.lerp(v, first[k], keep) if v.dtype.is_floating_point else v for k, v in last.items()}
 
 
 def make_optimizer(modules: Sequence[nn.Module], recipe: Recipe) -> torch.optim.Optimizer:

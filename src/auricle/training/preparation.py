@@ -25,6 +25,7 @@ from auricle.distill.store import open_store
 from auricle.distill.targets import SoftLabelDataset, make_training_items, read_soft_label_dataset, teacher_manifest
 from auricle.errors import ConfigError, DataError, InputError
 from auricle.files import printable
+from auricle.nn.models.mobilenet import MobileNetOptions
 from auricle.progress import Progress
 from auricle.recipe.requests import DataSource
 from auricle.recipe.schema import Recipe, make_recipe
@@ -362,11 +363,16 @@ def makes_scenes(material: Material, clips: Sequence[Clip]) -> bool:
 
 
 def with_scenes(data: TrainingSet, material: Material) -> TrainingSet:
-    """Return a training set with scenes of its clips behind them, as many as the recipe says."""
+    """Return a training set with scenes of its clips behind them, as many as the recipe says.
+
+    Not where frames have a branch of their own over layers that know sounds: it is fitted after them, on scenes alone.
+    """
     clips = [clip for clip in data.clips if isinstance(clip, Clip)]
     if not makes_scenes(material, clips):
         return data
     recipe = material.recipe
+    if recipe.init.new_head and isinstance(recipe.model, MobileNetOptions):
+        return replace(data, frames_apart=any(len(clip.label) == 1 and clip.kind == "hard" for clip in clips))
     maker = make_scene_maker(clips, material.reader.read, recipe, scene_s=recipe.data.clip_s)
     if maker is None:
         return data

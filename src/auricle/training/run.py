@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from auricle.data.splits import Split
 from auricle.errors import RunError
@@ -27,17 +28,17 @@ from auricle.results import Interval, Report, RunResult
 from auricle.runtime.bundle import load_bundle
 from auricle.runtime.spec import LlrPart
 from auricle.timeline import FrameGrid
-from auricle.training.bundling import Trained, clip_rows, clips_of, finish, score_held_out
+from auricle.training.bundling import IntArray, Trained, clip_rows, clips_of, finish, score_held_out
 from auricle.training.card import model_card
 from auricle.training.checkpoint import State, last_good_state
 from auricle.training.dev_scores import DevRow, dev_figures, score_rows
 from auricle.training.devices import require_device
 from auricle.training.distributed import ALONE, Group, join_group
-from auricle.training.fit_class_layers import fit_class_layers
+from auricle.training.fit_class_layers import fit_class_layers, with_fitted_branch
 from auricle.training.fit_statistics import fit_clip_statistics
 from auricle.training.guards import constant_scores
 from auricle.training.init_weights import begin_at_prior, initial_weights
-from auricle.training.loop import Loop, final_weights
+from auricle.training.loop import Loop, TrainingSet, final_weights
 from auricle.training.preparation import Material, prepare_run, read_training_data, rebuild_cache, training_set
 from auricle.training.request_recipe import recipe_of
 from auricle.training.resume import differences, fingerprint, fork_state, load_source
@@ -157,19 +158,11 @@ def fit(
     if recipe.run.threads is not None:
         torch.set_num_threads(recipe.run.threads)
     torch.manual_seed(recipe.seed)
+    data = training_set(material, split.train, progress)
     network = build_network(recipe, len(material.manifest.labels))
-    if not material.has_labels:
-        begin_at_prior(network.head, material.targets[split.train])
-    if recipe.init.given and state.step == 0:
-        initial_weights(network, recipe.init.model, material, new_head=recipe.init.new_head)
-    is_fitted = False
-    if state.step == 0:
-        fit_clip_statistics(network, material, split.train)
-        if recipe.init.new_head:
-            is_fitted = fit_class_layers(network, material, split.train)
-
+    is_fitted = state.step == 0 and _begin_weights(network, material, split.train)
     if recipe.init.given and isinstance(network, MobileNet):
-        network.fixed_norms = True
+        _fix_layers(network, data, new_head=recipe.init.new_head)
 
     def score_dev(candidate: Network) -> dict[str, float]:
         clips = group.shard([material.manifest.clips[i] for i in split.dev])
@@ -186,7 +179,7 @@ def fit(
         recipe=recipe,
         network=network,
         target=material.target,
-        data=training_set(material, split.train, progress),
+        data=data,
         reader=material.reader,
         score_dev=score_dev if len(split.dev) else None,
         folder=folder,
@@ -195,7 +188,33 @@ def fit(
         group=group,
         is_fitted=is_fitted,
     )
-    return loop.fit()
+    state = loop.fit()
+    weights = final_weights(state, selected=len(split.dev) > 0, keep=recipe.init.keep)
+    if data.frames_apart:
+        progress.notice("fitting frame scores on scenes of the training clips")
+        weights = with_fitted_branch(weights, material, split.train)
+    state.tensors |= {f"final.{name}": value for name, value in weights.items()}
+    return state
+
+
+def _begin_weights(network: Network, material: Material, train: IntArray) -> bool:
+    """Set the weights that a run begins with; returns whether the last layers were fitted."""
+    init = material.recipe.init
+    if not material.has_labels:
+        begin_at_prior(network.head, material.targets[train])
+    if init.given:
+        initial_weights(network, init.model, material, new_head=init.new_head)
+    fit_clip_statistics(network, material, train)
+    return init.new_head and fit_class_layers(network, material, train)
+
+
+def _fix_layers(network: MobileNet, data: TrainingSet, *, new_head: bool) -> None:
+    """Leave alone what knows its work already: norms; a fitted last layer, which those below it learn to suit."""
+    network.fixed_norms = True
+    if new_head:
+        network.head[-1].requires_grad_(requires_grad=False)
+    if data.frames_apart:
+        nn.ModuleList([network.branch, network.frame_head]).requires_grad_(requires_grad=False)
 
 
 def acquire_output(run: Run, stack: ExitStack) -> None:
@@ -293,8 +312,7 @@ def _find_state(run: Run, material: Material, split: Split, progress: Progress) 
 
 def _conclude(run: Run, material: Material, split: Split, state: State, calibration: LlrPart | None) -> RunResult:
     """Write the bundle, score the test part once, and complete the model card."""
-    selected = len(split.dev) > 0
-    trained = Trained(final_weights(state, selected=selected), material, material.recipe.seed)
+    trained = Trained(state.part("final"), material, material.recipe.seed)
     dev = best_figures(state)
     scores = clip_rows(trained.network(), material, clips_of(material, split.dev))
     bundle = finish(run.out, trained, split.train, split.dev, dev, calibration, split.test, scores)

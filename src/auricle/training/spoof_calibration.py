@@ -27,7 +27,6 @@ from auricle.runtime.spec import LlrPart
 from auricle.training.bundling import Trained, clip_rows
 from auricle.training.checkpoint import State
 from auricle.training.distributed import Group
-from auricle.training.loop import final_weights
 from auricle.training.preparation import Material
 from auricle.training.resume import interrupted_state
 
@@ -117,7 +116,7 @@ def _fold_scores(
 
 def _store(material: Material, turn: Fold, folder: Path, state: State) -> None:
     """Score what a fold left out, and let go of its weights."""
-    network = Trained(final_weights(state, selected=False), material, material.recipe.seed).network()
+    network = Trained(state.part("final"), material, material.recipe.seed).network()
     scores = np.stack(clip_rows(network, material, [material.manifest.clips[i] for i in turn.test]))
     atomic_write(folder / "scores.npz", lambda file: np.savez(file, scores=scores))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -154,7 +154,7 @@ function showStep() {
   $("teach").disabled = teaching || !verdicts;
   $("review-lead").textContent = !state.model
     ? "There is no model yet: teach one first, in step 2."
-    : "Judge detections from low to high scores: then the threshold for the precision you want is known, with its interval.";
+    : "Judge detections of all scores: then the threshold for the precision you want is known, with its interval. False alarms teach the next model.";
   $("detect").disabled = !state.model || Boolean(state.job);
   $("tune").disabled = !current || !state.model;
   $("tune-name").textContent = current ?? "a class";
@@ -412,7 +412,8 @@ async function openItem(item) {
 function countForTeaching(count = 1) {
   sinceTeaching += count;
   const every = Number($("teach-every").value);
-  if (every && sinceTeaching >= every && !teaching) teach(true);
+  // A model that is reviewed stays: what was judged before a teaching says nothing about the model after it.
+  if (every && sinceTeaching >= every && !teaching && step !== "review") teach(true);
 }
 
 async function teach(alone = false) {
@@ -542,7 +543,7 @@ function commandsOf({ folder, model, commands }) {
         { title: "Detect in new recordings", text: `auricle detect NEW --model ${path} --out events/` },
         { title: "Detect, and write each event as a file", text: `auricle detect NEW --model ${path} --clips clips/` },
         { title: "Put it into a web page", text: `auricle export ${path} --web site/` },
-        { title: "Train on all verdicts", text: `auricle studio ${from} --train models/mine` },
+        { title: "Train on all that was confirmed: download Audacity below, then", text: `unzip -o ~/Downloads/${SUFFIXES.audacity} -d ${from} && auricle train ${from} --out models/mine` },
       ]
     : [];
 }

@@ -9,8 +9,8 @@ import { Picture, pitchTicks } from "./picture.js";
 
 const FEW_LANES = 5; // classes without events get a lane up to so many
 const MOST_LANES = 12; // classes with events, until more are asked for
-const MANY_FRAMES = 40_000; // in view: then the highest scores of groups are drawn
-const GROUP = 64; // frames
+const POINTS_OF_PIXEL = 3; // of a curve; of more frames, the highest of a group counts
+const NARROW_PX = 5; // events as wide as this have no round corners
 const SHORTEST_VIEW_S = 0.2;
 const LANE_TOP = 5; // of the canvas in its lane, as in page.css
 const EVENT_HEIGHT = 15;
@@ -391,14 +391,16 @@ export class Timeline {
     if (!values || !this.times.length) return;
     const step = this.times.length > 1 ? this.times[1] - this.times[0] : 1;
     const first = placeOf(this.times, this.from - step), last = Math.min(this.times.length, placeOf(this.times, this.to + step) + 1);
-    const many = last - first > MANY_FRAMES, scores = many ? this.highestOfGroups(label) : values, group = many ? GROUP : 1;
-    const points = [];
+    const width = pen.canvas.width, group = 4 ** Math.max(0, Math.floor(Math.log((last - first) / (POINTS_OF_PIXEL * width)) / Math.log(4)));
+    const scores = group > 1 ? this.highestOfGroups(label, group) : values, points = [];
+    let newest = null;
     for (let i = Math.floor(first / group); i < Math.ceil(last / group); i++) {
       const at = Math.round(x(this.times[Math.min(this.times.length - 1, Math.floor((i + 0.5) * group))])), score = scores[i];
-      if (points.length && points.at(-1)[0] === at) points.at(-1)[1] = Math.max(points.at(-1)[1], score);
-      else points.push([at, score]);
+      if (newest !== null && newest[0] === at) newest[1] = Math.max(newest[1], score);
+      else points.push((newest = [at, score]));
     }
     if (!points.length) return;
+    if (points.length > width / 2) return this.drawColumns(pen, label, points, floor, scale);
     const line = new Path2D();
     points.forEach(([at, score], i) => line[i ? "lineTo" : "moveTo"](at, floor * (1 - score) + scale));
     const area = new Path2D(line);
@@ -413,13 +415,34 @@ export class Timeline {
     pen.stroke(line);
   }
 
+  // A score at each pixel: as columns, which are drawn many times faster than a line with so many corners.
+  drawColumns(pen, label, points, floor, scale) {
+    const { hue } = this.looks.of(label), tall = 1.5 * scale;
+    pen.fillStyle = `${hue}30`;
+    points.forEach(([at, score], i) => {
+      const top = Math.round(floor * (1 - score) + scale);
+      pen.fillRect(at, top, i + 1 < points.length ? points[i + 1][0] - at : 1, floor - top);
+    });
+    pen.fillStyle = hue;
+    let before = null;
+    for (const [at, score] of points) {
+      const top = Math.round(floor * (1 - score) + scale), from = before === null ? top : Math.min(top, before);
+      pen.fillRect(at, from, Math.max(1, scale), Math.abs(top - (before ?? top)) + tall);
+      before = top;
+    }
+  }
+
   // The highest score of each group of frames, for views of many hours.
-  highestOfGroups(label) {
-    const values = this.columns.get(label), kept = this.groups.get(label);
-    if (kept?.length === Math.ceil(values.length / GROUP)) return kept;
-    const groups = new Float32Array(Math.ceil(values.length / GROUP));
-    for (let i = 0; i < values.length; i++) if (values[i] > groups[Math.floor(i / GROUP)]) groups[Math.floor(i / GROUP)] = values[i];
-    this.groups.set(label, groups);
+  highestOfGroups(label, group) {
+    const key = `${group} ${label}`, values = this.columns.get(label), kept = this.groups.get(key);
+    if (kept?.length === Math.ceil(values.length / group) && kept.of === values.length) return kept;
+    const groups = Object.assign(new Float32Array(Math.ceil(values.length / group)), { of: values.length });
+    for (let i = 0, at = 0; at < groups.length; at++) {
+      let highest = 0;
+      for (const stop = Math.min(values.length, (at + 1) * group); i < stop; i++) if (values[i] > highest) highest = values[i];
+      groups[at] = highest;
+    }
+    this.groups.set(key, groups);
     return groups;
   }
 
@@ -430,6 +453,11 @@ export class Timeline {
     const look = this.looks.of(event.label), left = Math.max(-9, x(event.onset)), width = Math.max(3 * scale, Math.min(x(end), x(this.to) + 9) - left);
     const wrong = this.truth !== null && !this.truth.some((true_) => overlap(true_, event));
     const top = height - EVENT_HEIGHT * scale, tall = (EVENT_HEIGHT - 1) * scale;
+    if (!wrong && width <= NARROW_PX * scale) {
+      pen.fillStyle = look.hue;
+      pen.fillRect(left, top, width, tall);
+      return;
+    }
     pen.beginPath();
     pen.roundRect(left, top, width, tall, Math.min(4 * scale, width / 2));
     pen.fillStyle = wrong ? cssValue("--card") : fillOf(pen, look);
@@ -471,18 +499,29 @@ export class Timeline {
     if (overview.hidden) return;
     const { pen, scale, width, height } = this.fit(overview);
     pen.clearRect(0, 0, width, height);
-    const x = (time) => (time / this.duration) * width, labels = [...this.rows.keys()];
-    const tall = height / Math.max(1, labels.length);
-    for (const event of this.shownEvents()) {
-      pen.fillStyle = this.looks.of(event.label).hue;
-      pen.fillRect(x(event.onset), labels.indexOf(event.label) * tall, Math.max(1.5 * scale, x(event.offset) - x(event.onset)), Math.max(2, tall - 1));
-    }
+    const x = (time) => (time / this.duration) * width;
+    pen.drawImage(this.overviewOf(width, height, scale), 0, 0);
     pen.strokeStyle = cssValue("--ink-1");
     pen.lineWidth = 2 * scale;
     pen.fillStyle = `${cssValue("--ink-1").trim()}18`;
     const left = x(this.from), wide = Math.max(6 * scale, x(this.to) - left);
     pen.fillRect(left, 0, wide, height);
     pen.strokeRect(left + scale, scale, wide - 2 * scale, height - 2 * scale);
+  }
+
+  // All events of the recording, drawn once for as long as they are the same.
+  overviewOf(width, height, scale) {
+    const labels = [...this.rows.keys()], kept = this.overviewKept;
+    const now = [this.events, this.events.length, width, height, this.duration, labels.join("\n")];
+    if (kept && now.every((value, i) => value === kept.of[i])) return kept.image;
+    const image = Object.assign(document.createElement("canvas"), { width, height }), pen = image.getContext("2d");
+    const x = (time) => (time / this.duration) * width, tall = height / Math.max(1, labels.length);
+    for (const event of this.shownEvents()) {
+      pen.fillStyle = this.looks.of(event.label).hue;
+      pen.fillRect(x(event.onset), labels.indexOf(event.label) * tall, Math.max(1.5 * scale, x(event.offset) - x(event.onset)), Math.max(2, tall - 1));
+    }
+    this.overviewKept = { image, of: now };
+    return image;
   }
 
   movePlayhead(seconds) {

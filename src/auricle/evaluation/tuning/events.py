@@ -29,6 +29,8 @@ from auricle.results import Event, FloatArray, Scores
 Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+#: Lengths of the median filter that are tried: also one for sounds that go on.
+FILTERS_OF_LABELS_S = (*MEDIANS_S, USUAL_S, 1.6)
 OFF_RATIOS = (0.3, 0.5, 0.75, 1.0)
 FILTERS_S = (0.2, 0.4, 0.8, 1.6)
 MERGES = ((0.0, 1.0), (0.1, 0.8), (0.2, 0.6), (0.35, 0.4))
@@ -105,7 +107,7 @@ def fit_events(
     step_s, labels = some.step_s, some.labels
     line = _lay(scores, truth, durations, longest_frames(max_gap_s, step_s) + 2)
     medians_s, ratios, thresholds, reached = {}, {}, {}, []
-    lengths = {median_size(s, step_s): s for s in (*MEDIANS_S, USUAL_S)}
+    lengths = {median_size(s, step_s): s for s in FILTERS_OF_LABELS_S}
     sizes = sorted(lengths)
     rules = [
         segment_rule(_GRID.tolist(), off_ratio=ratio, min_event_s=min_event_s, max_gap_s=max_gap_s, step_s=step_s)

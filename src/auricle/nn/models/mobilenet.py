@@ -35,11 +35,12 @@ class MobileNetOptions(NetworkOptions):
 
     frontends = ("sinemel",)
     defaults = {"frontend": SINE_FRONTEND, "loss": {"instance_weight": 1.0}}
-    #: A network that knows sounds already needs a few passes at a low rate. Its thin layers are slower in bf16 on
-    #: processors, also on those with units for it.
+    #: A network that knows sounds already needs a few passes, and stays half of what it was. Its thin layers are slower
+    #: in bf16 on processors, also on those with units for it.
     fine_tuning = {
-        "optim": {"lr": 1e-4, "epochs": 6, "warmup_steps": 20},
-        "augment": {"mixup_alpha": 0.3},
+        "init": {"keep": 0.5},
+        "optim": {"lr": 6e-4, "epochs": 10, "warmup_steps": 20},
+        "augment": {"mixup_alpha": 0.7},
         "scenes": {"share": 0.4},
         "run": {"precision": "float32"},
     }
