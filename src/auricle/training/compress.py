@@ -22,7 +22,7 @@ from torch import nn
 from auricle.data.manifest import Clip
 from auricle.distill.crop_store import SHARD_CROPS, CropMaker, CropStore, make_store
 from auricle.distill.crops import CropRules
-from auricle.distill.loop import LoopPlan, distil
+from auricle.distill.loop import LoopPlan, distil, recalibrate
 from auricle.distill.networks import StagedTeacher, open_staged_teacher, student_of
 from auricle.distill.recordings import RecordingPack, pack_recordings
 from auricle.distill.sources import read_pool
@@ -116,8 +116,11 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
         _make(run / "crops", CropMaker(teacher, student, rules, pack, train), shards, progress)
         dev_shards = max(1, round(shards * DEV_SHARE))
         _make(run / "dev", CropMaker(teacher, student, rules, pack, dev), dev_shards, progress)
-        student = _distil(request, student, teacher, source, CropStore(run / "crops", shards), progress)
+        store, plan = CropStore(run / "crops", shards), _loop_plan(request)
+        student = _distil(request, student, teacher, source, store, progress)
         average(student, [other.network for other in others])
+        recalibrate(student, store, plan)
+        student.eval()
         thresholds = tune_thresholds(student, CropStore(run / "dev", dev_shards), teacher.labels)
         used = [pack.recordings[number] for number in (*train, *dev)]
         provenance = ProvenancePart(
@@ -292,6 +295,10 @@ def student_card(spec: BundleSpec) -> str:
     )
 
 
+def _loop_plan(request: CompressRequest) -> LoopPlan:
+    return LoopPlan(steps=request.steps, seed=request.seed, checkpoint=CHECKPOINT_STEPS)
+
+
 def _distil(
     request: CompressRequest,
     student: MobileNet,
@@ -300,7 +307,7 @@ def _distil(
     store: CropStore,
     progress: Progress,
 ) -> MobileNet:
-    plan = LoopPlan(steps=request.steps, seed=request.seed, checkpoint=CHECKPOINT_STEPS)
+    plan = _loop_plan(request)
     if request.init is not None and source.network.state_dict().keys() == student.state_dict().keys():
         plan = replace(plan, recalibration=0)  # the same network: its statistics are of more batches
     head = teacher.head.eval().requires_grad_(False)
