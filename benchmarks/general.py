@@ -4,6 +4,7 @@
     python -m benchmarks.general speed SHARED [--quick] [--model MODEL]
     python -m benchmarks.general agree SHARED [--model MODEL]
     python -m benchmarks.general tag100 SHARED [--out FILE] [--model MODEL]
+    python -m benchmarks.general latency SHARED [--model MODEL]
 
 SHARED holds ``models/mn04_as_mAP_432.pt`` with AudioSet's table beside it, and ``data/{esc10,pool,pool2}``. Six sources
 of the pools were kept out of training (``KEPT``). One thread, CPU time of it, candidates in turns.
@@ -56,6 +57,8 @@ MATCHES = {
     "dog": (74, 75), "helicopter": (339,), "rain": (289, 290, 291), "rooster": (99, 101), "sea_waves": (294, 295),
     "sneezing": (49,),
 }  # fmt: skip
+#: The model's own latency first.
+LATENCIES_S = (20.0, 8.0, 5.0, 4.0, 3.0, 2.5, 2.0, 1.5, 1.0)
 #: A class is there where the teacher gives it so much; average precision needs so many clips with it.
 PRESENT, LEAST_CLIPS = 0.3, 5
 
@@ -225,6 +228,43 @@ def _by_source(found: FloatArray, wanted: FloatArray, sources: Sequence[str]) ->
     return {name: round(float(same[named == name].mean()), 2) for name in sorted(set(sources))}
 
 
+# --- latency of streams
+
+
+def latency(shared: Path, model: str) -> dict[str, Any]:
+    """Compare decisions at shorter latencies with those of the model's own windows, on what was kept out.
+
+    A decision is a frame of a class whose score reaches the model's threshold at either latency.
+    """
+    detector = api.load(model)
+    rate = detector.spec.sample_rate
+    thresholds = np.array([detector.spec.thresholds[label] for label in detector.labels], np.float32)
+    waves = [np.array(read_audio(path, sample_rate=rate).samples) for path, _, _ in sorted(kept_out(shared))]
+    seconds = sum(map(len, waves)) / rate
+    rows, own = [], None
+    for latency_s in LATENCIES_S:
+        there = detector.with_latency(latency_s)
+        start = time.thread_time()
+        active = [there.frames(wave, rate).values >= thresholds for wave in waves]
+        work_ms = 1000 * (time.thread_time() - start) / seconds
+        own = active if own is None else own
+        either = sum(int((a | b).sum()) for a, b in zip(active, own, strict=True))
+        changed = sum(int((a ^ b).sum()) for a, b in zip(active, own, strict=True))
+        spec = there.spec
+        rows.append(
+            {
+                "latency_s": round(there.stream(rate).latency_s, 2),
+                "stretch_s": spec.hop_s,
+                "lookahead_s": spec.margin_s if spec.lookahead_s is None else spec.lookahead_s,
+                "changed": round(changed / either, 4),
+                "decisions": either,
+                "ms_a_second": round(work_ms, 2),
+                "ms_a_stretch": round(work_ms * spec.hop_s, 2),
+            }
+        )
+    return {"rows": rows, "clips": len(waves), "minutes": round(seconds / 60, 1), "machine": describe()}
+
+
 # --- a hundred recordings
 
 
@@ -250,7 +290,7 @@ def tag100(shared: Path, model: str, out: Path | None) -> dict[str, Any]:
 def main() -> None:
     one_thread("benchmarks.general")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("speed", "agree", "tag100"))
+    parser.add_argument("what", choices=("speed", "agree", "latency", "tag100"))
     parser.add_argument("shared", type=Path)
     parser.add_argument("--model", default="general")
     parser.add_argument("--quick", action="store_true")
@@ -258,8 +298,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "speed":
         result = speed(options.shared, options.model, quick=options.quick)
-    elif options.what == "agree":
-        result = agree(options.shared, options.model)
+    elif options.what in ("agree", "latency"):
+        result = {"agree": agree, "latency": latency}[options.what](options.shared, options.model)
     else:
         result = tag100(options.shared, options.model, options.out)
     print(json.dumps(result, indent=1))

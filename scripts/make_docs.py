@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from auricle import api
-from auricle.cli.main import app
+from auricle.cli.main import make_app
 from auricle.errors import FAILURE_CODES, FLAG_CODES, REQUEST_CODES
 from auricle.recipe.network import NETWORKS, NetworkOptions
 from auricle.recipe.schema import AugmentSection, Recipe
@@ -32,7 +32,7 @@ from auricle.recipe.schema import AugmentSection, Recipe
 REQUESTS = (
     *("train", "crossval", "sweep", "teach", "enrol", "compress", "bench_train"),
     *("evaluate", "false_alarms", "tune", "export_int8", "export_site", "report", "scan", "embed", "search"),
-    *("deployment", "import_model", "open_studio"),
+    *("deployment", "import_model", "open_studio", "push"),
 )
 DOCS = Path(__file__).parents[1] / "docs"
 MARK = "<!-- Written by scripts/make_docs.py (make docs): change the code, not this page. -->\n\n"
@@ -83,7 +83,9 @@ def cli_page() -> str:
         "Exit codes: 0 all inputs done, with flags or without · 1 some or all inputs failed, the rest is done · "
         "2 wrong use or configuration · 130 interrupted · 143 terminated.\n\n"
     )
-    sections = [command_section(words, command) for words, command in walk(typer.main.get_command(app), ("auricle",))]
+    sections = [
+        command_section(words, command) for words, command in walk(typer.main.get_command(make_app()), ("auricle",))
+    ]
     return MARK + head + "\n".join(sections)
 
 

@@ -44,6 +44,7 @@ FAILED = TagResult("x.wav", None, error=Failure("not_found", "no such file"))
 def test_rows():
     assert TAG.columns() == {
         "path": ["a.wav", "a.wav"], "start": [START, START], "label": ["dog", "cat"], "score": [0.75, 0.25],
+        "share": [None, None],
     }  # fmt: skip
     assert DETECT.columns() == {
         "path": ["b<>.wav"] * 3,
@@ -57,7 +58,7 @@ def test_rows():
     assert SCORES.columns() == {"time": [0.5, 1.5], "dog": [0.0, 1.0], "cat": [0.5, 0.25]}
     assert REPORT.columns() == {"metric": ["map"], "value": [0.5], "low": [0.25], "high": [0.75], "n": [80]}
     assert RUN.columns() == {"label": ["dog", "cat"], "clips": [3, None], "recall": [None, 0.5]}
-    assert FAILED.columns() == {"path": [], "start": [], "label": [], "score": []}
+    assert FAILED.columns() == {"path": [], "start": [], "label": [], "score": [], "share": []}
 
 
 def test_a_label_is_asked_by_its_name():

@@ -393,7 +393,7 @@ def scan(request: ScanRequest) -> ScanResult:
         check_labels(task.thresholds, detector.labels)
         detector.check_prior(request.prior_spoof)
         detector.check_abstain(request.abstain)
-        return replace(task, events=task.events.of_model(detector.labels)), detector
+        return task.of_model(detector), detector
 
     if request.out is None:
         given = {"--resume": request.resume, "--overwrite": request.overwrite, "--engine ray": request.engine == "ray"}

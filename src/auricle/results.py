@@ -74,14 +74,23 @@ def failure_rows(failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class LabelScore:
-    """A label and its score in [0, 1]."""
+    """A label and its score in [0, 1].
+
+    Attributes:
+        label: what it is.
+        score: how sure the model is that it is there.
+        share: of recordings longer than a window, by models with scores over time: the share of the time in which the
+            score reaches the model's threshold. None for others.
+    """
 
     label: str
     score: float
+    share: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{"label", "score"}``."""
-        return {"label": self.label, "score": rounded(self.score)}
+        """Return ``{"label", "score"}``, with ``share`` where it is known."""
+        shared = {} if self.share is None else {"share": rounded(self.share)}
+        return {"label": self.label, "score": rounded(self.score), **shared}
 
 
 @dataclass(frozen=True)
@@ -273,13 +282,14 @@ class TagResult(_Result):
         return _listed([f"{s.label} {s.score:.3f}" for s in self.scores], 3) or "no scores"
 
     def columns(self) -> Columns:
-        """Return ``path``, ``start``, ``label`` and ``score``, a row a label."""
+        """Return ``path``, ``start``, ``label``, ``score`` and ``share``, a row a label."""
         count, begin = len(self.scores), 0.0 if self.part is None else self.part[0]
         return {
             **self._named(count),
             "start": self._starts([begin] * count),
             "label": [s.label for s in self.scores],
             "score": [s.score for s in self.scores],
+            "share": [s.share for s in self.scores],
         }
 
     def plot(self, top: int = 10, ax: Any = None) -> Any:

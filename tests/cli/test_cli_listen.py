@@ -257,3 +257,21 @@ def test_it_answers_at_once(causal):
         assert b"begins  loud" in process.stdout.readline()
         assert time.monotonic() - since < 30  # of a program that had to start first
         process.stdin.close()
+
+
+def test_models_of_long_windows_are_cut_shorter_unless_told_otherwise():
+    def latency_s(**options) -> float:
+        detector = listen_session.tuned_detector("general", "float32", quiet=True, **options)
+        return detector.stream(16_000).latency_s
+
+    assert 3 < latency_s() <= 4
+    assert 5 < latency_s(patience_s=2.0) <= 6
+    assert 1.5 < latency_s(latency_s=2.0) <= 2
+    assert latency_s(latency_s=60.0) == pytest.approx(12.88)
+
+
+@pytest.mark.parametrize(("name", "count"), [("LOUD", 3), ("quiet", 0)])
+def test_only_the_classes_that_are_asked_for_are_told(causal, name, count):
+    with start("-", "--model", causal, "--classes", name, "--format", "json", "--quiet") as process:
+        out, _ = process.communicate(wav_of(scene()))
+    assert sum("offset" in item for item in objects(out.splitlines())) == count

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from auricle.cli.main import app
+from auricle.cli.main import make_app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -50,7 +50,7 @@ def commands_in(text: str) -> list[list[str]]:
 
 
 #: Building the tree of all commands takes a tenth of a second, and there are hundreds of lines to look at.
-COMMANDS = typer.main.get_command(app)
+COMMANDS = typer.main.get_command(make_app())
 
 
 def problem_with(words: list[str]) -> str | None:

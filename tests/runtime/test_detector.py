@@ -66,6 +66,24 @@ def test_windows_are_aggregated(tiny, aggregate, expected):
     assert as_dict(detector.tag(clip, RATE))["loud"] == pytest.approx(expected)
 
 
+def test_of_recordings_longer_than_a_window_the_share_of_time_is_told(tiny):
+    """Thresholds are 0.5, which counts; 4 of 12 frames are loud, 9 are quiet (one is both)."""
+    clip = steps(*[0.1] * 8, *[0.9] * 3, 0.5)
+    for layout in ({}, {"window_s": 1.0, "hop_s": 0.6, "margin_s": 0.2}):
+        result = tiny(**layout).tag(clip, RATE)
+        assert {s.label: s.share for s in result.scores} == pytest.approx({"loud": 4 / 12, "quiet": 9 / 12})
+        assert result.to_dict()["scores"][0]["share"] == 0.75
+        assert result.columns()["share"] == pytest.approx([0.75, 0.333333], abs=1e-5)
+
+
+def test_of_recordings_of_one_window_the_scores_are_enough(tiny):
+    for detector in (tiny(), tiny(frames=None)):
+        result = detector.tag(steps(*[0.9] * 10), RATE)
+        assert [s.share for s in result.scores] == [None, None]
+        assert all(set(row) == {"label", "score"} for row in result.to_dict()["scores"])
+    assert tiny(frames=None).tag(steps(*[0.9] * 30), RATE).scores[0].share is None
+
+
 def test_mean_logit_averages_log_odds(tiny):
     clip = np.concatenate([steps(*[0.1] * 10), steps(*[0.7] * 10)])
     odds = np.mean([np.log(p / (1 - p)) for p in (0.1, 0.4, 0.7)])

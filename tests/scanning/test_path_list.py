@@ -72,7 +72,7 @@ def test_paths_are_no_patterns_and_folders_are_searched(auricle, model, recordin
     done = auricle("tag", "--list", recordings / "list.txt", "--model", model, "--format", "csv", "--top", 1)
     rows = [line.split(",") for line in done.out.splitlines()[1:]]
     assert [Path(row[0]).name for row in rows] == ["take[1].wav", "b.wav", "missing.wav"]
-    assert (done.code, rows[2][5]) == (1, "not_found")
+    assert (done.code, rows[2][6]) == (1, "not_found")
 
 
 def test_a_list_gives_what_the_paths_give(model, recordings, tmp_path):

@@ -130,3 +130,16 @@ def test_wrong_use(model, recordings, tmp_path):
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(RunError, match="holds other things than a scan"):
         auricle.scan(recordings, model=model, out=tmp_path)
+
+
+def test_classes_are_kept_by_name(model, recordings):
+    whole, part = (list(auricle.scan(recordings, model=model, classes=names)) for names in ((), ("quiet",)))
+    for result, kept in zip(whole, part, strict=True):
+        assert kept.scores == tuple(score for score in result.scores if score.label == "quiet")
+    events = [event for result in auricle.scan(recordings, model=model, command="detect") for event in result.events]
+    kept_events = auricle.scan(recordings, model=model, command="detect", classes="quiet")
+    assert [event for result in kept_events for event in result.events] == [e for e in events if e.label == "quiet"]
+    with pytest.raises(UsageError, match="--classes: tiny has no class or group 'Animal'"):
+        auricle.scan(recordings, model=model, classes=["Animal"])
+    with pytest.raises(UsageError, match="classes are about what is found, and embed gives one vector for all"):
+        auricle.scan(recordings, model=model, command="embed", classes=["quiet"])

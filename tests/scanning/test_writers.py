@@ -66,15 +66,15 @@ def test_top_and_threshold_choose_the_scores():
     only_dog = tag_view(5, Thresholds(1.0, {"dog": 0.5}))
     assert [s["label"] for s in only_dog.to_dict(DOG)["scores"]] == ["dog"]
     none = tag_view(5, Thresholds(1.0))
-    assert list(none.rows(DOG)) == [("a.wav", 5.0, None, None)]
+    assert list(none.rows(DOG)) == [("a.wav", 5.0, None, None, None)]
 
 
 def test_csv_of_tags_has_flags_and_failures_and_disarms_formulas():
     assert written(tag_view(2, ALL), "csv", DOG, GONE) == (
-        "path,duration,label,score,flags,error,message\n"
-        "a.wav,5,dog,0.75,silent,,\n"
-        "a.wav,5,rain,0.2,silent,,\n"
-        "'=b.wav,,,,,not_found,no such file: =b.wav\n"
+        "path,duration,label,score,share,flags,error,message\n"
+        "a.wav,5,dog,0.75,,silent,,\n"
+        "a.wav,5,rain,0.2,,silent,,\n"
+        "'=b.wav,,,,,,not_found,no such file: =b.wav\n"
     )
 
 

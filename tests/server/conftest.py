@@ -16,7 +16,8 @@ from helpers.tinybundle import RATE, make_bundle
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory):
     """A model folder: labels ``loud`` (mean of ``|x|`` in 0.1 s) and ``quiet``, at 1 kHz."""
-    return make_bundle(tmp_path_factory.mktemp("models") / "tiny")
+    rates = {"rates": [0.1, 0.2], "thresholds": [0.99, 0.4], "coverage": [0.1, 0.9], "clips": 40, "others": 200}
+    return make_bundle(tmp_path_factory.mktemp("models") / "tiny", abstention=rates)
 
 
 @pytest.fixture(scope="session")

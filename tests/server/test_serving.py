@@ -38,6 +38,17 @@ def test_tag_is_that_of_python(tiny, detector, wav, clip):
     assert tiny.upload("/v1/tag", wav, params={"model": "tiny", "top": 1}).json()["scores"] == expected["scores"][:1]
 
 
+def test_nothing_is_named_that_is_not_sure_enough(tiny, detector, wav, clip):
+    for rate in (0.1, 0.25):
+        expected = as_python(detector.tag(clip, abstain=rate).to_dict(top=5))
+        assert bool(expected["scores"]) == (rate == 0.25)
+        assert tiny.upload("/v1/tag", wav, params={"abstain": str(rate)}).json() == expected
+    for rate, text in (("0.05", "support no rate below 0.1"), ("2", "abstain"), ("nan", "abstain")):
+        refused = tiny.upload("/v1/tag", wav, params={"abstain": rate})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "bad_request")
+        assert text in refused.json()["error"]["message"]
+
+
 def test_thresholds_choose_the_scores_of_tag(tiny, wav):
     found = tiny.upload("/v1/tag", wav, params={"threshold": ["0.5", "loud=0.3"]}).json()
     assert {score["label"] for score in found["scores"]} == {"loud", "quiet"}

@@ -10,7 +10,7 @@ import typer
 
 from auricle.cli.guard import guarded
 from auricle.cli.option_groups import grouped
-from auricle.cli.options import InputsOrList, ScoringOptions, Threshold
+from auricle.cli.options import Classes, InputsOrList, ScoringOptions, Threshold
 from auricle.recipe.scan_requests import EventOptions
 
 
@@ -23,6 +23,7 @@ def detect(
         Literal["table", "json", "csv", "parquet", "audacity", "birdnet", "kaleidoscope", "raven", "rttm"],
         typer.Option("--format", "-f", help="Format of results; parquet needs --out."),
     ] = "table",
+    classes: Classes = None,
     threshold: Threshold = None,
     clips: Annotated[
         Path | None,
@@ -51,6 +52,7 @@ def detect(
       auricle detect night.flac --model models/yard --format audacity > labels.txt
       auricle detect archive/ --out events/ --jobs 4 --format parquet
       auricle detect night.flac --labels Owl --merge-gap 1 --min-duration 0.5 --top-events 20
+      auricle detect night.flac --classes Animal
       auricle detect night.flac --clips events/ --lead 0.5 --tail 2
     """
     from auricle.audio.cutouts import CutoutOptions
@@ -59,5 +61,6 @@ def detect(
 
     cutouts = None if clips is None else CutoutOptions(str(clips), lead, tail, clip_format)
     score(
-        "detect", inputs or (), options, format, threshold=parse_thresholds(threshold), cutouts=cutouts, events=events
-    )
+        "detect", inputs or (), options, format, threshold=parse_thresholds(threshold), cutouts=cutouts, events=events,
+        classes=classes or (),
+    )  # fmt: skip

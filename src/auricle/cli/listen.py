@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from auricle.cli.guard import guarded
-from auricle.cli.options import Debug, Model, Precision, Quiet, Threshold, hertz
+from auricle.cli.options import Classes, Debug, Model, Precision, Quiet, Threshold, hertz
 
 
 @guarded
@@ -22,6 +22,7 @@ def listen(
     ] = None,
     *,
     model: Model = None,
+    classes: Classes = None,
     threshold: Threshold = None,
     patience_s: Annotated[
         float | None,
@@ -43,6 +44,17 @@ def listen(
             max=3600,
             help="Pauses up to this long end no sound.",
             show_default="the model's longest gap",
+        ),
+    ] = None,
+    latency_s: Annotated[
+        float | None,
+        typer.Option(
+            "--latency",
+            metavar="S",
+            min=0,
+            max=3600,
+            help="Report sounds at most this late. The sooner, the more work, and the less like whole recordings.",
+            show_default="4 for general and models of its kind, else the model's own",
         ),
     ] = None,
     format: Annotated[
@@ -74,20 +86,26 @@ def listen(
 ) -> None:
     """Say what sounds there are while they come: from the microphone, or from a pipe.
 
-    The events are those that detect finds in the same recording. Ctrl-C ends it with the events so far.
+    The events are those that detect finds in the same recording; with general, but for a few (see --latency).
+    Ctrl-C ends it with the events so far.
 
     Example:
       auricle listen --model models/yard
       arecord -q -f S16_LE -r 16000 -t raw | auricle listen - --rate 16000 --format json
+      auricle listen --latency 2
       auricle listen --patience 0.5 --debounce 2 --threshold dog=0.7
     """
     from auricle.cli.listen_session import open_microphone, open_pipe, print_events, show_microphones, tuned_detector
+    from auricle.runtime.class_groups import classes_of
     from auricle.runtime.thresholds import check_labels, parse_thresholds
 
     if microphones:
         show_microphones(sys.stdout)
         return
-    detector = tuned_detector(model, precision, patience_s=patience_s, debounce_s=debounce_s, quiet=quiet)
+    detector = tuned_detector(
+        model, precision, patience_s=patience_s, debounce_s=debounce_s, latency_s=latency_s, quiet=quiet
+    )
+    kept = classes_of(classes, detector.spec) if classes else None
     thresholds = parse_thresholds(threshold)
     check_labels(thresholds, detector.labels)
     opened = (
@@ -96,5 +114,6 @@ def listen(
         else open_pipe(source, rate, sample_format, channels, microphone)
     )
     print_events(
-        detector, opened, thresholds.as_argument(detector.labels), format=format, stream=sys.stdout, quiet=quiet
-    )
+        detector, opened, thresholds.as_argument(detector.labels), format=format, stream=sys.stdout, quiet=quiet,
+        kept=kept,
+    )  # fmt: skip

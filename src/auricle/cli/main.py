@@ -7,12 +7,12 @@ parsing the other options, so that ``--help`` answers at once (typer reads optio
 
 from __future__ import annotations
 
-import copy
 import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,30 +21,6 @@ import typer.core
 import typer.main
 
 from auricle import __version__
-from auricle.cli import (
-    bench,
-    compress,
-    crossval,
-    data,
-    demo,
-    detect,
-    doctor,
-    embed,
-    enrol,
-    evaluate,
-    export,
-    listen,
-    models,
-    push,
-    report,
-    search,
-    serve,
-    studio,
-    sweep,
-    tag,
-    teach,
-    train,
-)
 from auricle.cli.guard import forget_stdout, guarded, say, terminate_cleanly
 from auricle.errors import ConfigError
 
@@ -52,39 +28,33 @@ HELP_NAMES = ("--help", "-h")
 #: By which a shell that completes says so.
 COMPLETE_VARIABLE = "_AURICLE_COMPLETE"
 
-app = typer.Typer(
-    name="auricle",
-    help="Train small sound detectors, distilled from large models, and run them anywhere.",
-    epilog="auricle COMMAND --help explains a command. Exit codes: 0 done, 1 some inputs failed, 2 wrong use.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": list(HELP_NAMES), "max_content_width": 100},
+#: Each command, or group of commands, in the order of the help: its name, its module with what it is called there, and
+#: what it is for. A module is imported when its command is used.
+COMMANDS = (
+    ("tag", "tag:tag", "Say what is in recordings."),
+    ("detect", "detect:detect", "Say when sounds happen in recordings."),
+    ("embed", "embed:embed", "Give one vector for each recording, or for each window."),
+    ("search", "search:search", "Find what is like an example in an archive."),
+    ("enrol", "enrol:enrol", "Make a detector of a few clips in seconds."),
+    ("train", "train:train", "Train a detector on labelled recordings."),
+    ("teach", "teach:teach", "Let a large model label audio for a small one to learn from."),
+    ("compress", "compress:compress", "Cut a small model out of a large one."),
+    ("crossval", "crossval:crossval", "Measure a recipe over all folds of a data set."),
+    ("sweep", "sweep:sweep", "Search over the choices of a recipe."),
+    ("evaluate", "evaluate:evaluate", "Score a model on labelled recordings."),
+    ("export", "export:export", "Make a model smaller, or a site out of it."),
+    ("push", "push:push", "Push a model to the Hugging Face hub."),
+    ("report", "report:report", "Write a page about a model."),
+    ("listen", "listen:listen", "Say what sounds there are, live."),
+    ("serve", "serve:serve", "Serve models over HTTP, with live streams and a page."),
+    ("studio", "studio:studio", "Label a folder, and teach a detector by it."),
+    ("doctor", "doctor:doctor", "Check this machine, or a model."),
+    ("demo", "demo:demo", "Train and use a detector in minutes, to see the whole way."),
+    ("completion", "main:completion", "Print what completes commands in a shell."),
+    ("models", "models:app", "List the built-in models, or show one."),
+    ("data", "data:app", "Check, import, fetch or synthesise a data set."),
+    ("bench", "bench:app", "Measure speed on this machine."),
 )
-
-app.command(short_help="Say what is in recordings.")(tag.tag)
-app.command(short_help="Say when sounds happen in recordings.")(detect.detect)
-app.command(short_help="Give one vector for each recording, or for each window.")(embed.embed)
-app.command(short_help="Find what is like an example in an archive.")(search.search)
-app.command(short_help="Make a detector of a few clips in seconds.")(enrol.enrol)
-app.command(short_help="Train a detector on labelled recordings.")(train.train)
-app.command(short_help="Let a large model label audio for a small one to learn from.")(teach.teach)
-app.command(short_help="Cut a small model out of a large one.")(compress.compress)
-app.command(short_help="Measure a recipe over all folds of a data set.")(crossval.crossval)
-app.command(short_help="Search over the choices of a recipe.")(sweep.sweep)
-app.command(short_help="Score a model on labelled recordings.")(evaluate.evaluate)
-app.command(short_help="Make a model smaller, or a site out of it.")(export.export)
-app.command(short_help="Push a model to the Hugging Face hub.")(push.push)
-app.command(short_help="Write a page about a model.")(report.report)
-app.command(short_help="Say what sounds there are, live.")(listen.listen)
-app.command(short_help="Serve models over HTTP, with live streams and a page.")(serve.serve)
-app.command(short_help="Label a folder, and teach a detector by it.")(studio.studio)
-app.add_typer(models.app, name="models", short_help="List the built-in models, or show one.")
-app.add_typer(data.app, name="data", short_help="Check, import, fetch or synthesise a data set.")
-app.add_typer(bench.app, name="bench", short_help="Measure speed on this machine.")
-app.command(short_help="Check this machine, or a model.")(doctor.doctor)
-app.command(short_help="Train and use a detector in minutes, to see the whole way.")(demo.demo)
 
 
 def _print_version(wanted: bool) -> None:
@@ -93,7 +63,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def auricle(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
@@ -102,7 +71,6 @@ def auricle(
     """Train small sound detectors, distilled from large models, and run them anywhere."""
 
 
-@app.command(short_help="Print what completes commands in a shell.")
 @guarded
 def completion(
     shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Which shell.", metavar="SHELL")],
@@ -117,21 +85,54 @@ def completion(
     print(get_completion_script(prog_name="auricle", complete_var=COMPLETE_VARIABLE, shell=shell))
 
 
-def _part_of_app(words: Sequence[str]) -> typer.Typer:
-    """Return the command line with the command alone that the words name: making all takes as long as the rest."""
-    known = {name_of(info): info for info in (*app.registered_commands, *app.registered_groups)}
-    info = next((known[word] for word in words if word in known), None)
-    if info is None:
-        return app
-    part = copy.copy(app)
-    part.registered_commands = [item for item in app.registered_commands if item is info]
-    part.registered_groups = [item for item in app.registered_groups if item is info]
-    return part
+def make_app(wanted: Collection[str] | None = None) -> typer.Typer:
+    """Return the command line with some of its commands, or all; others are not there at all."""
+    app = _bare_app()
+    for name, home, short_help in COMMANDS:
+        if wanted is None or name in wanted:
+            module, _, attribute = home.partition(":")
+            command = getattr(import_module(f"auricle.cli.{module}"), attribute)
+            if isinstance(command, typer.Typer):
+                app.add_typer(command, name=name, short_help=short_help)
+            else:
+                app.command(name, short_help=short_help)(command)
+    return app
 
 
-def name_of(info: Any) -> str:
-    """Return the name of a command or of a group of them."""
-    return str(info.name or typer.main.get_command_name(info.callback.__name__))
+def __getattr__(name: str) -> typer.Typer:
+    """Return ``app``, the whole command line, where a program asks for it."""
+    if name == "app":
+        return make_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _outline() -> typer.Typer:
+    """Return the command line with the names of its commands alone, for its own help."""
+    app = _bare_app()
+    for name, _, short_help in COMMANDS:
+        app.command(name, short_help=short_help)(lambda: None)
+    return app
+
+
+def _bare_app() -> typer.Typer:
+    app = typer.Typer(
+        name="auricle",
+        help="Train small sound detectors, distilled from large models, and run them anywhere.",
+        epilog="auricle COMMAND --help explains a command. Exit codes: 0 done, 1 some inputs failed, 2 wrong use.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": list(HELP_NAMES), "max_content_width": 100},
+    )
+    app.callback()(auricle)
+    return app
+
+
+def _named(words: Sequence[str]) -> set[str]:
+    """Return the first of some words that is a command, in a set; none if there is no such word."""
+    known = {name for name, _, _ in COMMANDS}
+    return set(next(([word] for word in words if word in known), []))
 
 
 def help_of(words: Sequence[str]) -> str:
@@ -139,7 +140,8 @@ def help_of(words: Sequence[str]) -> str:
 
     Words that are no command (inputs, options) are passed over.
     """
-    command = typer.main.get_command(_part_of_app(words))
+    named = _named(words)
+    command = typer.main.get_command(make_app(named) if named else _outline())
     context = typer.Context(command, info_name="auricle", **command.context_settings)
     for word in words:
         inner = getattr(command, "commands", {}).get(word)
@@ -163,6 +165,7 @@ def main(arguments: Sequence[str]) -> None:
         from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
+    app = make_app(_named(words[:1]) or None)
     app(args=words, prog_name="auricle", default_map=_defaults(words))
 
 
@@ -174,7 +177,7 @@ def _defaults(words: Sequence[str]) -> dict[str, Any]:
         path = find_file(Path.cwd())
         if path is None:
             return {}
-        defaults = read_defaults(typer.main.get_command(app))
+        defaults = read_defaults(typer.main.get_command(make_app()))
     except ConfigError as error:
         say(f"auricle: {error}")
         raise SystemExit(2) from None

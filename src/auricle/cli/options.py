@@ -42,6 +42,14 @@ Threshold = Annotated[
         help="X for all labels or LABEL=X for one, from 0 to 1; may be repeated.",
     ),
 ]
+Classes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--classes",
+        metavar="NAME",
+        help="Only this class, or all of this group of AudioSet's, such as Animal; may be repeated.",
+    ),
+]
 Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", help="Which graph of the model to run.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; errors remain.")]

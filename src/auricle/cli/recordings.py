@@ -21,7 +21,7 @@ from auricle.runtime.thresholds import Thresholds
 from auricle.scanning.result_files import Tally
 from auricle.scanning.scan import ScanProgress
 from auricle.scanning.task import Command
-from auricle.scanning.views import CHANNEL_COLUMN, CLOCK_COLUMNS, Row, View, flag_codes
+from auricle.scanning.views import CHANNEL_COLUMN, CLOCK_COLUMNS, SHARE, Row, View, flag_codes
 from auricle.scanning.writers import describe_failure, open_writer
 
 
@@ -35,6 +35,7 @@ def score(
     threshold: Thresholds | None = None,
     prior_spoof: float | None = None,
     abstain: float | None = None,
+    classes: Sequence[str] = (),
     cutouts: CutoutOptions | None = None,
     events: EventOptions = EventOptions(),  # noqa: B008 (frozen)
 ) -> None:
@@ -53,6 +54,7 @@ def score(
             threshold=threshold,
             prior_spoof=prior_spoof,
             abstain=abstain,
+            classes=classes,
             cutouts=cutouts,
             progress=ScanMeter(quiet=options.quiet),
             **kept,
@@ -153,7 +155,8 @@ class ResultTable:
         if not self._rows:
             return
         columns: tuple[str, ...] = (*self._view.columns, "flags")
-        optional = {"flags", *CLOCK_COLUMNS, CHANNEL_COLUMN}
-        shown = [i for i, name in enumerate(columns) if name not in optional or any(row[i] for row in self._rows)]
+        optional = {"flags", SHARE, *CLOCK_COLUMNS, CHANNEL_COLUMN}
+        said = [any(row[i] not in (None, "") for row in self._rows) for i in range(len(columns))]
+        shown = [i for i, name in enumerate(columns) if name not in optional or said[i]]
         rows = ([row[i] for i in shown] for row in self._rows)
         print_table([columns[i] for i in shown], rows, self._stream)

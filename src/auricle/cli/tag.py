@@ -9,7 +9,7 @@ import typer
 
 from auricle.cli.guard import guarded
 from auricle.cli.option_groups import grouped
-from auricle.cli.options import InputsOrList, ScoringOptions, Threshold
+from auricle.cli.options import Classes, InputsOrList, ScoringOptions, Threshold
 
 
 @guarded
@@ -22,6 +22,7 @@ def tag(
         typer.Option("--format", "-f", help="Format of results; parquet needs --out."),
     ] = "table",
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Labels to show for each recording.")] = 5,
+    classes: Classes = None,
     threshold: Threshold = None,
     prior_spoof: Annotated[
         float | None,
@@ -48,10 +49,21 @@ def tag(
 
     Example:
       auricle tag yard.wav --model models/yard
+      auricle tag yard.wav --classes Animal
       auricle tag archive/ --out scores/ --jobs 4
     """
     from auricle.cli.recordings import score
     from auricle.runtime.thresholds import parse_thresholds
 
     thresholds = parse_thresholds(threshold)
-    score("tag", inputs or (), options, format, top=top, threshold=thresholds, prior_spoof=prior_spoof, abstain=abstain)
+    score(
+        "tag",
+        inputs or (),
+        options,
+        format,
+        top=top,
+        threshold=thresholds,
+        prior_spoof=prior_spoof,
+        abstain=abstain,
+        classes=classes or (),
+    )

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from auricle.data.manifest import Clip
 from auricle.errors import BundleError
 from auricle.files import sha256_file
+
+if TYPE_CHECKING:  # a model that only scores recordings needs no data sets
+    from auricle.data.manifest import Clip
 
 CLIPS_FILE = "clips.json"
 TRAIN, DEV, TEST = "train", "dev", "test"

@@ -151,6 +151,10 @@ class ScanRequest(ScanOptions, EventOptions):
             python_only=True,
         ),
     ] = None
+    classes: Annotated[
+        Sequence[str],
+        Option("Of tag and detect: only these classes, or groups of AudioSet's (Animal).", python_only=True),
+    ] = ()
     prior_spoof: Annotated[float | None, Option("Of tag: as for Detector.tag.", python_only=True)] = None
     abstain: Annotated[float | None, Option("Of tag: as for Detector.tag.", python_only=True)] = None
     cutouts: Annotated[

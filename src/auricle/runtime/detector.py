@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from auricle.audio.channels import check_channel
 from auricle.audio.origin.clocks import Clocks
@@ -41,6 +42,7 @@ from auricle.runtime.abstention import abstaining, threshold_of
 from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
 from auricle.runtime.devices import BLOCK_S
 from auricle.runtime.inputs import AudioInput, Excerpt, input_name, open_input, origin_of_input
+from auricle.runtime.latency import with_latency
 from auricle.runtime.llr import calibrated_scores, verdict
 from auricle.runtime.long_file_progress import Bookmark, LostPlaceError, Place
 from auricle.runtime.neighbours import NEIGHBOURS_FILE, NeighbourCheck, Neighbours, read_neighbours
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from auricle.audio.decode import Limits
 
 log = logging.getLogger(__name__)
+IntArray = npt.NDArray[np.int64]
 R = TypeVar("R")
 S = TypeVar("S", bound=Scorer | RunningScorer)
 #: Gets the seconds read so far and, if known, those of the whole.
@@ -140,6 +143,18 @@ class Detector:
         spec = self.spec.model_copy(update={"postprocess": post})
         return self._with(bundle=replace(self.bundle, spec=spec))
 
+    def with_latency(self, latency_s: float) -> Detector:
+        """Return a detector with the same network whose events are announced at most ``latency_s`` after a sound.
+
+        Of streams and of files alike: its ``detect`` gives what its ``stream`` gives. The sooner, the more work, and
+        the more scores differ from those of the model's own windows; see ``runtime.latency``.
+
+        Raises:
+            UsageError: the model cannot be that quick.
+        """
+        spec = with_latency(self.spec, latency_s, causal=self._network.running is not None)
+        return self._with(bundle=replace(self.bundle, spec=spec))
+
     def reporting(self, on_progress: Progress) -> Detector:
         """Return the same detector that tells, block by block, how far it is in a recording.
 
@@ -212,6 +227,9 @@ class Detector:
     ) -> TagResult:
         """Say what is in a recording: every label with its score, from high to low.
 
+        Where a recording is longer than a window, and the model has scores over time, each label has the share of the
+        time too in which its score reaches the model's threshold.
+
         Args:
             x: the recording.
             sample_rate: of an array, in Hz.
@@ -224,15 +242,20 @@ class Detector:
         self.check_abstain(abstain)
         spec = self.spec
         with self._at_hand(x) as source:
+            above = _TimeAbove(spec)
             scorer, duration, flags = self._run(
-                source, sample_rate, lambda watch: Scorer(spec, self._network, watch=watch)
+                source,
+                sample_rate,
+                lambda watch: Scorer(spec, self._network, long_frames=not spec.is_spoof, watch=watch),
+                above.add,
             )
             head = self._head(source, duration, flags)
         if not spec.is_spoof:
             scores = calibrated_scores(scorer.clip_scores(), spec)
-            return abstaining(TagResult(**head, scores=_ranked(spec.labels, scores)), spec, abstain)
-        shares, llr, prior = verdict(scorer.clip_scores(), spec, prior_spoof)
-        return TagResult(**head, scores=_ranked(spec.labels, shares), llr=llr, prior_spoof=prior)
+            shares = above.shares() if scorer.windows > 1 else None
+            return abstaining(TagResult(**head, scores=_ranked(spec.labels, scores, shares)), spec, abstain)
+        probabilities, llr, prior = verdict(scorer.clip_scores(), spec, prior_spoof)
+        return TagResult(**head, scores=_ranked(spec.labels, probabilities), llr=llr, prior_spoof=prior)
 
     def _head(self, x: AudioInput, duration: float, flags: tuple[Flag, ...]) -> dict[str, Any]:
         """Return what all results have: name, length, flags, where it comes from, and which part of it was taken."""
@@ -518,10 +541,37 @@ class _Replay:
             raise LostPlaceError("the recording ends before the place that was marked")
 
 
-def _ranked(labels: Sequence[str], scores: FloatArray) -> tuple[LabelScore, ...]:
+class _TimeAbove:
+    """Counts in how many frames each label reaches its threshold."""
+
+    def __init__(self, spec: BundleSpec) -> None:
+        self._spec = spec
+        self._above: IntArray | None = None
+        self._frames = 0
+
+    def add(self, frames: FloatArray) -> None:
+        """Take scores of shape ``(frame, label)``."""
+        if not len(frames):
+            return
+        if self._above is None:
+            spec = self._spec
+            self._thresholds = np.array([spec.thresholds[label] for label in spec.labels], np.float32)
+            self._above = np.zeros(len(spec.labels), np.int64)
+        self._above += (frames >= self._thresholds).sum(axis=0)
+        self._frames += len(frames)
+
+    def shares(self) -> FloatArray | None:
+        """Return the share of each label, None where there were no frames."""
+        return None if self._above is None else (self._above / self._frames).astype(np.float32)
+
+
+def _ranked(labels: Sequence[str], scores: FloatArray, shares: FloatArray | None = None) -> tuple[LabelScore, ...]:
     """Return labels with their scores, from high to low."""
     order = np.argsort(-scores, kind="stable")
-    return tuple(map(LabelScore, [labels[i] for i in order.tolist()], scores[order].tolist()))
+    names, values = [labels[i] for i in order.tolist()], scores[order].tolist()
+    if shares is None:
+        return tuple(map(LabelScore, names, values))
+    return tuple(map(LabelScore, names, values, shares[order].tolist()))
 
 
 def _each(

@@ -46,9 +46,10 @@ def only_outputs(content: bytes, names: Collection[str], most: float = 1.0) -> b
     graph = graph_of(content)
     outputs = {name: raw for name, raw in graph_outputs(graph).items() if name in names}
     nodes = graph_nodes(graph)
-    if any(node.operator in _NESTED for node in nodes) or len(needed_nodes(nodes, outputs)[0]) > most * len(nodes):
+    kept, needed = needed_nodes(nodes, outputs)
+    if any(node.operator in _NESTED for node in nodes) or len(kept) > most * len(nodes):
         return None
-    return rebuilt(content, [], [], outputs)
+    return _with_graph(content, _assembled(graph, kept, needed, [], outputs))
 
 
 def needed_nodes(nodes: Sequence[Node], outputs: Iterable[str]) -> tuple[list[Node], set[str]]:
@@ -67,7 +68,18 @@ def rebuilt(content: bytes, nodes: Sequence[bytes], tensors: Sequence[bytes], ou
     made = {name for raw in nodes for name in read_node(raw).outputs}
     old = [node for node in graph_nodes(graph) if not made.intersection(node.outputs)]
     kept, needed = needed_nodes([*old, *map(read_node, nodes)], outputs)
-    parts = [field(GRAPH_NODE, node.raw) for node in kept]
+    return _with_graph(content, _assembled(graph, kept, needed, tensors, outputs))
+
+
+def _assembled(
+    graph: bytes,
+    nodes: Sequence[Node],
+    needed: Collection[str],
+    tensors: Sequence[bytes],
+    outputs: Mapping[str, bytes],
+) -> bytes:
+    """Return a graph of some nodes, the tensors that they need, new tensors, and outputs."""
+    parts = [field(GRAPH_NODE, node.raw) for node in nodes]
     for number, value, raw in fields(graph):
         if number == GRAPH_TENSOR and name_of(value, NAME_OF_TENSOR) not in needed:
             continue
@@ -75,8 +87,11 @@ def rebuilt(content: bytes, nodes: Sequence[bytes], tensors: Sequence[bytes], ou
             parts.append(raw)
     parts += [field(GRAPH_TENSOR, tensor) for tensor in tensors]
     parts += [field(GRAPH_OUTPUT, value) for value in outputs.values()]
-    whole = b"".join(parts)
-    return b"".join(field(number, whole) if number == MODEL_GRAPH else raw for number, _, raw in fields(content))
+    return b"".join(parts)
+
+
+def _with_graph(content: bytes, graph: bytes) -> bytes:
+    return b"".join(field(number, graph) if number == MODEL_GRAPH else raw for number, _, raw in fields(content))
 
 
 def graph_of(content: bytes) -> bytes:
@@ -118,10 +133,13 @@ def name_of(message: int | bytes, number: int) -> str:
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes, bytes]]:
     """Yield number, value and bytes of each field."""
-    at = 0
-    while at < len(message):
+    at, end = 0, len(message)
+    while at < end:
         start = at
-        key, at = _read_varint(message, at)
+        key = message[at]
+        at += 1
+        if key > 127:
+            key, at = _read_varint(message, start)
         wire = key & 7
         value: int | bytes
         if wire == 0:

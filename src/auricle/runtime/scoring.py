@@ -34,7 +34,8 @@ def frame_scorer(spec: BundleSpec, network: WindowNetwork, *, watch: Watch | Non
 def window_cutter(spec: BundleSpec) -> WindowCutter | MarginCutter:
     """Return what cuts a recording into the windows of a model."""
     if spec.margin_s:
-        return MarginCutter(spec.hop_samples, spec.margin_samples, spec.min_samples)
+        lookahead = None if spec.lookahead_s is None else spec.lookahead_samples
+        return MarginCutter(spec.hop_samples, spec.margin_samples, spec.min_samples, lookahead)
     return WindowCutter(spec.window_samples, spec.hop_samples, spec.pad, spec.slack_samples)
 
 
@@ -131,6 +132,7 @@ class Scorer:
         spec: the model's specification.
         network: its network.
         frames: whether frame scores are wanted (window scores spread over cells of ``hop_s`` if it has none).
+        long_frames: whether they are wanted as soon as a whole window is full, if the network has them.
         embedding: whether the embedding is wanted.
         watch: gets every window that is scored, with its vector if the model compares vectors.
     """
@@ -141,6 +143,7 @@ class Scorer:
         network: WindowNetwork,
         *,
         frames: bool = False,
+        long_frames: bool = False,
         embedding: bool = False,
         watch: Watch | None = None,
     ) -> None:
@@ -155,7 +158,9 @@ class Scorer:
         wanted = {FRAMES} if frames and spec.frames is not None else set()
         compared = watch is not None and spec.neighbours is not None
         self._wanted = frozenset(wanted | ({EMBEDDING} if embedding or compared else set()))
+        self._if_long = long_frames and spec.frames is not None
         self.grid: FrameGrid = spec.grid
+        self._nothing: FloatArray = np.zeros((0, len(spec.labels)), np.float32)
 
     @property
     def samples_seen(self) -> int:
@@ -169,7 +174,13 @@ class Scorer:
 
     def push(self, samples: FloatArray) -> FloatArray:
         """Take samples of shape ``(time,)``; return the frame scores that are final now, ``(frame, label)``."""
-        self._score_all(self._cutter.push(samples))
+        windows = self._cutter.push(samples)
+        if windows and self._if_long and self._overlap is None:
+            self._overlap = FrameOverlap(len(self._spec.labels))
+            self._wanted |= {FRAMES}
+        if not windows:
+            return self._nothing
+        self._score_all(windows)
         return self._take(self.grid.nearest_frame(self._windows * self._spec.hop_samples))
 
     def finish(self) -> FloatArray:
@@ -185,6 +196,11 @@ class Scorer:
     def resume(self, parts: Any) -> None:
         """Continue where ``parts`` were taken, by a scorer of frames of the same model."""
         self._cutter, self._overlap, self._windows = parts["cutter"], parts["overlap"], parts["windows"]
+
+    @property
+    def windows(self) -> int:
+        """Windows so far."""
+        return self._windows
 
     def clip_scores(self) -> FloatArray:
         """Return the aggregated scores, shape ``(label,)``."""
@@ -228,7 +244,7 @@ class Scorer:
         spec = self._spec
         if not spec.margin_s:
             return frames
-        first = spec.margin_samples // self.grid.hop_samples if self._windows else 0
+        first = min(spec.margin_samples, self._windows * spec.hop_samples) // self.grid.hop_samples
         return frames[first:] if last else frames[first : first + spec.hop_samples // self.grid.hop_samples]
 
     def _spread(self, clip: FloatArray) -> FloatArray:
@@ -239,7 +255,7 @@ class Scorer:
     def _take(self, settled: int | None) -> FloatArray:
         """Return the frames that no later window changes and whose centre has been read."""
         if self._overlap is None:
-            return np.zeros((0, len(self._spec.labels)), np.float32)
+            return self._nothing
         read = self._cutter.samples_seen
         if self._spec.frames is None:
             read += self._spec.hop_samples // 2  # a cell counts as soon as it begins

@@ -292,6 +292,7 @@ class BundleSpec(_Part):
     window_s: float = Field(gt=0, le=3600)
     hop_s: float = Field(ge=0.01, le=3600)
     margin_s: float = Field(default=0.0, ge=0, le=600)
+    lookahead_s: float | None = Field(default=None, ge=0, le=600)
     pad: Literal["zero", "repeat"] = "zero"
     aggregate: AggregateRule = "mean"
     min_samples: Whole = Field(default=1, ge=1)
@@ -326,6 +327,18 @@ class BundleSpec(_Part):
     def margin_samples(self) -> int:
         """Samples that a window sees of each neighbour; 0 for windows that overlap."""
         return seconds_to_samples(self.margin_s, self.sample_rate)
+
+    @property
+    def lookahead_samples(self) -> int:
+        """Samples that a window sees of the one behind it: its margin unless ``runtime.latency`` chose fewer."""
+        return seconds_to_samples(self.margin_s if self.lookahead_s is None else self.lookahead_s, self.sample_rate)
+
+    @property
+    def wait_s(self) -> float:
+        """Longest time from a sound until the last window that holds it is complete."""
+        if not self.margin_s:
+            return self.window_s
+        return self.hop_s + (self.margin_s if self.lookahead_s is None else self.lookahead_s)
 
     @property
     def slack_samples(self) -> int:
@@ -411,13 +424,19 @@ class BundleSpec(_Part):
     def _margin_problems(self) -> list[str]:
         """Return why windows cannot stand side by side with margins."""
         problems = []
-        if self.window_samples != self.hop_samples + 2 * self.margin_samples:
+        step = 1 if self.frames is None else self.frames.hop_samples
+        if self.lookahead_s is not None:
+            if self.window_samples != self.hop_samples + self.margin_samples + self.lookahead_samples:
+                problems.append(
+                    f"window_s {self.window_s:g} is not hop_s {self.hop_s:g} with margin_s {self.margin_s:g} before "
+                    f"and lookahead_s {self.lookahead_s:g} behind it"
+                )
+        elif self.window_samples != self.hop_samples + 2 * self.margin_samples:
             problems.append(
                 f"window_s {self.window_s:g} is not hop_s {self.hop_s:g} with margin_s {self.margin_s:g} on both sides"
             )
-        if self.margin_samples > self.hop_samples:
+        elif self.margin_samples > self.hop_samples:
             problems.append(f"margin_s {self.margin_s:g} is longer than hop_s {self.hop_s:g}")
-        step = 1 if self.frames is None else self.frames.hop_samples
         if self.hop_samples % step or self.margin_samples % step:
             problems.append(f"hop_s {self.hop_s:g} and margin_s {self.margin_s:g} are no whole numbers of frames")
         if self.fixed_length:

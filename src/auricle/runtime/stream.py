@@ -27,7 +27,7 @@ from auricle.timeline import samples_to_seconds
 Item = Scores | EventStart | Event
 
 #: Samples of the lower rate that soxr's filter holds back: 585 to 1,264 measured over twelve pairs of rates.
-_RESAMPLER_DELAY_SAMPLES = 1_300
+RESAMPLER_DELAY_SAMPLES = 1_300
 
 
 class Stream:
@@ -53,7 +53,7 @@ class Stream:
         self.sample_rate = check_rate(sample_rate)
         self._resampler = Resampler(self.sample_rate, spec.sample_rate)
         self._scorer = frame_scorer(spec, network)
-        self._wait_s = spec.window_s if network.running is None else spec.grid.step_s(spec.sample_rate)
+        self._wait_s = spec.wait_s if network.running is None else spec.grid.step_s(spec.sample_rate)
         self._tracker = EventTracker(spec, threshold)
         self._check: SignalCheck | None = None
         self._channels = 0
@@ -67,12 +67,12 @@ class Stream:
     def latency_s(self) -> float:
         """Longest time from a sound to the report of its event's beginning, in seconds of sound.
 
-        A frame is final when the last window that holds it is complete, one window later at most, or at its own end
-        if the model is causal; smoothing waits for half its median, a minimum length for that length, and the
+        A frame is final when the last window that holds it is complete (``BundleSpec.wait_s``), or at its own end if
+        the model is causal; smoothing waits for half its median, a minimum length for that length, and the
         resampler for its filter.
         """
         lower, same = min(self.sample_rate, self._spec.sample_rate), self.sample_rate == self._spec.sample_rate
-        delay = 0.0 if same else samples_to_seconds(_RESAMPLER_DELAY_SAMPLES, lower)
+        delay = 0.0 if same else samples_to_seconds(RESAMPLER_DELAY_SAMPLES, lower)
         post = self._spec.postprocess
         return self._wait_s + self._tracker.lookahead_s + post.min_event_s + delay
 

@@ -78,5 +78,7 @@ def check_labels(thresholds: Thresholds, labels: Sequence[str], name: str = "--t
 
 def strongest(result: TagResult, top: int | None, thresholds: Thresholds) -> TagResult:
     """Return a result with its ``top`` highest scores that reach their label's threshold (0 where none was given)."""
-    kept = tuple(score for score in result.scores if score.score >= thresholds.of(score.label, 0.0))
+    kept = result.scores
+    if thresholds.default is not None or thresholds.labels:
+        kept = tuple(score for score in kept if score.score >= thresholds.of(score.label, 0.0))
     return replace(result, scores=kept[:top])

@@ -84,22 +84,26 @@ class WindowCutter:
 
 
 class MarginCutter:
-    """Windows side by side, each with ``margin`` samples of its neighbours; the first and the last have one neighbour.
+    """Windows side by side, each with some sound of its neighbours; the first and the last have one neighbour.
 
-    Window ``i`` is ``[i * hop - margin, (i + 1) * hop + margin)``, as far as the recording goes: nothing is padded but
-    a whole recording of less than ``least`` samples. A remainder of up to ``margin`` samples belongs to the last
-    window, which saw it already.
+    Window ``i`` is ``[i * hop - margin, (i + 1) * hop + lookahead)``, as far as the recording goes: nothing is padded
+    but a whole recording of less than ``least`` samples. A remainder of up to ``lookahead`` samples belongs to the last
+    window, which saw it already. The look-ahead is the margin where it is not given.
 
     Attributes:
         samples_seen: samples taken so far.
         cut: windows given so far.
     """
 
-    def __init__(self, hop: int, margin: int, least: int) -> None:
-        if hop < 1 or not 0 < margin <= hop:
+    def __init__(self, hop: int, margin: int, least: int, lookahead: int | None = None) -> None:
+        if lookahead is None and not 0 < margin <= hop:
             raise ValueError(f"need hop >= 1 and 0 < margin <= hop, got hop {hop} and margin {margin}")
+        if hop < 1 or margin < 0 or (lookahead is not None and lookahead < 0):
+            raise ValueError(f"need hop >= 1, got hop {hop}, margin {margin} and look-ahead {lookahead}")
         self._hop = hop
         self._margin = margin
+        self._lookahead = margin if lookahead is None else lookahead
+        self._waiting: list[FloatArray] = []
         self._least = least
         self._kept: FloatArray = np.empty(0, np.float32)
         self.cut = 0
@@ -108,7 +112,7 @@ class MarginCutter:
     @property
     def samples_to_next(self) -> int:
         """Samples until the next window is complete, at least 1."""
-        return (self.cut + 1) * self._hop + self._margin + 1 - self.samples_seen
+        return (self.cut + 1) * self._hop + self._lookahead + 1 - self.samples_seen
 
     def push(self, block: FloatArray) -> list[FloatArray]:
         """Take samples of shape ``(time,)`` and return the windows that are complete, each ``(sample,)``.
@@ -118,14 +122,16 @@ class MarginCutter:
         if not len(block):
             return []
         self.samples_seen += len(block)
-        kept = np.concatenate([self._kept, block])
+        self._waiting.append(block.copy())  # joined when a window is full: small blocks are not copied again and again
+        if self.samples_to_next > 0:
+            return []
+        kept = self._joined()
         first = self._first()
         windows = []
-        while self.samples_seen > (self.cut + 1) * self._hop + self._margin:
-            windows.append(kept[self._first() - first : (self.cut + 1) * self._hop + self._margin - first])
+        while self.samples_seen > (self.cut + 1) * self._hop + self._lookahead:
+            windows.append(kept[self._first() - first : (self.cut + 1) * self._hop + self._lookahead - first])
             self.cut += 1
-        rest = kept[self._first() - first :]
-        self._kept = rest.copy() if windows else kept  # a view would keep the whole block alive
+        self._kept = kept[self._first() - first :].copy()  # a view would keep the whole block alive
         return windows
 
     def flush(self) -> list[FloatArray]:
@@ -133,7 +139,13 @@ class MarginCutter:
         if self.samples_seen == 0:
             return []
         self.cut += 1
-        return [pad_window(self._kept, max(self._least, len(self._kept)), "zero")]
+        kept = self._joined()
+        return [pad_window(kept, max(self._least, len(kept)), "zero")]
+
+    def _joined(self) -> FloatArray:
+        """Return all that is kept, in one piece; the caller keeps what is still needed of it."""
+        parts, self._waiting = [self._kept, *self._waiting], []
+        return np.concatenate(parts) if len(self._kept) or len(parts) != 2 else parts[1]
 
     def _first(self) -> int:
         """Return the first sample of the next window."""

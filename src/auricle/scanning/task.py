@@ -27,6 +27,7 @@ from auricle.errors import InputError, UsageError
 from auricle.events.selection import EventSelection
 from auricle.recipe.scan_requests import DEFAULT_MODEL, ScanRequest
 from auricle.results import DetectResult, EmbedResult, Event, Failure, Flag, LabelScore, Origin, TagResult
+from auricle.runtime.class_groups import classes_of
 from auricle.runtime.detector import Detector, load
 from auricle.runtime.inputs import Excerpt
 from auricle.runtime.long_file_progress import EVERY_S, Bookmark, bookmark_in
@@ -54,6 +55,8 @@ class Task:
         precision: ``float32`` or ``int8``.
         device: where to compute.
         top: for ``tag``: how many of the highest scores to keep; None keeps all.
+        classes: for ``tag`` and ``detect``: labels that are kept; all if empty. Before the model is open, names of
+            labels and groups.
         thresholds: for ``tag``: scores below are not kept; for ``detect``: where an event begins.
         prior_spoof: for ``tag``, see ``Detector.tag``.
         abstain: for ``tag``, see ``Detector.tag``.
@@ -73,6 +76,7 @@ class Task:
     precision: str = "float32"
     device: str = "cpu"
     top: int | None = None
+    classes: tuple[str, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
     prior_spoof: float | None = None
     abstain: float | None = None
@@ -107,6 +111,9 @@ class Task:
             raise UsageError(f"{command} finds no events, of which labels, gaps, durations or a top are: use detect")
         if request.abstain is not None and command != "tag":
             raise UsageError(f"abstain is about what is named by clip scores, which {command} does not give: use tag")
+        classes = (request.classes,) if isinstance(request.classes, str) else tuple(request.classes)
+        if classes and command == "embed":
+            raise UsageError("classes are about what is found, and embed gives one vector for all: use tag or detect")
         if request.cutouts is not None and command != "detect":
             raise UsageError(f"cut-outs are of events, which {command} does not find: use detect")
         channel = read_channel(request.channel)
@@ -119,6 +126,7 @@ class Task:
             request.precision,
             request.device,
             request.top,
+            classes,
             Thresholds.from_argument(request.threshold),
             request.prior_spoof,
             request.abstain,
@@ -184,11 +192,25 @@ class Task:
 
     def with_events(self, result: DetectResult) -> DetectResult:
         """Return a result with the events that are kept."""
-        return replace(result, events=self.events(result.events))
+        events = result.events
+        if self.classes:
+            events = tuple(event for event in events if event.label in self.classes)
+        return replace(result, events=self.events(events))
 
     def kept(self, result: TagResult) -> TagResult:
         """Return a result with the scores that are wanted: the highest ``top`` of those that reach their threshold."""
+        if self.classes:
+            result = replace(result, scores=tuple(score for score in result.scores if score.label in self.classes))
         return strongest(result, self.top, self.thresholds)
+
+    def of_model(self, detector: Detector) -> Task:
+        """Return the task with labels of a model in place of what was asked for.
+
+        Raises:
+            UsageError: the model has no such label or group.
+        """
+        classes = classes_of(self.classes, detector.spec) if self.classes else ()
+        return replace(self, events=self.events.of_model(detector.labels), classes=classes)
 
     def _bookmark(self, entry: Entry) -> Bookmark | None:
         if self.bookmarks is None or entry.part is not None or is_address(entry.path):
@@ -248,7 +270,9 @@ def encode_result(result: Result) -> Record:
     if result.origin is not None:
         record["origin"] = _encode_origin(result.origin)
     if isinstance(result, TagResult):
-        record["scores"] = [[s.label, s.score] for s in result.scores]
+        record["scores"] = [
+            [s.label, s.score] if s.share is None else [s.label, s.score, s.share] for s in result.scores
+        ]
         if result.llr is not None:
             record |= {"llr": result.llr, "prior_spoof": result.prior_spoof}
     elif isinstance(result, DetectResult):
@@ -269,7 +293,7 @@ def decode_result(command: Command, record: Record) -> Result:
         "channel": record.get("channel"), "error": error,
     }  # fmt: skip
     if command == "tag":
-        scores = tuple(LabelScore(label, score) for label, score in record.get("scores", ()))
+        scores = tuple(LabelScore(*values) for values in record.get("scores", ()))
         return TagResult(**head, scores=scores, llr=record.get("llr"), prior_spoof=record.get("prior_spoof"))
     if command == "detect":
         return DetectResult(**head, events=tuple(Event(*values) for values in record.get("events", ())))

@@ -43,6 +43,8 @@ def flag_codes(result: Any) -> str:
     return ";".join(flag.code for flag in result.flags)
 
 
+#: Column of the share of time, which short recordings leave empty.
+SHARE = "share"
 #: Columns behind the others of what was recorded where and when.
 CLOCK_COLUMNS = ("start", "recorder", "latitude", "longitude")
 
@@ -101,11 +103,11 @@ def tag_view(top: int | None, thresholds: Thresholds, *, llr: bool = False) -> V
         scores = shown(result).scores
         ratio = (result.llr, result.prior_spoof) if llr else ()
         for score in scores:
-            yield result.path, result.duration, score.label, score.score, *ratio
+            yield result.path, result.duration, score.label, score.score, *(ratio if llr else (score.share,))
         if not scores:
-            yield result.path, result.duration, None, None, *ratio
+            yield result.path, result.duration, None, None, *(ratio if llr else (None,))
 
-    columns = ("path", "duration", "label", "score", *(("llr", "prior_spoof") if llr else ()))
+    columns = ("path", "duration", "label", "score", *(("llr", "prior_spoof") if llr else (SHARE,)))
     return View("scores", columns, lambda result: shown(result).to_dict(), rows)
 
 

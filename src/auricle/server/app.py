@@ -20,7 +20,8 @@ from auricle.errors import AuricleError
 from auricle.files import printable
 from auricle.registry import nearest
 from auricle.results import DetectResult, Scores, rounded
-from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds, strongest
+from auricle.runtime.abstention import threshold_of
+from auricle.runtime.thresholds import Thresholds, check_labels, parse_thresholds
 from auricle.server.engine import Engine
 from auricle.server.gate import STREAM_PATH, Gate
 from auricle.server.metrics import CONTENT_TYPE, Meters
@@ -37,6 +38,14 @@ ModelName = Annotated[str | None, Query(description="A name from /v1/models; the
 Top = Annotated[int, Query(ge=1, description="Labels to return.")]
 ChannelNumber = Annotated[
     int | None, Query(ge=1, description="Take this channel of the recording, from 1 on; the mean of all by default.")
+]
+Abstain = Annotated[
+    float | None,
+    Query(
+        gt=0,
+        lt=1,
+        description="Name nothing where more than this share of what is named would be wrong; see tag --abstain.",
+    ),
 ]
 ThresholdTexts = Annotated[list[str] | None, Query(description="X for all labels or LABEL=X for one; may be repeated.")]
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -109,15 +118,25 @@ class Service:
                 self.state = None
 
     async def tag(
-        self, request: Request, model: str | None, top: int, thresholds: Thresholds, channel: int | None
+        self,
+        request: Request,
+        model: str | None,
+        top: int,
+        thresholds: Thresholds,
+        channel: int | None,
+        *,
+        abstain: float | None,
     ) -> dict[str, Any]:
         """Answer ``POST /v1/tag``."""
         spec = self.engine.spec(model)
         check_labels(thresholds, spec.labels, "threshold")
+        if abstain is not None:
+            threshold_of(spec, abstain)
+        job = Job("tag", spec.name, top=top, least=thresholds, channel=channel, abstain=abstain)
         async with receive_upload(request) as upload:
-            result = await self.engine.score(Job("tag", spec.name, upload.name, channel=channel), upload)
+            result = await self.engine.score(replace(job, name=upload.name), upload)
         self.meters.audio_s.labels("tag").inc(result.duration)
-        found: dict[str, Any] = strongest(result, top, thresholds).to_dict()
+        found: dict[str, Any] = result.to_dict()
         return found
 
     async def detect(
@@ -214,9 +233,11 @@ def _routes(service: Service) -> FastAPI:
         top: Top = 5,
         threshold: ThresholdTexts = None,
         channel: ChannelNumber = None,
+        abstain: Abstain = None,
     ) -> Response:
         """Say what is in a recording."""
-        return json_reply(await service.tag(request, model, top, parse_thresholds(threshold, "threshold"), channel))
+        limits = parse_thresholds(threshold, "threshold")
+        return json_reply(await service.tag(request, model, top, limits, channel, abstain=abstain))
 
     @app.post(
         "/v1/detect", openapi_extra=_BODY, dependencies=query, responses={200: {"model": DetectReply}, **_UPLOADS}

@@ -25,6 +25,7 @@ from auricle.files import printable
 from auricle.registry import nearest
 from auricle.results import Flag, FloatArray, Scores, rounded
 from auricle.runtime.inputs import check_rate
+from auricle.runtime.latency import least_latency_s, with_latency
 from auricle.runtime.onnx_session import WindowNetwork
 from auricle.runtime.recording import Recording
 from auricle.runtime.spec import BundleSpec
@@ -35,8 +36,9 @@ NORMAL, AWAY, WRONG_KIND, NOT_READABLE, REFUSED, TOO_BIG, FAILED, LATER = 1000, 
 #: Samples are ready for work at the latest when this much has come.
 _MOST_PENDING_S = 1.0
 _LONGEST_GAP_S = 24 * 3600.0
+_LONGEST_LATENCY_S = 3600.0
 _FORMATS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
-_HELLO_KEYS = ("model", "sample_rate", "format", "threshold", "scores")
+_HELLO_KEYS = ("model", "sample_rate", "format", "threshold", "scores", "latency_s")
 
 Message = dict[str, Any]
 
@@ -60,6 +62,7 @@ class Hello:
         format: ``f32le`` or ``s16le``.
         threshold: as for ``Detector.stream``.
         scores: whether frame scores are wanted beside the events.
+        latency_s: how late events may be announced at most, as far as the model can; None leaves its own windows.
     """
 
     model: str
@@ -67,6 +70,7 @@ class Hello:
     format: str = "f32le"
     threshold: float | dict[str, float] | None = None
     scores: bool = True
+    latency_s: float | None = None
 
 
 def parse_hello(text: str, specs: Mapping[str, BundleSpec]) -> Hello:
@@ -84,7 +88,20 @@ def parse_hello(text: str, specs: Mapping[str, BundleSpec]) -> Hello:
     if not isinstance(values.get("scores", True), bool):
         raise Close(REFUSED, "scores must be true or false")
     threshold = _threshold(values.get("threshold"), specs[model])
-    return Hello(model, _rate(values.get("sample_rate")), format, threshold, values.get("scores", True))
+    latency_s = values.get("latency_s")
+    wrong = isinstance(latency_s, bool) or not isinstance(latency_s, (int, float))
+    if latency_s is not None and (wrong or not latency_s >= 0):
+        raise Close(REFUSED, "latency_s must be a number of seconds, such as 2")
+    return Hello(model, _rate(values.get("sample_rate")), format, threshold, values.get("scores", True), latency_s)
+
+
+def _with_latency(spec: BundleSpec, hello: Hello, network: WindowNetwork) -> BundleSpec:
+    """Return the specification that is as quick as was asked for, or as quick as it can be."""
+    if hello.latency_s is None:
+        return spec
+    causal = network.running is not None
+    least_s = least_latency_s(spec, causal=causal)
+    return with_latency(spec, min(max(hello.latency_s, least_s), _LONGEST_LATENCY_S), causal=causal)
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -138,7 +155,7 @@ class Live:
         self, hello: Hello, spec: BundleSpec, network: WindowNetwork, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._hello = hello
-        self._spec = spec
+        self._spec = spec = _with_latency(spec, hello, network)
         self._clock = clock
         self._recording = Recording(spec, network, hello.sample_rate, hello.threshold)
         self._pending = bytearray()

@@ -28,10 +28,11 @@ class FlagReply(BaseModel):
 
 
 class LabelReply(_Reply):
-    """A label and its score."""
+    """A label and its score; of longer recordings the share of the time too in which it reaches its threshold."""
 
     label: str
     score: Score
+    share: Score | None = None
 
 
 class EventReply(_Reply):

@@ -36,6 +36,7 @@ from auricle.runtime.bundle import load_bundle
 from auricle.runtime.detector import Detector
 from auricle.runtime.onnx_session import Network, Outputs, open_network
 from auricle.runtime.streaming import Advance
+from auricle.runtime.thresholds import Thresholds, strongest
 from auricle.runtime.tracker import Threshold
 from auricle.server.responses import Refusal
 
@@ -73,8 +74,11 @@ class Job:
         name: what the result calls the recording.
         content: the recording, where it does not come as a descriptor.
         threshold: of ``detect``.
+        top: of ``tag``: how many of the highest scores are returned; None returns all.
+        least: of ``tag``: lower scores are not returned.
         channel: of ``tag`` and ``detect``: which channel is taken; None is the mean of all.
         scores: whether ``detect`` also returns the scores behind the events.
+        abstain: of ``tag``: largest share of mistakes among what is named.
         tags: whether (more than 0) ``detect`` also returns the clip scores.
         windows: of ``windows`` and ``advance``, samples of shape ``(batch, sample)``.
         wanted: outputs of the network beside ``clip``.
@@ -86,8 +90,11 @@ class Job:
     name: str = ""
     content: bytes = b""
     threshold: Threshold | None = None
+    top: int | None = None
+    least: Thresholds = Thresholds()  # noqa: RUF009 (frozen)
     channel: int | None = None
     scores: bool = False
+    abstain: float | None = None
     tags: int = 0
     windows: FloatArray | None = None
     wanted: frozenset[str] = frozenset()
@@ -124,7 +131,7 @@ class _Model:
         recording: Any = _Upload(content, job.name)
         detector = self.detector.of_channel(job.channel)
         if job.kind == "tag":
-            return detector.tag(recording)
+            return strongest(detector.tag(recording, abstain=job.abstain), job.top, job.least)
         tags = detector.tag(recording) if job.tags else None
         content.seek(0)
         parts: list[FloatArray] = [np.zeros((0, len(detector.labels)), np.float32)]

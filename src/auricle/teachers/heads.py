@@ -127,7 +127,7 @@ def choose_penalty(
     usable: list[tuple[FloatArray, FloatArray | Float64, Sequence[int] | IntArray]] = []
     heads: list[LinearHead | None] = []
     for fitted, held in turns:
-        part = np.asarray(fitted)[:: -(-len(fitted) // MOST_CHOOSING) or 1]
+        part = np.asarray(fitted)[:: max(1, -(-len(fitted) // MOST_CHOOSING))]
         if len(held) and len(part) and not (targets[part].sum(0) == 0).any():
             usable.append((embeddings[part], targets[part], held))
             heads.append(None)
