@@ -36,7 +36,7 @@ _SCORE = """
 async (text) => {
   const { loadModel, runWindow } = await import("./engine.js");
   const { aggregate, calibrate, cutWindows } = await import("./rules.js");
-  globalThis.model ??= await loadModel();
+  const model = (globalThis.scored ??= await loadModel());
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const samples = new Float32Array(bytes.buffer), begin = performance.now(), found = [];
   for (const window of cutWindows(samples, model.spec)) found.push((await runWindow(model, window)).clip);

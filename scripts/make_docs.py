@@ -32,7 +32,7 @@ from auricle.recipe.schema import AugmentSection, Recipe
 REQUESTS = (
     *("train", "crossval", "sweep", "teach", "enrol", "compress", "bench_train"),
     *("evaluate", "false_alarms", "tune", "export_int8", "export_site", "report", "scan", "embed", "search"),
-    *("deployment", "import_model", "open_studio"),
+    *("deployment", "import_model", "open_studio", "push"),
 )
 DOCS = Path(__file__).parents[1] / "docs"
 MARK = "<!-- Written by scripts/make_docs.py (make docs): change the code, not this page. -->\n\n"

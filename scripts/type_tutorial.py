@@ -116,11 +116,12 @@ def new_environment(folder: Path, wheel: Path) -> dict[str, str]:
     """Make an empty environment in which ``pip install auricle`` means the wheel; returns its variables."""
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)  # noqa: S603
     constraint = folder / "wheel.txt"
-    constraint.write_text(f"auricle @ {wheel.resolve().as_uri()}\n", encoding="utf-8")
+    constraint.write_text(f"auricle=={wheel.name.split('-')[1]}\n", encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     path = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
-    constraints = " ".join(filter(None, [str(constraint), os.environ.get("PIP_CONSTRAINT", "")]))
-    return {**kept, "PATH": path, "VIRTUAL_ENV": str(folder), "PIP_CONSTRAINT": constraints}
+    added = {"PIP_CONSTRAINT": str(constraint), "PIP_FIND_LINKS": str(wheel.resolve().parent)}
+    joined = {name: " ".join(filter(None, [value, os.environ.get(name, "")])) for name, value in added.items()}
+    return {**kept, **joined, "PATH": path, "VIRTUAL_ENV": str(folder)}
 
 
 def main() -> int:

@@ -183,6 +183,25 @@ def test_windows_with_margins_and_527_classes_give_the_events_of_python(browse, 
     assert_close(found, detector.tag(path).to_dict(), detector.detect(path).to_dict())
 
 
+def test_an_imported_model_gives_the_scores_of_python(browse, serve, package, shared, tmp_path):
+    """EfficientAT's mn04 with its own front end at 32 kHz: short recordings are repeated, there are no frame scores."""
+    from auricle.audio.decode import read_audio
+
+    models = shared / "models"
+    labels = models / "audioset_class_labels_indices.csv"
+    api.import_model(models / "mn04_as_mAP_432.pt", out=tmp_path / "mn04", labels=labels)
+    api.export_site(tmp_path / "mn04", tmp_path / "site", tarball=package)
+    clip = sorted((shared / "data/esc10/dog").glob("5-*"))[0]
+    samples = read_audio(clip, sample_rate=32_000).samples
+    page, detector = browse(serve(tmp_path / "site")), api.load(tmp_path / "mn04")
+    for name, length in (("short", len(samples)), ("long", 12 * 32_000)):
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, np.resize(samples, length), 32_000, subtype="PCM_16")
+        found, expected = score(page, path), {s.label: s.score for s in detector.tag(path).scores}
+        assert found["tags"][0]["label"] in ("Animal", "Dog")
+        assert max(abs(s["score"] - expected[s["label"]]) for s in found["tags"]) < TOLERANCE
+
+
 def test_the_8_bit_form_says_the_same_as_in_python(browse, serve, package, barks, tmp_path):
     from auricle.runtime.model_names import resolve_model
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -250,6 +251,15 @@ def test_tag_from_the_hub(pushed, auricle, tmp_path):  # noqa: F811
     soundfile.write(tmp_path / "a.wav", np.full(2_000, 0.5, np.float32), 1_000, subtype="FLOAT")
     done = auricle("tag", tmp_path / "a.wav", "--model", "hf:org/tiny@main", "--format", "json")
     assert json.loads(done.out)["scores"][0] == {"label": "loud", "score": 0.5}
+
+
+def test_a_push_needs_no_torch(model):
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['huggingface_hub'] = None; import auricle;"
+        f"print(len(auricle.push({model!r}, 'org/tiny', dry_run=True).files))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("4\n", "")
 
 
 # --- Spaces

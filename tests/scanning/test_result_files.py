@@ -86,6 +86,16 @@ def test_audacity_labels_go_into_a_tree_of_files(tmp_path):
     assert json.loads((tmp_path / "failures.jsonl").read_text())["code"] == "not_found"
 
 
+def test_labels_of_a_recording_that_came_in_parts_are_one_file(tmp_path):
+    parts = [
+        DetectResult("night.wav", 2.0, events=(Event("owl", 0.5, 1.0, 0.9),), part=(0.0, 2.0)),
+        DetectResult("night.wav", 2.0, events=(Event("owl", 8.5, 9.0, 0.9),), part=(8.0, 10.0)),
+    ]
+    fill(tmp_path, detect_view(), "audacity", *parts)
+    text = (tmp_path / "labels" / "night.wav.txt").read_text()
+    assert text == "0.500000\t1.000000\towl\n8.500000\t9.000000\towl\n"
+
+
 def test_names_that_are_not_utf8_are_written_as_escapes(tmp_path):
     fill(tmp_path, one_tag(), "json", TagResult("caf\udce9.wav", 1.0))
     text = (tmp_path / "scores.jsonl").read_bytes().decode("utf-8")

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -72,8 +73,9 @@ def write_results(folder: Path, view: View, format: str, results: Callable[[], I
             yield result
 
     if format == "audacity":
-        for result in counted():
-            _write_labels(folder / "labels", view, result)
+        good = (result for result in counted() if result.error is None)
+        for _, parts in groupby(good, key=lambda result: (result.path, result.channel)):
+            _write_labels(folder / "labels", view, list(parts))
     elif format == "parquet":
         write_parquet(folder / result_file(view, format), view, counted())
     else:
@@ -108,16 +110,14 @@ def _dump(view: View, format: str, results: Iterator[Any], file: BinaryIO) -> No
     text.detach()
 
 
-def _write_labels(folder: Path, view: View, result: Any) -> None:
-    """Write the labels of one recording, in a tree like that of the recordings."""
-    if result.error is not None:
-        return
-    labels = view.files["audacity"]
-    place = mirrored(folder, result.path)
-    channel = "" if result.channel is None else f".channel{result.channel}"
+def _write_labels(folder: Path, view: View, parts: Sequence[Any]) -> None:
+    """Write the labels of one recording, which may have come in parts, in a tree like that of the recordings."""
+    labels, first = view.files["audacity"], parts[0]
+    place = mirrored(folder, first.path)
+    channel = "" if first.channel is None else f".channel{first.channel}"
     target = place.with_name(f"{place.name}{channel}{labels.suffix}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(target, _bytes("".join(labels.dump([result]))))
+    atomic_write(target, _bytes("".join(labels.dump(parts))))
 
 
 def _bytes(text: str) -> bytes:

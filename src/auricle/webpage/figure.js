@@ -11,6 +11,8 @@ const FOLLOW_MS = 120; // a detection that the focus stays on for so long is sho
 const USUAL_THRESHOLD = 0.5; // where the line is until a threshold is chosen
 const CONTEXT_S = 6; // of sound around a detection
 
+const rangeOf = ({ low, high }) => `${[...new Set([low, high].map((share) => Math.round(100 * share)))].join(" to ")} % right`;
+
 export class Figure {
   constructor({ looks, player, client, complain, onThreshold, nameRegion, removeRegion, moved, say }) {
     Object.assign(this, { player, client, complain, say, nameRegion });
@@ -131,7 +133,7 @@ export class Figure {
     this.current = current;
     if (now === this.known) return;
     this.known = now;
-    this.timeline.notes = new Map(classes.map(({ name, threshold, precision }) => [name, threshold === null ? "not set" : precision && `${Math.round(100 * precision.low)} to ${Math.round(100 * precision.high)} % right`]));
+    this.timeline.notes = new Map(classes.map(({ name, threshold, precision }) => [name, threshold === null ? "not set" : precision && rangeOf(precision)]));
     this.timeline.setClasses(classes.map(({ name }) => name), classes.map(({ threshold }) => threshold ?? USUAL_THRESHOLD));
     this.chooseLanes();
   }
@@ -212,8 +214,9 @@ export class Figure {
     $("play").setAttribute("aria-label", this.playing ? "Pause" : "Play");
     if (!this.playing) return this.describe();
     const { timeline } = this;
-    this.setPlayhead(this.player.time);
-    if (timeline.zoomed && this.playhead > timeline.to && this.player.part.stop > timeline.to) timeline.pan(1);
+    const { time, part } = this.player, onwards = part.stop > timeline.duration - 0.01;
+    if (onwards || (time >= timeline.from && time <= timeline.to)) this.setPlayhead(time); // a window elsewhere moves nothing
+    if (onwards && timeline.zoomed && this.playhead > timeline.to) timeline.pan(1);
     if (!this.ticking) {
       this.ticking = true;
       requestAnimationFrame(() => {

@@ -9,6 +9,7 @@ const MOST_RECORDINGS = 200; // in the list; others are found by name
 const percent = (share) => `${Math.round(100 * share)}`;
 
 export function spellPrecision({ value, low, high, n }) {
+  if (low === high) return `${percent(value)} % right (all ${n} that count are judged)`;
   return `${percent(value)} % right (${percent(low)} to ${percent(high)}, ${plural(n, "verdict")})`;
 }
 
