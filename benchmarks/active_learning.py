@@ -222,7 +222,7 @@ class Loop:
         fitted: Any = SimpleNamespace(
             labels=(self.label,), task="single", clip=unscaled(head.layer, scale), clip_by_fold=layers
         )
-        self.heads = make_heads(fitted, clips, regions, "")
+        self.heads = make_heads(fitted, clips, regions, "", "")
 
     def ask(self) -> None:
         """Judge one batch."""
@@ -295,7 +295,8 @@ def run_seed(folder: Folder, seed: int, order: str) -> dict[str, Any]:
         for k, check in enumerate(CHECKS):
             while loop.asked < check:
                 loop.ask()
-                loop.teach()
+                if order == "queue" or loop.asked >= check:  # random order asks no model
+                    loop.teach()
             named[k, :, column] = loop.measure()
             found[k, column] = loop.found()
     return {

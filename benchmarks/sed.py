@@ -38,8 +38,8 @@ SHARED = (
     *("optim.warmup_steps=50", "augment.mixup_alpha=0.2", "run.early_stop=null", "run.precision=float32"),
 )
 
-#: A network that knows sounds already needs a pass at its own rate.
-BRIEF = ("optim.epochs=1", "optim.lr=0.0006", "optim.warmup_steps=20")
+#: Of a network that knows sounds already, the last layers and the branch of frames are fitted; one step follows.
+FITTED = ("optim.steps=1", "optim.lr=0.0006")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ ROWS = (
     Row("crnn", "CRNN", {"model": "crnn"}, (), (0, 1, 2)),
     Row("causal", "CRNN, `causal: true`", {"model": "crnn"}, ("model.causal=true",), (0, 1, 2)),
     Row("yardstick", "CRNN of the DESED baseline's shape", {"model": yardstick.NAME}, (), (0,)),
-    Row("general", "`general`: its branch fitted, then one pass", {"init": "general"}, BRIEF, (0,)),
+    Row("general", "`general`, last layers and branch fitted", {"init": "general"}, FITTED, (0,)),
 )
 
 

@@ -67,8 +67,17 @@ def test_each_class_weighs_one_and_none_as_much_as_all_classes():
     for column in range(2):
         assert items.weights[own & (items.targets[:, column] == 1)].sum() == pytest.approx(1)
     assert items.weights[~own].sum() == pytest.approx(2)
-    assert items.weights[own & (items.targets.sum(1) == 0)].sum() == pytest.approx(2), "the user's own negatives too"
     assert items.targets[~own].sum() == 0
+    many = clip_items([*CLIPS, *(make_clip("", i) for i in range(1, 5))], LABELS, make_bank(), 10)
+    negative = (many.owner >= 0) & (many.targets.sum(1) == 0)
+    assert many.weights[negative].sum() == pytest.approx(2), "the user's own negatives too"
+
+
+def test_one_negative_weighs_no_more_than_an_example():
+    """Six and three examples: 4.5 a class. One negative weighs what 1 of 4.5 does, and twice: there are two classes."""
+    items = clip_items(CLIPS, LABELS, make_bank(), 10)
+    negative = (items.owner >= 0) & (items.targets.sum(1) == 0)
+    assert items.weights[negative].sum() == pytest.approx(2 / 4.5)
 
 
 def test_the_layer_tells_the_classes_apart_and_its_held_out_logits_too():

@@ -222,7 +222,10 @@ def test_the_taught_model_is_a_normal_folder_and_survives_a_restart(folder):
         assert auricle.load(found.out).spec.thresholds["beep"] == own
     events = detector.detect(folder / "a.wav").events
     assert [round(e.onset) for e in events if e.label == "beep"] == [1, 5, 9]
-    assert load_heads(folder / OWN_FOLDER / "heads.npz", "another") is None
+    stored = folder / OWN_FOLDER / "heads.npz"
+    graph, network = detector.spec.sha256["model.onnx"], open_backbone().sha256
+    assert load_heads(stored, graph, network).labels == ("beep",)
+    assert load_heads(stored, "another", network) is load_heads(stored, graph, "another") is None
 
 
 def test_two_detections_at_once_are_refused(studio, monkeypatch):

@@ -124,11 +124,16 @@ def clip_items(clips: Sequence[EnrolledClip], labels: Sequence[str], bank: Bank,
 
 
 def _balanced(truth: Array, weights: Array, negatives: float) -> Array:
-    """Return weights by which each class sums to 1, and what has no class to ``negatives``."""
+    """Return weights by which each class sums to 1, and what has no class to ``negatives``, or less if it is few.
+
+    One clip of none of the classes never weighs more than one of a class does: a single sound that was refused would
+    weigh as much as all that were confirmed.
+    """
     counts = np.maximum(truth.T @ weights, 1e-9)
     shares = (truth / counts).sum(axis=1) / np.maximum(truth.sum(axis=1), 1)
     none = truth.sum(axis=1) == 0
-    shares[none] = negatives / max(float(weights[none].sum()), 1e-9)
+    few = min(1.0, float(weights[none].sum()) / float(counts.mean()))
+    shares[none] = few * negatives / max(float(weights[none].sum()), 1e-9)
     return np.asarray(weights * shares)
 
 

@@ -160,6 +160,7 @@ class Scorer:
         self._wanted = frozenset(wanted | ({EMBEDDING} if embedding or compared else set()))
         self._if_long = long_frames and spec.frames is not None
         self.grid: FrameGrid = spec.grid
+        self._nothing: FloatArray = np.zeros((0, len(spec.labels)), np.float32)
 
     @property
     def samples_seen(self) -> int:
@@ -177,6 +178,8 @@ class Scorer:
         if windows and self._if_long and self._overlap is None:
             self._overlap = FrameOverlap(len(self._spec.labels))
             self._wanted |= {FRAMES}
+        if not windows:
+            return self._nothing
         self._score_all(windows)
         return self._take(self.grid.nearest_frame(self._windows * self._spec.hop_samples))
 
@@ -252,7 +255,7 @@ class Scorer:
     def _take(self, settled: int | None) -> FloatArray:
         """Return the frames that no later window changes and whose centre has been read."""
         if self._overlap is None:
-            return np.zeros((0, len(self._spec.labels)), np.float32)
+            return self._nothing
         read = self._cutter.samples_seen
         if self._spec.frames is None:
             read += self._spec.hop_samples // 2  # a cell counts as soon as it begins

@@ -103,6 +103,7 @@ class MarginCutter:
         self._hop = hop
         self._margin = margin
         self._lookahead = margin if lookahead is None else lookahead
+        self._waiting: list[FloatArray] = []
         self._least = least
         self._kept: FloatArray = np.empty(0, np.float32)
         self.cut = 0
@@ -121,14 +122,16 @@ class MarginCutter:
         if not len(block):
             return []
         self.samples_seen += len(block)
-        kept = np.concatenate([self._kept, block])
+        self._waiting.append(block.copy())  # joined when a window is full: small blocks are not copied again and again
+        if self.samples_to_next > 0:
+            return []
+        kept = self._joined()
         first = self._first()
         windows = []
         while self.samples_seen > (self.cut + 1) * self._hop + self._lookahead:
             windows.append(kept[self._first() - first : (self.cut + 1) * self._hop + self._lookahead - first])
             self.cut += 1
-        rest = kept[self._first() - first :]
-        self._kept = rest.copy() if windows else kept  # a view would keep the whole block alive
+        self._kept = kept[self._first() - first :].copy()  # a view would keep the whole block alive
         return windows
 
     def flush(self) -> list[FloatArray]:
@@ -136,7 +139,13 @@ class MarginCutter:
         if self.samples_seen == 0:
             return []
         self.cut += 1
-        return [pad_window(self._kept, max(self._least, len(self._kept)), "zero")]
+        kept = self._joined()
+        return [pad_window(kept, max(self._least, len(kept)), "zero")]
+
+    def _joined(self) -> FloatArray:
+        """Return all that is kept, in one piece; the caller keeps what is still needed of it."""
+        parts, self._waiting = [self._kept, *self._waiting], []
+        return np.concatenate(parts) if len(self._kept) or len(parts) != 2 else parts[1]
 
     def _first(self) -> int:
         """Return the first sample of the next window."""

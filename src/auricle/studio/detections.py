@@ -36,11 +36,15 @@ class DetectionStore:
     Args:
         database: of the project.
         recordings: of the project.
+
+    Attributes:
+        version: changes whenever there are other events.
     """
 
     def __init__(self, database: Database, recordings: RecordingStore) -> None:
         self._database = database
         self._recordings = recordings
+        self.version = 0
 
     def run(self, job: Job, detector: Detector, model: int | None, chosen: Sequence[Recording]) -> None:
         """Detect in some recordings; what was found in them before goes, one recording at a time.
@@ -74,6 +78,7 @@ class DetectionStore:
                             for e in found.events
                         ],
                     )
+                self.version += 1
             job.done += 1
 
     def count(self, label: str | None = None) -> int:

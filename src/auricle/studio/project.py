@@ -131,6 +131,7 @@ class Studio:
             self._tiles = TileCache(self.own_folder / "tiles")
             self._heads = self._stored_heads()
             self._stack = stack.pop_all()
+        self._states: dict[str, tuple[Any, dict[str, Any]]] = {}
         self._scores: tuple[Windows, Heads, np.ndarray[Any, Any]] | None = None
         self._teaching = threading.Lock()
         self._indexing: Job | None = None
@@ -377,7 +378,7 @@ class Studio:
             sha256 = load_bundle(self.out).spec.sha256[ONNX_FILES["float32"]]
         except BundleError:
             return None
-        return load_heads(self.own_folder / HEADS, sha256)
+        return load_heads(self.own_folder / HEADS, sha256, self._backbone.sha256)
 
     def _window_scores(self, label: str) -> tuple[Windows, Any] | None:
         """Return all windows with their scores for a class; None where the model does not know it."""
@@ -477,11 +478,17 @@ class Studio:
         candidates = self._detection_candidates(label)
         chosen = threshold_for(candidates, precision)
         if isinstance(chosen, str):
-            raise TooFewError(f"{label}, precision {precision:.0%}: {chosen}")
+            raise TooFewError(f"{label}, precision {precision:.0%}: {chosen}{self._taught_note(label)}")
         threshold = round(chosen[0], 4)
         self.describe(label, threshold=threshold, wanted_precision=precision)
         kept = int((candidates.score >= threshold).sum())
         return {"threshold": threshold, "precision": chosen[1].to_dict(), "kept": kept}
+
+    def _taught_note(self, label: str) -> str:
+        """Return how many verdicts on detections do not count, because the model was taught on them."""
+        trained = self._trained()
+        count = sum(item["label_id"] in trained for item in self._detections.of(self._labels.all(), label))
+        return f" (verdicts on {count} others were taught: the model knows these sounds)" if count else ""
 
     def describe(self, name: str, **changes: float | None) -> dict[str, Any]:
         """Say something about a class, which need not have labels yet.
@@ -632,10 +639,22 @@ class Studio:
         }
 
     def _class_state(self, name: str) -> dict[str, Any]:
+        """Return the state of a class; it is computed again where something has changed that it depends on."""
+        said = self._described(name)
+        depends = (
+            *(self._labels.last_change(), said["threshold"], said["wanted"], self._detections.version),
+            *(self._heads, self._index.windows()),  # told apart by identity
+        )
+        kept = self._states.get(name)
+        if kept is None or kept[0] != depends:
+            kept = (depends, self._computed_state(name, said))
+            self._states[name] = kept
+        return kept[1]
+
+    def _computed_state(self, name: str, said: Mapping[str, Any]) -> dict[str, Any]:
         counts = dict.fromkeys(("yes", "no", "unsure"), 0)
         query = "SELECT verdict, count(*) FROM labels WHERE label = ? GROUP BY verdict"
         counts |= {row[0]: row[1] for row in self._database.rows(query, (name,))}
-        said = self._described(name)
         state = {"name": name, **counts, "threshold": said["threshold"], "wanted_precision": said["wanted"]}
         measured = self._measured(name, said["threshold"])
         if measured is None:

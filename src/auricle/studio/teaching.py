@@ -82,6 +82,7 @@ class Heads:
         by_fold: the same of fits without a fold, one after the other.
         fold_of: which of them did not see a part of a recording: by recording and block.
         sha256: of the model's graph.
+        backbone: SHA-256 of the network whose vectors it takes.
     """
 
     labels: tuple[str, ...]
@@ -90,6 +91,7 @@ class Heads:
     by_fold: tuple[Linear, ...]
     fold_of: Mapping[tuple[int, int], int]
     sha256: str
+    backbone: str
 
     def scores(self, index: Index, windows: Windows) -> Array:
         """Return honest scores of all windows, ``(window, label)``."""
@@ -218,11 +220,14 @@ class Teacher:
         task = "multi" if any(len(clip.label) > 1 for clip in clips) else "single"
         fitted = fit_model(clips, classes, task, self._backbone)
         bundle = write_model(out, fitted, clips, self._backbone, name)
-        heads = make_heads(fitted, clips, regions, bundle.spec.sha256[ONNX_FILES["float32"]])
+        sha256 = bundle.spec.sha256[ONNX_FILES["float32"]]
+        heads = make_heads(fitted, clips, regions, sha256, self._backbone.sha256)
         return Taught(heads, fitted.rows, skipped, time.monotonic() - began)
 
 
-def make_heads(fitted: Fitted, clips: Sequence[EnrolledClip], regions: Sequence[Region], sha256: str) -> Heads:
+def make_heads(
+    fitted: Fitted, clips: Sequence[EnrolledClip], regions: Sequence[Region], sha256: str, backbone: str
+) -> Heads:
     """Return the layers of a fit; a class with examples in one fold only is scored by the whole fit there."""
     folds = split_folds(clips, MOST_FOLDS)
     layers = []
@@ -233,7 +238,7 @@ def make_heads(fitted: Fitted, clips: Sequence[EnrolledClip], regions: Sequence[
         weight = np.where(known[:, None], layer.weight, fitted.clip.weight)
         layers.append(Linear(weight, np.where(known, layer.bias, fitted.clip.bias)))
     fold_of = {region.block: int(fold) for region, fold in zip(regions, folds, strict=True)}
-    return Heads(fitted.labels, fitted.task, fitted.clip, tuple(layers), fold_of, sha256)
+    return Heads(fitted.labels, fitted.task, fitted.clip, tuple(layers), fold_of, sha256, backbone)
 
 
 def save_heads(path: Path, heads: Heads) -> None:
@@ -242,6 +247,7 @@ def save_heads(path: Path, heads: Heads) -> None:
         "labels": heads.labels,
         "task": heads.task,
         "sha256": heads.sha256,
+        "backbone": heads.backbone,
         "fold_of": [[*place, fold] for place, fold in heads.fold_of.items()],
     }
     layers = (heads.layer, *heads.by_fold)
@@ -255,14 +261,15 @@ def save_heads(path: Path, heads: Heads) -> None:
     atomic_write(path, buffer.getvalue())
 
 
-def load_heads(path: Path, sha256: str) -> Heads | None:
-    """Return what ``save_heads`` wrote; None where there is nothing, or nothing of this model."""
+def load_heads(path: Path, sha256: str, backbone: str) -> Heads | None:
+    """Return what ``save_heads`` wrote; None where there is nothing, or nothing of this model and network."""
     try:
         found = read_npz(path.read_bytes(), _MOST_BYTES)
         facts = json.loads(found["facts"].tobytes())
         layers = [Linear(np.asarray(w), np.asarray(b)) for w, b in zip(found["weight"], found["bias"], strict=True)]
         fold_of = {(int(a), int(b)): int(fold) for a, b, fold in facts["fold_of"]}
-        heads = Heads(tuple(facts["labels"]), facts["task"], layers[0], tuple(layers[1:]), fold_of, facts["sha256"])
+        made_of = (str(facts["sha256"]), str(facts["backbone"]))
+        heads = Heads(tuple(facts["labels"]), facts["task"], layers[0], tuple(layers[1:]), fold_of, *made_of)
     except (OSError, NpzError, KeyError, ValueError, TypeError, IndexError):
         return None
-    return heads if heads.sha256 == sha256 else None
+    return heads if made_of == (sha256, backbone) else None

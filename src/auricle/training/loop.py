@@ -462,8 +462,9 @@ class Loop:
         self._saved_at = time.monotonic()
 
     def _require_space(self) -> None:
-        """Refuse to begin what could not be saved: weights, their averages, the best ones and the optimiser's two."""
-        size = 5 * sum(v.numel() * v.element_size() for v in self.network.state_dict().values())
+        """Refuse to begin what could not be saved: weights, averages, the best, the first, and the optimiser's two."""
+        parts = 6 if self.recipe.init.keep else 5
+        size = parts * sum(v.numel() * v.element_size() for v in self.network.state_dict().values())
         kept = max(CHECKPOINTS_OF_SPACE, self.recipe.run.keep_checkpoints + 1)
         require_space(self.folder, kept * size, f"a run with {kept} checkpoints")
 

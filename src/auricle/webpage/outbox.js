@@ -9,8 +9,8 @@ const isFinal = (error) => error.status >= 400 && error.status < 500 && ![401, 4
 
 export class Outbox {
   // send(method, path, value) -> promise of the reply. changed({waiting, refused, reason, trying}) tells the state.
-  constructor(name, send, changed) {
-    this.name = name;
+  constructor(send, changed) {
+    this.name = null;
     this.send = send;
     this.changed = changed;
     this.jobs = []; // {method, path, value}
@@ -19,16 +19,18 @@ export class Outbox {
     this.busy = false;
     this.reason = "";
     this.wake = null;
+  }
+
+  // What was kept under a name, that of a project, goes first.
+  start(name) {
+    this.name = name;
     try {
       const kept = JSON.parse(localStorage.getItem(name) ?? "{}");
-      this.jobs = kept.jobs ?? [];
-      this.refused = kept.refused ?? [];
+      this.jobs.unshift(...(kept.jobs ?? []));
+      this.refused.unshift(...(kept.refused ?? []));
     } catch {
       localStorage.removeItem(name);
     }
-  }
-
-  start() {
     addEventListener("beforeunload", (event) => this.jobs.length && event.preventDefault());
     addEventListener("online", () => this.retry());
     this.tell();

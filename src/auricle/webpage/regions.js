@@ -20,7 +20,7 @@ export class Regions {
     this.draft = null; // {onset, offset, open}
     this.chosen = null;
     this.marking = true;
-    this.saving = null;
+    this.saving = new Map(); // region -> timer
     this.observe();
   }
 
@@ -105,8 +105,16 @@ export class Regions {
 
   saveSoon(region) {
     if (region === this.draft) return;
-    clearTimeout(this.saving);
-    this.saving = setTimeout(() => this.on.moved(region), SAVED_AFTER_MS);
+    clearTimeout(this.saving.get(region));
+    this.saving.set(region, setTimeout(() => this.save(region), SAVED_AFTER_MS));
+  }
+
+  // What was moved and is not saved yet, now.
+  save(region) {
+    if (!this.saving.has(region)) return;
+    clearTimeout(this.saving.get(region));
+    this.saving.delete(region);
+    this.on.moved(region);
   }
 
   choose(region) {
@@ -160,6 +168,7 @@ export class Regions {
       else this.choose(region);
     });
     chip.addEventListener("focus", () => this.choose(region));
+    chip.addEventListener("blur", () => this.save(region));
     chip.addEventListener("keydown", (press) => this.onKey(press, region, "end"));
     const handles = ["start", "end"].map((edge) => this.makeHandle(region, edge));
     const box = element("div", { className: "region" }, chip, ...handles);
@@ -179,6 +188,7 @@ export class Regions {
       if (handle.hasPointerCapture(move.pointerId)) this.move(region, edge, this.timeline.secondsAt(move.clientX));
     });
     handle.addEventListener("pointerup", () => this.saveSoon(region));
+    handle.addEventListener("blur", () => this.save(region));
     handle.addEventListener("click", (click) => click.stopPropagation());
     return handle;
   }
@@ -194,7 +204,11 @@ export class Regions {
       this.on.name(region);
     } else if (press.key === "Delete" || press.key === "Backspace") {
       if (region === this.draft) this.cancel();
-      else this.on.removed(region);
+      else {
+        clearTimeout(this.saving.get(region));
+        this.saving.delete(region);
+        this.on.removed(region);
+      }
     } else if (press.key === "Escape") {
       if (region === this.draft) this.cancel();
       else this.choose(null);

@@ -30,7 +30,7 @@ let lists = {}; // step -> {title, items, at, more, none}
 let sinceTeaching = 0;
 let teaching = false;
 let undoing = false;
-const history = []; // of verdicts on this page: {item, posts}
+const history = []; // of changes on this page: {posts, item and before where it was a verdict}
 
 // --- what the page says
 
@@ -77,7 +77,13 @@ function showJob() {
   $("work-bar").value = job.total ? job.done / job.total : 0;
 }
 
-const outbox = new Outbox(`auricle.studio.outbox ${location.pathname}`, send, ({ waiting, refused, reason }) => {
+// After a failure another folder may be served at this address: it gets nothing.
+async function sendHere(...change) {
+  if (outbox.reason && (await studio.state()).database !== state.database) throw new Error("another folder is served at this address now");
+  return send(...change);
+}
+
+const outbox = new Outbox(sendHere, ({ waiting, refused, reason }) => {
   const stuck = refused > 0 || (waiting > 0 && reason);
   $("unsaved").hidden = !stuck;
   if (stuck) $("unsaved-text").textContent = refused ? `${plural(refused, "change was", "changes were")} not saved: ${reason}` : `${plural(waiting, "change waits", "changes wait")} to be saved, and will be sent again: ${reason}`;
@@ -234,9 +240,9 @@ async function search() {
 }
 
 async function nameRegion(region) {
-  const names = state.classes.map(({ name }) => name), fresh = !region.id;
+  const names = state.classes.map(({ name }) => name), fresh = region === figure.regions.draft;
   const ordered = [...new Set([region.label ?? current, ...names].filter(Boolean))];
-  const label = await askForName({ title: fresh ? "Which sound is it?" : "Which sound is it?", names: ordered, given: region.label ?? current ?? "", looks, removable: !fresh });
+  const label = await askForName({ title: "Which sound is it?", names: ordered, given: region.label ?? current ?? "", looks, removable: !fresh });
   if (label === null) return figure.focusRegion();
   if (label === "") return removeRegion(region);
   current = label;
@@ -252,11 +258,23 @@ async function nameRegion(region) {
   $("track").focus();
 }
 
+// A change that can be taken back.
+async function changed(...change) {
+  const entry = { posts: 1, item: null };
+  history.push(entry);
+  try {
+    return await outbox.add(...change);
+  } catch (error) {
+    history.splice(history.indexOf(entry), 1);
+    throw error;
+  }
+}
+
 // Shown at once; saved when the server has it.
 async function saveLabel(value, shown) {
   figure.addLabel(shown);
   try {
-    const label = await outbox.add("POST", "/labels", value);
+    const label = await changed("POST", "/labels", value);
     Object.assign(shown, label);
     say(`Saved: ${label.label}.`);
     countForTeaching();
@@ -274,7 +292,8 @@ async function changeLabel(region, change) {
   Object.assign(region, change);
   figure.regions.draw();
   try {
-    Object.assign(region, await outbox.add("PATCH", `/labels/${encodeURIComponent(region.id)}`, change));
+    if (!region.id) await outbox.settled();
+    Object.assign(region, await changed("PATCH", `/labels/${encodeURIComponent(region.id)}`, change));
     say(`Saved: ${region.label}.`);
   } catch (error) {
     Object.assign(region, before);
@@ -287,7 +306,8 @@ async function changeLabel(region, change) {
 async function removeRegion(region) {
   figure.removeLabel(region);
   try {
-    await outbox.add("DELETE", `/labels/${encodeURIComponent(region.id)}`, null);
+    if (!region.id) await outbox.settled();
+    await changed("DELETE", `/labels/${encodeURIComponent(region.id)}`, null);
     say(`Deleted: ${region.label}.`);
   } catch (error) {
     figure.addLabel(region);
@@ -351,7 +371,7 @@ async function undo() {
     const entry = history.pop();
     let undone = null;
     for (let i = 0; i < (entry?.posts ?? 1); i++) undone = (await studio.undo()).undone;
-    if (entry) {
+    if (entry?.item) {
       Object.assign(entry.item, entry.before);
       if (lists[step]?.items.includes(entry.item)) {
         cards.update(entry.item);
@@ -359,7 +379,7 @@ async function undo() {
       }
       countWindows();
     }
-    say(undone ? `Taken back: ${entry?.item.label ?? undone.label ?? "the last change"}.` : "There is nothing to take back.");
+    say(undone ? `Taken back: ${entry?.item?.label ?? undone.label ?? "the last change"}.` : "There is nothing to take back.");
     figure.reload();
   } catch (error) {
     complain(error);
@@ -670,7 +690,7 @@ async function start() {
   wire();
   const asked = location.hash.slice(1);
   await refresh();
-  outbox.start();
+  if (state) outbox.start(`auricle.studio.outbox ${state.database}`);
   go(STEPS.includes(asked) ? asked : "find");
   await loadRecordings();
   document.documentElement.dataset.ready = "yes";
