@@ -372,12 +372,14 @@ def page_of(found: dict[str, Any]) -> str:
         f"\nAfter {loop['reviewed']} verdicts on detections: {loop['tuned']}. Cut-outs: {loop['cutouts']}.\n",
     ]
     if day:
-        slowest = min(zoom["frames_a_second"] for zoom in day["zooms"])
+        rates = sorted(zoom["frames_a_second"] for zoom in day["zooms"])
+        slowest, middle = rates[0], rates[len(rates) // 2]
         p95 = max(zoom["p95_ms"] for zoom in day["zooms"])
         spelled = {name: ", ".join(map(str, values)) for name, values in day["memory_mb"].items()}
         parts.append(
             f"\nA recording of 24 h, zoomed in and out by the wheel for {len(day['zooms'])} times 4 s: at least "
-            f"{slowest:.0f} frames a second in each; 95 % of the frames came within {p95:.0f} ms. Memory in MB before "
+            f"{slowest:.0f} frames a second, {middle:.0f} in the middle; 95 % of the frames came within {p95:.0f} ms. "
+            f"Memory in MB before "
             f"it was opened and after each zoom: server {spelled['server']}; tab {spelled['tab']}. "
             f"Meanwhile the server computed the vectors of the day. {machine_line(day['machine'])}\n"
         )
