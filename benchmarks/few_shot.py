@@ -5,6 +5,7 @@
     python -m benchmarks.few_shot run OUT                the rows of enrol and of the ceiling, a fit for each draw
     python -m benchmarks.few_shot left-out OUT           nine classes, and sounds of the tenth
     python -m benchmarks.few_shot detect SHARED OUT      events on the scenes of fold 5, from clips of the other folds
+    python -m benchmarks.few_shot precision SHARED OUT   what `evaluate --tune --min-precision` promises, and what comes
     python -m benchmarks.few_shot table OUT              writes docs/results/few-shot.md from what is there
 
 Rows: `enrol`, that is `auricle.enrolment` as users run it without what concerns time; and logistic regression on the
@@ -198,6 +199,56 @@ def detect(shared: Path, out: Path) -> None:
         write_json(out / "detect.json", rows)
 
 
+def precision(shared: Path, out: Path) -> None:
+    """Enrol two folds, reach a precision on the next two as `evaluate --tune` does, and count on the fifth."""
+    from auricle.evaluation.tuning.goals import reach_precision
+    from auricle.evaluation.tuning.thresholds import peak_scores
+    from auricle.events.segments import shortest_frames
+    from auricle.events.smoothing import median_size
+
+    manifest = read_manifest(shared / "data/esc10/esc10.csv")
+    fold, goals = np.array([int(clip.fold) for clip in manifest.clips]), (0.5, 0.7, 0.8, 0.9)
+    truth, groups = manifest.targets() >= 0.5, manifest.groups()
+    named = {goal: np.zeros(truth.shape, bool) for goal in goals}
+    stated = {goal: np.zeros((5, truth.shape[1]), bool) for goal in goals}
+    for test in range(1, 6):
+        fitted = [(test + step - 1) % 5 + 1 for step in (1, 2)]
+        dev, left = ~np.isin(fold, [test, *fitted]), fold == test
+        with tempfile.TemporaryDirectory() as temporary:
+            for clip, number in zip(manifest.clips, fold, strict=True):
+                if number in fitted:
+                    folder = Path(temporary) / "clips" / clip.label[0]
+                    folder.mkdir(parents=True, exist_ok=True)
+                    (folder / Path(clip.path).name).symlink_to(clip.path)
+            path = api.enrol(Path(temporary) / "clips", out=Path(temporary) / "model", follow_links=True).path
+            detector = api.load(path)
+        order = [detector.labels.index(label) for label in manifest.labels]
+        spec, post = detector.spec, detector.spec.postprocess
+        frames = {i: detector.frames(manifest.clips[i].path).values[:, order] for i in np.flatnonzero(dev | left)}
+        step_s = spec.grid.step_s(spec.sample_rate)
+        for column, label in enumerate(manifest.labels):
+            size = median_size(post.median_of(label), step_s)
+            shape = {"least_frames": shortest_frames(post.min_event_s, step_s), "off_ratio": post.off_ratio_of(label)}
+            peaks = {i: float(peak_scores(part[:, [column]], size, **shape)[0]) for i, part in frames.items()}
+            chosen = np.flatnonzero(dev)
+            for goal in goals:
+                found = reach_precision([peaks[i] for i in chosen], truth[chosen, column], goal)
+                if not isinstance(found, str):
+                    stated[goal][test - 1, column] = True
+                    for i in np.flatnonzero(left):
+                        named[goal][i, column] = peaks[i] >= found.threshold
+        print(test, flush=True)
+    rows = {}
+    for goal in goals:
+        held = np.stack([truth[i] & stated[goal][fold[i] - 1] for i in range(len(fold))])
+        clip, column = np.nonzero(named[goal])
+        got = bootstrap_mean(truth[clip, column], [groups[i] for i in clip]).to_dict() if len(clip) else None
+        recall = float(named[goal][held].mean()) if held.any() else None
+        rows[str(goal)] = {"got": got, "recall": recall, "stated": int(stated[goal].sum())}
+    write_json(out / "precision.json", rows)
+    print(rows)
+
+
 def main() -> None:
     """Run one step."""
     step, *paths = sys.argv[1:]
@@ -210,6 +261,8 @@ def main() -> None:
         leave_class_out(*folders)
     elif step == "detect":
         detect(*folders)
+    elif step == "precision":
+        precision(*folders)
     elif step == "table":
         from benchmarks.few_shot_table import write_table
 

@@ -312,13 +312,25 @@ def test_verdicts_without_a_server_are_kept_and_sent_again(page, project):
     assert same([row for row in rows(project) if row[5] == "search"], pressed)
 
 
-def test_the_same_page_for_a_phone(browser, project):
+def test_a_phone_marks_by_finger_and_shows_all_of_it(browser, project):
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
     page = open_page(browser, project, **phone)
     for step in ("find", "teach", "review", "use"):
         page.click(f"#tab-{step}")
         assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.click("#tab-find")
+    page.click("#mark")  # until then a finger moves the view
+    page.locator("#track").scroll_into_view_if_needed()
+    box, touch = page.locator("#track").bounding_box(), page.context.new_cdp_session(page)
+    for kind, share in (("touchStart", 0.2), ("touchMove", 0.3), ("touchMove", 0.5), ("touchEnd", None)):
+        points = [] if share is None else [{"x": box["x"] + share * box["width"], "y": box["y"] + 80}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    name_it(page, "beep")
+    saved(page, 1)
+    ((_path, onset, offset, *_),) = rows(project)
+    assert (onset, offset) == (pytest.approx(1.2, abs=0.05), pytest.approx(3.0, abs=0.05))
     page.context.close()
+    assert page.wrong == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

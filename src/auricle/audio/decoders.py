@@ -86,17 +86,21 @@ def open_decoder(source: Source, kind: Kind, layout: Layout) -> Decoder:
         InputError: ``unsupported_codec``, ``bad_header``, ``corrupt``, ``not_audio``, or the file system's error.
     """
     what = layout.codec_note or kind.title
-    has_codecs = importlib.util.find_spec("av") is not None
     if kind.reader == "sndfile" and not layout.needs_codecs:
         try:
             return SndfileDecoder(source, kind, layout)
         except InputError as error:
-            if error.code != "unsupported_codec" or not has_codecs or kind.name not in _AV_FORMATS:
+            if error.code != "unsupported_codec" or not _has_codecs() or kind.name not in _AV_FORMATS:
                 raise
-    elif not has_codecs:
+    elif not _has_codecs():
         hint = f"auricle reads it after: {INSTALL_CODECS}"
         raise InputError("unsupported_codec", f"{what}, which libsndfile does not read; {hint}")
     return AvDecoder(source, _AV_FORMATS[kind.name], layout, what)
+
+
+def _has_codecs() -> bool:
+    """Tell whether the extra for further codecs is installed; asked where it is needed, since looking takes time."""
+    return importlib.util.find_spec("av") is not None
 
 
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
