@@ -128,7 +128,9 @@ def parquet_section() -> str:
         f"ESC-10 ({found['audio_h']:g} h), scanned by `auricle detect --format parquet` with `{found['model']}` in "
         f"{found['scan_s']:g} s, {found['failed']} failed: {found['rows']:,} events in {found['parts']} part of "
         f"{found['bytes'] / 1e6:.2f} MB (pyarrow {found['pyarrow']}). Both readers run the commands of "
-        "[tables.md](../tables.md) and count, label by label, what the journal of the scan holds.\n\n"
+        "[tables.md](../tables.md) and count, label by label, what the journal of the scan holds. "
+        f"Other work ran on the machine (load {found['machine']['load']:g} on {found['machine']['cores']} cores); "
+        "how fast a scan is: [kills.md](kills.md).\n\n"
         + table(
             ("reader", "with its import, s", "again in the same process, s"),
             ((name, f"{reader['first_s']:g}", f"{reader['again_s']:g}") for name, reader in rows),

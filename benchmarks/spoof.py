@@ -350,7 +350,7 @@ def head(clips: int, unseen: list[str]) -> list[str]:
         "and used for nothing else. Equal error rate (EER), minDCF and actDCF (ASVspoof 5) and Cllr, mean over three",
         "seeds; 95 % bootstrap over speakers (people and synthetic voices drawn apart).",
         f"{clips} clips; the systems {', '.join(unseen)} are in no training, and no speaker of dev is in train.",
-        "Written by `python -m benchmarks.spoof`.",
+        "Written by `python -m benchmarks.spoof`. With a teacher: [spoof-taught.md](spoof-taught.md).",
         "",
     ]
 

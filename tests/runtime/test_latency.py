@@ -11,7 +11,7 @@ from auricle.errors import UsageError
 from auricle.results import Event, Scores
 from auricle.runtime.bundle import load_bundle, resolve_model
 from auricle.runtime.detector import Detector
-from auricle.runtime.latency import with_latency
+from auricle.runtime.latency import least_latency_s, with_latency
 from auricle.runtime.onnx_session import Outputs, open_network
 from auricle.runtime.windows import MarginCutter
 
@@ -54,6 +54,16 @@ def test_what_cannot_be_that_quick_is_an_error(detector, tmp_path):
     assert running.with_latency(20).spec is causal.spec
     with pytest.raises(UsageError, match="has one latency"):
         running.with_latency(0.01)
+
+
+def test_the_least_latency_is_the_first_that_is_taken(detector, tmp_path):
+    least_s = least_latency_s(detector.spec)
+    assert least_s == pytest.approx(0.2 + AFTER_S)
+    assert with_latency(detector.spec, least_s).hop_s == pytest.approx(0.2)
+    windows = make_bundle(tmp_path / "windows").spec
+    assert with_latency(windows, least_latency_s(windows)) is windows
+    causal = make_causal_bundle(tmp_path / "causal").spec
+    assert with_latency(causal, least_latency_s(causal, causal=True), causal=True) is causal
 
 
 def test_a_window_sees_its_margin_and_its_look_ahead():

@@ -55,7 +55,7 @@ def test_parts_have_the_same_columns_and_an_empty_scan_has_them_too(parquet, tmp
     tagged = TagResult("a", 2.0, scores=(LabelScore("b", 1.0),))
     write_parquet(tmp_path / "y.parquet", tag_view(None, Thresholds()), [tagged])
     assert parquet.read_table(tmp_path / "y.parquet").to_pylist() == [
-        {"path": "a", "duration": 2.0, "label": "b", "score": 1.0, "flags": ""}
+        {"path": "a", "duration": 2.0, "label": "b", "score": 1.0, "share": None, "flags": ""}
     ]
 
 

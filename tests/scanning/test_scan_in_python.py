@@ -143,3 +143,14 @@ def test_classes_are_kept_by_name(model, recordings):
         auricle.scan(recordings, model=model, classes=["Animal"])
     with pytest.raises(UsageError, match="classes are about what is found, and embed gives one vector for all"):
         auricle.scan(recordings, model=model, command="embed", classes=["quiet"])
+
+
+def test_a_scan_of_classes_is_not_resumed_for_others(model, recordings, tmp_path):
+    out = tmp_path / "scores"
+    auricle.scan(recordings, model=model, classes="quiet", out=out)
+    rows = [json.loads(line) for line in (out / "scores.jsonl").read_text().splitlines()]
+    assert {score["label"] for row in rows for score in row["scores"]} == {"quiet"}
+    with pytest.raises(RunError, match="classes"):
+        auricle.scan(recordings, model=model, classes="loud", out=out, resume=True)
+    with pytest.raises(RunError, match="classes"):
+        auricle.scan(recordings, model=model, out=out, resume=True)

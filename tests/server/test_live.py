@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers.tinybundle import RATE
+from helpers.tinybundle import RATE, make_bundle
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +56,15 @@ def test_the_first_answer_says_what_comes(make):
             **{"sample_rate": RATE, "step_s": 0.1, "latency_s": 1.0},
         }
     }
+
+
+def test_a_stream_is_as_quick_as_asked_or_as_it_can_be(make, tmp_path):
+    assert make(latency_s=0.1).ready()["ready"]["latency_s"] == 1.0, "windows that overlap cannot be cut"
+    margins = make_bundle(tmp_path / "margins", window_s=4.8, hop_s=3.2, margin_s=0.8)
+    network = open_network(margins)
+    for asked_s, told_s in ((None, 4.0), (0.1, 0.2), (1.7, 0.4), (60, 4.0)):
+        live = Live(Hello("tiny", RATE, latency_s=asked_s), margins.spec, network, Clock())
+        assert live.ready()["ready"]["latency_s"] == pytest.approx(told_s)
 
 
 def test_work_is_due_only_when_a_window_is_complete(make, buzz):
@@ -199,6 +208,9 @@ def test_what_is_no_whole_number_is_no_rate(bundle, sent):
     ("hello", "reason"),
     [
         ({"sample_rate": 1000, "format": {"s16le": 1}}, "unknown format; known: f32le, s16le"),
+        ({"sample_rate": 1000, "latency_s": "soon"}, "latency_s must be a number of seconds, such as 2"),
+        ({"sample_rate": 1000, "latency_s": True}, "latency_s must be a number of seconds, such as 2"),
+        ({"sample_rate": 1000, "latency_s": float("nan")}, "latency_s must be a number of seconds, such as 2"),
         ({"sample_rate": 1000, "model": ["tiny"]}, "unknown model"),
         ({"sample_rate": 1000, "scores": [True]}, "scores must be true or false"),
         ({"sample_rate": 1000, "threshold": ["loud"]}, "threshold must be a number"),

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
+from helpers.serving import running, wait_for
+from helpers.tinybundle import RATE, make_bundle
 
 from auricle.errors import UsageError
 from auricle.server.responses import Refusal, refusal_of
@@ -53,3 +56,14 @@ def test_what_is_not_meant_for_clients_stays_inside():
 @pytest.mark.parametrize(("sent", "shown"), [("", ""), ("/", ""), ("a/b", "b"), ("é\u202e.wav", "é\\u202e.wav")])
 def test_base_names(sent, shown):
     assert base_name(sent) == shown
+
+
+def test_streams_that_ask_for_no_latency_get_that_of_the_server(tmp_path, monkeypatch):
+    monkeypatch.setattr("auricle.server.workers.WorkerPool.start", lambda pool: None)  # nothing is scored here
+    bundle = make_bundle(tmp_path / "margins", window_s=4.8, hop_s=3.2, margin_s=0.8)
+    hello = {"sample_rate": RATE}
+    with running([str(bundle.path)], latency_s=0.1) as found:
+        wait_for(lambda: found.service.state is None)
+        for asked, told_s in (({}, 0.2), ({"latency_s": 60}, 4.0)):
+            with found.stream({**hello, **asked}) as connection:
+                assert json.loads(connection.recv())["ready"]["latency_s"] == pytest.approx(told_s)

@@ -209,6 +209,7 @@ def test_the_loop(client):
     assert scores == sorted(scores, reverse=True)
     error = client.post("/tune", {"label": "beep", "precision": 0.9}, status=409)["error"]
     assert error["message"].startswith("beep, precision 90%: ")
+    assert "others were taught: the model knows these sounds)" in error["message"]
     cut = client.post("/cutouts", {"label": "beep", "lead": 0.1, "tail": 0.1, "format": "wav"})
     confirmed = client.get("/labels", verdict="yes")["labels"]
     assert cut["files"] == len(confirmed)

@@ -59,6 +59,17 @@ def serve(
     max_audio_s: Annotated[
         float, typer.Option("--max-seconds", metavar="S", min=1.0, help="Longest recording, decoded.")
     ] = 3600.0,
+    latency_s: Annotated[
+        float | None,
+        typer.Option(
+            "--latency",
+            metavar="S",
+            min=0,
+            max=3600,
+            help="Live streams that ask for no latency: events at most this late, as far as the model can.",
+            show_default="the model's own",
+        ),
+    ] = None,
     precision: Precision = "float32",
     debug: Debug = False,
     quiet: Quiet = False,
@@ -92,6 +103,7 @@ def serve(
             max_sessions=max_sessions,
             max_body_bytes=max_body_mb * MIB,
             max_audio_s=max_audio_s,
+            latency_s=latency_s,
         )
         service = Service([DEFAULT_MODEL] if model is None else model, settings, precision=precision)
         if not quiet:

@@ -37,27 +37,22 @@ def with_latency(spec: BundleSpec, latency_s: float, *, causal: bool = False) ->
     Raises:
         UsageError: the model cannot be that quick, or has no such windows.
     """
-    rate, step_s = spec.sample_rate, spec.grid.step_s(spec.sample_rate)
-    after_s = EventTracker(spec).lookahead_s + spec.postprocess.min_event_s
-    after_s += samples_to_seconds(RESAMPLER_DELAY_SAMPLES, rate)
-    if causal or not spec.margin_s:
-        own = after_s + (step_s if causal else spec.wait_s)
-        if latency_s >= own:
-            return spec
-        raise UsageError(
-            f"{spec.name} has one latency, {own:.2f} s, and {latency_s:g} s was asked for: its windows cannot be cut "
-            "shorter; the model general takes less"
-        )
-    hop = spec.hop_samples
-    halved = [hop >> n for n in range(_HALVINGS + 1) if hop % (1 << n) == 0]
-    fitting = [samples for samples in halved if samples % spec.grid.hop_samples == 0]
-    left = int((latency_s - after_s) * rate + 0.5)
-    if left < fitting[-1]:
-        least_s = samples_to_seconds(fitting[-1], rate) + after_s
+    after_s, least_s = _after_s(spec), least_latency_s(spec, causal=causal)
+    # Float arithmetic may miss the bound that was just told by a hair.
+    if latency_s < least_s - 1e-6:
+        if causal or not spec.margin_s:
+            raise UsageError(
+                f"{spec.name} has one latency, {least_s:.2f} s, and {latency_s:g} s was asked for: its windows cannot "
+                "be cut shorter; the model general takes less"
+            )
         raise UsageError(
             f"{spec.name} is at least {least_s:.2f} s late, of which {after_s:.2f} s are smoothing and resampling; "
             f"{latency_s:g} s was asked for"
         )
+    if causal or not spec.margin_s:
+        return spec
+    rate, hop, fitting = spec.sample_rate, spec.hop_samples, _stretches(spec)
+    left = int((latency_s - after_s) * rate + 0.5)
     least = {n: spec.margin_samples * (1.0 if n == hop else _LOOKAHEAD) for n in fitting}
     stretch = next((n for n in fitting if left >= n + least[n]), fitting[-1])
     lookahead = min(spec.margin_samples, (left - stretch) // spec.grid.hop_samples * spec.grid.hop_samples)
@@ -69,3 +64,23 @@ def with_latency(spec: BundleSpec, latency_s: float, *, causal: bool = False) ->
         "lookahead_s": samples_to_seconds(lookahead, rate),
     }
     return spec.model_copy(update=values)
+
+
+def least_latency_s(spec: BundleSpec, *, causal: bool = False) -> float:
+    """Return the shortest latency that ``with_latency`` takes."""
+    if causal or not spec.margin_s:
+        return _after_s(spec) + (spec.grid.step_s(spec.sample_rate) if causal else spec.wait_s)
+    return _after_s(spec) + samples_to_seconds(_stretches(spec)[-1], spec.sample_rate)
+
+
+def _after_s(spec: BundleSpec) -> float:
+    """Return the seconds of smoothing, the shortest event and resampling."""
+    wait_s = EventTracker(spec).lookahead_s + spec.postprocess.min_event_s
+    return wait_s + samples_to_seconds(RESAMPLER_DELAY_SAMPLES, spec.sample_rate)
+
+
+def _stretches(spec: BundleSpec) -> list[int]:
+    """Return the stretches that windows may have, from long to short, in samples: whole numbers of frames."""
+    hop = spec.hop_samples
+    halved = [hop >> n for n in range(_HALVINGS + 1) if hop % (1 << n) == 0]
+    return [samples for samples in halved if samples % spec.grid.hop_samples == 0]

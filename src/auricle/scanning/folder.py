@@ -76,6 +76,7 @@ def plan_of(request: FolderScan, bundle: Bundle) -> dict[str, Any]:
         "model": f"{bundle.spec.name} ({sha256_file(bundle.path / SPEC_FILE)[:16]})",
         "precision": task.precision,
         "top": task.top,
+        **({"classes": list(task.classes)} if task.classes else {}),
         "threshold": {"default": task.thresholds.default, **task.thresholds.labels},
         "prior_spoof": task.prior_spoof,
         **({} if task.abstain is None else {"abstain": task.abstain}),

@@ -25,7 +25,7 @@ from auricle.files import printable
 from auricle.registry import nearest
 from auricle.results import Flag, FloatArray, Scores, rounded
 from auricle.runtime.inputs import check_rate
-from auricle.runtime.latency import with_latency
+from auricle.runtime.latency import least_latency_s, with_latency
 from auricle.runtime.onnx_session import WindowNetwork
 from auricle.runtime.recording import Recording
 from auricle.runtime.spec import BundleSpec
@@ -62,7 +62,7 @@ class Hello:
         format: ``f32le`` or ``s16le``.
         threshold: as for ``Detector.stream``.
         scores: whether frame scores are wanted beside the events.
-        latency_s: how late events may be announced at most; None leaves the model's own windows.
+        latency_s: how late events may be announced at most, as far as the model can; None leaves its own windows.
     """
 
     model: str
@@ -96,12 +96,12 @@ def parse_hello(text: str, specs: Mapping[str, BundleSpec]) -> Hello:
 
 
 def _with_latency(spec: BundleSpec, hello: Hello, network: WindowNetwork) -> BundleSpec:
+    """Return the specification that is as quick as was asked for, or as quick as it can be."""
     if hello.latency_s is None:
         return spec
-    try:
-        return with_latency(spec, min(hello.latency_s, _LONGEST_LATENCY_S), causal=network.running is not None)
-    except AuricleError as error:
-        raise Close(REFUSED, error.message) from None
+    causal = network.running is not None
+    least_s = least_latency_s(spec, causal=causal)
+    return with_latency(spec, min(max(hello.latency_s, least_s), _LONGEST_LATENCY_S), causal=causal)
 
 
 def _object(text: str) -> dict[str, Any]:

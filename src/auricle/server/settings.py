@@ -40,6 +40,8 @@ class Settings:
         ping_s: streams are pinged so often, and closed if no answer comes in the same time.
         lag_s: a client that reads nothing for so long is disconnected.
         job_timeout_s: longest work on one recording.
+        latency_s: of streams that ask for none: how late events may be announced, as far as the model can; None leaves
+            the model's own windows.
         drain_s: time that is left to requests and streams when the server stops.
     """
 
@@ -64,6 +66,7 @@ class Settings:
     lag_s: float = 10.0
     job_timeout_s: float = 300.0
     drain_s: float = 20.0
+    latency_s: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "origins", tuple(parse_origin(text) for text in self.origins))

@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -138,6 +139,8 @@ class Connection:
 
     async def _converse(self) -> int:
         hello = parse_hello(await self._first(), self._engine.specs)
+        if hello.latency_s is None:
+            hello = replace(hello, latency_s=self._settings.latency_s)
         live = Live(hello, self._engine.specs[hello.model], self._engine.network(hello.model))
         self._live = live
         await self._send([live.ready()])

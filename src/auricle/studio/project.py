@@ -478,11 +478,17 @@ class Studio:
         candidates = self._detection_candidates(label)
         chosen = threshold_for(candidates, precision)
         if isinstance(chosen, str):
-            raise TooFewError(f"{label}, precision {precision:.0%}: {chosen}")
+            raise TooFewError(f"{label}, precision {precision:.0%}: {chosen}{self._taught_note(label)}")
         threshold = round(chosen[0], 4)
         self.describe(label, threshold=threshold, wanted_precision=precision)
         kept = int((candidates.score >= threshold).sum())
         return {"threshold": threshold, "precision": chosen[1].to_dict(), "kept": kept}
+
+    def _taught_note(self, label: str) -> str:
+        """Return how many verdicts on detections do not count, because the model was taught on them."""
+        trained = self._trained()
+        count = sum(item["label_id"] in trained for item in self._detections.of(self._labels.all(), label))
+        return f" (verdicts on {count} others were taught: the model knows these sounds)" if count else ""
 
     def describe(self, name: str, **changes: float | None) -> dict[str, Any]:
         """Say something about a class, which need not have labels yet.

@@ -309,7 +309,7 @@ def threshold_for(candidates: Candidates, wanted: float, lowest: float = 0.0) ->
             f"{judged} verdicts on detections, and {wanted:.0%} can be told from {least_verdicts(wanted)} or more that "
             "were drawn at random; judge more of the list `stratified`"
         )
-    return f"at most {best.value:.0%} are right (of {best.n} verdicts); teach on the false alarms, then detect again"
+    return f"at most {best.value:.1%} are right (of {best.n} verdicts); teach on the false alarms, then detect again"
 
 
 def least_verdicts(wanted: float) -> int:

@@ -4,6 +4,7 @@
 import { MicrophoneSession } from "./microphone.js";
 import { addressOf } from "./server.js";
 
+const LATENCY_S = 4; // that is asked for: models that can be quicker than their windows answer within it
 const MOST_WAITING_S = 5; // of sound that the network has not taken yet; more becomes a gap
 
 export class Live extends MicrophoneSession {
@@ -26,7 +27,8 @@ export class Live extends MicrophoneSession {
     const protocols = token ? ["auricle", `auricle.token.${token}`] : ["auricle"];
     this.socket = new WebSocket(addressOf("v1/stream").replace(/^http/, "ws"), protocols);
     return new Promise((resolve, reject) => {
-      this.socket.onopen = () => this.socket.send(JSON.stringify({ model, sample_rate: this.rate, format: "s16le" }));
+      const hello = { model, sample_rate: this.rate, format: "s16le", latency_s: LATENCY_S };
+      this.socket.onopen = () => this.socket.send(JSON.stringify(hello));
       this.socket.onmessage = ({ data }) => {
         const message = JSON.parse(data);
         if (message.ready) resolve(message.ready);
