@@ -136,6 +136,8 @@ def main() -> int:
     parser.add_argument("--extras", nargs="*")
     parser.add_argument("--resolutions", nargs="*", default=RESOLUTIONS)
     arguments = parser.parse_args()
+    if shutil.which("uv") is None:
+        parser.error("uv is not installed; do: pip install uv")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     light = [name for name in project["optional-dependencies"] if name not in HEAVY]
     sets = [(), *((name,) for name in light), tuple(light)]

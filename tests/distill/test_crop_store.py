@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from auricle.data.manifest import Clip
 from auricle.distill import crop_store
 from auricle.distill.crop_store import CropMaker, CropStore, is_whole, item_weights, make_store
 from auricle.distill.crops import CropRules
+from auricle.distill.loop import LoopPlan, draw_items, recalibrate
 from auricle.distill.networks import open_staged_teacher
 from auricle.distill.recordings import pack_recordings
 from auricle.errors import DataError
@@ -80,3 +83,29 @@ def test_items_of_rare_classes_are_drawn_more_often():
     crowd = np.full((1_000, 2), -30.0)
     crowd[1:, 0] = crowd[0, 1] = 30
     assert item_weights(crowd)[0] == 4, "no item is drawn more than four times as often as the mean"
+
+
+def test_shards_take_lengths_in_turns_and_batches_are_of_one(maker, tmp_path):
+    rules = CropRules(shares=(0, 1, 0), lengths_s=(2.56, 2.56, 0.64))
+    make_store(tmp_path, CropMaker(maker.teacher, maker.student, rules, maker.pack, range(4)), 3)
+    store = CropStore(tmp_path, 3)
+    assert store.frames.tolist() == [128] * 12 + [32] * 6
+    assert store.of_frequent_length().tolist() == list(range(12))
+    assert [(len(b.logits), b.features.shape[2]) for b in store.batches(8)] == [(6, 32), (8, 128), (4, 128)]
+    lengths = [set(store.frames[draw_items(store, LoopPlan(), step)].tolist()) for step in range(20)]
+    assert {len(found) for found in lengths} == {1}
+    assert set.union(*lengths) == {32, 128}
+
+
+def test_norms_are_estimated_on_the_most_frequent_length(maker, tmp_path):
+    rules = CropRules(shares=(0, 1, 0), lengths_s=(1.28, 1.28, 0.64))
+    make_store(tmp_path, CropMaker(maker.teacher, maker.student, rules, maker.pack, range(4)), 3)
+    store, heard = CropStore(tmp_path, 3), []
+    student = copy.deepcopy(maker.student)
+    student.stem.register_forward_pre_hook(lambda layer, inputs: heard.append(inputs[0].shape[3]))
+    before = student.stem[1].running_mean.clone()
+    recalibrate(student, store, LoopPlan(recalibration=3))
+    assert heard == [64, 64, 64]
+    assert not torch.equal(student.stem[1].running_mean, before)
+    recalibrate(student, store, LoopPlan(recalibration=0))
+    assert len(heard) == 3, "none are asked for"

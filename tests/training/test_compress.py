@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from helpers.tinyteachers import CLASSES, write_efficientat
+from safetensors.torch import load_file
 
 import auricle
 from auricle.distill import crop_store
@@ -17,6 +19,8 @@ from auricle.distill.loop import LoopPlan
 from auricle.errors import DataError, Interrupted, RunError, UsageError
 from auricle.progress import Progress
 from auricle.training import compress as module
+from auricle.training.compress import average
+from auricle.training.init_weights import WEIGHTS_FILE
 
 SMALL = {"crops": 4, "steps": 3}
 
@@ -108,9 +112,54 @@ def test_a_student_of_a_student_keeps_its_weights(model, audio, tmp_path):
     assert auricle.load(out).spec.model.residuals == (0, 1, 2, 3, 4, 5, 6, 7, 10, 12, 13, 14)
 
 
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_student_goes_on_from_its_own_weights_and_is_averaged_with_them(model, teacher, audio, tmp_path):
+    """The same steps with --average end half-way."""
+    kept = {"init": model, "half": False, **SMALL}
+    results = {name: tmp_path / name for name in ("last", "mean")}
+    for name, out in results.items():
+        auricle.compress(teacher, audio, out=out, average=[str(model)] if name == "mean" else [], **kept)
+    before, last, mean = weights(model), weights(results["last"]), weights(results["mean"])
+    assert torch.equal(last["head.0.weight"].half(), before["head.0.weight"]), "the last layers stay the teacher's"
+    assert not torch.equal(last["stem.0.weight"].half(), before["stem.0.weight"])
+    for name, value in mean.items():
+        if value.is_floating_point() and "running" not in name:  # the norms' statistics are taken anew
+            torch.testing.assert_close(value, (last[name] + before[name].float()) / 2)
+    assert (
+        auricle.load(results["mean"]).spec.provenance.initial_weights == auricle.load(model).spec.sha256[WEIGHTS_FILE]
+    )
+
+
+def test_the_average_by_hand():
+    """Of three weights the mean; what only counts stays."""
+    layers = [torch.nn.BatchNorm1d(1) for _ in range(3)]
+    for number, layer in enumerate(layers):
+        layer.weight.data[:] = 2.0**number
+        layer.num_batches_tracked += number
+    average(layers[0], layers[1:])
+    assert layers[0].weight.tolist() == pytest.approx([7 / 3])
+    assert int(layers[0].num_batches_tracked) == 0
+
+
+def test_a_start_fixes_what_it_is_a_start_of(model, teacher, audio, tmp_path):
+    """Residuals that it lacks are not asked for; another start is another run."""
+    smaller, out = tmp_path / "smaller", tmp_path / "next"
+    kept = "model.residuals=[0,1,2,3,4,5,6,7,10,12,13,14]"
+    auricle.compress(teacher, audio, out=smaller, crops=2, steps=1, overrides=[kept], init=model)
+    auricle.compress(teacher, audio, out=out, crops=2, steps=1, init=smaller)
+    assert len(auricle.load(out).spec.model.residuals) == 12
+    with pytest.raises(RunError, match="it was started with another init, recipe"):
+        auricle.compress(teacher, audio, out=out, crops=2, steps=1, init=model, resume=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "text"),
     [
+        ({"average": ["general"]}, UsageError, "--average general has other layers than this student"),
+        ({"init": "general"}, UsageError, "--init general has other classes than its teacher"),
         ({"overrides": ["optim.lr=0.1"]}, UsageError, "--set optim.lr=0.1: compress looks at model.* and frontend.*"),
         (
             {"overrides": ["model.width=0.4"]},

@@ -32,7 +32,7 @@ def heard() -> set[str]:
 
 def test_the_list_is_whole(heard):
     assert len(rows(LIST)) == len(heard) == 3_716
-    assert {row["recording"].split("/")[0] for row in rows(LIST)} == {"pool", "pool2", "spoof"}
+    assert {row["filename"].split("/")[0] for row in rows(LIST)} == {"pool", "pool2", "spoof"}
 
 
 @pytest.mark.shared

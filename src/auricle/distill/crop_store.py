@@ -16,7 +16,7 @@ NNNNN.json            hashes; it comes last and makes the shard count
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ SHARD_CROPS = 32
 AT_ONCE = 12
 #: Items that a class counts as having beside its own, and bounds of how often an item is drawn.
 COMMON, WEIGHTS = 20, (0.25, 4.0)
+#: Items whose weights are computed at once.
+_PART = 4_096
 PARTS = ("features", "logits", "deep", "activity", "sources")
 #: Steps of ``Crop.activity``, in seconds.
 ACTIVITY_S = 0.01
@@ -86,11 +88,12 @@ class CropMaker:
     def shard(self, number: int) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of a shard."""
         rate = self.teacher.sample_rate
+        length_s = self.rules.lengths_s[number % len(self.rules.lengths_s)]
         waves: list[FloatArray] = []
         activities: list[FloatArray] = []
         sources: list[list[int]] = []
         for index in range(number * SHARD_CROPS, (number + 1) * SHARD_CROPS):
-            crop = make_crop(self.rules, index, self.lengths, self._read, rate)
+            crop = make_crop(self.rules, index, self.lengths, self._read, rate, length_s)
             first = len(waves)
             several = len(crop.sources) > 1
             waves += [crop.mixture, *(crop.sources if several else [])]
@@ -186,9 +189,14 @@ def item_weights(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
     Its classes, as far as the teacher says they are there, count the more the fewer other items have them.
     """
-    shares = 1 / (1 + np.exp(-logits.astype(np.float64)))
-    weights = (shares / (shares.sum(0) + COMMON)).sum(1)
+    parts = [logits[start : start + _PART] for start in range(0, len(logits), _PART)]
+    present = sum(_shares(part).sum(0) for part in parts)
+    weights = np.concatenate([(_shares(part) / (present + COMMON)).sum(1) for part in parts])
     return np.asarray(np.clip(weights / weights.mean(), *WEIGHTS))
+
+
+def _shares(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))))
 
 
 @dataclass(frozen=True)
@@ -228,6 +236,8 @@ class CropStore:
         self._places: list[tuple[int, int]] = []
         #: Of each item, how many sources it has, and how often it is drawn: rare classes more than frequent ones.
         self.counts = np.zeros(0, np.int64)
+        #: Of each item, the frames of its features: those of a batch are of one length.
+        self.frames = np.zeros(0, np.int64)
         self.weights: npt.NDArray[np.float64] = np.zeros(0)
         self.extend(shards)
 
@@ -238,18 +248,31 @@ class CropStore:
             self._arrays.append(arrays)
             self._places += [(number, item) for item in range(len(arrays["logits"]))]
             self.counts = np.concatenate([self.counts, (arrays["sources"] >= 0).sum(1)])
+            frames = np.full(len(arrays["logits"]), arrays["features"].shape[2])
+            self.frames = np.concatenate([self.frames, frames])
         if self._arrays:
             self.weights = item_weights(np.concatenate([arrays["logits"] for arrays in self._arrays]))
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def deep(self, items: Sequence[int]) -> Tensor:
-        """Return the teacher's last maps of some items as they are stored, ``(item, dimension, step)`` in float16."""
+    def of_frequent_length(self) -> npt.NDArray[np.int64]:
+        """Return the items of the length that most have."""
+        lengths, numbers = np.unique(self.frames, return_counts=True)
+        return np.flatnonzero(self.frames == lengths[numbers.argmax()])
+
+    def batches(self, size: int) -> Iterator[CropBatch]:
+        """Yield all items, up to ``size`` of one length at a time."""
+        for length in np.unique(self.frames):
+            items = np.flatnonzero(self.frames == length)
+            yield from (self.batch(items[start : start + size]) for start in range(0, len(items), size))
+
+    def deep(self, items: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
+        """Return the teacher's last maps of items of one length as stored, ``(item, dimension, step)`` in float16."""
         return torch.from_numpy(np.stack([self._arrays[s]["deep"][i] for s, i in map(self._places.__getitem__, items)]))
 
-    def batch(self, items: Sequence[int]) -> CropBatch:
-        """Return some items."""
+    def batch(self, items: Sequence[int] | npt.NDArray[np.int64]) -> CropBatch:
+        """Return some items of one length."""
         rows: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in PARTS}
         alone = []
         for item in items:

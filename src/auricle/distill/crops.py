@@ -25,6 +25,8 @@ MOST_SOURCES = 3
 #: Sets the random numbers of crops apart from those of all other purposes that share a seed.
 _PURPOSE = 20_261_130
 _FADE_S = 0.02
+#: Nothing is cut to less.
+_LEAST_S = 0.15
 _SILENCE = 1e-6
 #: Points of a random frequency response, evenly spaced in the logarithm of frequency.
 _POINTS = 8
@@ -42,9 +44,11 @@ class CropRules:
 
     Attributes:
         seed: of everything random.
-        crop_s: length in seconds.
+        lengths_s: lengths in seconds, which shards take in turns: a network that heard nothing but long crops does not
+            follow its teacher on a clip of half a second.
         shares: of crops with one, two, three sources.
         speed: range of playback speed, drawn log-uniformly.
+        reverse_share: of sources that are played backwards.
         equaliser_db: bound of a random frequency response; 0 is off.
         room_share: of sources that stand in a room.
         level_db: range by which a source is quieter than the first one.
@@ -54,13 +58,14 @@ class CropRules:
     """
 
     seed: int = 0
-    crop_s: float = 5.12
+    lengths_s: tuple[float, ...] = (5.12, 5.12, 5.12, 2.56, 5.12, 5.12, 1.28, 0.64)
     shares: tuple[float, float, float] = (0.25, 0.4, 0.35)
-    speed: tuple[float, float] = (0.7, 1.45)
+    speed: tuple[float, float] = (0.6, 1.7)
+    reverse_share: float = 0.1
     equaliser_db: float = 10.0
     room_share: float = 0.3
     level_db: tuple[float, float] = (0.0, 15.0)
-    peak_db: tuple[float, float] = (0.0, 24.0)
+    peak_db: tuple[float, float] = (0.0, 36.0)
     synthetic_share: float = 0.04
     cut_share: float = 0.3
 
@@ -90,6 +95,7 @@ def make_crop(
     lengths: npt.NDArray[np.int64],
     read: Callable[[int, int, int], FloatArray],
     sample_rate: int,
+    length_s: float | None = None,
 ) -> Crop:
     """Return crop ``number``.
 
@@ -99,9 +105,10 @@ def make_crop(
         lengths: samples of each recording.
         read: returns samples of a recording: ``read(recording, first, count)``.
         sample_rate: in Hz, of the recordings and the crop.
+        length_s: in seconds, by default the first of the rules' lengths.
     """
     rng = np.random.default_rng([rules.seed, _PURPOSE, number])
-    size = seconds_to_samples(rules.crop_s, sample_rate)
+    size = seconds_to_samples(rules.lengths_s[0] if length_s is None else length_s, sample_rate)
     count = 1 + int(np.searchsorted(np.cumsum(rules.shares), rng.random() * sum(rules.shares), "right"))
     sources = np.zeros((count, size), np.float32)
     for row in range(count):
@@ -159,6 +166,7 @@ def _draw_source(
         needed = int(size * speed) + 2
         first = int(rng.random() * max(0, int(lengths[number]) - needed + 1))
         sound = change_speed(read(number, first, needed), speed, size)
+        sound = sound[::-1] if rng.random() < rules.reverse_share else sound
     if rules.equaliser_db:
         sound = _equalise(sound, rng.uniform(-1, 1, _POINTS) * rules.equaliser_db)
     room, decay, direct, seed = rng.random() < rules.room_share, *rng.random(2), int(rng.integers(2**31))
@@ -172,9 +180,10 @@ def _draw_source(
 def _place(sound: FloatArray, rng: Rng, sample_rate: int, size: int, *, cut: bool) -> FloatArray:
     """Return the sound somewhere in silence; one that fills the crop is rolled, or cut to a part of it."""
     length = len(sound)
-    begin, duration, repeat = rng.random(), rng.uniform(0.08, 0.8), rng.random() < 0.3
-    if cut and length > sample_rate // 4:
-        length = max(sample_rate // 4, int(length * duration))
+    begin, duration, repeat = rng.random(), rng.uniform(0.04, 0.8), rng.random() < 0.3
+    least = seconds_to_samples(_LEAST_S, sample_rate)
+    if cut and length > least:
+        length = max(least, int(length * duration))
         sound = sound[:length] if rng.random() < 0.5 else sound[len(sound) - length :]
         fade = np.linspace(0, 1, seconds_to_samples(_FADE_S, sample_rate), dtype=np.float32)
         sound = sound.copy()

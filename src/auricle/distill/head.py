@@ -30,7 +30,7 @@ def fit_head(head: nn.Sequential, teacher: nn.Module, store: CropStore, seed: in
     Inputs are means of a few steps of the teacher's last maps, every other one mixed with another.
     """
     torch.manual_seed(int(np.random.SeedSequence([seed, _PURPOSE]).generate_state(1)[0]))
-    maps = store.deep(range(min(len(store), MOST_ITEMS)))
+    maps = store.deep(store.of_frequent_length()[:MOST_ITEMS])
     spread = embedding_spread(maps.float())
     for layer in head:
         if isinstance(layer, nn.Linear):

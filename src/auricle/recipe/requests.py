@@ -368,8 +368,16 @@ class CompressRequest(ListenerOptions, ResumeOptions):
     leave_out: Annotated[
         Iterable[str], Option("Rows of AUDIO's table that are not taken; may be repeated.", metavar="COLUMN=VALUE")
     ] = ()
-    crops: Annotated[int, Option("Mixtures of 5 s that the teacher labels.", metavar="N", least=1)] = 6_400
+    crops: Annotated[int, Option("Mixtures that the teacher labels, most of 5 s.", metavar="N", least=1)] = 6_400
     steps: Annotated[int, Option("Steps of 32 crops.", metavar="N", least=1)] = 2_000
+    init: Annotated[
+        PathLike | None,
+        Option("A student of before, whose weights are the start; TEACHER teaches on.", metavar="MODEL"),
+    ] = None
+    average: Annotated[
+        Iterable[str],
+        Option("A model whose weights the result is the mean with; may be repeated.", metavar="MODEL"),
+    ] = ()
     half: Annotated[bool, Option("Store the weights as float16: half of the bytes, the same speed.")] = True
     overrides: Annotated[
         Iterable[str],
@@ -383,7 +391,7 @@ class CompressRequest(ListenerOptions, ResumeOptions):
 
     def __post_init__(self) -> None:
         """Keep what comes one by one: it is read more than once."""
-        for name in ("pools", "leave_out", "overrides"):
+        for name in ("pools", "leave_out", "overrides", "average"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save as save_tensors
+from torch import nn
 
 from auricle.data.manifest import Clip
 from auricle.distill.crop_store import SHARD_CROPS, CropMaker, CropStore, make_store
 from auricle.distill.crops import CropRules
-from auricle.distill.loop import LoopPlan, distil
+from auricle.distill.loop import LoopPlan, distil, recalibrate
 from auricle.distill.networks import StagedTeacher, open_staged_teacher, student_of
 from auricle.distill.recordings import RecordingPack, pack_recordings
 from auricle.distill.sources import read_pool
@@ -96,14 +97,16 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
         UsageError: and its kinds: no such teacher, wrong options, no audio, a folder of something else.
     """
     teacher = open_staged_teacher(request.teacher)
-    recipe = student_recipe(teacher, tuple(request.overrides))
+    source = _source(request, teacher)
+    recipe = student_recipe(source, tuple(request.overrides))
     torch.manual_seed(request.seed)
-    student = student_of(teacher, recipe)
+    student = student_of(source, recipe)
+    others = _averaged(request, student)
     clips = _clips(request)
     folder = Path(request.out)
     folder.mkdir(parents=True, exist_ok=True)
     with FolderLock(folder):
-        _acquire_output(request, _plan(request, recipe, teacher, clips))
+        _acquire_output(request, _plan(request, recipe, (teacher, source, *others), clips))
         run = folder / RUN
         progress.preparing(len(clips))
         pack = pack_recordings(run / "recordings", clips, teacher.sample_rate, progress.file_prepared)
@@ -113,7 +116,11 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
         _make(run / "crops", CropMaker(teacher, student, rules, pack, train), shards, progress)
         dev_shards = max(1, round(shards * DEV_SHARE))
         _make(run / "dev", CropMaker(teacher, student, rules, pack, dev), dev_shards, progress)
-        student = _distil(request, student, teacher, CropStore(run / "crops", shards), progress)
+        store, plan = CropStore(run / "crops", shards), _loop_plan(request)
+        student = _distil(request, student, teacher, source, store, progress)
+        average(student, [other.network for other in others])
+        recalibrate(student, store, plan)
+        student.eval()
         thresholds = tune_thresholds(student, CropStore(run / "dev", dev_shards), teacher.labels)
         used = [pack.recordings[number] for number in (*train, *dev)]
         provenance = ProvenancePart(
@@ -126,14 +133,49 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             parameters=sum(p.numel() for p in student.parameters()),
             teacher=teacher.name,
+            initial_weights=None if request.init is None else source.identity,
         )
         write_student(folder, student, recipe, teacher, thresholds, provenance, half=request.half)
     return CompressResult(str(folder), len(teacher.labels), provenance.parameters, len(pack), pack.failures)
 
 
+def _source(request: CompressRequest, teacher: StagedTeacher) -> StagedTeacher:
+    """Return whose weights the student begins with: a student of before, or its teacher."""
+    if request.init is None:
+        return teacher
+    source = open_staged_teacher(str(request.init))
+    if source.labels != teacher.labels:
+        raise UsageError(f"--init {request.init} has other classes than its teacher {request.teacher}")
+    return source
+
+
+def _averaged(request: CompressRequest, student: MobileNet) -> list[StagedTeacher]:
+    """Return the models whose weights the student's are averaged with."""
+    shapes = {name: value.shape for name, value in student.state_dict().items()}
+    found = [open_staged_teacher(name) for name in request.average]
+    for name, other in zip(request.average, found, strict=True):
+        if {key: value.shape for key, value in other.network.state_dict().items()} != shapes:
+            raise UsageError(f"--average {name} has other layers than this student, so there is no mean of both")
+    return found
+
+
+def average(student: MobileNet, others: Sequence[nn.Module]) -> None:
+    """Give a student the mean of its weights and those of others that went on from the same start.
+
+    Runs from one start end in one basin, and their mean is better than each ("Model soups", Wortsman et al. 2022).
+    """
+    own, more = student.state_dict(), [other.state_dict() for other in others]
+    for name, value in own.items():
+        if value.is_floating_point():
+            own[name] = torch.stack([value, *(weights[name] for weights in more)]).mean(0)
+    student.load_state_dict(own)
+
+
 def student_recipe(teacher: StagedTeacher, overrides: Sequence[str]) -> Recipe:
     """Return the recipe of a student; raises ``UsageError`` for keys that are not looked at here."""
-    like = {"name": "mobilenet", "width": teacher.network.width, "hidden": teacher.head[0].out_features}
+    like: dict[str, Any] = {"name": "mobilenet", "width": teacher.network.width, "hidden": teacher.head[0].out_features}
+    if isinstance(teacher.network, MobileNet):
+        like["residuals"] = list(teacher.network.residuals)
     recipe = load_recipe(None, overrides, {"model": like})
     other = [text for text in overrides if text.split(".")[0] not in SECTIONS]
     if other:
@@ -157,8 +199,7 @@ def tune_thresholds(student: MobileNet, store: CropStore, labels: Sequence[str])
     Few crops hold a rare class, so its threshold is drawn towards the one that is best for all together.
     """
     peaks, wanted = [], []
-    for start in range(0, len(store), 32):
-        batch = store.batch(range(start, min(start + 32, len(store))))
+    for batch in store.batches(32):
         with torch.inference_mode():
             frames = student.classify(batch.features).frame_logits
         if frames is None:
@@ -254,10 +295,21 @@ def student_card(spec: BundleSpec) -> str:
     )
 
 
+def _loop_plan(request: CompressRequest) -> LoopPlan:
+    return LoopPlan(steps=request.steps, seed=request.seed, checkpoint=CHECKPOINT_STEPS)
+
+
 def _distil(
-    request: CompressRequest, student: MobileNet, teacher: StagedTeacher, store: CropStore, progress: Progress
+    request: CompressRequest,
+    student: MobileNet,
+    teacher: StagedTeacher,
+    source: StagedTeacher,
+    store: CropStore,
+    progress: Progress,
 ) -> MobileNet:
-    plan = LoopPlan(steps=request.steps, seed=request.seed, checkpoint=CHECKPOINT_STEPS)
+    plan = _loop_plan(request)
+    if request.init is not None and source.network.state_dict().keys() == student.state_dict().keys():
+        plan = replace(plan, recalibration=0)  # the same network: its statistics are of more batches
     head = teacher.head.eval().requires_grad_(False)
     progress.training_starts(plan.steps, 0, 0.0)
     return distil(
@@ -267,7 +319,7 @@ def _distil(
         plan,
         Path(request.out) / RUN / CHECKPOINT,
         lambda step, parts: progress.step_done(step, parts["loss"]),
-        new_frames=not isinstance(teacher.network, MobileNet),
+        new_frames=not isinstance(source.network, MobileNet),
     )
 
 
@@ -284,11 +336,15 @@ def _clips(request: CompressRequest) -> list[Clip]:
     return found
 
 
-def _plan(request: CompressRequest, recipe: Recipe, teacher: StagedTeacher, clips: Sequence[Clip]) -> dict[str, Any]:
-    """Return what must be the same when a run continues."""
+def _plan(
+    request: CompressRequest, recipe: Recipe, models: Sequence[StagedTeacher], clips: Sequence[Clip]
+) -> dict[str, Any]:
+    """Return what must be the same when a run continues; ``models`` are the teacher, the start and those averaged."""
     listed = "\n".join(f"{clip.key} {clip.size_bytes}" for clip in clips)
     return {
-        "teacher": teacher.identity,
+        "teacher": models[0].identity,
+        "init": models[1].identity,
+        "average": [other.identity for other in models[2:]],
         "recipe": {name: getattr(recipe, name).model_dump(mode="json") for name in SECTIONS},
         "crops": request.crops,
         "seed": request.seed,
