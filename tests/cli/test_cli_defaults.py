@@ -45,15 +45,13 @@ def test_a_command_goes_before_all_and_lists_are_lists(place, auricle, recording
 
 
 def test_everything_wrong_with_the_file_is_said_at_once(place, auricle):
-    (place / "auricle.toml").write_text(
-        "[detekt]\nx = 1\n[detect]\nmodle = 'x'\noverwrite = true\n[all]\nquite = true\n"
-    )
+    (place / "auricle.toml").write_text("[detekt]\nx = 1\n[detect]\nmodle = 'x'\nxyz = true\n[all]\nquite = true\n")
     done = auricle("tag", "x.wav")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
         f"auricle: {place / 'auricle.toml'} cannot be used: [all] option 'quite' is unknown (did you mean 'quiet'?); "
         "command 'detekt' is unknown (did you mean 'detect'?); "
-        "[detect] option 'modle' is unknown (did you mean 'model'?); [detect] option 'overwrite' is unknown\n"
+        "[detect] option 'modle' is unknown (did you mean 'model'?); [detect] option 'xyz' is unknown\n"
     )
 
 

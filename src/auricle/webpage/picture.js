@@ -21,6 +21,12 @@ const TICKS_HZ = [100, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000];
 const LEAST_APART = 0.065; // of the usual height: closer labels would overlap
 const LOUDNESS = [[4, 2, 14], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122], [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191]];
 
+// A colour such as #0f5d73 as a word of an image.
+const wordOf = (colour) => {
+  const rgb = parseInt(colour.trim().slice(1), 16);
+  return ((255 << 24) | ((rgb & 255) << 16) | (rgb & 0xff00) | (rgb >> 16)) >>> 0;
+};
+
 const toMel = (hz) => 2595 * Math.log10(1 + hz / 700);
 const toHz = (mel) => 700 * (10 ** (mel / 2595) - 1);
 
@@ -130,8 +136,8 @@ export class Tiles {
     const pen = picture.getContext("2d"), line = wave.getContext("2d");
     pen.fillStyle = `rgb(${LOUDNESS[0]})`;
     pen.fillRect(0, 0, picture.width, picture.height);
-    line.clearRect(0, 0, wave.width, wave.height);
-    line.fillStyle = inkOfWave;
+    // The waveform is written as pixels, which takes a fraction of the time of a thousand rectangles.
+    const image = line.createImageData(wave.width, wave.height), words = new Uint32Array(image.data.buffer), ink = wordOf(inkOfWave);
     this.wanted = [];
     const parts = [];
     for (let index = first; index <= last; index++) {
@@ -141,7 +147,8 @@ export class Tiles {
       if (tile) parts.push({ tile, begin: 0, end: tile.done });
     }
     const highest = parts.reduce((most, { tile }) => Math.max(most, tile.highest), 0.05);
-    for (const part of parts) this.drawPart(pen, line, picture, wave, part, from, to, highest);
+    for (const part of parts) this.drawPart(pen, picture, words, wave, ink, part, from, to, highest);
+    line.putImageData(image, 0, 0);
     if (this.wanted.length) this.work();
   }
 
@@ -163,7 +170,7 @@ export class Tiles {
   }
 
   // Columns from `begin` to `end` of a tile, also parts of columns.
-  drawPart(pen, line, picture, wave, { tile, begin, end }, from, to, highest) {
+  drawPart(pen, picture, words, wave, ink, { tile, begin, end }, from, to, highest) {
     const columnS = FINEST_S * 2 ** tile.level, scale = picture.width / (to - from);
     const x = (column) => ((tile.index * TILE + column) * columnS - from) * scale;
     const left = x(begin), right = x(end), wide = columnS * scale;
@@ -180,8 +187,9 @@ export class Tiles {
         if (tile.low[next] < low) low = tile.low[next];
         if (tile.high[next] > high) high = tile.high[next];
       }
-      const top = middle - tall * high;
-      line.fillRect(start, top, Math.max(1, Math.min(right, x(column + step)) - start), Math.max(1, middle - tall * low - top));
+      const first = Math.max(0, Math.round(start)), stop = Math.min(wave.width, Math.max(first + 1, Math.round(Math.min(right, x(column + step)))));
+      const top = Math.max(0, Math.round(middle - tall * high)), bottom = Math.min(wave.height, Math.max(top + 1, Math.round(middle - tall * low)));
+      for (let y = top; y < bottom; y++) words.fill(ink, y * wave.width + first, y * wave.width + stop);
     }
   }
 }

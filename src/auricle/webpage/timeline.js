@@ -498,7 +498,7 @@ export class Timeline {
   }
 
   drawAxis(width) {
-    const most = clamp(Math.floor(width / 80), 3, 12);
+    const most = clamp(Math.floor(width / (this.to < 3600 ? 80 : 100)), 3, 12);
     this.parts.axis.replaceChildren(...ticksOf(this.from, this.to, most).map(({ time, text }) => {
       const label = make("span", this.place(time) < 3 ? "first" : this.place(time) > 96 ? "last" : "", text);
       label.style.left = `${this.place(time)}%`;
