@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 #: Extras of the half with torch.
-HEAVY = {"train", "teachers", "scale", "voices"}
+HEAVY = {"train", "teachers", "scale", "voices", "wandb", "mlflow", "trackio"}
 RESOLUTIONS = ("lowest-direct", "highest")
 #: What an environment has to do; each line beyond the first two needs an extra, and is silent without it.
 WORK = """
