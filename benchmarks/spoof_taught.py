@@ -318,8 +318,8 @@ The teacher on mn04's stages is ahead of the mixtures beyond chance and of `rawn
 [−26.9, 1.6]: not beyond chance. It is above the trial's 7.2 %, perhaps by windows that repeat short recordings, or by
 another penalty. A head on stages of `general` does not serve for voices. Inside train (four pairs of systems, with
 speakers) the mean error of heads was 24 to 27 % on mn04's stages, 30 on those of `general`, 29 to 32 on mn04's when
-variants fitted the head too; `rawnet` alone has 23 on such pairs ([spoof-recipe.md](spoof-recipe.md)). So folds of
-train did not foresee that the teacher would be ahead.
+changed recordings (none through a vocoder) fitted the head too; `rawnet` alone has 23 on such pairs
+([spoof-recipe.md](spoof-recipe.md)). So folds of train did not foresee that the teacher would be ahead.
 
 ## How
 

@@ -118,7 +118,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_a_student_goes_on_from_its_own_weights_and_is_averaged_with_them(model, teacher, audio, tmp_path):
     """The same steps with --average end half-way."""
-    kept = {"init": model, "half": False, **SMALL}
+    kept = {"start": model, "half": False, **SMALL}
     results = {name: tmp_path / name for name in ("last", "mean")}
     for name, out in results.items():
         auricle.compress(teacher, audio, out=out, average=[str(model)] if name == "mean" else [], **kept)
@@ -148,18 +148,18 @@ def test_a_start_fixes_what_it_is_a_start_of(model, teacher, audio, tmp_path):
     """Residuals that it lacks are not asked for; another start is another run."""
     smaller, out = tmp_path / "smaller", tmp_path / "next"
     kept = "model.residuals=[0,1,2,3,4,5,6,7,10,12,13,14]"
-    auricle.compress(teacher, audio, out=smaller, crops=2, steps=1, overrides=[kept], init=model)
-    auricle.compress(teacher, audio, out=out, crops=2, steps=1, init=smaller)
+    auricle.compress(teacher, audio, out=smaller, crops=2, steps=1, overrides=[kept], start=model)
+    auricle.compress(teacher, audio, out=out, crops=2, steps=1, start=smaller)
     assert len(auricle.load(out).spec.model.residuals) == 12
-    with pytest.raises(RunError, match="it was started with another init, recipe"):
-        auricle.compress(teacher, audio, out=out, crops=2, steps=1, init=model, resume=True)
+    with pytest.raises(RunError, match="it was started with another recipe, start"):
+        auricle.compress(teacher, audio, out=out, crops=2, steps=1, start=model, resume=True)
 
 
 @pytest.mark.parametrize(
     ("changes", "kind", "text"),
     [
         ({"average": ["general"]}, UsageError, "--average general has other layers than this student"),
-        ({"init": "general"}, UsageError, "--init general has other classes than its teacher"),
+        ({"start": "general"}, UsageError, "--start general has other classes than its teacher"),
         ({"overrides": ["optim.lr=0.1"]}, UsageError, "--set optim.lr=0.1: compress looks at model.* and frontend.*"),
         (
             {"overrides": ["model.width=0.4"]},

@@ -370,7 +370,7 @@ class CompressRequest(ListenerOptions, ResumeOptions):
     ] = ()
     crops: Annotated[int, Option("Mixtures that the teacher labels, most of 5 s.", metavar="N", least=1)] = 6_400
     steps: Annotated[int, Option("Steps of 32 crops.", metavar="N", least=1)] = 2_000
-    init: Annotated[
+    start: Annotated[
         PathLike | None,
         Option("A student of before, whose weights are the start; TEACHER teaches on.", metavar="MODEL"),
     ] = None

@@ -133,7 +133,7 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             parameters=sum(p.numel() for p in student.parameters()),
             teacher=teacher.name,
-            initial_weights=None if request.init is None else source.identity,
+            initial_weights=None if request.start is None else source.identity,
         )
         write_student(folder, student, recipe, teacher, thresholds, provenance, half=request.half)
     return CompressResult(str(folder), len(teacher.labels), provenance.parameters, len(pack), pack.failures)
@@ -141,11 +141,11 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
 
 def _source(request: CompressRequest, teacher: StagedTeacher) -> StagedTeacher:
     """Return whose weights the student begins with: a student of before, or its teacher."""
-    if request.init is None:
+    if request.start is None:
         return teacher
-    source = open_staged_teacher(str(request.init))
+    source = open_staged_teacher(str(request.start))
     if source.labels != teacher.labels:
-        raise UsageError(f"--init {request.init} has other classes than its teacher {request.teacher}")
+        raise UsageError(f"--start {request.start} has other classes than its teacher {request.teacher}")
     return source
 
 
@@ -308,7 +308,7 @@ def _distil(
     progress: Progress,
 ) -> MobileNet:
     plan = _loop_plan(request)
-    if request.init is not None and source.network.state_dict().keys() == student.state_dict().keys():
+    if request.start is not None and source.network.state_dict().keys() == student.state_dict().keys():
         plan = replace(plan, recalibration=0)  # the same network: its statistics are of more batches
     head = teacher.head.eval().requires_grad_(False)
     progress.training_starts(plan.steps, 0, 0.0)
@@ -343,7 +343,7 @@ def _plan(
     listed = "\n".join(f"{clip.key} {clip.size_bytes}" for clip in clips)
     return {
         "teacher": models[0].identity,
-        "init": models[1].identity,
+        "start": models[1].identity,
         "average": [other.identity for other in models[2:]],
         "recipe": {name: getattr(recipe, name).model_dump(mode="json") for name in SECTIONS},
         "crops": request.crops,
