@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,8 +20,11 @@ class Maps:
     def __len__(self) -> int:
         return len(self.maps)
 
-    def deep(self, items: range) -> torch.Tensor:
-        return self.maps[list(items)]
+    def of_frequent_length(self) -> np.ndarray:
+        return np.arange(len(self.maps))
+
+    def deep(self, items: np.ndarray) -> torch.Tensor:
+        return self.maps[items]
 
 
 def layers(hidden: int) -> nn.Sequential:

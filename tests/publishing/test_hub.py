@@ -250,7 +250,7 @@ def test_tag_from_the_hub(pushed, auricle, tmp_path):  # noqa: F811
 
     soundfile.write(tmp_path / "a.wav", np.full(2_000, 0.5, np.float32), 1_000, subtype="FLOAT")
     done = auricle("tag", tmp_path / "a.wav", "--model", "hf:org/tiny@main", "--format", "json")
-    assert json.loads(done.out)["scores"][0] == {"label": "loud", "score": 0.5}
+    assert json.loads(done.out)["scores"][0] == {"label": "loud", "score": 0.5, "share": 1.0}
 
 
 def test_a_push_needs_no_torch(model):

@@ -128,7 +128,7 @@ def test_it_is_kept_in_recipe_model_and_card(model, other_clips, tmp_path):
     out = tmp_path / "m"
     api.train(other_clips, out=out, overrides=settings, init=str(model), new_head=True)
     assert load_recipe(out / "run" / "recipe.yaml").init == InitSection(model=str(model), new_head=True)
-    assert load_bundle(out).spec.provenance.recipe["init"] == {"model": "m", "new_head": True}
+    assert load_bundle(out).spec.provenance.recipe["init"] == {"model": "m", "new_head": True, "keep": 0.0}
     assert "Training began with the weights of `m` and a new last layer." in (out / "README.md").read_text()
     api.train(other_clips, out=tmp_path / "again", recipe=out / "run" / "recipe.yaml")
     again, first = (load_tensors((folder / "model.safetensors").read_bytes()) for folder in (tmp_path / "again", out))
@@ -136,7 +136,7 @@ def test_it_is_kept_in_recipe_model_and_card(model, other_clips, tmp_path):
 
 
 def test_a_model_that_began_at_random_says_nothing_of_it(model):
-    assert load_bundle(model).spec.provenance.recipe["init"] == {"model": "none", "new_head": False}
+    assert load_bundle(model).spec.provenance.recipe["init"] == {"model": "none", "new_head": False, "keep": 0.0}
     assert "began with" not in (model / "README.md").read_text()
 
 
