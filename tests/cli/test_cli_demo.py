@@ -198,6 +198,7 @@ def test_arrays_are_refused(tmp_path):
         demo.open_data(tmp_path / "out", tmp_path / "clips.csv")
 
 
+@pytest.mark.slow
 def test_an_interrupted_demo_says_that_it_begins_anew(auricle, tiny, tmp_path, monkeypatch):
     def stop(*_args, **_options):
         raise Interrupted("stopped at step 3; continue with --resume", 143)

@@ -276,6 +276,7 @@ print(auricle.enrol(sys.argv[1], out=sys.argv[2]).clips)
     assert done.stdout.strip() == "12"
 
 
+@pytest.mark.slow
 def test_weights_go_into_training(enrolled, tmp_path):
     """`train --init` begins with an enrolled model as with any other."""
     data = write_clips(tmp_path / "data", CLASSES, clips=4, first=20)

@@ -108,7 +108,7 @@ def check(material: Material, whole: Path, base: Path, kills: int, seed: int) ->
         assert_same_run(folder, whole)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_r2_r6_killed_six_times_it_ends_in_the_same_bits(material_with, whole, tmp_path, workers):
     check(material_with(workers), whole, tmp_path, kills=6, seed=workers)
 

@@ -115,7 +115,7 @@ def test_another_length_works_or_is_refused_clearly(model):
 # --- 4: int8 = float32, within the recipe's limit
 
 
-@pytest.mark.parametrize("measured", [False, True], ids=["weights", "measured"])
+@pytest.mark.parametrize("measured", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["weights", "measured"])
 def test_int8_costs_no_more_than_the_recipe_allows(model, clips, tmp_path, measured):
     folder = shutil.copytree(model.path, tmp_path / "smaller")
     result = api.export_int8(folder, data=clips if measured else None)

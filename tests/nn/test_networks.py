@@ -108,7 +108,9 @@ def test_an_item_alone_is_the_item_in_a_batch(small_network, model):
         torch.testing.assert_close(one.embedding[0], together.embedding[i], atol=embedding[0], rtol=embedding[1])
 
 
-@pytest.mark.parametrize(("task", "negatives"), [("single", True), ("multi", False)])
+@pytest.mark.parametrize(
+    ("task", "negatives"), [("single", True), pytest.param("multi", False, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("model", CASES)
 def test_the_exported_graph_gives_torchs_scores(small_network, model, task, negatives):
     network = small_network(LABELS, **model)

@@ -104,6 +104,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(model, teacher, audio,
         assert (out / name).read_bytes() == (model / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_student_of_a_student_keeps_its_weights(model, audio, tmp_path):
     out = tmp_path / "smaller"
     kept = "model.residuals=[0,1,2,3,4,5,6,7,10,12,13,14]"
@@ -116,6 +117,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_a_student_goes_on_from_its_own_weights_and_is_averaged_with_them(model, teacher, audio, tmp_path):
     """The same steps with --average end half-way."""
     kept = {"start": model, "half": False, **SMALL}
@@ -144,6 +146,7 @@ def test_the_average_by_hand():
     assert int(layers[0].num_batches_tracked) == 0
 
 
+@pytest.mark.slow
 def test_a_start_fixes_what_it_is_a_start_of(model, teacher, audio, tmp_path):
     """Residuals that it lacks are not asked for; another start is another run."""
     smaller, out = tmp_path / "smaller", tmp_path / "next"

@@ -236,6 +236,7 @@ def test_a_trained_model_tells_its_classes_and_says_where_it_began(model):
     assert str(resolve_model("general").parent) not in (model / "run" / "recipe.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(clips, model, tmp_path):
     with pytest.raises(Interrupted):
         api.train(clips, out=tmp_path / "m", overrides=SHORT, progress=signal_at(2, signal.SIGINT))
@@ -258,6 +259,7 @@ def test_the_hash_of_nothing_is_none(tmp_path):
     assert initial_hash(recipe().init) == GENERAL.spec.sha256["model.safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "low", "high"),
     [

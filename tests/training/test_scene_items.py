@@ -158,6 +158,7 @@ def test_a_range_upside_down_is_refused():
         load_recipe(None, ["scenes.fade_s=[0.5, 0.1]"])
 
 
+@pytest.mark.slow
 def test_events_are_fitted_on_scenes_of_dev_clips(tmp_path):
     """Two tones of a fifth of a second: the model finds them in a long recording, at their times, once each."""
     for label, pitch in (("low", "low"), ("high", "high")):

@@ -104,6 +104,7 @@ class StopsInFold(Listener):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_in_a_fold_goes_on_there(model, corpus, tmp_path):
     out = tmp_path / "stopped"
     with pytest.raises(Interrupted):

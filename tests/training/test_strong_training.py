@@ -71,7 +71,8 @@ RECIPE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("causal", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("causal", [False, True])
 def test_tones_at_known_times_are_learnt(tmp_path, causal):
     write_scenes(tmp_path / "train", 96, weak=16)
     truth = write_scenes(tmp_path / "new", 40, seed=1)

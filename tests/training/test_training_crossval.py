@@ -133,6 +133,7 @@ def test_a_folder_of_an_earlier_version_goes_on(manifest, done, tmp_path):
         run_crossval(manifest, RECIPE, seeds=[0], out=out, jobs=1, progress=Progress())
 
 
+@pytest.mark.slow
 def test_several_seeds_are_averaged_and_stand_apart(data, tmp_path):
     result = api.crossval(data, overrides=[*TINY, "optim.epochs=1"], seeds=2, out=tmp_path / "cv")
     assert {path.name for path in (tmp_path / "cv").glob("seed*/fold*")} == {"folda", "foldb"}
