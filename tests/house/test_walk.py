@@ -24,7 +24,7 @@ from auricle.synth.toy import synthesise
 
 ROOT = Path(__file__).parents[2]
 #: Lines that need a network, other weights, or never end by themselves; that they parse is tested elsewhere.
-ELSEWHERE = ("make ", "pip ", "auricle serve", "auricle listen", "auricle teach", "TORCH_INDEX_URL=")
+ELSEWHERE = ("make ", "pip ", "auricle serve", "auricle listen", "auricle studio", "auricle teach", "TORCH_INDEX_URL=")
 SHORT = {"train": "--epochs 1", "crossval": "--set optim.epochs=1"}
 
 
