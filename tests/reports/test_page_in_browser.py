@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers.serving import wait_for
 
 from auricle.reports.detection import detection_page
 from auricle.results import Event
@@ -78,7 +79,7 @@ def test_the_recording_is_compared_with_the_truth_and_played(opened, tmp_path, r
     page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 20)
     assert page.evaluate("document.getElementById('audio').currentTime") == pytest.approx(0.5, abs=0.01)
     page.locator("#events tbody tr button").nth(1).click()
-    page.wait_for_function("document.getElementById('audio').currentTime > 1.5")
+    wait_for(lambda: page.evaluate("document.getElementById('audio').currentTime") > 1.5)  # the page allows no eval
 
 
 def test_events_follow_a_threshold(opened, tmp_path, recording, scores, truth):
