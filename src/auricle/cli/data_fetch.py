@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from auricle.cli.guard import confirm, say
+from auricle.cli.guard import confirm_download, say
 from auricle.cli.progress import Meter
 from auricle.cli.report_output import print_object
 from auricle.cli.tables import print_table
@@ -36,11 +36,7 @@ def fetch_and_tell(
     if not done_before:
         say(terms)
         if archive is None and not yes:
-            confirm(
-                "Download?",
-                absent="nobody is there to accept the licence: read it above, then say --yes",
-                refused="nothing was downloaded",
-            )
+            confirm_download()
     with ExitStack() as stack:
         stages: dict[str, Meter] = {}
 

@@ -68,6 +68,15 @@ def confirm(question: str, *, absent: str, refused: str) -> None:
         raise UsageError(refused)
 
 
+def confirm_download() -> None:
+    """Ask whether the licence that was shown is accepted; raises ``UsageError`` as ``confirm`` does."""
+    confirm(
+        "Download?",
+        absent="nobody is there to accept the licence: read it above, then say --yes",
+        refused="nothing was downloaded",
+    )
+
+
 def speaks() -> bool:
     """Tell whether this process prints what all of a training find: it is alone, or the first that torchrun started.
 

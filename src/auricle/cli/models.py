@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from auricle.cli.guard import confirm, guarded, say
+from auricle.cli.guard import confirm, confirm_download, guarded, say
 from auricle.cli.option_groups import grouped
 from auricle.cli.options import Debug, DebugOptions, Quiet, ReportFormat
 from auricle.recipe.model_requests import ImportRequest
@@ -103,11 +103,7 @@ def fetch(
     if fetched_model(name) is None:
         say(model.terms())
         if source is None and not yes:
-            confirm(
-                "Download?",
-                absent="nobody is there to accept the licence: read it above, then say --yes",
-                refused="nothing was downloaded",
-            )
+            confirm_download()
     with ExitStack() as stack:
         meters: dict[str, Meter] = {}
 

@@ -53,6 +53,21 @@ Classes = Annotated[
 Precision = Annotated[Literal["float32", "int8"], typer.Option("--precision", help="Which graph of the model to run.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; errors remain.")]
+Host = Annotated[
+    str,
+    typer.Option("--host", metavar="ADDRESS", help="Address to listen on; others than this machine's need a token."),
+]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TEXT",
+        envvar="AURICLE_TOKEN",
+        show_envvar=False,
+        help="What clients must show; better as environment variable AURICLE_TOKEN, which `ps` does not show.",
+    ),
+]
 TableFormat = Annotated[
     Literal["table", "json", "csv"], typer.Option("--format", "-f", help="Format of the table of trials.")
 ]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from auricle.cli.guard import guarded, say
-from auricle.cli.options import Debug, Precision, Quiet
+from auricle.cli.options import Debug, Host, Port, Precision, Quiet, Token
 from auricle.runtime.model_names import DEFAULT_MODEL
 
 
@@ -25,25 +25,9 @@ def serve(
             show_default=DEFAULT_MODEL,
         ),
     ] = None,
-    host: Annotated[
-        str,
-        typer.Option(
-            "--host", metavar="ADDRESS", help="Address to listen on; others than this machine's need a token."
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
-    ] = 8765,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            "--token",
-            metavar="TEXT",
-            envvar="AURICLE_TOKEN",
-            show_envvar=False,
-            help="What clients must show; better as environment variable AURICLE_TOKEN, which `ps` does not show.",
-        ),
-    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8765,
+    token: Token = None,
     origin: Annotated[
         list[str] | None,
         typer.Option("--origin", metavar="URL", help="Page of another site that may use this server; may be repeated."),
@@ -85,6 +69,7 @@ def serve(
     import logging
 
     from auricle.server.app import Service
+    from auricle.server.origins import bracketed
     from auricle.server.run import open_socket
     from auricle.server.run import serve as run
     from auricle.server.settings import MIB, Settings, usual_workers
@@ -109,5 +94,5 @@ def serve(
         if not quiet:
             logging.getLogger("auricle.server").setLevel(logging.INFO)
         names = ", ".join(service.engine.specs)
-        shown = f"[{host}]" if ":" in host else host
-        run(service, listener, lambda: say(f"auricle: serving {names} on http://{shown}:{port} (Ctrl-C stops)"))
+        address = f"http://{bracketed(host)}:{port}"
+        run(service, listener, lambda: say(f"auricle: serving {names} on {address} (Ctrl-C stops)"))

@@ -9,7 +9,7 @@ import typer
 
 from auricle.cli.guard import guarded, say
 from auricle.cli.option_groups import grouped
-from auricle.cli.options import Debug, Quiet
+from auricle.cli.options import Debug, Host, Port, Quiet, Token
 from auricle.recipe.studio_requests import StudioRequest
 
 
@@ -18,25 +18,9 @@ from auricle.recipe.studio_requests import StudioRequest
 def studio(
     request: StudioRequest,
     *,
-    host: Annotated[
-        str,
-        typer.Option(
-            "--host", metavar="ADDRESS", help="Address to listen on; others than this machine's need a token."
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
-    ] = 8766,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            "--token",
-            metavar="TEXT",
-            envvar="AURICLE_TOKEN",
-            show_envvar=False,
-            help="What clients must show; better as environment variable AURICLE_TOKEN, which `ps` does not show.",
-        ),
-    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8766,
+    token: Token = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
     export: Annotated[
         Literal["csv", "json", "raven", "audacity"] | None,
@@ -70,6 +54,7 @@ def studio(
         return
     import logging
 
+    from auricle.server.origins import bracketed
     from auricle.server.run import open_socket
     from auricle.server.run import serve as run
     from auricle.server.settings import Settings
@@ -82,8 +67,7 @@ def studio(
             logging.getLogger("auricle.server").addHandler(logging.StreamHandler())
             for item in project.problems():
                 say(f"auricle: {item['path']}: {item['message']} [{item['code']}]")
-        shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{port}/"
+        address = f"http://{bracketed(host)}:{port}/"
 
         def ready() -> None:
             count = len(project.recordings())

@@ -49,6 +49,15 @@ def host_name(host: str) -> str:
     return "" if name is None else name.removesuffix(".")
 
 
+def bracketed(host: str) -> str:
+    """Return a host as addresses spell it: IPv6 in brackets.
+
+    >>> bracketed("::1"), bracketed("localhost")
+    ('[::1]', 'localhost')
+    """
+    return f"[{host}]" if ":" in host else host
+
+
 def parse_origin(text: str) -> str:
     """Return an origin as browsers send it: scheme, name in ASCII and lower case, and a port that is not the usual one.
 
@@ -71,8 +80,9 @@ def parse_origin(text: str) -> str:
             f"--origin {text!r} is no origin; give scheme and name of the page's address, and its port where that is "
             "not the usual one: https://lab.example or http://lab.example:8080 (once for each)"
         )
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + ("" if port in (None, _USUAL_PORTS.get(parts.scheme)) else f":{port}")
+    return f"{parts.scheme}://{bracketed(host)}" + (
+        "" if port in (None, _USUAL_PORTS.get(parts.scheme)) else f":{port}"
+    )
 
 
 def same_site(origin: str, host: str) -> bool:
