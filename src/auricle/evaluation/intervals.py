@@ -25,7 +25,7 @@ Statistic = Callable[[IndexArray], float | None]
 REPEATS = 1_000
 LEVEL = 0.95
 #: Of the normal distribution: 95 % lie within so many deviations.
-_NORMAL_QUANTILE = 1.959964
+NORMAL_QUANTILE = 1.959964
 _MAX_UNDEFINED = 0.5
 _BLOCK = 10_000_000
 
@@ -98,10 +98,24 @@ def proportion_interval(hits: int, n: int) -> Interval | None:
     """
     if n == 0:
         return None
-    share, square = hits / n, _NORMAL_QUANTILE**2
+    low, high = wilson_limits(hits / n, n)
+    return Interval(hits / n, 0.0 if hits == 0 else low, 1.0 if hits == n else high, n)
+
+
+def wilson_limits(share: float, n: float) -> tuple[float, float]:
+    """Return the 95 % interval of a share of ``n`` independent trials (Wilson 1927).
+
+    ``n`` need not be whole, where trials of several kinds count as so many of one; infinitely many leave no doubt.
+
+    >>> [round(limit, 3) for limit in wilson_limits(1.0, 3)], wilson_limits(0.5, math.inf)
+    ([0.439, 1.0], (0.5, 0.5))
+    """
+    if math.isinf(n):
+        return share, share
+    square = NORMAL_QUANTILE**2
     centre = (share + square / (2 * n)) / (1 + square / n)
-    half = _NORMAL_QUANTILE / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return Interval(share, 0.0 if hits == 0 else centre - half, 1.0 if hits == n else centre + half, n)
+    half = NORMAL_QUANTILE / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def draw_weights(groups: Sequence[object], repeats: int = REPEATS, seed: int = 0) -> Iterator[Array]:

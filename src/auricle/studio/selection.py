@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from auricle.evaluation.intervals import wilson_limits
 from auricle.results import Interval
 
 IntArray = npt.NDArray[np.int64]
@@ -43,7 +44,6 @@ HALF_WIDTH = 0.05
 ASSUMED = 0.9
 #: Of one recording so many are asked about in a batch at most, while others have candidates.
 MOST_ALIKE = 2
-_QUANTILE = 1.959964
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ def precision_of(candidates: Candidates, threshold: float) -> Interval | None:
     sampled = np.array([stratum.sampled for stratum in strata], np.float64)
     hits = np.array([stratum.hits for stratum in strata], np.float64)
     value = float((sizes / sizes.sum()) @ (hits / sampled))
-    low, high = _wilson(value, _effective(sizes, sampled, hits))
+    low, high = wilson_limits(value, _effective(sizes, sampled, hits))
     return Interval(value, low, high, int(sampled.sum()))
 
 
@@ -154,15 +154,6 @@ def _effective(sizes: FloatArray, sampled: FloatArray, hits: FloatArray) -> floa
     variance = float(np.sum(weights**2 * shares * (1 - shares) / sampled * (1 - sampled / sizes)))
     share = float(weights @ shares)
     return math.inf if variance <= 0 else share * (1 - share) / variance
-
-
-def _wilson(share: float, n: float) -> tuple[float, float]:
-    if math.isinf(n):
-        return share, share
-    square = _QUANTILE**2
-    centre = (share + square / (2 * n)) / (1 + square / n)
-    half = _QUANTILE / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def verdicts_to_go(candidates: Candidates, threshold: float, half_width: float = HALF_WIDTH) -> int:
@@ -183,7 +174,7 @@ def verdicts_to_go(candidates: Candidates, threshold: float, half_width: float =
 
     def wide(more: int) -> bool:
         then = np.minimum(sizes, np.maximum(sampled, (sampled.sum() + more) * sizes / sizes.sum()))
-        low, high = _wilson(value, _effective(sizes, np.maximum(then, 1e-9), shares * then))
+        low, high = wilson_limits(value, _effective(sizes, np.maximum(then, 1e-9), shares * then))
         return high - low > 2 * half_width
 
     left = int(sizes.sum() - sampled.sum())

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from auricle.errors import UsageError
+from auricle.evaluation.intervals import NORMAL_QUANTILE
 from auricle.results import DetectResult, Interval, Report
 
-_TAIL, _Z = 0.025, 1.959964
+_TAIL = 0.025
 #: Larger counts take the approximation of Wilson and Hilferty (1931), right to a thousandth by then.
 _LARGE = 1_000
 #: A threshold lies so far above the score of an alarm that it silences.
@@ -30,8 +31,8 @@ def poisson_interval(count: int, hours: float, n: int) -> Interval:
         n: recordings behind it.
     """
     if count > _LARGE:
-        low = count * (1 - 1 / (9 * count) - _Z / (3 * count**0.5)) ** 3
-        high = (count + 1) * (1 - 1 / (9 * (count + 1)) + _Z / (3 * (count + 1) ** 0.5)) ** 3
+        low = count * (1 - 1 / (9 * count) - NORMAL_QUANTILE / (3 * count**0.5)) ** 3
+        high = (count + 1) * (1 - 1 / (9 * (count + 1)) + NORMAL_QUANTILE / (3 * (count + 1) ** 0.5)) ** 3
     else:
         low = _mean_at(count - 1, 1 - _TAIL) if count else 0.0
         high = _mean_at(count, _TAIL)
