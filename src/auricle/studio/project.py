@@ -107,6 +107,7 @@ class Studio:
             self._index = Index(self.own_folder, self._database, self._recordings, self._backbone)
             self._sounds = SoundCache(self.own_folder / "sounds")
             self._teacher = Teacher(self._backbone, self._sounds)
+            stack.callback(self._teacher.close)
             self._detections = DetectionStore(self._database, self._recordings)
             self._tiles = TileCache(self.own_folder / "tiles")
             self._model = TaughtModel(
@@ -216,8 +217,11 @@ class Studio:
             high_hz: upper edge of a box.
             key: of a request that may come twice; the second one changes nothing.
         """
-        number = self.recording(recording).id
-        return self._labels.add(Label(number, onset, offset, label, verdict, source, score, low_hz, high_hz), key)
+        found = self.recording(recording)
+        stored = self._labels.add(Label(found.id, onset, offset, label, verdict, source, score, low_hz, high_hz), key)
+        if stored.verdict != "unsure":
+            self._teacher.prepare(found, stored.onset, stored.offset)
+        return stored
 
     def change(self, number: int, **changes: Any) -> Label:
         """Change ``label``, ``onset``, ``offset`` or ``verdict`` of a label."""
@@ -243,7 +247,7 @@ class Studio:
         """Compute the vectors that are missing, in the background."""
         with self._begin_lock:
             if self._indexing is None or not self._indexing.running:
-                self._indexing = Job("index", 0, lambda job: self._index.extend(job.stopped))
+                self._indexing = Job("index", 0, lambda job: self._index.extend(job.stopped), yielding=True)
             return self._indexing
 
     def index(self) -> None:

@@ -90,7 +90,7 @@ export class Figure {
     timeline.begin(labels, labels.map((label) => thresholds.get(label)));
     Object.assign(timeline, { looks: this.looks, chosen, duration: recording.duration, events: recording.detections });
     timeline.setPicture(
-      new ServerPicture(recording.duration, (from, to, width) => this.client.tile(recording.id, from, to, width), () => timeline.soon(() => timeline.drawSound()), this.complain),
+      new ServerPicture(recording.duration, (from, to, width) => this.client.tile(recording.id, from, to, width), () => timeline.soon("sound"), this.complain),
       recording.sample_rate,
     );
     $("recording-title").textContent = recording.path;

@@ -137,7 +137,7 @@ export class Tiles {
     pen.fillStyle = `rgb(${LOUDNESS[0]})`;
     pen.fillRect(0, 0, picture.width, picture.height);
     // The waveform is written as pixels, which takes a fraction of the time of a thousand rectangles.
-    const image = line.createImageData(wave.width, wave.height), words = new Uint32Array(image.data.buffer), ink = wordOf(inkOfWave);
+    const image = this.imageFor(wave), words = new Uint32Array(image.data.buffer), ink = wordOf(inkOfWave);
     this.wanted = [];
     const parts = [];
     for (let index = first; index <= last; index++) {
@@ -150,6 +150,13 @@ export class Tiles {
     for (const part of parts) this.drawPart(pen, picture, words, wave, ink, part, from, to, highest);
     line.putImageData(image, 0, 0);
     if (this.wanted.length) this.work();
+  }
+
+  // Pixels of a canvas without colour, the same for as long as it has its size.
+  imageFor({ width, height }) {
+    if (this.image?.width !== width || this.image.height !== height) this.image = new ImageData(width, height);
+    else this.image.data.fill(0);
+    return this.image;
   }
 
   // What a coarser tile, or else finer ones, know of a place behind a share of it.

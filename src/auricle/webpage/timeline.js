@@ -19,7 +19,13 @@ const MOVED_PX = 4; // a pointer that moved less has clicked
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const make = (name, className, text = "") => Object.assign(document.createElement(name), { className, textContent: text });
-export const cssValue = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+// Asking for a style between two changes of the page would lay it out each time.
+const styles = new Map();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => styles.clear());
+export function cssValue(name) {
+  if (!styles.has(name)) styles.set(name, getComputedStyle(document.documentElement).getPropertyValue(name));
+  return styles.get(name);
+}
 export const overlap = (a, b) => a.label === b.label && a.onset < b.offset && b.onset < a.offset;
 
 // The first place in sorted times that is not before a time.
@@ -71,7 +77,7 @@ export class Timeline {
   }
 
   setSound(sound) {
-    this.setPicture(sound && new Picture(sound, () => this.soon(() => this.drawSound())), sound?.rate);
+    this.setPicture(sound && new Picture(sound, () => this.soon("sound")), sound?.rate);
   }
 
   // The tiles to draw, of a sound with a sample rate.
@@ -222,23 +228,33 @@ export class Timeline {
   // --- the view
 
   show(from, to) {
-    const span = clamp(to - from, SHORTEST_VIEW_S, Math.max(SHORTEST_VIEW_S, this.duration));
-    this.from = clamp(from, 0, Math.max(0, this.duration - span));
-    this.to = this.from + span;
+    this.aim(from, to);
     this.draw();
   }
 
+  aim(from, to) {
+    const span = clamp(to - from, SHORTEST_VIEW_S, Math.max(SHORTEST_VIEW_S, this.duration));
+    this.from = clamp(from, 0, Math.max(0, this.duration - span));
+    this.to = this.from + span;
+  }
+
+  // The same for what moves with a hand: several moves before a picture of the screen are drawn once.
+  follow(from, to) {
+    this.aim(from, to);
+    this.soon("all");
+  }
+
   // Around a time; without one around the playhead where it is in view, else around the middle.
-  zoom(factor, time = null) {
+  zoom(factor, time = null, show = this.show) {
     const around = time ?? (this.parts.playhead.hidden ? (this.from + this.to) / 2 : this.playhead);
     const span = clamp((this.to - this.from) * factor, SHORTEST_VIEW_S, this.duration);
     const share = (around - this.from) / (this.to - this.from);
-    this.show(around - share * span, around + (1 - share) * span);
+    show.call(this, around - share * span, around + (1 - share) * span);
   }
 
-  pan(share) {
+  pan(share, show = this.show) {
     const by = share * (this.to - this.from);
-    this.show(this.from + by, this.to + by);
+    show.call(this, this.from + by, this.to + by);
   }
 
   // Bring a span into view; near what is asked for, the view stays as it is.
@@ -264,8 +280,8 @@ export class Timeline {
     let moved = 0, pinch = null;
     stage.addEventListener("wheel", (wheel) => {
       if (!this.movableView) return;
-      if (wheel.ctrlKey || wheel.metaKey) this.zoom(1.002 ** clamp(wheel.deltaY, -300, 300), this.secondsAt(wheel.clientX));
-      else if (this.zoomed && (wheel.shiftKey || Math.abs(wheel.deltaX) > Math.abs(wheel.deltaY))) this.pan((wheel.deltaX || wheel.deltaY) / stage.clientWidth);
+      if (wheel.ctrlKey || wheel.metaKey) this.zoom(1.002 ** clamp(wheel.deltaY, -300, 300), this.secondsAt(wheel.clientX), this.follow);
+      else if (this.zoomed && (wheel.shiftKey || Math.abs(wheel.deltaX) > Math.abs(wheel.deltaY))) this.pan((wheel.deltaX || wheel.deltaY) / stage.clientWidth, this.follow);
       else return;
       wheel.preventDefault();
     }, { passive: false });
@@ -282,10 +298,10 @@ export class Timeline {
       if (pointers.size === 2) {
         const [a, b] = [...pointers.values()].map((pointer) => pointer.clientX);
         const width = Math.max(20, Math.abs(a - b));
-        if (pinch) this.zoom(pinch / width, this.secondsAt((a + b) / 2));
+        if (pinch) this.zoom(pinch / width, this.secondsAt((a + b) / 2), this.follow);
         pinch = width;
       } else if (this.zoomed && moved >= MOVED_PX) {
-        this.pan((before.clientX - move.clientX) / stage.clientWidth);
+        this.pan((before.clientX - move.clientX) / stage.clientWidth, this.follow);
       }
     });
     for (const kind of ["pointerup", "pointercancel", "pointerleave"]) stage.addEventListener(kind, (up) => pointers.delete(up.pointerId));
@@ -293,7 +309,7 @@ export class Timeline {
     const jump = (pointer) => {
       const box = overview.getBoundingClientRect(), half = (this.to - this.from) / 2;
       const middle = (this.duration * (pointer.clientX - box.left)) / box.width;
-      this.show(middle - half, middle + half);
+      this.follow(middle - half, middle + half);
     };
     overview.addEventListener("pointerdown", (down) => {
       overview.setPointerCapture(down.pointerId);
@@ -317,14 +333,17 @@ export class Timeline {
 
   // --- drawing
 
-  // Once before the next picture of the screen, however often it is asked for.
-  soon(action) {
-    if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      action();
-    });
+  // Draw before the next picture of the screen, once however often it is asked for: "all", or the "sound" alone.
+  soon(what) {
+    if (!this.waiting) {
+      requestAnimationFrame(() => {
+        const drawn = this.waiting;
+        this.waiting = null;
+        if (drawn === "all") this.draw();
+        else this.drawSound();
+      });
+    }
+    if (this.waiting !== "all") this.waiting = what;
   }
 
   // Sizes are asked for before anything is written, or each lane would be laid out anew.
@@ -499,11 +518,15 @@ export class Timeline {
 
   drawAxis(width) {
     const most = clamp(Math.floor(width / (this.to < 3600 ? 80 : 100)), 3, 12);
-    this.parts.axis.replaceChildren(...ticksOf(this.from, this.to, most).map(({ time, text }) => {
-      const label = make("span", this.place(time) < 3 ? "first" : this.place(time) > 96 ? "last" : "", text);
-      label.style.left = `${this.place(time)}%`;
-      return label;
-    }));
+    const ticks = ticksOf(this.from, this.to, most), { axis } = this.parts;
+    while (axis.childElementCount > ticks.length) axis.lastChild.remove();
+    while (axis.childElementCount < ticks.length) axis.append(make("span", ""));
+    ticks.forEach(({ time, text }, i) => {
+      const label = axis.children[i], place = this.place(time), side = place < 3 ? "first" : place > 96 ? "last" : "";
+      if (label.textContent !== text) label.textContent = text;
+      if (label.className !== side) label.className = side;
+      label.style.left = `${place}%`;
+    });
   }
 
   // The whole recording in a strip, with what is in view; only where the view is a part.
