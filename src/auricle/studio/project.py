@@ -38,7 +38,7 @@ from auricle.studio.exports import cut_out_labels, export_labels, write_training
 from auricle.studio.held_out import HeldOut
 from auricle.studio.index import Index
 from auricle.studio.jobs import Job
-from auricle.studio.labels import Label, LabelStore
+from auricle.studio.labels import Label, LabelSource, LabelStore, Verdict
 from auricle.studio.model import TaughtModel
 from auricle.studio.questions import Questions
 from auricle.studio.recordings import Recording, RecordingStore
@@ -195,9 +195,9 @@ class Studio:
         onset: float,
         offset: float,
         label: str,
-        verdict: str = "yes",
+        verdict: Verdict = "yes",
         *,
-        source: str = "drawn",
+        source: LabelSource = "drawn",
         score: float | None = None,
         low_hz: float | None = None,
         high_hz: float | None = None,
