@@ -35,7 +35,7 @@ from auricle.files import atomic_write, read_json, write_json
 from benchmarks.day import write_long
 from benchmarks.machine import describe
 from benchmarks.page import RESULTS, machine_line, table
-from benchmarks.studio_browser import Server, Visitor, visiting
+from benchmarks.studio_browser import Server, Visitor, serve_studio, visiting
 from benchmarks.studio_day import day_section, measure_day
 from benchmarks.studio_kills import measure_kills
 
@@ -175,7 +175,7 @@ def check(server: Server, truth: Truth) -> dict[str, Any]:
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Return all figures."""
     clips, night = make_folder(folder / "yard")
-    server = Server(folder / "yard")
+    server = serve_studio(folder / "yard")
     found: dict[str, Any] = {"indexed_s": round(server.read_all(), 1)}
     with visiting(options.pictures) as visitor:
         with visitor.timed("the page opens"):

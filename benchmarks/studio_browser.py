@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,14 @@ WAIT_S = 300
 
 
 class Server:
-    """``auricle studio`` over a folder, as a process.
+    """A command of auricle that serves, as a process.
 
     Args:
-        folder: of recordings.
-        port: to listen at; a free one if 0.
+        words: the command and its options.
     """
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        command = [sys.executable, "-m", "auricle", "studio", str(folder), "--no-browser", "--port", str(port)]
+    def __init__(self, *words: str) -> None:
+        command = [sys.executable, "-m", "auricle", *words]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -53,6 +52,11 @@ class Server:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(60)
+
+
+def serve_studio(folder: Path, port: int = 0) -> Server:
+    """Start ``auricle studio`` over a folder, at a free port if 0."""
+    return Server("studio", str(folder), "--no-browser", "--port", str(port))
 
 
 def memory_mb(pids: list[int]) -> float:
@@ -139,12 +143,12 @@ class Visitor:
 
 
 @contextlib.contextmanager
-def visiting(pictures: Path | None) -> Iterator[Visitor]:
+def visiting(pictures: Path | None, flags: Sequence[str] = ()) -> Iterator[Visitor]:
     """Start the browser with an empty page."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, *flags])
         context = browser.new_context(viewport={"width": 1440, "height": 1000})
         context.set_default_timeout(1000 * WAIT_S)
         context.add_init_script("localStorage.setItem('auricle.studio.teach-every', '0')")

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.machine import describe
 from benchmarks.page import machine_line
-from benchmarks.studio_browser import Server, Visitor, memory_mb, renderers
+from benchmarks.studio_browser import Server, Visitor, memory_mb, renderers, serve_studio
 
 #: Zooms in and out by the wheel, once before each picture of the screen.
 ZOOM = """async (seconds) => {
@@ -78,7 +78,7 @@ def look_at_a_day(visitor: Visitor, server: Server) -> dict[str, Any]:
 
 def measure_day(visitor: Visitor, folder: Path) -> dict[str, Any]:
     """Return the figures of ``day.wav`` in a folder."""
-    server = Server(folder)
+    server = serve_studio(folder)
     visitor.page.goto(server.url)
     visitor.until("document.documentElement.dataset.ready === 'yes'")
     found = look_at_a_day(visitor, server)

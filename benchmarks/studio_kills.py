@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from auricle.studio.project import DATABASE, OWN_FOLDER
-from benchmarks.studio_browser import Server, Visitor
+from benchmarks.studio_browser import Visitor, serve_studio
 
 KILLS = 10
 #: Seconds of pressing keys before a kill, and keys that are pressed while no server answers.
@@ -73,7 +73,7 @@ def measure_kills(visitor: Visitor, folder: Path, label: str) -> dict[str, Any]:
         label: the class.
     """
     rng, page = random.Random(1), visitor.page
-    server = Server(folder)
+    server = serve_studio(folder)
     port = int(server.url.rsplit(":", 1)[1].strip("/"))
     before = labels_in(folder)
     page.goto(f"{server.url}#find")
@@ -97,7 +97,7 @@ def measure_kills(visitor: Visitor, folder: Path, label: str) -> dict[str, Any]:
             presser.press()
         kept = page.evaluate("Object.keys(localStorage).some((key) => key.startsWith('auricle.studio.outbox'))")
         under_way += bool(kept)
-        server = Server(folder, port)
+        server = serve_studio(folder, port)
         page.evaluate("document.getElementById('unsaved-retry').click()")
         visitor.saved()
     found = labels_in(folder) - before

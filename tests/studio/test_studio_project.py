@@ -22,7 +22,7 @@ from auricle.data.formats.registry import read_manifest
 from auricle.enrolment.backbone import open_backbone
 from auricle.errors import InputError, RunError, UsageError
 from auricle.studio.index import VECTORS, permanent_keys
-from auricle.studio.jobs import Job
+from auricle.studio.jobs import YIELDED, Job
 from auricle.studio.labels import Label
 from auricle.studio.project import OWN_FOLDER, BusyError, Studio, UnknownItemError
 from auricle.studio.selection import NO, UNSEEN, UNSURE, YES
@@ -396,4 +396,4 @@ def test_reading_the_sound_leaves_the_processor_to_what_a_person_waits_for():
     seen = []
     Job("index", 0, lambda _: seen.append(os.getpriority(os.PRIO_PROCESS, 0)), yielding=True).wait()
     Job("detect", 0, lambda _: seen.append(os.getpriority(os.PRIO_PROCESS, 0))).wait()
-    assert seen == [19, own]
+    assert seen == [min(19, own + YIELDED), own]

@@ -13,8 +13,8 @@ from typing import Any
 
 log = logging.getLogger("auricle.studio")
 
-#: Of a thread that yields: as low as a priority can be.
-NICENESS = 19
+#: Steps of priority by which a thread yields: it has about a third of what another thread has then.
+YIELDED = 5
 
 
 class Job:
@@ -24,7 +24,7 @@ class Job:
         kind: what it does.
         total: how many steps it has.
         work: does it; gets the job, looks at ``stopped`` often, and adds to ``done``.
-        yielding: whether everything else comes first, where the system can tell threads apart (Linux).
+        yielding: whether everything else comes first, where threads have priorities of their own (Linux).
 
     Attributes:
         done: steps so far.
@@ -74,7 +74,8 @@ class Job:
 
 
 def yield_to_others() -> None:
-    """Give this thread the processor when no other thread wants it; where that cannot be, nothing changes."""
+    """Let other threads have most of the processor while they want it; where that cannot be, nothing changes."""
     if sys.platform == "linux":  # elsewhere the number is that of the process
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + YIELDED)

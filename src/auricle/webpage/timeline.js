@@ -325,7 +325,7 @@ export class Timeline {
   clickLane(label, click) {
     if (this.wasDragged()) return;
     const time = this.secondsAt(click.clientX), slack = (4 * (this.to - this.from)) / this.parts.stage.clientWidth;
-    const hit = this.events.find((event) => event.label === label && event.onset - slack <= time && time <= (event.offset ?? this.to) + slack);
+    const hit = this.events.find((event) => event.label === label && event.onset - slack <= time && time <= (event.offset ?? this.now) + slack);
     const box = this.rows.get(label).canvas.getBoundingClientRect();
     if (hit && click.clientY > box.bottom - EVENT_HEIGHT - 4) this.on.event(hit);
     else this.on.seek(time);
@@ -362,6 +362,11 @@ export class Timeline {
     this.on.view();
   }
 
+  // Where what has begun and not ended ends so far: sounds of the future are not known.
+  get now() {
+    return Math.min(this.to, this.picture?.seconds ?? this.to);
+  }
+
   place(seconds) {
     return (100 * (seconds - this.from)) / (this.to - this.from);
   }
@@ -389,7 +394,7 @@ export class Timeline {
     let drawn = -Infinity; // to the right of it nothing is drawn yet
     for (const event of this.events) {
       if (event.label !== label || event.onset > this.to) continue;
-      const right = Math.max(x(event.offset ?? this.to), x(event.onset) + 3 * scale);
+      const right = Math.max(x(event.offset ?? this.now), x(event.onset) + 3 * scale);
       if (right < 0 || right < drawn + 1) continue;
       this.drawEvent(pen, event, x, height, scale);
       drawn = Math.max(drawn, right);
@@ -481,7 +486,7 @@ export class Timeline {
 
   // A found event is filled; one where the truth says there is none is an outline.
   drawEvent(pen, event, x, height, scale) {
-    const end = event.offset ?? this.to;
+    const end = event.offset ?? this.now;
     if (end < this.from || event.onset > this.to) return;
     const look = this.looks.of(event.label), left = Math.max(-9, x(event.onset)), width = Math.max(3 * scale, Math.min(x(end), x(this.to) + 9) - left);
     const wrong = this.truth !== null && !this.truth.some((true_) => overlap(true_, event));
