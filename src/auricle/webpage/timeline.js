@@ -14,6 +14,7 @@ const NARROW_PX = 5; // events as wide as this have no round corners
 const SHORTEST_VIEW_S = 0.2;
 const LANE_TOP = 5; // of the canvas in its lane, as in page.css
 const EVENT_HEIGHT = 15;
+const NARROWEST_PX = 20;
 const PITCH_PX = 12.4; // from one label of the axis of pitch to the next
 const MOVED_PX = 4; // a pointer that moved less has clicked
 
@@ -348,8 +349,9 @@ export class Timeline {
 
   // Sizes are asked for before anything is written, or each lane would be laid out anew.
   draw() {
-    this.makeRows();
     const { overview, stage, picture, wave } = this.parts;
+    if (stage.clientWidth < NARROWEST_PX) return; // nothing is seen of it: whatever shows it draws it
+    this.makeRows();
     overview.hidden = !this.zoomed || !this.movableView;
     const sizes = [...this.rows.values()].map((row) => this.fit(row.canvas)), width = stage.clientWidth;
     for (const canvas of [picture, wave]) this.fit(canvas);
@@ -381,8 +383,9 @@ export class Timeline {
 
   drawSound({ fitted = false } = {}) {
     const { picture, wave } = this.parts;
+    if (!fitted && this.parts.stage.clientWidth < NARROWEST_PX) return;
     if (!fitted) for (const canvas of [picture, wave]) this.fit(canvas);
-    this.picture?.draw(picture, wave, this.from, this.to, cssValue("--wave"));
+    this.picture?.draw(picture, wave, this.from, this.to, { wave: cssValue("--wave"), unknown: cssValue("--wash") });
   }
 
   drawLane(label, row, { pen, scale, width, height } = this.fit(row.canvas)) {
