@@ -36,7 +36,7 @@ from auricle.enrolment.linear import link
 from auricle.evaluation.intervals import percentile_interval
 from auricle.files import atomic_write, write_json
 from auricle.studio.index import HOP_S, WINDOW_S, Windows, permanent_keys
-from auricle.studio.project import WINDOW_THRESHOLD
+from auricle.studio.questions import WINDOW_THRESHOLD
 from auricle.studio.selection import NO, UNSEEN, UNSURE, YES, Candidates, queue
 from auricle.studio.teaching import Region, make_heads
 from auricle.synth.activity import RegionRule, active_regions, loudest

@@ -104,6 +104,25 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(model, teacher, audio,
         assert (out / name).read_bytes() == (model / name).read_bytes(), name
 
 
+def test_seeds_share_the_crops_of_one_run(model, teacher, audio, tmp_path, monkeypatch):
+    """Nothing is made anew, the other run stays as it is, and with the same seed no byte differs."""
+
+    def never(*args: object) -> None:
+        raise AssertionError("a crop was made")
+
+    monkeypatch.setattr(crop_store.CropMaker, "shard", never)
+    before = {path: path.read_bytes() for path in (model / "run").rglob("*") if path.is_file()}
+    same, other = tmp_path / "same", tmp_path / "other"
+    auricle.compress(teacher, audio, out=same, crops_of=model, **SMALL)
+    assert (same / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
+    auricle.compress(teacher, audio, out=other, crops_of=model, seed=1, **SMALL)
+    assert not torch.equal(weights(other)["stem.0.weight"], weights(model)["stem.0.weight"])
+    assert sorted(path.name for path in (other / "run").iterdir()) == ["checkpoint.safetensors", "plan.json"]
+    assert before == {path: path.read_bytes() for path in (model / "run").rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match="it was started with another crops_seed"):
+        auricle.compress(teacher, audio, out=other, seed=1, resume=True, **SMALL)
+
+
 @pytest.mark.slow
 def test_a_student_of_a_student_keeps_its_weights(model, audio, tmp_path):
     out = tmp_path / "smaller"
@@ -188,11 +207,38 @@ def test_folders_are_not_overwritten(teacher, audio, model, tmp_path):
         auricle.compress(teacher, audio, out=model, resume=True, **{**SMALL, "crops": 8}, seed=1)
 
 
+def test_crops_of_something_else_are_not_taken(teacher, audio, model, tmp_path):
+    with pytest.raises(UsageError, match="holds no run of compress; name the folder of --out of one"):
+        auricle.compress(teacher, audio, out=tmp_path / "out", crops_of=audio, **SMALL)
+    changes = {**SMALL, "crops": 8, "overrides": ["frontend.n_mels=40"]}
+    with pytest.raises(UsageError, match="was run with another crops, frontend; its crops are not for this run"):
+        auricle.compress(teacher, audio, out=tmp_path / "out", crops_of=model, **changes)
+    assert not (tmp_path / "out").exists()
+
+
 def test_audio_that_cannot_be_read_is_named(teacher, tmp_path):
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio/a.wav").write_bytes(b"RIFF")
     with pytest.raises(DataError, match="no recording can be used"):
         auricle.compress(teacher, tmp_path / "audio", out=tmp_path / "out", **SMALL)
+
+
+def test_listed_recordings_that_are_not_there_are_named(teacher, audio, tmp_path):
+    """Whoever copies a table without one of its folders hears of it."""
+
+    class Notices(Progress):
+        lines: list[str] = []  # noqa: RUF012
+
+        def notice(self, text: str) -> None:
+            self.lines.append(text)
+
+    names = sorted(path.name for path in audio.iterdir())
+    (audio / "pool.csv").write_text("\n".join(["filename", *names, "voices/a.flac", "voices/b.flac"]))
+    result = auricle.compress(teacher, audio / "pool.csv", out=tmp_path / "out", progress=Notices(), crops=2, steps=1)
+    (audio / "pool.csv").unlink()
+    assert result.failures == {"voices/a.flac": "no such file", "voices/b.flac": "no such file"}
+    assert "2 of 10 listed recordings are not there" in Notices.lines
+    assert result.recordings == 8
 
 
 def test_other_networks_cannot_be_cut(audio, tmp_path):

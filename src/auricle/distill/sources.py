@@ -12,7 +12,7 @@ from auricle.data.formats.registry import read_source
 from auricle.data.manifest import Clip, Manifest
 from auricle.data.paths import regular_size, resolve_listed, search_roots
 from auricle.data.tables import TABLE_SUFFIXES, read_table
-from auricle.errors import DataError, UsageError
+from auricle.errors import FAILURE_CODES, DataError, UsageError
 from auricle.recipe.requests import DataSource
 
 #: Where a pool's table names its files: the first of these that it has.
@@ -71,10 +71,13 @@ def read_sources(
     return Sources((*manifest.clips, *pooled), len(pooled), manifest, pool)
 
 
-def read_pool(path: Path, leave_out: Sequence[str] = ()) -> tuple[Clip, ...]:
-    """Return the recordings of a folder, or of a table with the column ``filename`` or ``path``."""
+def read_pool(path: Path, leave_out: Sequence[str] = (), absent: dict[str, str] | None = None) -> tuple[Clip, ...]:
+    """Return the recordings of a folder, or of a table with the column ``filename`` or ``path``.
+
+    Files of a table that are not there are left out; ``absent`` gets the name and reason of each.
+    """
     if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
-        return _read_table(path, leave_out)
+        return _read_table(path, leave_out, {} if absent is None else absent)
     if leave_out:
         raise UsageError(
             f"--leave-out {leave_out[0]}: {path} is no table; name the table of the pool, such as pool.csv"
@@ -88,7 +91,7 @@ def read_pool(path: Path, leave_out: Sequence[str] = ()) -> tuple[Clip, ...]:
     )
 
 
-def _read_table(path: Path, leave_out: Sequence[str]) -> tuple[Clip, ...]:
+def _read_table(path: Path, leave_out: Sequence[str], absent: dict[str, str]) -> tuple[Clip, ...]:
     table = read_table(path)
     column = next((c for c in POOL_COLUMNS if c in table.columns), None)
     if column is None:
@@ -102,7 +105,9 @@ def _read_table(path: Path, leave_out: Sequence[str]) -> tuple[Clip, ...]:
             found = resolve_listed(listed, search_roots(path.parent))
         except ValueError as error:
             raise DataError(f"{path.name} cannot be read as a pool", [str(error)]) from error
-        if found.size_bytes is not None:
+        if found.size_bytes is None:
+            absent[found.key] = FAILURE_CODES["not_found"]
+        else:
             clips.append(Clip(found.key, found.path, size_bytes=found.size_bytes))
     if not clips:
         raise DataError(f"{path.name} cannot be read as a pool", [f"not one of its {len(table.rows)} files is there"])

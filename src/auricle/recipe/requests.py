@@ -378,6 +378,10 @@ class CompressRequest(ListenerOptions, ResumeOptions):
         Iterable[str],
         Option("A model whose weights the result is the mean with; may be repeated.", metavar="MODEL"),
     ] = ()
+    crops_of: Annotated[
+        PathLike | None,
+        Option("Another run, its --out: take its recordings and crops, as runs with several seeds may.", metavar="DIR"),
+    ] = None
     half: Annotated[bool, Option("Store the weights as float16: half of the bytes, the same speed.")] = True
     overrides: Annotated[
         Iterable[str],

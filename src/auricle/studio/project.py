@@ -15,61 +15,41 @@ Nothing is written into the folder but ``.auricle-studio``, which holds the proj
 
 from __future__ import annotations
 
-import csv
 import getpass
-import io
-import json
 import os
-import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from auricle.audio.cutouts import CutoutFormat, CutoutOptions, write_cutouts
+from auricle.audio.cutouts import CutoutFormat, CutoutOptions
 from auricle.audio.decode import Audio, read_audio
 from auricle.enrolment.backbone import open_backbone
-from auricle.enrolment.bank import load_bank
-from auricle.errors import BundleError, InputError, RunError, UsageError
-from auricle.files import FolderLock, atomic_write
+from auricle.errors import InputError, RunError, UsageError
+from auricle.files import FolderLock
 from auricle.registry import nearest
-from auricle.results import Event, rounded
-from auricle.runtime.bundle import add_files, load_bundle
+from auricle.results import rounded
 from auricle.runtime.detector import load
-from auricle.runtime.spec import ONNX_FILES
+from auricle.studio.classes import WANTED, ClassStore
 from auricle.studio.database import Database
 from auricle.studio.detections import ORDERS, DetectionStore, ordered
-from auricle.studio.exports import export_labels
-from auricle.studio.index import Index, Windows
+from auricle.studio.exports import cut_out_labels, export_labels, write_training_table
+from auricle.studio.held_out import HeldOut
+from auricle.studio.index import Index
 from auricle.studio.jobs import Job
-from auricle.studio.labels import Label, LabelStore, check_name, now
+from auricle.studio.labels import Label, LabelStore
+from auricle.studio.model import TaughtModel
+from auricle.studio.questions import Questions
 from auricle.studio.recordings import Recording, RecordingStore
-from auricle.studio.selection import (
-    SUREST,
-    UNSEEN,
-    Candidates,
-    precision_of,
-    queue,
-    threshold_for,
-    verdicts_to_go,
-)
 from auricle.studio.sounds import SoundCache
-from auricle.studio.teaching import HEADS, Heads, Teacher, TooFewError, load_heads, regions_of, save_heads
+from auricle.studio.teaching import Teacher
 from auricle.studio.tiles import TileCache
-from auricle.studio.verdicts import verdicts_on
 
 #: Where a project keeps its things in the folder of recordings.
 OWN_FOLDER = ".auricle-studio"
 DATABASE = "project.sqlite"
-#: Precision that is asked for where nobody says another one.
-WANTED = 0.9
-#: Windows are said to hold a class from this score on.
-WINDOW_THRESHOLD = 0.5
 _MOST_ASKED = 500
-_OWN_THRESHOLDS = "thresholds of teaching"
 
 
 class BusyError(UsageError):
@@ -129,11 +109,16 @@ class Studio:
             self._teacher = Teacher(self._backbone, self._sounds)
             self._detections = DetectionStore(self._database, self._recordings)
             self._tiles = TileCache(self.own_folder / "tiles")
-            self._heads = self._stored_heads()
+            self._model = TaughtModel(
+                self.own_folder, self.out, self._database, self._labels, self._backbone, self._teacher
+            )
+            self._questions = Questions(
+                self._index, self._recordings, self._labels, self._model, self._backbone, self._teacher
+            )
+            self._classes = ClassStore(
+                self._database, self._labels, self._model, self._index, self._questions, self._detections
+            )
             self._stack = stack.pop_all()
-        self._states: dict[str, tuple[Any, dict[str, Any]]] = {}
-        self._scores: tuple[Windows, Heads, np.ndarray[Any, Any]] | None = None
-        self._teaching = threading.Lock()
         self._indexing: Job | None = None
         self._job: Job | None = None
         self._begin_lock = threading.Lock()
@@ -271,49 +256,7 @@ class Studio:
         Raises:
             TooFewError: nothing was confirmed for it yet.
         """
-        examples = self._examples(label)
-        if not examples:
-            raise TooFewError(f"no example of {label} yet: draw one, or confirm one; five are better")
-        windows = self._index.windows()
-        scores = self._likeness(windows, examples)
-        verdict, _ = verdicts_on(windows.recording, windows.onset, windows.offset, self.labels(label))
-        order = [int(i) for i in np.argsort(-scores, kind="stable") if verdict[i] == UNSEEN]
-        candidates = _candidates(windows, scores, verdict)
-        taken: list[int] = []
-        for one in order:
-            if len(taken) == count:
-                break
-            if not candidates.overlap(one, taken):
-                taken.append(one)
-        return [self._window(windows, one, label, float(scores[one])) for one in taken]
-
-    def _examples(self, label: str) -> list[Any]:
-        known = {recording.id: recording for recording in self.recordings()}
-        found = []
-        for item in self.labels(label, "yes"):
-            if item.recording in known:
-                try:
-                    found.append(self._teacher.example(known[item.recording], item.onset, item.offset))
-                except InputError:
-                    continue
-        return found
-
-    def _likeness(self, windows: Windows, examples: Sequence[Any]) -> Any:
-        scale = load_bank(self._backbone.sha256).clip_scale
-        wanted = np.asarray(scale.apply(np.stack([clip.views[0] for clip in examples])), np.float32)
-        mean, deviation = (np.asarray(part, np.float32) for part in (scale.mean, scale.deviation))
-        return self._index.similarity(windows, wanted, mean, deviation)
-
-    def _window(self, windows: Windows, one: int, label: str, score: float) -> dict[str, Any]:
-        number = int(windows.recording[one])
-        return {
-            "recording": number,
-            "path": self._recordings.path_of(number),
-            "onset": float(windows.onset[one]),
-            "offset": float(windows.offset[one]),
-            "label": label,
-            "score": rounded(score),
-        }
+        return self._questions.search(label, count)
 
     # --- teaching ---------------------------------------------------------------------------------------------------
 
@@ -326,70 +269,12 @@ class Studio:
         Raises:
             TooFewError: nothing was confirmed yet.
         """
-        with self._teaching:
-            entry = self._labels.last_change()
-            known = {recording.id: recording for recording in self.recordings()}
-            taught = self._teacher.teach(self._labels.all(), known, self.out, self.folder.resolve().name)
-            save_heads(self.own_folder / HEADS, taught.heads)
-            with self._database.transaction() as file:
-                file.execute(
-                    "INSERT INTO models (at, by, path, sha256, labels, journal, seconds) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        *(now(), self.by, str(self.out), taught.heads.sha256),
-                        *(json.dumps(taught.heads.labels, ensure_ascii=False), entry, round(taught.seconds, 3)),
-                    ),
-                )
-                file.execute("UPDATE classes SET threshold = NULL")  # scores of another model are other scores
-            own = [{key: row[key] for key in ("label", "threshold")} for row in taught.rows]
-            self._database.keep_fact(_OWN_THRESHOLDS, json.dumps(own))
-            self._heads = taught.heads
-        skipped = [
-            {"path": known[r.recording].path, "onset": r.onset, "offset": r.offset, **failure.to_dict()}
-            for r, failure in taught.skipped.items()
-        ]
-        return {
-            "model": self.model_state(),
-            "seconds": round(taught.seconds, 3),
-            "labels": list(taught.heads.labels),
-            "rows": [_row(row) for row in taught.rows],
-            "skipped": skipped,
-        }
+        known = {recording.id: recording for recording in self.recordings()}
+        return self._model.teach(known, self.folder.resolve().name)
 
     def model_state(self) -> dict[str, Any] | None:
         """Return the taught model: name, path, labels, when, and seconds it took; None before the first."""
-        row = self._model_row()
-        if row is None or self._heads is None:
-            return None
-        return {
-            "name": self.out.resolve().name,
-            "path": str(self.out.resolve()),
-            "labels": json.loads(row["labels"]),
-            "trained_at": row["at"],
-            "seconds": row["seconds"],
-        }
-
-    def _model_row(self) -> sqlite3.Row | None:
-        rows = self._database.rows("SELECT * FROM models ORDER BY id DESC LIMIT 1")
-        return rows[0] if rows else None
-
-    def _stored_heads(self) -> Heads | None:
-        """Return the layers of the model folder; None if it is gone or another model lies there now."""
-        try:
-            sha256 = load_bundle(self.out).spec.sha256[ONNX_FILES["float32"]]
-        except BundleError:
-            return None
-        return load_heads(self.own_folder / HEADS, sha256, self._backbone.sha256)
-
-    def _window_scores(self, label: str) -> tuple[Windows, Any] | None:
-        """Return all windows with their scores for a class; None where the model does not know it."""
-        heads, windows = self._heads, self._index.windows()
-        if heads is None or label not in heads.labels:
-            return None
-        kept = self._scores
-        if kept is None or kept[0] is not windows or kept[1] is not heads:
-            kept = (windows, heads, heads.scores(self._index, windows))
-            self._scores = kept
-        return windows, kept[2][:, heads.labels.index(label)]
+        return self._model.state()
 
     def queue(self, label: str | None = None, count: int = 20) -> list[dict[str, Any]]:
         """Return what to judge next: windows without a verdict, with the reason why they are asked about.
@@ -398,25 +283,7 @@ class Studio:
             label: the class; of all classes in turn if None.
             count: how many.
         """
-        labels = self.classes() if label is None else [label]
-        parts = [self._queue(name, -(-count // max(1, len(labels)))) for name in labels]
-        mixed = [part[i] for i in range(count) for part in parts if i < len(part)]
-        return mixed[:count]
-
-    def _queue(self, label: str, count: int) -> list[dict[str, Any]]:
-        found = self._window_scores(label)
-        if found is None:
-            if not self.labels(label, "yes"):
-                return []
-            return [{**item, "reason": SUREST} for item in self.search(label, count)]
-        windows, scores = found
-        candidates = self._window_candidates(label, windows, scores)
-        chosen = queue(candidates, WINDOW_THRESHOLD, count)
-        return [{**self._window(windows, one, label, float(scores[one])), "reason": why} for one, why in chosen]
-
-    def _window_candidates(self, label: str, windows: Windows, scores: Any) -> Candidates:
-        verdict, _ = verdicts_on(windows.recording, windows.onset, windows.offset, self.labels(label))
-        return _candidates(windows, scores, verdict)
+        return self._questions.queue(self.classes() if label is None else [label], count)
 
     # --- detection --------------------------------------------------------------------------------------------------
 
@@ -429,11 +296,14 @@ class Studio:
         with self._begin_lock:
             if self._job is not None and self._job.running:
                 raise BusyError("detection is at work; wait until it has ended")
-            row = self._model_row() if self._heads is not None else None
+            with self._model.changing:
+                number, heads = self._model.number, self._model.heads
+                detector = load(self.model if heads is None else self.out)
             chosen = self.recordings() if recordings is None else [self.recording(number) for number in recordings]
-            detector = load(self.model if row is None else self.out)
-            number = None if row is None else int(row["id"])
-            self._job = Job("detect", len(chosen), lambda job: self._detections.run(job, detector, number, chosen))
+            held_out = None if heads is None else HeldOut(heads, detector, self._backbone, self._sounds)
+            self._job = Job(
+                "detect", len(chosen), lambda job: self._detections.run(job, detector, number, chosen, held_out)
+            )
             return self._job
 
     def detect(self, recordings: Sequence[int] | None = None) -> None:
@@ -447,21 +317,14 @@ class Studio:
 
         Args:
             label: a class; all if None.
-            order: ``score``, ``time``, or ``stratified``: as strata of scores draw them, so that verdicts measure.
+            order: ``score``, ``time``, or ``stratified``: as strata of scores draw them, so that verdicts measure. Then
+                near what was taught they are those of a fit that did not see it.
             recording: number of a recording; all if None.
         """
         if order not in ORDERS:
             raise UsageError(f"order {order!r}: expected {', '.join(ORDERS)}")
-        found = self._detections.of(self._labels.all(), label, recording)
-        return ordered(found, order, self._detections.candidates(found, self._trained()))
-
-    def _trained(self) -> set[int]:
-        """Return the numbers of labels that the model was taught on, as they are."""
-        row = self._model_row()
-        if row is None:
-            return set()
-        later = self._labels.changed_since(int(row["journal"]))
-        return {label.id for label in self._labels.all() if label.id not in later}
+        found = self._detections.of(self._labels.all(), label, recording, measured=order == "stratified")
+        return ordered(found, order, self._detections.candidates(found))
 
     def tune(self, label: str, precision: float = WANTED) -> dict[str, Any]:
         """Choose the lowest threshold with a precision by the verdicts on detections, and store it in the model.
@@ -472,23 +335,7 @@ class Studio:
         Raises:
             TooFewError: the verdicts support none; says what is missing.
         """
-        _check_share("precision", precision)
-        if self._heads is None:
-            raise TooFewError("no model yet: teach one, and let it detect")
-        candidates = self._detection_candidates(label)
-        chosen = threshold_for(candidates, precision)
-        if isinstance(chosen, str):
-            raise TooFewError(f"{label}, precision {precision:.0%}: {chosen}{self._taught_note(label)}")
-        threshold = round(chosen[0], 4)
-        self.describe(label, threshold=threshold, wanted_precision=precision)
-        kept = int((candidates.score >= threshold).sum())
-        return {"threshold": threshold, "precision": chosen[1].to_dict(), "kept": kept}
-
-    def _taught_note(self, label: str) -> str:
-        """Return how many verdicts on detections do not count, because the model was taught on them."""
-        trained = self._trained()
-        count = sum(item["label_id"] in trained for item in self._detections.of(self._labels.all(), label))
-        return f" (verdicts on {count} others were taught: the model knows these sounds)" if count else ""
+        return self._classes.tune(label, precision)
 
     def describe(self, name: str, **changes: float | None) -> dict[str, Any]:
         """Say something about a class, which need not have labels yet.
@@ -501,35 +348,7 @@ class Studio:
         Returns:
             The class as in ``state``.
         """
-        name = check_name(name)
-        for key, value in changes.items():
-            if value is not None:
-                _check_share(key, value)
-        with self._teaching:
-            old = self._described(name)
-            wanted = changes.get("wanted_precision")
-            threshold = changes["threshold"] if "threshold" in changes else old["threshold"]
-            if "threshold" in changes and self._heads is not None and name in self._heads.labels:
-                self._store_threshold(name, threshold)
-            with self._database.transaction() as file:
-                values = (name, threshold, old["wanted"] if wanted is None else wanted, self.by, now())
-                file.execute("INSERT OR REPLACE INTO classes VALUES (?, ?, ?, ?, ?)", values)
-        return self._class_state(name)
-
-    def _described(self, name: str) -> dict[str, Any]:
-        rows = self._database.rows("SELECT threshold, wanted FROM classes WHERE name = ?", (name,))
-        return dict(rows[0]) if rows else {"threshold": None, "wanted": WANTED}
-
-    def _store_threshold(self, name: str, threshold: float | None) -> None:
-        """Write a threshold into the model; None writes the one that teaching found."""
-        bundle = load_bundle(self.out)
-        own = {row["label"]: row["threshold"] for row in json.loads(self._database.fact(_OWN_THRESHOLDS) or "[]")}
-        thresholds = {**bundle.spec.thresholds, name: own.get(name, 0.5) if threshold is None else threshold}
-        add_files(self.out, {}, bundle.spec.model_copy(update={"thresholds": thresholds}))
-
-    def _detection_candidates(self, label: str) -> Candidates:
-        found = self._detections.of(self._labels.all(), label)
-        return self._detections.candidates(found, self._trained())
+        return self._classes.describe(name, changes)
 
     # --- use --------------------------------------------------------------------------------------------------------
 
@@ -556,19 +375,7 @@ class Studio:
         """
         target = self.own_folder / "cutouts" if folder is None else Path(folder)
         options = CutoutOptions(str(target), lead_s, tail_s, format)
-        labels = self.labels(label, "yes")
-        if not labels:
-            raise TooFewError("nothing was confirmed yet: there is nothing to cut out")
-        files, skipped = 0, []
-        for number in dict.fromkeys(item.recording for item in labels):
-            own = [item for item in labels if item.recording == number]
-            events = [Event(x.label, x.onset, x.offset, 1.0 if x.score is None else x.score) for x in own]
-            try:
-                recording = self.recording(number)
-                files += len(write_cutouts(recording.file, recording.path, events, options))
-            except InputError as error:
-                skipped.append({"path": own[0].path, "code": error.code, "message": error.message})
-        return {"folder": str(target.resolve()), "files": files, "skipped": skipped}
+        return cut_out_labels(self.labels(label, "yes"), self.recording, options)
 
     def export(self, format: str = "csv") -> bytes:
         """Return the labels as a file of another program: ``csv``, ``json``, or a zip for ``raven``, ``audacity``."""
@@ -593,29 +400,13 @@ class Studio:
             TooFewError: nothing was confirmed yet.
         """
         known = {recording.id: recording for recording in self.recordings()}
-        regions = [region for region in regions_of(self.labels()) if region.recording in known]
-        if not any(region.classes for region in regions):
-            raise TooFewError("no example yet: confirm a sound of a class (verdict yes) before training")
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(("path", "label", "onset", "offset", "group"))
-        for region in regions:
-            file = str(Path(known[region.recording].file).resolve())
-            label = ";".join(region.classes) or "_negative_"
-            writer.writerow((file, label, rounded(region.onset), rounded(region.offset), known[region.recording].path))
-        atomic_write(Path(path), buffer.getvalue().encode("utf-8", "surrogateescape"))
-        return len(regions)
+        return write_training_table(Path(path), self.labels(), known)
 
     # --- state ------------------------------------------------------------------------------------------------------
 
     def classes(self) -> list[str]:
         """Return the classes that have labels, or that the model knows."""
-        named = [
-            str(row[0])
-            for row in self._database.rows("SELECT label FROM labels UNION SELECT name FROM classes ORDER BY 1")
-        ]
-        more = [] if self._heads is None else [name for name in self._heads.labels if name not in named]
-        return [*named, *more]
+        return self._classes.names()
 
     def state(self) -> dict[str, Any]:
         """Return all that a page shows of the project, see docs/studio.md."""
@@ -635,63 +426,9 @@ class Studio:
             "failed": None if failed is None else str(failed),
             "model": self.model_state(),
             "detections": self._detections.count(),
-            "classes": [self._class_state(name) for name in self.classes()],
+            "stale_detections": self._detections.stale(self._model.number),
+            "classes": [self._classes.state(name) for name in self.classes()],
         }
-
-    def _class_state(self, name: str) -> dict[str, Any]:
-        """Return the state of a class; it is computed again where something has changed that it depends on."""
-        said = self._described(name)
-        depends = (
-            *(self._labels.last_change(), said["threshold"], said["wanted"], self._detections.version),
-            *(self._heads, self._index.windows()),  # told apart by identity
-        )
-        kept = self._states.get(name)
-        if kept is None or kept[0] != depends:
-            kept = (depends, self._computed_state(name, said))
-            self._states[name] = kept
-        return kept[1]
-
-    def _computed_state(self, name: str, said: Mapping[str, Any]) -> dict[str, Any]:
-        counts = dict.fromkeys(("yes", "no", "unsure"), 0)
-        query = "SELECT verdict, count(*) FROM labels WHERE label = ? GROUP BY verdict"
-        counts |= {row[0]: row[1] for row in self._database.rows(query, (name,))}
-        state = {"name": name, **counts, "threshold": said["threshold"], "wanted_precision": said["wanted"]}
-        measured = self._measured(name, said["threshold"])
-        if measured is None:
-            return {**state, "precision": None, "precision_of": None, "verdicts_to_go": None}
-        candidates, threshold, what = measured
-        figure = precision_of(candidates, threshold)
-        return {
-            **state,
-            "precision": None if figure is None else figure.to_dict(),
-            "precision_of": what,
-            "verdicts_to_go": verdicts_to_go(candidates, threshold),
-        }
-
-    def _measured(self, name: str, threshold: float | None) -> tuple[Candidates, float, str] | None:
-        """Return what precision is told of: detections from a chosen threshold on, windows while there is none."""
-        if threshold is not None and self._detections.count(name):
-            return self._detection_candidates(name), threshold, "detections"
-        found = self._window_scores(name)
-        if found is None or not len(found[0]):
-            return None
-        return self._window_candidates(name, *found), WINDOW_THRESHOLD, "windows"
-
-
-def _candidates(windows: Windows, scores: Any, verdict: Any) -> Candidates:
-    return Candidates(
-        np.asarray(scores, np.float64), verdict, windows.key, windows.recording, windows.onset, windows.offset
-    )
-
-
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of a class for JSON."""
-    return {key: value.to_dict() if hasattr(value, "to_dict") else value for key, value in row.items()}
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise UsageError(f"{name} {value:g}: expected a number between 0 and 1, such as 0.9")
 
 
 def _user() -> str:

@@ -2,13 +2,15 @@
 """``auricle compress``: a student is cut out of a teacher, distilled on unlabelled audio, and becomes a model folder.
 
 Everything on the way lies in ``OUT/run``: decoded recordings, labelled crops, the checkpoint. Each step of it is a
-function of the request, so a run that was stopped continues to the same bits.
+function of the request, so a run that was stopped continues to the same bits. Runs with several seeds may share the
+recordings and crops of one of them.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,24 +104,33 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
     torch.manual_seed(request.seed)
     student = student_of(source, recipe)
     others = _averaged(request, student)
-    clips = _clips(request)
+    absent: dict[str, str] = {}
+    clips = _clips(request, absent)
     folder = Path(request.out)
+    plan = _plan(request, recipe, (teacher, source, *others), clips)
+    maker = folder if request.crops_of is None else Path(request.crops_of)
+    if request.crops_of is not None:
+        plan["crops_seed"] = _seed_of_crops(maker, plan)
     folder.mkdir(parents=True, exist_ok=True)
-    with FolderLock(folder):
-        _acquire_output(request, _plan(request, recipe, (teacher, source, *others), clips))
-        run = folder / RUN
+    with ExitStack() as locks:
+        for taken in dict.fromkeys((folder, maker)):
+            locks.enter_context(FolderLock(taken))
+        _acquire_output(request, plan)
+        run = maker / RUN
+        if absent:
+            progress.notice(f"{len(absent)} of {len(clips) + len(absent)} listed recordings are not there")
         progress.preparing(len(clips))
         pack = pack_recordings(run / "recordings", clips, teacher.sample_rate, progress.file_prepared)
         train, dev = split_recordings(pack)
         shards = max(1, round(request.crops / SHARD_CROPS))
-        rules = CropRules(seed=request.seed)
+        rules = CropRules(seed=plan.get("crops_seed", request.seed))
         _make(run / "crops", CropMaker(teacher, student, rules, pack, train), shards, progress)
         dev_shards = max(1, round(shards * DEV_SHARE))
         _make(run / "dev", CropMaker(teacher, student, rules, pack, dev), dev_shards, progress)
-        store, plan = CropStore(run / "crops", shards), _loop_plan(request)
+        store = CropStore(run / "crops", shards)
         student = _distil(request, student, teacher, source, store, progress)
         average(student, [other.network for other in others])
-        recalibrate(student, store, plan)
+        recalibrate(student, store, _loop_plan(request))
         student.eval()
         thresholds = tune_thresholds(student, CropStore(run / "dev", dev_shards), teacher.labels)
         used = [pack.recordings[number] for number in (*train, *dev)]
@@ -136,7 +147,7 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
             initial_weights=None if request.start is None else source.identity,
         )
         write_student(folder, student, recipe, teacher, thresholds, provenance, half=request.half)
-    return CompressResult(str(folder), len(teacher.labels), provenance.parameters, len(pack), pack.failures)
+    return CompressResult(str(folder), len(teacher.labels), provenance.parameters, len(pack), absent | pack.failures)
 
 
 def _source(request: CompressRequest, teacher: StagedTeacher) -> StagedTeacher:
@@ -329,10 +340,10 @@ def _make(folder: Path, maker: CropMaker, shards: int, progress: Progress) -> No
     make_store(folder, maker, shards, lambda number: progress.file_prepared())
 
 
-def _clips(request: CompressRequest) -> list[Clip]:
-    found = list(read_pool(Path(request.audio), tuple(request.leave_out)))
+def _clips(request: CompressRequest, absent: dict[str, str]) -> list[Clip]:
+    found = list(read_pool(Path(request.audio), tuple(request.leave_out), absent))
     for path in request.pools:
-        found += read_pool(Path(path))
+        found += read_pool(Path(path), (), absent)
     return found
 
 
@@ -350,6 +361,22 @@ def _plan(
         "seed": request.seed,
         "audio": sha256_bytes(listed.encode("utf-8", "surrogateescape")),
     }
+
+
+def _seed_of_crops(folder: Path, plan: dict[str, Any]) -> int:
+    """Return the seed of another run's crops, which are crops for ``plan`` too, or say why they are not."""
+    path = folder / RUN / PLAN
+    if not path.is_file():
+        raise UsageError(f"--crops-of {folder} holds no run of compress; name the folder of --out of one")
+    stored = read_json(path)
+    changed = [key for key in ("teacher", "crops", "audio") if stored[key] != plan[key]]
+    if stored["recipe"]["frontend"] != plan["recipe"]["frontend"]:
+        changed.append("frontend")
+    if changed:
+        raise UsageError(
+            f"--crops-of {folder} was run with another {', '.join(changed)}; its crops are not for this run"
+        )
+    return int(stored.get("crops_seed", stored["seed"]))
 
 
 def _acquire_output(request: CompressRequest, plan: dict[str, Any]) -> None:
