@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from auricle.nn.modules.efficientat import InvertedResidual
 from auricle.nn.modules.excitation import RunningExcitation
 
 if TYPE_CHECKING:
@@ -30,30 +31,45 @@ def fold_residual(network: MobileNet) -> None:
     Args:
         network: in evaluation mode; nothing happens if it has no such residuals.
     """
-    blocks = dict(network.blocks.items())
-    first, second = blocks.get("0"), blocks.get("1")
-    stem, norm, act = network.stem
-    channels = stem.out_channels
-    if first is None or second is None or 2 * channels > BLOCK or len(first.block) != 2 or len(second.block) != 3:
+    residuals = {name: cast(InvertedResidual, module) for name, module in network.blocks.items()}
+    first, second = residuals.get("0"), residuals.get("1")
+    if first is None or second is None or len(first.block) != 2 or len(second.block) != 3:
         return
-    filters, narrow, expand = (fuse_conv_bn_eval(layer[0], layer[1]) for layer in (*first.block, second.block[0]))
-    with torch.no_grad():
-        once = fuse_conv_bn_eval(stem, norm)
-        twice = nn.Conv2d(1, 2 * channels, once.kernel_size, once.stride, once.padding)
-        twice.weight.copy_(once.weight.repeat(2, 1, 1, 1))
-        twice.bias.copy_(once.bias.repeat(2))
-        both = nn.Conv2d(2 * channels, 2 * channels, 3, 1, 1, groups=2 * channels)
-        both.weight.zero_()
-        both.weight[:channels, :, 1, 1] = 1
-        both.weight[channels:] = filters.weight
-        both.bias.copy_(torch.cat([torch.full((channels,), _LIFT), filters.bias]))
-        matrix, inner = expand.weight[:, :, 0, 0].double(), narrow.weight[:, :, 0, 0].double()
-        wide = nn.Conv2d(2 * channels, len(matrix), 1)
-        wide.weight.copy_(torch.cat([matrix, matrix @ inner], 1)[:, :, None, None])
-        wide.bias.copy_(expand.bias.double() + matrix @ (narrow.bias.double() - _LIFT))
-    network.stem = nn.Sequential(twice, act)
+    (stem, filters, narrow, expand) = map(_merged, (network.stem, *first.block, second.block[0]))
+    channels = stem.out_channels
+    if 2 * channels > BLOCK:
+        return
+    twice = _convolution(torch.cat([stem.weight] * 2), torch.cat([_bias(stem)] * 2), stride=2, padding=1)
+    passing = torch.zeros_like(filters.weight)
+    passing[:, :, 1, 1] = 1
+    lift = torch.full((channels,), _LIFT)
+    both = _convolution(
+        torch.cat([passing, filters.weight]), torch.cat([lift, _bias(filters)]), padding=1, groups=2 * channels
+    )
+    matrix, inner = (conv.weight[:, :, 0, 0].double() for conv in (expand, narrow))
+    weight = torch.cat([matrix, matrix @ inner], 1)[:, :, None, None]
+    wide = _convolution(weight, _bias(expand).double() + matrix @ (_bias(narrow).double() - _LIFT))
+    network.stem = nn.Sequential(twice, network.stem[2])
     network.blocks["0"] = nn.Sequential(both, nn.ReLU())
-    second.block[0] = nn.Sequential(wide, second.block[0][2])
+    second.block[0] = nn.Sequential(wide, cast(nn.Sequential, second.block[0])[2])
+
+
+def _merged(layer: nn.Module) -> nn.Conv2d:
+    """Return the convolution of a layer with the norm behind it, without gradients."""
+    parts = cast(nn.Sequential, layer)
+    return fuse_conv_bn_eval(cast(nn.Conv2d, parts[0]), cast(nn.BatchNorm2d, parts[1])).requires_grad_(False)
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    return torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
+
+
+def _convolution(weight: Tensor, bias: Tensor, *, stride: int = 1, padding: int = 0, groups: int = 1) -> nn.Conv2d:
+    """Return a convolution with these weights."""
+    rows, columns, *kernel = weight.shape
+    conv = nn.Conv2d(columns * groups, rows, (kernel[0], kernel[1]), stride, padding, groups=groups)
+    conv.load_state_dict({"weight": weight.float(), "bias": bias.float()})
+    return conv.requires_grad_(False)
 
 
 def fill_blocks(network: nn.Module) -> None:

@@ -38,7 +38,9 @@ class RunningExcitation(nn.Module):
             mean = mean[:, :, None]
         hidden = torch.relu(nn.functional.conv2d(mean, self.fc1.weight[:, :, None, None], self.fc1.bias))
         scale = torch.sigmoid(nn.functional.conv2d(hidden, self.fc2.weight[:, :, None, None], self.fc2.bias))
-        return x * (_Repeat.apply(scale, mels) if tracing() else scale)
+        if tracing():
+            scale = _Repeat.apply(scale, mels)  # type: ignore[no-untyped-call]
+        return x * scale
 
 
 class _Repeat(torch.autograd.Function):
