@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,8 +129,9 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
         _make(run / "dev", CropMaker(teacher, student, rules, pack, dev), dev_shards, progress)
         store = CropStore(run / "crops", shards)
         student = _distil(request, student, teacher, source, store, progress)
-        average(student, [other.network for other in others])
-        recalibrate(student, store, _loop_plan(request))
+        if others:
+            average(student, [other.network for other in others])
+            recalibrate(student, store, _loop_plan(request))
         student.eval()
         thresholds = tune_thresholds(student, CropStore(run / "dev", dev_shards), teacher.labels)
         used = [pack.recordings[number] for number in (*train, *dev)]
@@ -319,8 +320,7 @@ def _distil(
     progress: Progress,
 ) -> MobileNet:
     plan = _loop_plan(request)
-    if request.start is not None and source.network.state_dict().keys() == student.state_dict().keys():
-        plan = replace(plan, recalibration=0)  # the same network: its statistics are of more batches
+    same = request.start is not None and source.network.state_dict().keys() == student.state_dict().keys()
     head = teacher.head.eval().requires_grad_(False)
     progress.training_starts(plan.steps, 0, 0.0)
     return distil(
@@ -331,6 +331,7 @@ def _distil(
         Path(request.out) / RUN / CHECKPOINT,
         lambda step, parts: progress.step_done(step, parts["loss"]),
         new_frames=not isinstance(source.network, MobileNet),
+        new_norms=not same,  # those of the same network are of more batches
     )
 
 
