@@ -24,7 +24,7 @@ from torch import nn
 from auricle.data.manifest import Clip
 from auricle.distill.crop_store import SHARD_CROPS, CropMaker, CropStore, make_store
 from auricle.distill.crops import CropRules
-from auricle.distill.loop import LoopPlan, distil, recalibrate
+from auricle.distill.loop import LoopPlan, distil
 from auricle.distill.networks import StagedTeacher, open_staged_teacher, student_of
 from auricle.distill.recordings import RecordingPack, pack_recordings
 from auricle.distill.sources import read_pool
@@ -129,9 +129,7 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
         _make(run / "dev", CropMaker(teacher, student, rules, pack, dev), dev_shards, progress)
         store = CropStore(run / "crops", shards)
         student = _distil(request, student, teacher, source, store, progress)
-        if others:
-            average(student, [other.network for other in others])
-            recalibrate(student, store, _loop_plan(request))
+        average(student, [other.network for other in others])
         student.eval()
         thresholds = tune_thresholds(student, CropStore(run / "dev", dev_shards), teacher.labels)
         used = [pack.recordings[number] for number in (*train, *dev)]
@@ -172,7 +170,7 @@ def _averaged(request: CompressRequest, student: MobileNet) -> list[StagedTeache
 
 
 def average(student: MobileNet, others: Sequence[nn.Module]) -> None:
-    """Give a student the mean of its weights and those of others that went on from the same start.
+    """Give a student the mean of its weights, and of what its norms keep, with those of others from the same start.
 
     Runs from one start end in one basin, and their mean is better than each ("Model soups", Wortsman et al. 2022).
     """
