@@ -119,7 +119,7 @@ def test_a_newer_file_is_refused(tmp_path):
     connection = sqlite3.connect(tmp_path / "p.sqlite")
     connection.execute("PRAGMA user_version = 99")
     connection.commit()
-    with pytest.raises(RunError, match=r"written by a newer auricle \(format 99, this one reads up to 1\); update"):
+    with pytest.raises(RunError, match=r"written by a newer auricle \(format 99, this one reads up to 2\); update"):
         Database(tmp_path / "p.sqlite")
 
 

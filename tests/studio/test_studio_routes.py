@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 import zipfile
 
 import numpy as np
@@ -208,8 +209,16 @@ def test_the_loop(client):
     scores = [item["score"] for item in client.get("/detections", label="beep")["detections"]]
     assert scores == sorted(scores, reverse=True)
     error = client.post("/tune", {"label": "beep", "precision": 0.9}, status=409)["error"]
-    assert error["message"].startswith("beep, precision 90%: ")
-    assert "others were taught: the model knows these sounds)" in error["message"]
+    assert re.match(
+        r"beep, precision 90%: [1-9] verdicts on detections, and 90% can be told from 10 or more", error["message"]
+    ), "those that were taught count"
+    assert client.get("")["stale_detections"] == 0
+    client.post("/teach", {})
+    assert client.get("")["stale_detections"] == found["total"]
+    error = client.post("/tune", {"label": "beep", "precision": 0.9}, status=409)["error"]
+    assert error["message"] == (
+        f"beep: {found['total']} of its detections are of an older model: detect again, then tune"
+    )
     cut = client.post("/cutouts", {"label": "beep", "lead": 0.1, "tail": 0.1, "format": "wav"})
     confirmed = client.get("/labels", verdict="yes")["labels"]
     assert cut["files"] == len(confirmed)

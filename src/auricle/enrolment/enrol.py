@@ -86,6 +86,7 @@ def fit_model(clips: Sequence[EnrolledClip], labels: tuple[str, ...], task: str,
         fit_error_rates(items, clip, clips, labels, task),
         rows,
         {fold: unscaled(layer, bank.clip_scale) for fold, layer in clip.by_fold.items()},
+        {fold: unscaled(layer, bank.frame_scale) for fold, layer in frame.by_fold.items()},
     )
 
 

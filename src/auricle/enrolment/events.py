@@ -40,6 +40,7 @@ class FrameHead:
         thresholds: by label.
         f1: mean F1 over labels on the scenes it was fitted on.
         fragments: events found for each event that was found at all, by label.
+        by_fold: the layer of each fit without a fold of ``split_folds``, on scaled vectors.
     """
 
     layer: Linear
@@ -47,6 +48,7 @@ class FrameHead:
     thresholds: dict[str, float]
     f1: float
     fragments: dict[str, float | None]
+    by_fold: Mapping[int, Linear]
 
 
 def fit_frame_head(
@@ -55,18 +57,28 @@ def fit_frame_head(
     """Fit the layer, and on scenes that it was not fitted on, the rest."""
     items = frame_items(clips, labels, bank, grid.step_s(rate), FRAME_FOLDS)
     layer = fit_linear(items.x, items.targets, items.weights, FRAME_PENALTY, task)
-    scores, truth, durations = _held_out_scenes(items, layer, clips, labels, task, bank, grid, rate)
+    by_fold = _fits_without(items, layer, task)
+    scores, truth, durations = _held_out_scenes(items, by_fold, clips, labels, task, bank, grid, rate)
     fitted = fit_events(scores, truth, durations, max_gap_s=GAP_S)
     post = PostprocessPart(
         median_s=0.24, medians_s=fitted.medians_s, off_ratio=0.5, off_ratios=fitted.off_ratios, max_gap_s=GAP_S
     )
     found = _fragments(scores, truth, labels, post, fitted, grid.step_s(rate))
-    return FrameHead(layer, post, fitted.thresholds, fitted.f1, found)
+    return FrameHead(layer, post, fitted.thresholds, fitted.f1, found, by_fold)
+
+
+def _fits_without(items: Items, layer: Linear, task: str) -> dict[int, Linear]:
+    """Return a fit without each fold of the clips."""
+    found = {}
+    for fold in map(int, np.unique(items.fold[items.owner >= 0])):
+        rest = items.without(fold)
+        found[fold] = fit_linear(rest.x, rest.targets, rest.weights, FRAME_PENALTY, task, layer, COARSE)
+    return found
 
 
 def _held_out_scenes(
     items: Items,
-    layer: Linear,
+    by_fold: Mapping[int, Linear],
     clips: Sequence[EnrolledClip],
     labels: Sequence[str],
     task: str,
@@ -87,9 +99,7 @@ def _held_out_scenes(
         scores[name] = Scores(grid.times(len(values), rate), values, tuple(labels), step_s)
         truth[name], durations[name] = events, len(values) * step_s
 
-    for fold in sorted(set(fold_of.values())):
-        rest = items.without(fold)
-        fit = fit_linear(rest.x, rest.targets, rest.weights, FRAME_PENALTY, task, layer, COARSE)
+    for fold, fit in by_fold.items():
         for number in (i for i in chosen if fold_of.get(i) == fold):
             clip = clips[number]
             events = [Event(label, float(a), float(b), 1.0) for a, b in clip.truth for label in clip.label]

@@ -45,6 +45,7 @@ class Fitted:
         abstention: from which clip score on something is named, at stated error rates.
         rows: figures of each class.
         clip_by_fold: layers of clip scores fitted without one fold of ``split_folds`` each: not part of the model.
+        frames_by_fold: the same of frame scores, which have ``events.FRAME_FOLDS`` at most.
     """
 
     labels: tuple[str, ...]
@@ -56,6 +57,7 @@ class Fitted:
     abstention: AbstentionPart | None
     rows: Sequence[Mapping[str, Any]]
     clip_by_fold: Mapping[int, Linear]
+    frames_by_fold: Mapping[int, Linear]
 
 
 def write_model(folder: Path, fitted: Fitted, clips: Sequence[EnrolledClip], backbone: Backbone, name: str) -> Bundle:

@@ -86,24 +86,20 @@ class ClassStore:
         _check_share("precision", precision)
         if self._model.heads is None:
             raise TooFewError("no model yet: teach one, and let it detect")
+        stale = self._detections.stale(self._model.number, label)
+        if stale:
+            raise TooFewError(f"{label}: {stale} of its detections are of an older model: detect again, then tune")
         candidates = self._detection_candidates(label)
         chosen = threshold_for(candidates, precision)
         if isinstance(chosen, str):
-            raise TooFewError(f"{label}, precision {precision:.0%}: {chosen}{self._taught_note(label)}")
+            raise TooFewError(f"{label}, precision {precision:.0%}: {chosen}")
         threshold = round(chosen[0], 4)
         self.describe(label, {"threshold": threshold, "wanted_precision": precision})
         kept = int((candidates.score >= threshold).sum())
         return {"threshold": threshold, "precision": chosen[1].to_dict(), "kept": kept}
 
-    def _taught_note(self, label: str) -> str:
-        """Return how many verdicts on detections do not count, because the model was taught on them."""
-        trained = self._model.trained()
-        count = sum(item["label_id"] in trained for item in self._detections.of(self._labels.all(), label))
-        return f" (verdicts on {count} others were taught: the model knows these sounds)" if count else ""
-
     def _detection_candidates(self, label: str) -> Candidates:
-        found = self._detections.of(self._labels.all(), label)
-        return self._detections.candidates(found, self._model.trained())
+        return self._detections.candidates(self._detections.of(self._labels.all(), label, measured=True))
 
     def state(self, name: str) -> dict[str, Any]:
         """Return the state of a class; it is computed again where something has changed that it depends on."""
@@ -137,7 +133,11 @@ class ClassStore:
 
     def _measured(self, name: str, threshold: float | None) -> tuple[Candidates, float, str] | None:
         """Return what precision is told of: detections from a chosen threshold on, windows while there is none."""
-        if threshold is not None and self._detections.count(name):
+        if (
+            threshold is not None
+            and self._detections.count(name)
+            and not self._detections.stale(self._model.number, name)
+        ):
             return self._detection_candidates(name), threshold, "detections"
         found = self._questions.candidates(name)
         return None if found is None else (found, WINDOW_THRESHOLD, "windows")

@@ -18,7 +18,7 @@ from typing import Any
 from auricle.errors import RunError
 
 #: Of the tables below; a file of a newer one is refused.
-VERSION = 1
+VERSION = 2
 #: "auri" in ASCII: SQLite's own place for saying whose file it is.
 APPLICATION_ID = 0x61757269
 
@@ -88,7 +88,10 @@ CREATE TABLE detections (
     offset REAL NOT NULL,
     label TEXT NOT NULL,
     score REAL NOT NULL,
-    model INTEGER REFERENCES models(id) -- NULL: the model that the studio began with
+    model INTEGER REFERENCES models(id), -- NULL: the model that the studio began with
+    use TEXT NOT NULL DEFAULT 'both' CHECK (use IN ('both', 'shown', 'measured'))
+                                        -- near what was taught, the model's own are shown, and those of fits
+                                        -- without it are measured
 );
 CREATE INDEX detections_by_recording ON detections(recording);
 CREATE INDEX detections_by_label ON detections(label, score);
@@ -145,6 +148,9 @@ class Database:
         if not tables:
             script = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
             self._connection.executescript(f"BEGIN; {_TABLES} {script} COMMIT;")
+        elif version < VERSION:  # 1: detections were of one kind; they are made again by detecting
+            column = "ALTER TABLE detections ADD COLUMN use TEXT NOT NULL DEFAULT 'both'"
+            self._connection.executescript(f"BEGIN; {column}; PRAGMA user_version={VERSION}; COMMIT;")
 
     def close(self) -> None:
         """Close the file; everything is in it already."""

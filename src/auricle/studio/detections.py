@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from auricle.errors import InputError, Interrupted
-from auricle.results import FloatArray, rounded
+from auricle.results import Event, FloatArray, rounded
 from auricle.runtime.detector import Detector
 from auricle.studio.database import Database
+from auricle.studio.held_out import HeldOut
 from auricle.studio.index import HOP_S, permanent_keys
 from auricle.studio.jobs import Job
 from auricle.studio.labels import Label
@@ -46,7 +47,14 @@ class DetectionStore:
         self._recordings = recordings
         self.version = 0
 
-    def run(self, job: Job, detector: Detector, model: int | None, chosen: Sequence[Recording]) -> None:
+    def run(
+        self,
+        job: Job,
+        detector: Detector,
+        model: int | None,
+        chosen: Sequence[Recording],
+        held_out: HeldOut | None = None,
+    ) -> None:
         """Detect in some recordings; what was found in them before goes, one recording at a time.
 
         Args:
@@ -54,6 +62,7 @@ class DetectionStore:
             detector: of the model.
             model: its number in the project; None for one that was not taught here.
             chosen: the recordings.
+            held_out: detects near what was taught; None for a model that was not taught here.
         """
         floors = floors_of(detector)
 
@@ -63,31 +72,48 @@ class DetectionStore:
 
         for recording in chosen:
             try:
-                found = detector.detect(recording.file, threshold=floors, on_frames=watch)
+                own = detector.detect(recording.file, threshold=floors, on_frames=watch).events
+                others = [] if held_out is None else held_out.detect(recording, floors, watch)
             except InputError as error:
                 self._recordings.fail(recording.id, error)
             except Interrupted:
                 return
             else:
-                with self._database.transaction() as file:
-                    file.execute("DELETE FROM detections WHERE recording = ?", (recording.id,))
-                    file.executemany(
-                        "INSERT INTO detections VALUES (?, ?, ?, ?, ?, ?)",
-                        [
-                            (recording.id, rounded(e.onset), rounded(e.offset), e.label, rounded(e.score), model)
-                            for e in found.events
-                        ],
-                    )
-                self.version += 1
+                taught = [held_out is not None and held_out.knows(recording.id, event) for event in own]
+                rows = [(e, "shown" if near else "both") for e, near in zip(own, taught, strict=True)]
+                self._replace(recording.id, model, [*rows, *((e, "measured") for e in others)])
             job.done += 1
 
+    def _replace(self, recording: int, model: int | None, found: Sequence[tuple[Event, str]]) -> None:
+        with self._database.transaction() as file:
+            file.execute("DELETE FROM detections WHERE recording = ?", (recording,))
+            file.executemany(
+                "INSERT INTO detections VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (recording, rounded(e.onset), rounded(e.offset), e.label, rounded(e.score), model, use)
+                    for e, use in found
+                ],
+            )
+        self.version += 1
+
     def count(self, label: str | None = None) -> int:
-        """Return how many there are, all or of a class."""
-        where, values = ("WHERE label = ?", [label]) if label is not None else ("", [])
-        return int(self._database.value(f"SELECT count(*) FROM detections {where}", values))
+        """Return how many the model found, all or of a class."""
+        where, values = ("AND label = ?", [label]) if label is not None else ("", [])
+        return int(self._database.value(f"SELECT count(*) FROM detections WHERE use != 'measured' {where}", values))
+
+    def stale(self, model: int | None, label: str | None = None) -> int:
+        """Return how many are of another model than the one of this number, all or of a class."""
+        where, values = ("AND label = ?", [label]) if label is not None else ("", [])
+        query = f"SELECT count(*) FROM detections WHERE use != 'measured' AND model IS NOT ? {where}"
+        return int(self._database.value(query, [model, *values]))
 
     def of(
-        self, labels: Sequence[Label], label: str | None = None, recording: int | None = None
+        self,
+        labels: Sequence[Label],
+        label: str | None = None,
+        recording: int | None = None,
+        *,
+        measured: bool = False,
     ) -> list[dict[str, Any]]:
         """Return detections with their verdicts, by recording and time.
 
@@ -95,10 +121,13 @@ class DetectionStore:
             labels: of the project, whose verdicts count.
             label: a class; all if None.
             recording: number of a recording; all if None.
+            measured: those by which precision is measured, near what was taught of fits that did not see it; in place
+                of those that the model itself found.
         """
         wanted = {"label": label, "recording": recording}
         given = {name: value for name, value in wanted.items() if value is not None}
-        where = " AND ".join(["NOT missing", *(f"detections.{name} = ?" for name in given)])
+        hidden = "shown" if measured else "measured"
+        where = " AND ".join(["NOT missing", f"use != '{hidden}'", *(f"detections.{name} = ?" for name in given)])
         rows = self._database.rows(
             "SELECT recording, path, onset, offset, label, score, recordings.name AS file FROM detections "
             f"JOIN recordings ON recordings.id = recording WHERE {where} ORDER BY recordings.name, onset, label",
@@ -113,17 +142,10 @@ class DetectionStore:
                 found[i] |= {"verdict": NAMES[code], "label_id": number or None}
         return found
 
-    def candidates(self, found: Sequence[Mapping[str, Any]], trained: set[int]) -> Candidates:
-        """Return the detections of one class for ``selection``.
-
-        Args:
-            found: of ``of``.
-            trained: numbers of labels that the model was taught on: what they say of it says nothing of others.
-        """
+    def candidates(self, found: Sequence[Mapping[str, Any]]) -> Candidates:
+        """Return detections of ``of`` for ``selection``."""
         codes = {name: code for code, name in NAMES.items()}
-        verdict = [
-            UNSURE if item["label_id"] in trained else codes[item["verdict"]] for item in found
-        ]  # neither asked about again nor counted
+        verdict = [codes[item["verdict"]] for item in found]
         middles = [(item["onset"] + item["offset"]) / 2 for item in found]
         keys = [
             float(permanent_keys(item["path"].encode("utf-8", "backslashreplace"), np.array([int(m // HOP_S)]))[0])

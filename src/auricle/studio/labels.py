@@ -206,10 +206,6 @@ class LabelStore:
         """Return the number of the journal's last entry; 0 where it is empty."""
         return int(self._database.value("SELECT coalesce(max(id), 0) FROM journal"))
 
-    def changed_since(self, entry: int) -> set[int]:
-        """Return the numbers of labels that were changed behind an entry of the journal."""
-        return {row[0] for row in self._database.rows("SELECT label FROM journal WHERE id > ?", (entry,))}
-
     def _own(self, label: Label, recording: int) -> Label:
         found = self._database.rows("SELECT duration FROM recordings WHERE id = ?", (recording,))
         if not found:

@@ -110,13 +110,11 @@ class TaughtModel:
         rows = self._database.rows("SELECT * FROM models ORDER BY id DESC LIMIT 1")
         return rows[0] if rows else None
 
-    def trained(self) -> set[int]:
-        """Return the numbers of labels that the model was taught on, as they are."""
+    @property
+    def number(self) -> int | None:
+        """The number of the last teaching; None while there is no taught model."""
         row = self.row()
-        if row is None:
-            return set()
-        later = self._labels.changed_since(int(row["journal"]))
-        return {label.id for label in self._labels.all() if label.id not in later}
+        return None if row is None or self.heads is None else int(row["id"])
 
     def store_threshold(self, name: str, threshold: float | None) -> None:
         """Write the threshold of a class into the model; None writes the one that teaching found."""

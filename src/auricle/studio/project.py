@@ -35,6 +35,7 @@ from auricle.studio.classes import WANTED, ClassStore
 from auricle.studio.database import Database
 from auricle.studio.detections import ORDERS, DetectionStore, ordered
 from auricle.studio.exports import cut_out_labels, export_labels, write_training_table
+from auricle.studio.held_out import HeldOut
 from auricle.studio.index import Index
 from auricle.studio.jobs import Job
 from auricle.studio.labels import Label, LabelStore
@@ -295,11 +296,14 @@ class Studio:
         with self._begin_lock:
             if self._job is not None and self._job.running:
                 raise BusyError("detection is at work; wait until it has ended")
-            row = self._model.row() if self._model.heads is not None else None
+            with self._model.changing:
+                number, heads = self._model.number, self._model.heads
+                detector = load(self.model if heads is None else self.out)
             chosen = self.recordings() if recordings is None else [self.recording(number) for number in recordings]
-            detector = load(self.model if row is None else self.out)
-            number = None if row is None else int(row["id"])
-            self._job = Job("detect", len(chosen), lambda job: self._detections.run(job, detector, number, chosen))
+            held_out = None if heads is None else HeldOut(heads, detector, self._backbone, self._sounds)
+            self._job = Job(
+                "detect", len(chosen), lambda job: self._detections.run(job, detector, number, chosen, held_out)
+            )
             return self._job
 
     def detect(self, recordings: Sequence[int] | None = None) -> None:
@@ -313,13 +317,14 @@ class Studio:
 
         Args:
             label: a class; all if None.
-            order: ``score``, ``time``, or ``stratified``: as strata of scores draw them, so that verdicts measure.
+            order: ``score``, ``time``, or ``stratified``: as strata of scores draw them, so that verdicts measure. Then
+                near what was taught they are those of a fit that did not see it.
             recording: number of a recording; all if None.
         """
         if order not in ORDERS:
             raise UsageError(f"order {order!r}: expected {', '.join(ORDERS)}")
-        found = self._detections.of(self._labels.all(), label, recording)
-        return ordered(found, order, self._detections.candidates(found, self._model.trained()))
+        found = self._detections.of(self._labels.all(), label, recording, measured=order == "stratified")
+        return ordered(found, order, self._detections.candidates(found))
 
     def tune(self, label: str, precision: float = WANTED) -> dict[str, Any]:
         """Choose the lowest threshold with a precision by the verdicts on detections, and store it in the model.
@@ -421,6 +426,7 @@ class Studio:
             "failed": None if failed is None else str(failed),
             "model": self.model_state(),
             "detections": self._detections.count(),
+            "stale_detections": self._detections.stale(self._model.number),
             "classes": [self._classes.state(name) for name in self.classes()],
         }
 

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """From verdicts to a model: what was confirmed is enrolled as an example, what was refused as none of the classes.
 
-Beside the model itself the fits without one fold each are kept: a window near a verdict is scored by the fit that did
-not see that verdict, so that scores of judged windows are as honest as those of all others.
+Beside the model itself the fits without one fold each are kept: what lies near a verdict is scored by the fit that did
+not see that verdict, so that scores of judged windows and detections are as honest as those of all others.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from auricle.audio.decode import read_audio
 from auricle.data.labels import natural_key
 from auricle.enrolment.backbone import Backbone
 from auricle.enrolment.clips import EnrolledClip, enrol_samples
 from auricle.enrolment.enrol import MOST_CLIPS, fit_model
+from auricle.enrolment.events import FRAME_FOLDS
 from auricle.enrolment.heads import MOST_FOLDS, split_folds
 from auricle.enrolment.linear import Array, Linear, link
 from auricle.enrolment.model import Fitted, write_model
@@ -70,6 +73,11 @@ class Region:
         """What stays on one side of a held-out fit."""
         return self.recording, int(self.onset // BLOCK_S)
 
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """All blocks that it lies in."""
+        return [(self.recording, n) for n in range(int(self.onset // BLOCK_S), math.ceil(self.offset / BLOCK_S))]
+
 
 @dataclass(frozen=True, eq=False)
 class Heads:
@@ -81,6 +89,8 @@ class Heads:
         layer: of clip scores, on the network's vectors.
         by_fold: the same of fits without a fold, one after the other.
         fold_of: which of them did not see a part of a recording: by recording and block.
+        frames_by_fold: layers of frame scores, the same way.
+        frame_fold_of: which of those did not see a part of a recording.
         sha256: of the model's graph.
         backbone: SHA-256 of the network whose vectors it takes.
     """
@@ -90,6 +100,8 @@ class Heads:
     layer: Linear
     by_fold: tuple[Linear, ...]
     fold_of: Mapping[tuple[int, int], int]
+    frames_by_fold: tuple[Linear, ...]
+    frame_fold_of: Mapping[tuple[int, int], int]
     sha256: str
     backbone: str
 
@@ -228,17 +240,46 @@ class Teacher:
 def make_heads(
     fitted: Fitted, clips: Sequence[EnrolledClip], regions: Sequence[Region], sha256: str, backbone: str
 ) -> Heads:
-    """Return the layers of a fit; a class with examples in one fold only is scored by the whole fit there."""
-    folds = split_folds(clips, MOST_FOLDS)
+    """Return the layers of a fit."""
+    clip_folds, frame_folds = split_folds(clips, MOST_FOLDS), split_folds(clips, FRAME_FOLDS)
+    return Heads(
+        fitted.labels,
+        fitted.task,
+        fitted.clip,
+        _layers_without(fitted.labels, fitted.clip, fitted.clip_by_fold, clips, clip_folds),
+        _folds_of(regions, clip_folds),
+        _layers_without(fitted.labels, fitted.frames, fitted.frames_by_fold, clips, frame_folds),
+        _folds_of(regions, frame_folds),
+        sha256,
+        backbone,
+    )
+
+
+def _layers_without(
+    labels: Sequence[str],
+    whole: Linear,
+    by_fold: Mapping[int, Linear],
+    clips: Sequence[EnrolledClip],
+    folds: npt.NDArray[np.int64],
+) -> tuple[Linear, ...]:
+    """Return a layer for each fold; a class with examples in one fold only is scored by the whole fit there."""
     layers = []
     for fold in range(int(folds.max()) + 1):
-        layer = fitted.clip_by_fold.get(fold, fitted.clip)
+        layer = by_fold.get(fold, whole)
         left = {name for clip, own in zip(clips, folds, strict=True) if own != fold for name in clip.label}
-        known = np.array([name in left for name in fitted.labels])
-        weight = np.where(known[:, None], layer.weight, fitted.clip.weight)
-        layers.append(Linear(weight, np.where(known, layer.bias, fitted.clip.bias)))
-    fold_of = {region.block: int(fold) for region, fold in zip(regions, folds, strict=True)}
-    return Heads(fitted.labels, fitted.task, fitted.clip, tuple(layers), fold_of, sha256, backbone)
+        known = np.array([name in left for name in labels])
+        weight = np.where(known[:, None], layer.weight, whole.weight)
+        layers.append(Linear(weight, np.where(known, layer.bias, whole.bias)))
+    return tuple(layers)
+
+
+def _folds_of(regions: Sequence[Region], folds: npt.NDArray[np.int64]) -> dict[tuple[int, int], int]:
+    """Return the fold of each block in which something was taught; of two, that of what begins there."""
+    found = {region.block: int(fold) for region, fold in zip(regions, folds, strict=True)}
+    for region, fold in zip(regions, folds, strict=True):
+        for block in region.blocks:
+            found.setdefault(block, int(fold))
+    return found
 
 
 def save_heads(path: Path, heads: Heads) -> None:
@@ -249,14 +290,17 @@ def save_heads(path: Path, heads: Heads) -> None:
         "sha256": heads.sha256,
         "backbone": heads.backbone,
         "fold_of": [[*place, fold] for place, fold in heads.fold_of.items()],
+        "frame_fold_of": [[*place, fold] for place, fold in heads.frame_fold_of.items()],
     }
-    layers = (heads.layer, *heads.by_fold)
+    clip, frames = (heads.layer, *heads.by_fold), heads.frames_by_fold
     buffer = io.BytesIO()
     np.savez(
         buffer,
         facts=np.frombuffer(json.dumps(facts).encode(), np.uint8),
-        weight=np.stack([layer.weight for layer in layers]),
-        bias=np.stack([layer.bias for layer in layers]),
+        weight=np.stack([layer.weight for layer in clip]),
+        bias=np.stack([layer.bias for layer in clip]),
+        frame_weight=np.stack([layer.weight for layer in frames]),
+        frame_bias=np.stack([layer.bias for layer in frames]),
     )
     atomic_write(path, buffer.getvalue())
 
@@ -266,10 +310,19 @@ def load_heads(path: Path, sha256: str, backbone: str) -> Heads | None:
     try:
         found = read_npz(path.read_bytes(), _MOST_BYTES)
         facts = json.loads(found["facts"].tobytes())
-        layers = [Linear(np.asarray(w), np.asarray(b)) for w, b in zip(found["weight"], found["bias"], strict=True)]
-        fold_of = {(int(a), int(b)): int(fold) for a, b, fold in facts["fold_of"]}
+        clip, frames = _linears(found["weight"], found["bias"]), _linears(found["frame_weight"], found["frame_bias"])
+        fold_of, frame_fold_of = (
+            {(int(a), int(b)): int(fold) for a, b, fold in facts[name]} for name in ("fold_of", "frame_fold_of")
+        )
         made_of = (str(facts["sha256"]), str(facts["backbone"]))
-        heads = Heads(tuple(facts["labels"]), facts["task"], layers[0], tuple(layers[1:]), fold_of, *made_of)
+        heads = Heads(
+            tuple(facts["labels"]), facts["task"], clip[0], clip[1:], fold_of, frames, frame_fold_of, *made_of
+        )
     except (OSError, NpzError, KeyError, ValueError, TypeError, IndexError):
         return None
     return heads if made_of == (sha256, backbone) else None
+
+
+def _linears(weight: npt.ArrayLike, bias: npt.ArrayLike) -> tuple[Linear, ...]:
+    """Return the layers of arrays of shapes ``(layer, label, feature)`` and ``(layer, label)``."""
+    return tuple(Linear(w, b) for w, b in zip(np.asarray(weight), np.asarray(bias), strict=True))

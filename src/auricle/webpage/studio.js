@@ -29,6 +29,7 @@ let current = null; // the class that everything is about
 let lists = {}; // step -> {title, items, at, more, none}
 let sinceTeaching = 0;
 let teaching = false;
+let detecting = false; // until the server has begun
 let undoing = false;
 const history = []; // of changes on this page: {posts, item and before where it was a verdict}
 
@@ -160,8 +161,10 @@ function showStep() {
   $("teach").disabled = teaching || !verdicts;
   $("review-lead").textContent = !state.model
     ? "There is no model yet: teach one first, in step 2."
+    : state.stale_detections
+    ? "These detections are of an older model: detect again to see what the model finds now. Your verdicts stay."
     : "Judge detections of all scores: then the threshold for the precision you want is known, with its interval. False alarms teach the next model.";
-  $("detect").disabled = !state.model || Boolean(state.job);
+  $("detect").disabled = detecting || !state.model || Boolean(state.job);
   $("tune").disabled = !current || !state.model;
   $("tune-name").textContent = current ?? "a class";
   if (found && document.activeElement !== $("wanted")) $("wanted").value = Math.round(100 * (found.wanted_precision ?? 0.9));
@@ -432,7 +435,7 @@ async function openItem(item) {
 function countForTeaching(count = 1) {
   sinceTeaching += count;
   const every = Number($("teach-every").value);
-  // A model that is reviewed stays: what was judged before a teaching says nothing about the model after it.
+  // A model that is reviewed stays: the detections in the list would be of an older one.
   if (every && sinceTeaching >= every && !teaching && step !== "review") teach(true);
 }
 
@@ -488,15 +491,18 @@ async function loadReview({ more = false } = {}) {
 }
 
 async function detect() {
+  detecting = true;
+  showStep();
   try {
     await outbox.settled();
-    const { job } = await studio.detect();
-    state.job = job;
+    state.job = (await studio.detect()).job;
     showJob();
-    showStep();
-    refresh();
   } catch (error) {
     complain(error);
+  } finally {
+    detecting = false;
+    showStep();
+    refresh();
   }
 }
 
