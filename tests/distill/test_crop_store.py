@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from auricle.data.manifest import Clip
 from auricle.distill import crop_store
 from auricle.distill.crop_store import CropMaker, CropStore, is_whole, item_weights, make_store
 from auricle.distill.crops import CropRules
-from auricle.distill.loop import LoopPlan, draw_items, recalibrate
+from auricle.distill.loop import LoopPlan, distil, draw_items, recalibrate
 from auricle.distill.networks import open_staged_teacher
 from auricle.distill.recordings import pack_recordings
 from auricle.errors import DataError
@@ -107,5 +108,32 @@ def test_norms_are_estimated_on_the_most_frequent_length(maker, tmp_path):
     recalibrate(student, store, LoopPlan(recalibration=3))
     assert heard == [64, 64, 64]
     assert not torch.equal(student.stem[1].running_mean, before)
-    recalibrate(student, store, LoopPlan(recalibration=0))
     assert len(heard) == 3, "none are asked for"
+
+
+def test_norms_are_held_in_the_last_steps_and_a_run_that_was_stopped_there_goes_on(maker, tmp_path):
+    """Six steps, the last half held: statistics move, jump to those of the longest crops, and stay in the result."""
+    rules = CropRules(shares=(0, 1, 0), lengths_s=(1.28, 1.28, 0.64))
+    make_store(tmp_path / "crops", CropMaker(maker.teacher, maker.student, rules, maker.pack, range(4)), 3)
+    store, plan = CropStore(tmp_path / "crops", 3), LoopPlan(steps=6, batch=4, recalibration=2, held=0.5, checkpoint=1)
+
+    def run(checkpoint: str, stop: int) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+        student, seen = copy.deepcopy(maker.student), []
+
+        def look(step: int, parts: object) -> None:
+            seen.append(student.stem[1].running_mean.clone())
+            if step == stop:
+                raise KeyboardInterrupt
+
+        head = copy.deepcopy(maker.teacher.head).requires_grad_(False)
+        distil(student, head, store, plan, tmp_path / checkpoint, look)
+        return seen, student.state_dict()
+
+    seen, whole = run("whole", 0)
+    assert [torch.equal(a, b) for a, b in pairwise(seen)] == [False, False, False, True, True]
+    assert torch.equal(whole["stem.1.running_mean"], seen[-1])
+    for stop in (4, 5):  # a step is saved after it was looked at: the run goes on with 3, where norms begin to be held
+        with pytest.raises(KeyboardInterrupt):
+            run(f"stopped {stop}", stop)
+        resumed = run(f"stopped {stop}", 0)[1]
+        assert all(torch.equal(value, whole[name]) for name, value in resumed.items())

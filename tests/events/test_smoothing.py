@@ -90,3 +90,24 @@ def test_each_label_has_its_own_filter_and_all_come_out_together(sizes, frames, 
     assert sum(map(len, parts)) <= max(0, frames - (bank.lookahead if len(set(sizes)) > 1 else 0))
     expected = [median_smooth(scores[:, [i]], size) for i, size in enumerate(sizes)]
     np.testing.assert_array_equal(np.concatenate([*parts, bank.flush()]), np.concatenate(expected, axis=1))
+
+
+@given(seed=st.integers(0, 200), size=st.sampled_from([1, 3, 5]), cuts=st.lists(st.integers(0, 60), max_size=5))
+def test_labels_that_stay_below_are_let_through(seed, size, cuts):
+    """Those that reach ``least`` anywhere near are smoothed; the others come as they were, and stay below."""
+    rng = np.random.default_rng(seed)
+    scores = rng.random((60, 4), np.float32) * np.array([0.1, 0.4, 0.8, 1.0], np.float32)
+    least = np.array([0.5, 0.5, 0.5, -np.inf], np.float32)
+    stream, whole = MedianStream(size, 4), median_smooth(scores, size)
+    parts = [stream.push(part, least) for part in np.split(scores, sorted(cuts))]
+    found = np.concatenate([*parts, stream.flush()])
+    assert found.shape == whole.shape
+    assert np.array_equal(found[:, 3], whole[:, 3])
+    assert np.array_equal(np.where(whole >= least, whole, 0), np.where(found >= least, found, 0))
+
+
+def test_filters_of_several_sizes_smooth_all():
+    scores = np.random.default_rng(0).random((40, 2), np.float32)
+    bank, least = MedianBank([1, 5]), np.full(2, 2, np.float32)
+    found = np.concatenate([bank.push(scores, least), bank.flush()])
+    assert np.array_equal(found, np.stack([scores[:, 0], median_smooth(scores[:, 1:], 5)[:, 0]], axis=1))

@@ -5,24 +5,19 @@ from __future__ import annotations
 
 import math
 
+import onnx
+import onnxruntime
 import pytest
 import torch
 
 from auricle.errors import ConfigError, UsageError
+from auricle.exporting.onnx import ScoringGraph, export_onnx
 from auricle.nn.frontends.kaldi_mel import KaldiMel, KaldiMelSpec
 from auricle.nn.frontends.sine_mel import SineMel, SineMelSpec
+from auricle.nn.modules.channel_blocks import BLOCK, fill_blocks, fold_residual
 from auricle.nn.modules.efficientat import EfficientAt
-from auricle.nn.modules.mobilenet import (
-    BLOCK,
-    FrameBranch,
-    MobileNet,
-    RunningExcitation,
-    TimeConv,
-    _twice,
-    check_residuals,
-    fill_blocks,
-    take_weights,
-)
+from auricle.nn.modules.excitation import RunningExcitation
+from auricle.nn.modules.mobilenet import FrameBranch, MobileNet, TimeConv, _twice, check_residuals, take_weights
 from auricle.recipe.schema import make_recipe
 
 P12 = tuple(index for index in range(15) if index not in (8, 9, 11))
@@ -118,7 +113,8 @@ def test_a_running_window_over_what_is_constant_is_the_clips_mean():
 
 
 def test_steps_are_doubled_by_lines_between_them():
-    assert _twice(torch.tensor([[[[0.0, 2.0, 6.0]]]])).tolist() == [[[[0, 1, 2, 4, 6, 6]]]]
+    assert _twice(torch.tensor([[[[0.0, 2.0, 6.0]]]]), 6).tolist() == [[[[0, 1, 2, 4, 6, 6]]]]
+    assert _twice(torch.tensor([[[[0.0, 2.0, 6.0]]]]), 5).tolist() == [[[[0, 1, 2, 4, 6]]]]
 
 
 def test_a_convolution_over_time_is_that_of_one_axis():
@@ -141,6 +137,55 @@ def test_blocks_filled_with_zeros_change_no_score():
     assert all(len(conv.weight) == BLOCK for conv in narrow)
     torch.testing.assert_close(found.clip_logits, expected.clip_logits, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found.frame_logits, expected.frame_logits, atol=1e-5, rtol=1e-5)
+
+
+def with_statistics(network: MobileNet) -> MobileNet:
+    """Give norms statistics and gains of their own, as training does."""
+    generator = torch.Generator().manual_seed(1)
+    for norm in network.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.copy_(0.2 * torch.randn(norm.num_features, generator=generator))
+            norm.running_var.copy_(0.5 + torch.rand(norm.num_features, generator=generator))
+            norm.weight.data.copy_(0.5 + torch.rand(norm.num_features, generator=generator))
+            norm.bias.data.copy_(0.2 * torch.randn(norm.num_features, generator=generator))
+    return network
+
+
+def test_the_first_residual_goes_on_to_the_second_at_once_and_no_score_changes():
+    torch.manual_seed(0)
+    network = with_statistics(MobileNet(SineMelSpec(), 7, residuals=P12).eval())
+    with torch.inference_mode():
+        expected = network(noise(16_000))
+        fold_residual(network)
+        found = network(noise(16_000))
+    assert network.stem[0].out_channels == BLOCK
+    assert network.blocks["1"].block[0][0].in_channels == BLOCK
+    torch.testing.assert_close(found.clip_logits, expected.clip_logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.frame_logits, expected.frame_logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"width": 1.0}, {"residuals": P12[1:]}])
+def test_residuals_that_do_not_fit_a_block_stay(options):
+    network = MobileNet(SineMelSpec(), 7, **options).eval()
+    before = [name for name, _ in network.named_modules()]
+    fold_residual(network)
+    assert [name for name, _ in network.named_modules()] == before
+
+
+def test_excitations_multiply_in_the_engines_order(tmp_path):
+    """Wherever the engine keeps channels in blocks, it leaves them at few places."""
+    network = with_statistics(MobileNet(SineMelSpec(), 7, residuals=P12).eval())
+    content = export_onnx(ScoringGraph(network.for_export(), "multi", negatives=False), 16_000)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
+    if not any(node.domain == "com.microsoft.nchwc" for node in nodes):
+        pytest.skip("this processor's engine has no blocks of channels")
+    left = {name: sum(node.op_type == name for node in nodes) for name in ("ReorderOutput", "ReorderInput")}
+    assert left["ReorderOutput"] <= 8
+    assert left["ReorderInput"] <= 3
 
 
 def test_last_layers_of_another_size_are_not_the_teachers():

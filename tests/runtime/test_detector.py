@@ -45,6 +45,15 @@ def test_tag_of_one_window_is_the_mean_level(tiny):
     assert (result.path, result.duration, result.flags, result.error) == ("", 1.0, (), None)
 
 
+def test_only_the_highest_scores_are_returned_where_so_many_are_asked_for(tiny):
+    detector, samples = tiny(), np.full(2_000, 0.75, np.float32)
+    every = detector.tag(samples, RATE).scores
+    assert detector.tag(samples, RATE, top=1).scores == every[:1]
+    assert detector.tag(samples, RATE, top=9).scores == every
+    with pytest.raises(UsageError, match="top is 0; at least one score is returned"):
+        detector.tag(samples, RATE, top=0)
+
+
 def test_a_short_clip_is_padded_by_the_rule_and_flagged(tiny):
     clip = np.full(50, 0.8, np.float32)
     zero = tiny(pad="zero").tag(clip, RATE)

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import asyncio
 
-from auricle.server.protocol import SLICE_BYTES, _Feed, _Valve
+import h11
+import pytest
+
+from auricle.server.protocol import SLICE_BYTES, _Counting, _Feed, _Valve
 
 
 class Transport:
@@ -87,3 +90,39 @@ def test_reading_goes_on_when_nobody_wants_it_paused():
     assert not transport.reading
     valve.resume_reading()
     assert transport.reading
+
+
+def test_a_body_of_stated_length_is_parsed_at_once():
+    parsed: list[bytes] = []
+    left = [5 * SLICE_BYTES]
+
+    async def flood() -> None:
+        loop = asyncio.get_running_loop()
+
+        def parse(data: bytes) -> None:
+            parsed.append(data)
+            left[0] = max(0, left[0] - len(data))
+
+        feed = _Feed(loop, parse, pause=lambda: None, resume=lambda: None, plain=lambda: left[0])
+        feed.push(bytes(4 * SLICE_BYTES))
+        feed.push(bytes(3 * SLICE_BYTES))
+        await asyncio.sleep(0.05)
+
+    asyncio.run(flood())
+    assert [len(data) // SLICE_BYTES for data in parsed] == [4, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "left"),
+    [
+        (b"content-length: 1000", b"x" * 300, 700),
+        (b"content-length: 0", b"", 0),
+        (b"transfer-encoding: chunked", b"3\r\nabc\r\n", 0),
+    ],
+)
+def test_only_a_stated_length_says_what_is_still_to_come(header, body, left):
+    connection = _Counting(h11.SERVER)
+    connection.receive_data(b"POST /v1/tag HTTP/1.1\r\nhost: x\r\n" + header + b"\r\n\r\n" + body)
+    assert isinstance(connection.next_event(), h11.Request)
+    connection.next_event()
+    assert connection.body_left == left

@@ -29,7 +29,7 @@ INSTALL_CODECS = 'pip install "auricle[codecs]"'
 Block = npt.NDArray[np.floating[Any]]
 
 #: Values (samples times channels) decoded at a time: 0.5 MB of float32, whatever the caller's block size.
-_BLOCK_VALUES = 1 << 17
+_BLOCK_VALUES, _LEAST_VALUES = 1 << 17, 1 << 12
 _LENGTH_UNKNOWN = 1 << 50
 _UNSUPPORTED = 4
 #: Where libsndfile looks for the resource fork of a file without a name.
@@ -139,6 +139,7 @@ class SndfileDecoder:
         except soundfile.LibsndfileError:  # beyond the end, or damaged: reading from the start will tell
             self._open_part(0)
             return 0
+        self._at = frame
         return frame
 
     def read(self) -> Block:
@@ -161,7 +162,10 @@ class SndfileDecoder:
     def _read_block(self) -> Block:
         # On damage libsndfile has written what it decoded, but its wrapper raises instead of saying how much that is.
         # No integer or compressed format can hold NaN, so what is still NaN afterwards was not decoded.
-        buffer = np.full((max(1, _BLOCK_VALUES // self.channels), self.channels), np.nan, self._dtype)
+        # What a header says is left is enough for a short recording; where it says too little, there are more reads.
+        left = max(_LEAST_VALUES, (self._sound.frames - self._at) * self.channels + 1)
+        frames = max(1, min(_BLOCK_VALUES, left) // self.channels)
+        buffer = np.full((frames, self.channels), np.nan, self._dtype)
         try:
             with self._caught():
                 block = self._sound.read(out=buffer)
@@ -169,6 +173,7 @@ class SndfileDecoder:
             self.damaged = True
             unread = np.flatnonzero(np.isnan(buffer[:, 0]))
             block = buffer[: unread[0]] if len(unread) else buffer
+        self._at += len(block)
         if self._view.error is not None:
             raise self._view.error
         return cast("Block", block if self._layout.gain == 1 else block * self._dtype(self._layout.gain))
@@ -179,7 +184,7 @@ class SndfileDecoder:
 
     def _open_part(self, index: int) -> None:
         self.close()
-        self._part = index
+        self._part, self._at = index, 0
         part = self._layout.parts[index]
         self._view = View(self._source, part.header, part.start, part.stop, part.pieces)
         self._refuse_foreign_fork()

@@ -28,6 +28,8 @@ _PURPOSE, _VARIATION = 51_413, 51_414
 NORM_MOMENTUM = 0.01
 #: No class is taken to be rarer than this before anything is learnt.
 LEAST_SHARE = 1e-4
+#: What norms keep beside weights.
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 #: Items that say how far embeddings spread and how often each class is there.
 _FIRST_ITEMS = 500
 
@@ -43,7 +45,10 @@ class LoopPlan:
             run can be given more steps, or fewer, before that ("WSD", Hu et al. 2024).
         mixtures: share of the items that are mixtures of several sources.
         ema: decay of the averaged weights, ramped up.
-        recalibration: batches that the norms are estimated on before the first step; 0 keeps what they are.
+        recalibration: batches that the norms are estimated on.
+        held: share of the steps, the last ones, in which norms keep statistics of the most frequent length, estimated
+            anew where they begin: what is used with these learns with these, on crops of all lengths ("Rethinking
+            'Batch' in BatchNorm", Wu and Johnson 2021, section 3.3).
         equaliser_db: bound of the frequency response that changes at each look; crops are turned in time too.
         checkpoint: steps between two checkpoints.
         seed: of the order of items, and dropout.
@@ -59,6 +64,7 @@ class LoopPlan:
     mixtures: float = 0.6
     ema: float = 0.998
     recalibration: int = 25
+    held: float = 0.35
     equaliser_db: float = 3.0
     checkpoint: int = 100
     seed: int = 0
@@ -78,6 +84,7 @@ def distil(
     on_step: OnStep,
     *,
     new_frames: bool = True,
+    new_norms: bool = True,
 ) -> MobileNet:
     """Train ``student`` on a store, resuming at ``checkpoint`` if there is one; returns it with averaged weights.
 
@@ -89,6 +96,7 @@ def distil(
         checkpoint: a file.
         on_step: is called after each step.
         new_frames: whether the student's frame scores begin at random.
+        new_norms: whether the statistics of its norms are estimated before the first step.
 
     Raises:
         RunError: the checkpoint is that of another plan, or the loss is not finite.
@@ -108,14 +116,17 @@ def distil(
             fit_head(student.head, head, store, plan.seed)
         if new_frames:
             begin_at_shares(student.frame_head, torch.sigmoid(first.logits).mean(0))
-        recalibrate(student, store, plan)
-        run.begin()
+        run.begin(store if new_norms else None)
+    hold = plan.steps - round(plan.held * plan.steps)
     for step in range(run.step, plan.steps):
+        if step == hold:
+            run.hold(store)
         torch.manual_seed(hash_of(plan.seed, step))
         rng = np.random.default_rng([plan.seed, _VARIATION, step])
         batch = vary(store.batch(draw_items(store, plan, step)), rng, plan.equaliser_db)
         student.train()
         student.head.train(own_head)
+        _train_norms(student, step < hold)
         parts = losses(student, batch, head, spread)
         loss = weighted_sum(parts, plan.weights)
         if not bool(torch.isfinite(loss)):
@@ -155,7 +166,7 @@ def recalibrate(student: MobileNet, store: CropStore, plan: LoopPlan) -> None:
     Sound and silence have other shares in short crops. With the statistics of all lengths together the loss of the
     embeddings of crops of 5 s was .53, with those of their own .45, and short crops lost little.
     """
-    norms = _norms(student) if plan.recalibration else []
+    norms = _norms(student)
     for norm in norms:
         norm.reset_running_stats()
     student.train()
@@ -171,6 +182,12 @@ def recalibrate(student: MobileNet, store: CropStore, plan: LoopPlan) -> None:
 
 def _norms(student: MobileNet) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
     return [m for m in student.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+
+
+def _train_norms(student: MobileNet, moving: bool) -> None:
+    """Let norms go by each batch, or by their statistics as they are."""
+    for norm in _norms(student):
+        norm.train(moving)
 
 
 def begin_at_shares(layer: nn.Linear, shares: Tensor) -> None:
@@ -203,9 +220,17 @@ class _Run:
         self.optimizer = torch.optim.AdamW(groups, lr=plan.lr)
         self.parameters = [*decayed, *plain]
 
-    def begin(self) -> None:
-        """Start the average at the weights as they are."""
+    def begin(self, store: CropStore | None) -> None:
+        """Start the average at the weights as they are; a store says what statistics norms begin with."""
+        if store is not None:
+            recalibrate(self.student, store, self.plan)
         self.averaged = {k: v.detach().clone() for k, v in self.student.state_dict().items()}
+
+    def hold(self, store: CropStore) -> None:
+        """Estimate the statistics that norms keep from now on, in the average too: it is used with these."""
+        recalibrate(self.student, store, self.plan)
+        own = self.student.state_dict()
+        self.averaged.update({name: own[name].clone() for name in own if name.endswith(STATISTICS)})
 
     def advance(self, loss: Tensor, step: int) -> None:
         """Take one step of the optimiser, and of the average."""

@@ -153,7 +153,13 @@ class Walk:
 
 
 class BoxStream:
-    """Scores of one recording to boxes, in blocks of any length."""
+    """Scores of one recording to boxes, in blocks of any length.
+
+    Attributes:
+        least: as for other stages (``runtime.tracker.Stage``): all scores matter.
+    """
+
+    least: FloatArray | None = None
 
     def __init__(self, rule: BoxRule) -> None:
         labels = len(rule.on)

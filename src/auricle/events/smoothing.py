@@ -91,8 +91,14 @@ class MedianStream:
         """Frames after a frame that its smoothed score depends on."""
         return self._half
 
-    def push(self, scores: FloatArray) -> FloatArray:
-        """Take new scores, shape ``(frame, label)``, and return the smoothed ones that are final."""
+    def push(self, scores: FloatArray, least: FloatArray | None = None) -> FloatArray:
+        """Take new scores and return the smoothed ones that are final.
+
+        Args:
+            scores: shape ``(frame, label)``.
+            least: a score for each label, ``(label,)``: where all that a label's results are made of lies below, they
+                stay as they were, unsmoothed. Of hundreds of classes few are heard at a time.
+        """
         kept = np.concatenate([self._kept, scores])
         if not self._begun and len(kept) > self._half:
             kept = np.pad(kept, ((self._half, 0), (0, 0)), mode="symmetric")
@@ -101,7 +107,12 @@ class MedianStream:
             self._kept = kept
             return kept[:0]
         self._kept = kept[len(kept) - self._size + 1 :]
-        return median_valid(kept, self._size)
+        if least is None:
+            return median_valid(kept, self._size)
+        some = np.flatnonzero(kept.max(axis=0) >= least)
+        result = kept[self._half : len(kept) - self._half].copy()
+        result[:, some] = median_valid(kept[:, some], self._size)
+        return result
 
     def flush(self) -> FloatArray:
         """Return the smoothed scores held back; the stream is over."""
@@ -130,8 +141,14 @@ class MedianBank:
         """Frames after a frame that its smoothed scores depend on."""
         return max(stream.lookahead for stream in self._streams.values())
 
-    def push(self, scores: FloatArray) -> FloatArray:
-        """Take new scores, shape ``(frame, label)``, and return the smoothed ones that are final."""
+    def push(self, scores: FloatArray, least: FloatArray | None = None) -> FloatArray:
+        """Take new scores, shape ``(frame, label)``, and return the smoothed ones that are final.
+
+        ``least`` is as for ``MedianStream.push`` where all filters are of one size. Others hold results back that were
+        made already, so what has become of a label meanwhile is not known: they smooth all.
+        """
+        if len(self._streams) == 1:
+            return next(iter(self._streams.values())).push(scores, least)
         return self._together({size: self._streams[size].push(scores[:, c]) for size, c in self._columns.items()})
 
     def flush(self) -> FloatArray:

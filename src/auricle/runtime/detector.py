@@ -224,6 +224,7 @@ class Detector:
         *,
         prior_spoof: float | None = None,
         abstain: float | None = None,
+        top: int | None = None,
     ) -> TagResult:
         """Say what is in a recording: every label with its score, from high to low.
 
@@ -237,9 +238,12 @@ class Detector:
                 probabilities take for granted, instead of the model's own.
             abstain: largest share of mistakes among what is named: below the score that this takes, nothing is named,
                 and the flag ``none_of_these`` says so.
+            top: how many of the highest scores are returned; None returns all.
         """
         self.check_prior(prior_spoof)
         self.check_abstain(abstain)
+        if top is not None and top < 1:
+            raise UsageError(f"top is {top}; at least one score is returned")
         spec = self.spec
         with self._at_hand(x) as source:
             above = _TimeAbove(spec)
@@ -253,9 +257,9 @@ class Detector:
         if not spec.is_spoof:
             scores = calibrated_scores(scorer.clip_scores(), spec)
             shares = above.shares() if scorer.windows > 1 else None
-            return abstaining(TagResult(**head, scores=_ranked(spec.labels, scores, shares)), spec, abstain)
+            return abstaining(TagResult(**head, scores=_ranked(spec.labels, scores, shares, top=top)), spec, abstain)
         probabilities, llr, prior = verdict(scorer.clip_scores(), spec, prior_spoof)
-        return TagResult(**head, scores=_ranked(spec.labels, probabilities), llr=llr, prior_spoof=prior)
+        return TagResult(**head, scores=_ranked(spec.labels, probabilities, top=top), llr=llr, prior_spoof=prior)
 
     def _head(self, x: AudioInput, duration: float, flags: tuple[Flag, ...]) -> dict[str, Any]:
         """Return what all results have: name, length, flags, where it comes from, and which part of it was taken."""
@@ -565,9 +569,11 @@ class _TimeAbove:
         return None if self._above is None else (self._above / self._frames).astype(np.float32)
 
 
-def _ranked(labels: Sequence[str], scores: FloatArray, shares: FloatArray | None = None) -> tuple[LabelScore, ...]:
-    """Return labels with their scores, from high to low."""
-    order = np.argsort(-scores, kind="stable")
+def _ranked(
+    labels: Sequence[str], scores: FloatArray, shares: FloatArray | None = None, *, top: int | None = None
+) -> tuple[LabelScore, ...]:
+    """Return labels with their scores, from high to low; the ``top`` highest, or all."""
+    order = np.argsort(-scores, kind="stable")[:top]
     names, values = [labels[i] for i in order.tolist()], scores[order].tolist()
     if shares is None:
         return tuple(map(LabelScore, names, values))

@@ -95,18 +95,32 @@ class FrameOverlap:
         self._sums: npt.NDArray[np.float64] = np.zeros((0, labels), np.float64)
         self._counts = np.zeros(0, np.int64)
         self._last: FloatArray = np.zeros(labels, np.float32)
+        #: Frames of one window that nothing overlaps so far, which begin at ``given``: the mean of one is itself.
+        self._alone: FloatArray = np.zeros((0, labels), np.float32)
         self.given = 0
 
     def add(self, start: int, frames: FloatArray) -> None:
         """Add the scores of one window, shape ``(frame, label)``, from frame ``start`` of the recording on."""
         at = start - self.given
-        self._reserve(at + len(frames))
-        self._sums[at : at + len(frames)] += frames
-        self._counts[at : at + len(frames)] += 1
+        if at == 0 and not len(self._alone) and not len(self._counts):
+            self._alone = np.asarray(frames, np.float32)
+            return
+        if len(self._alone):
+            alone, self._alone = self._alone, self._alone[:0]
+            self._sum(0, alone)
+        self._sum(at, frames)
 
     def take(self, stop: int) -> FloatArray:
         """Return the frames up to ``stop`` that were not yet given, shape ``(frame, label)``."""
         size = max(0, stop - self.given)
+        if size and len(self._alone) >= size:
+            frames, self._alone = self._alone[:size], self._alone[size:]
+            self._last = frames[-1].copy()
+            self.given += size
+            return frames
+        if size and len(self._alone):
+            alone, self._alone = self._alone, self._alone[:0]
+            self._sum(0, alone)
         self._reserve(size)
         counts = self._counts[:size]
         frames = (self._sums[:size] / np.maximum(counts, 1)[:, None]).astype(np.float32)
@@ -117,6 +131,11 @@ class FrameOverlap:
         self._sums, self._counts = self._sums[size:], self._counts[size:]
         self.given += size
         return frames
+
+    def _sum(self, at: int, frames: FloatArray) -> None:
+        self._reserve(at + len(frames))
+        self._sums[at : at + len(frames)] += frames
+        self._counts[at : at + len(frames)] += 1
 
     def _reserve(self, frames: int) -> None:
         missing = frames - len(self._counts)

@@ -54,6 +54,10 @@ def on_thresholds(spec: BundleSpec, threshold: Threshold | None) -> list[float]:
 class Stage(Protocol):
     """What makes segments of smoothed scores."""
 
+    @property
+    def least(self) -> FloatArray | None:
+        """For each label the score that it has to reach to matter now, ``(label,)``; None if all scores do."""
+
     def push(self, scores: FloatArray) -> list[Change]:
         """Take new scores, shape ``(frame, label)``; return what is certain now."""
 
@@ -67,6 +71,11 @@ class ThresholdStage:
     def __init__(self, rule: SegmentRule) -> None:
         self._rule = rule
         self._state = initial_state(rule)
+
+    @property
+    def least(self) -> FloatArray | None:
+        """A silent label matters from its upper threshold on; one that is active, always."""
+        return np.where(self._state.active, np.float32(-np.inf), self._rule.on)
 
     def push(self, scores: FloatArray) -> list[Change]:
         """Take new scores, shape ``(frame, label)``; return what is certain now."""
@@ -144,7 +153,7 @@ class EventTracker:
 
     def push(self, frames: FloatArray) -> list[EventStart | Event]:
         """Take frame scores, shape ``(frame, label)``; return what is certain now."""
-        return self._report(self._stage.push(self._median.push(frames)), np.inf)
+        return self._report(self._stage.push(self._median.push(frames, self._stage.least)), np.inf)
 
     def finish(self, duration_s: float) -> list[EventStart | Event]:
         """Return the rest; events end with the recording at the latest."""

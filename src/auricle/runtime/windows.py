@@ -122,10 +122,10 @@ class MarginCutter:
         if not len(block):
             return []
         self.samples_seen += len(block)
-        self._waiting.append(block.copy())  # joined when a window is full: small blocks are not copied again and again
-        if self.samples_to_next > 0:
+        if self.samples_to_next > 0:  # joined when a window is full: small blocks are not copied again and again
+            self._waiting.append(block.copy())
             return []
-        kept = self._joined()
+        kept = self._joined(block)
         first = self._first()
         windows = []
         while self.samples_seen > (self.cut + 1) * self._hop + self._lookahead:
@@ -142,10 +142,10 @@ class MarginCutter:
         kept = self._joined()
         return [pad_window(kept, max(self._least, len(kept)), "zero")]
 
-    def _joined(self) -> FloatArray:
-        """Return all that is kept, in one piece; the caller keeps what is still needed of it."""
-        parts, self._waiting = [self._kept, *self._waiting], []
-        return np.concatenate(parts) if len(self._kept) or len(parts) != 2 else parts[1]
+    def _joined(self, *more: FloatArray) -> FloatArray:
+        """Return all that is kept, and more behind it, in one piece; the caller keeps what is still needed of it."""
+        parts, self._waiting = [self._kept, *self._waiting, *more], []
+        return np.concatenate(parts)
 
     def _first(self) -> int:
         """Return the first sample of the next window."""

@@ -200,8 +200,11 @@ _UPLOADS = refusals(400, 401, 403, 404, 408, 413, 415, 500, 503, 507)
 _TEXT: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
-def known_query(request: Request) -> None:
-    """Refuse parameters that the route does not know, and single ones that stand twice: neither would count."""
+async def known_query(request: Request) -> None:
+    """Refuse parameters that the route does not know, and single ones that stand twice: neither would count.
+
+    It waits for nothing; a plain function would get a thread for each request.
+    """
     known = {field.alias: field.field_info.annotation for field in request.scope["route"].dependant.query_params}
     for name in dict.fromkeys(request.query_params):
         shown = printable(name[:40])

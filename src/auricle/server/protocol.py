@@ -29,7 +29,7 @@ from auricle.server.settings import Settings
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
-#: Bytes that are parsed before other connections have their turn.
+#: Bytes that are parsed before other connections have their turn; of a body of stated length, all that are there.
 SLICE_BYTES = 16 * 1024
 #: Bytes that the framing of chunks may cost beyond those of the body itself, at least.
 CHUNK_ALLOWANCE_BYTES = 32 * 1024
@@ -80,6 +80,7 @@ class _Feed:
         pause: stops reading.
         resume: reads on.
         hold: says when parsing has to wait for the application, which then calls ``go_on``.
+        plain: returns how many of the bytes to come are parsed in one step, however many they are.
     """
 
     def __init__(
@@ -90,12 +91,14 @@ class _Feed:
         pause: Callable[[], None],
         resume: Callable[[], None],
         hold: Callable[[], bool] = lambda: False,
+        plain: Callable[[], int] = lambda: 0,
     ) -> None:
         self._loop = loop
         self._parse = parse
         self._pause = pause
         self._resume = resume
         self._hold = hold
+        self._plain = plain
         self._waiting = bytearray()
         self._scheduled = False
         self._closed = False
@@ -104,11 +107,11 @@ class _Feed:
         """Forget what waits, and whom it was for: the memory of a lost connection goes at once."""
         self._closed = True
         self._waiting.clear()
-        self._parse, self._pause, self._resume, self._hold = _ignore, _nothing, _nothing, bool
+        self._parse, self._pause, self._resume, self._hold, self._plain = _ignore, _nothing, _nothing, bool, int
 
     def push(self, data: bytes) -> None:
         """Parse now what fits a slice; the rest has to wait for its turn."""
-        if self._waiting or len(data) > SLICE_BYTES:
+        if self._waiting or len(data) > max(SLICE_BYTES, self._plain()):
             self._waiting += data
             self._pause()
             self.go_on()
@@ -127,8 +130,9 @@ class _Feed:
         self._scheduled = False
         if self._closed or self._hold():
             return
-        part = bytes(self._waiting[:SLICE_BYTES])
-        del self._waiting[:SLICE_BYTES]
+        size = max(SLICE_BYTES, self._plain())
+        part = bytes(self._waiting[:size])
+        del self._waiting[:size]
         if not self._waiting:
             self._resume()
         self._parse(part)
@@ -136,18 +140,30 @@ class _Feed:
 
 
 class _Counting(h11.Connection):
-    """A connection that counts the bytes of the body."""
+    """A connection that counts the bytes of the body.
 
-    body_bytes = 0
+    Attributes:
+        body_bytes: so far.
+        body_left: bytes that are still to come of a body whose length was stated; 0 where none was.
+    """
+
+    body_bytes = body_left = 0
 
     def next_event(self) -> Any:
         """Return the next event, as h11 does."""
         event = super().next_event()
         if isinstance(event, h11.Request):
-            self.body_bytes = 0
+            self.body_bytes, self.body_left = 0, _stated_length(event)
         elif isinstance(event, h11.Data):
             self.body_bytes += len(event.data)
+            self.body_left = max(0, self.body_left - len(event.data))
         return event
+
+
+def _stated_length(request: h11.Request) -> int:
+    """Return the length of the body, 0 where it comes in chunks or not at all; h11 refuses what is no number."""
+    stated = {name: value for name, value in request.headers if name in (b"content-length", b"transfer-encoding")}
+    return 0 if b"transfer-encoding" in stated else int(stated.get(b"content-length", b"0"))
 
 
 class _Handshake(ServerProtocol):
@@ -230,6 +246,7 @@ class RequestProtocol(H11Protocol):
             self._parse,
             pause=lambda: valve.pause_reading("feed"),
             resume=lambda: valve.resume_reading("feed"),
+            plain=lambda: self.conn.body_left,
         )
         if len(self.connections) > self.max_connections:
             transport.abort()

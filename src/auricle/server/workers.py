@@ -129,9 +129,10 @@ class _Model:
             return self.network.run(job.windows, job.wanted)
         content = io.BytesIO(job.content) if file is None else file
         recording: Any = _Upload(content, job.name)
-        detector = self.detector.of_channel(job.channel)
+        detector = self.detector if job.channel is None else self.detector.of_channel(job.channel)
         if job.kind == "tag":
-            return strongest(detector.tag(recording, abstain=job.abstain), job.top, job.least)
+            most = None if job.least.labels else job.top
+            return strongest(detector.tag(recording, abstain=job.abstain, top=most), job.top, job.least)
         tags = detector.tag(recording) if job.tags else None
         content.seek(0)
         parts: list[FloatArray] = [np.zeros((0, len(detector.labels)), np.float32)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from torch import nn
 from auricle.data.manifest import Clip
 from auricle.distill.crop_store import SHARD_CROPS, CropMaker, CropStore, make_store
 from auricle.distill.crops import CropRules
-from auricle.distill.loop import LoopPlan, distil, recalibrate
+from auricle.distill.loop import LoopPlan, distil
 from auricle.distill.networks import StagedTeacher, open_staged_teacher, student_of
 from auricle.distill.recordings import RecordingPack, pack_recordings
 from auricle.distill.sources import read_pool
@@ -130,7 +130,6 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
         store = CropStore(run / "crops", shards)
         student = _distil(request, student, teacher, source, store, progress)
         average(student, [other.network for other in others])
-        recalibrate(student, store, _loop_plan(request))
         student.eval()
         thresholds = tune_thresholds(student, CropStore(run / "dev", dev_shards), teacher.labels)
         used = [pack.recordings[number] for number in (*train, *dev)]
@@ -171,7 +170,7 @@ def _averaged(request: CompressRequest, student: MobileNet) -> list[StagedTeache
 
 
 def average(student: MobileNet, others: Sequence[nn.Module]) -> None:
-    """Give a student the mean of its weights and those of others that went on from the same start.
+    """Give a student the mean of its weights, and of what its norms keep, with those of others from the same start.
 
     Runs from one start end in one basin, and their mean is better than each ("Model soups", Wortsman et al. 2022).
     """
@@ -319,8 +318,7 @@ def _distil(
     progress: Progress,
 ) -> MobileNet:
     plan = _loop_plan(request)
-    if request.start is not None and source.network.state_dict().keys() == student.state_dict().keys():
-        plan = replace(plan, recalibration=0)  # the same network: its statistics are of more batches
+    same = request.start is not None and source.network.state_dict().keys() == student.state_dict().keys()
     head = teacher.head.eval().requires_grad_(False)
     progress.training_starts(plan.steps, 0, 0.0)
     return distil(
@@ -331,6 +329,7 @@ def _distil(
         Path(request.out) / RUN / CHECKPOINT,
         lambda step, parts: progress.step_done(step, parts["loss"]),
         new_frames=not isinstance(source.network, MobileNet),
+        new_norms=not same,  # those of the same network are of more batches
     )
 
 

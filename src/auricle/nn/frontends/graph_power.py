@@ -66,8 +66,9 @@ class GraphPower(nn.Module):
         first, second = self._tables()
         columns = first @ frames.reshape(self.row.shape[0], -1)
         spectrum = second @ columns.reshape(self.low.shape[0], 2 * self.columns, -1)
-        power = spectrum * spectrum
-        return (power[:, : self.columns] + power[:, self.columns :]).flatten(0, 1)
+        # One sum over an axis in the middle: engines are quicker at it than at cutting parts out and adding them.
+        power = (spectrum * spectrum).reshape(self.low.shape[0], 2, -1).sum(1)
+        return power.reshape(len(self.frequencies), -1)
 
     def _frames(self, waveform: Tensor) -> Tensor:
         """Return sample ``n`` of each frame in row ``n``, ``(sample, batch * frame)``."""
@@ -113,9 +114,9 @@ def _angle(steps: Tensor, turn: int) -> Tensor:
 
 def mel_power(bank: nn.Module, power: GraphPower, waveform: Tensor) -> Tensor:
     """Return the power of the bands of a bank, ``(batch, mel, frame)``."""
-    rows = power(waveform)
+    rows = power(waveform).reshape(len(power.frequencies), waveform.shape[0], -1)
     # The product comes last: the exporter knows the size of what it gives, and not of what was reshaped.
-    return torch.as_tensor(bank() @ rows.reshape(rows.shape[0], waveform.shape[0], -1).transpose(0, 1))
+    return torch.as_tensor(bank() @ rows.transpose(0, 1))
 
 
 def factors(n_fft: int, window_samples: int) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from auricle.errors import UsageError
 from auricle.nn.frontends.kaldi_mel import SCALE
 from auricle.nn.frontends.sine_mel import GraphSineMel, SineMel, SineMelSpec
+from auricle.nn.modules.channel_blocks import fill_blocks, fold_residual
 from auricle.nn.modules.efficientat import (
     HIDDEN,
     RESIDUALS,
@@ -33,6 +34,7 @@ from auricle.nn.modules.efficientat import (
     conv_norm_act,
     divisible,
 )
+from auricle.nn.modules.excitation import RunningExcitation
 from auricle.nn.network import Network, NetworkOutput
 from auricle.nn.tracing import tracing
 from auricle.timeline import FrameGrid, Layer, frame_grid, output_length
@@ -41,40 +43,8 @@ from auricle.timeline import FrameGrid, Layer, frame_grid, output_length
 TIME_STRIDE = 4
 #: Seconds that squeeze-and-excitation averages over.
 EXCITATION_S = 5.0
-#: Channels that an engine keeps side by side.
-BLOCK = 16
 #: Channels of the branch of frame scores, and dilations of its convolutions.
 BRANCH, DILATIONS = 64, (1, 2, 4, 8)
-
-
-class RunningExcitation(nn.Module):
-    """Scale each channel by what all of them are on average around each time (Hu et al. 2018).
-
-    Args:
-        channels: of the map.
-        steps: of the map that the average is taken over, an odd number.
-    """
-
-    def __init__(self, channels: int, steps: int) -> None:
-        super().__init__()
-        squeezed = divisible(channels // 4)
-        self.steps = steps
-        self.fc1 = nn.Linear(channels, squeezed)
-        self.fc2 = nn.Linear(squeezed, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(batch, channel, mel, time)`` to the same shape; at the ends, the average is of what there is."""
-        if tracing():  # in operators that keep the engine's own order of channels
-            mels = int(x.shape[2])
-            mean = nn.functional.avg_pool2d(x, (mels, 1))
-            mean = nn.functional.avg_pool2d(mean, (1, self.steps), 1, (0, self.steps // 2), count_include_pad=False)
-        else:
-            mean = nn.functional.avg_pool1d(x.mean(2), self.steps, 1, self.steps // 2, count_include_pad=False)
-            mean = mean[:, :, None]
-        hidden = torch.relu(nn.functional.conv2d(mean, self.fc1.weight[:, :, None, None], self.fc1.bias))
-        scale = torch.sigmoid(nn.functional.conv2d(hidden, self.fc2.weight[:, :, None, None], self.fc2.bias))
-        # Of equal shapes, the engine multiplies in its own order too.
-        return x * (nn.functional.interpolate(scale, scale_factor=(float(mels), 1.0)) if tracing() else scale)
 
 
 class TimeConv(nn.Conv1d):
@@ -111,23 +81,24 @@ class FrameBranch(nn.Module):
         total: Tensor | None = None
         for projection, x in zip(reversed(self.projections), reversed(maps), strict=True):
             here = projection(x)
-            total = here if total is None else here + _twice(total)[..., : here.shape[3]]
+            total = here if total is None else here + _twice(total, here.shape[3])
         if total is None:
             raise ValueError("a branch needs a map")
-        states = torch.relu(total)
+        # The cut above gives a map that the engine has in the order of its axes: a pool of one takes it back to blocks.
+        states = torch.relu(nn.functional.max_pool2d(total, 1) if tracing() else total)
         for layer in self.context:
             states = states + layer(states)
         return states.squeeze(2)
 
 
-def _twice(x: Tensor) -> Tensor:
+def _twice(x: Tensor, steps: int) -> Tensor:
     """Double the steps of ``(batch, channel, 1, time)`` by linear interpolation, of which step ``2 i`` is step ``i``.
 
     So lie the outputs of a convolution with stride 2 and equal padding among its inputs. The means of neighbours among
-    repeated steps are these: the step itself, or what is half-way to the next one.
+    repeated steps are these: the step itself, or what is half-way to the next one. The first ``steps`` are returned.
     """
     repeated = nn.functional.interpolate(x, scale_factor=(1.0, 2.0), mode="nearest")
-    return nn.functional.avg_pool2d(repeated, (1, 2), 1, (0, 1), count_include_pad=False)[..., 1:]
+    return nn.functional.avg_pool2d(repeated, (1, 2), 1, (0, 1), count_include_pad=False)[..., 1 : steps + 1]
 
 
 class MobileNet(Network):
@@ -244,38 +215,12 @@ class MobileNet(Network):
         return self.judge(*self.maps(features))
 
     def for_export(self) -> MobileNet:
-        """Return a copy with the front end that exports and with blocks filled, in evaluation mode."""
-        twin = copy.deepcopy(self)
+        """Return a copy with the front end that exports and with blocks of channels filled, in evaluation mode."""
+        twin = copy.deepcopy(self).eval()
         twin.frontend = GraphSineMel(self.spec)
+        fold_residual(twin)
         fill_blocks(twin)
-        return twin.eval()
-
-
-def fill_blocks(network: nn.Module) -> None:
-    """Give layers of fewer than ``BLOCK`` channels as many, all zero: scores stay, and the engine is faster.
-
-    Engines keep channels in blocks, and have slow ways only for convolutions that read less than one.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            inputs = BLOCK - module.in_channels if module.groups == 1 < module.in_channels else 0
-            module.weight = _fill(module.weight, BLOCK - module.out_channels, inputs)
-            module.groups = len(module.weight) if module.groups > 1 else 1
-        elif isinstance(module, nn.BatchNorm2d):
-            more = BLOCK - module.num_features
-            module.weight, module.bias = _fill(module.weight, more), _fill(module.bias, more)
-            for name in ("running_mean", "running_var"):
-                setattr(module, name, _fill(getattr(module, name), more).data)
-        elif isinstance(module, RunningExcitation):
-            squeezed, channels = BLOCK - module.fc1.out_features, BLOCK - module.fc1.in_features
-            for layer, rows, columns in ((module.fc1, squeezed, channels), (module.fc2, channels, squeezed)):
-                layer.weight, layer.bias = _fill(layer.weight, rows, columns), _fill(layer.bias, rows)
-
-
-def _fill(values: Tensor, rows: int, columns: int = 0) -> nn.Parameter:
-    """Return values with so many more rows, and columns, of zeros; none if a number is negative."""
-    behind = [0, 0] * (values.ndim - 2) + [0, max(0, columns)] * (values.ndim > 1) + [0, max(0, rows)]
-    return nn.Parameter(nn.functional.pad(values.data, behind), requires_grad=False)
+        return twin
 
 
 def check_residuals(residuals: Sequence[int]) -> tuple[int, ...]:
