@@ -178,9 +178,9 @@ def test_the_lowest_threshold_with_the_wanted_precision():
 
 
 def test_a_threshold_keeps_what_it_was_measured_on_however_near_scores_lie():
-    score = np.append(np.linspace(0.973201, 0.973219, 19), 0.97320099)
-    threshold, interval = threshold_for(candidates(score, [YES] * 19 + [NO]), 0.99)
-    assert (interval.value, (score >= threshold).sum()) == (1.0, 19)
+    score = np.append(np.linspace(0.973201, 0.973219, 39), [0.97320099] * 2)
+    threshold, interval = threshold_for(candidates(score, [YES] * 39 + [NO] * 2), 0.97)
+    assert (interval.value, (score >= threshold).sum()) == (1.0, 39)
 
 
 def test_why_there_is_no_threshold():
