@@ -109,9 +109,10 @@ def barks(shared, tmp_path_factory) -> Path:
     """Seven seconds of a dog at the model's rate: more than one window."""
     from auricle.audio.decode import read_audio
 
-    samples = read_audio(sorted((shared / "data/esc10/dog").glob("5-*"))[0], sample_rate=16_000).samples
+    rate = api.load("esc10").spec.sample_rate
+    samples = read_audio(sorted((shared / "data/esc10/dog").glob("5-*"))[0], sample_rate=rate).samples
     path = tmp_path_factory.mktemp("barks") / "barks.wav"
-    soundfile.write(path, np.resize(samples, 7 * 16_000), 16_000, subtype="PCM_16")
+    soundfile.write(path, np.resize(samples, 7 * rate), rate, subtype="PCM_16")
     return path
 
 

@@ -265,7 +265,9 @@ def test_the_keyboard_reaches_everything(page, clip):
 def test_what_is_no_recording_is_said_aloud(page):
     page.set_input_files("#file", {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"<html>404</html>"})
     page.wait_for_selector("#problem:not([hidden])")
-    assert "not_audio" in page.inner_text("[role=alert]")
+    text = page.inner_text("[role=alert]")
+    assert text.startswith("a.wav cannot be used: ")
+    assert "not_audio" in text
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

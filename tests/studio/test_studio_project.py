@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+from helpers.serving import wait_for
 from helpers.studios import RATE, beeps, replayed, stored
 
 import auricle
@@ -21,6 +22,7 @@ from auricle.data.formats.registry import read_manifest
 from auricle.enrolment.backbone import open_backbone
 from auricle.errors import InputError, RunError, UsageError
 from auricle.studio.index import VECTORS, permanent_keys
+from auricle.studio.jobs import YIELDED, Job
 from auricle.studio.labels import Label
 from auricle.studio.project import OWN_FOLDER, BusyError, Studio, UnknownItemError
 from auricle.studio.selection import NO, UNSEEN, UNSURE, YES
@@ -373,3 +375,25 @@ def test_verdicts_become_a_table_that_train_reads(studio, tmp_path):
         ((), True, 5.0, 7.0),
     ]
     assert [clip.group for clip in clips] == ["a.wav", "b.wav"]
+
+
+def test_what_teaching_needs_of_a_verdict_is_computed_when_it_is_given(studio, monkeypatch):
+    computed, example = [], studio._teacher.example
+    monkeypatch.setattr(studio._teacher, "example", lambda *part: (example(*part), computed.append(part[1:])))
+    studio.label("a.wav", 1.0, 1.5, "beep")
+    studio.label("a.wav", 3.0, 3.5, "beep", "no")
+    studio.label("a.wav", 7.0, 7.5, "beep", "unsure")
+    wait_for(lambda: len(computed) == 2)
+    assert computed == [(1.0, 1.5), (3.0, 3.5)]
+    monkeypatch.undo()
+    monkeypatch.setattr("auricle.studio.teaching.enrol_samples", None)  # nothing is left to compute
+    assert studio.teach()["labels"] == ["beep"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority of their own")
+def test_reading_the_sound_leaves_the_processor_to_what_a_person_waits_for():
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    seen = []
+    Job("index", 0, lambda _: seen.append(os.getpriority(os.PRIO_PROCESS, 0)), yielding=True).wait()
+    Job("detect", 0, lambda _: seen.append(os.getpriority(os.PRIO_PROCESS, 0))).wait()
+    assert seen == [min(19, own + YIELDED), own]

@@ -210,7 +210,8 @@ def test_the_loop(client):
     assert scores == sorted(scores, reverse=True)
     error = client.post("/tune", {"label": "beep", "precision": 0.9}, status=409)["error"]
     assert re.match(
-        r"beep, precision 90%: [1-9] verdicts on detections, and 90% can be told from 10 or more", error["message"]
+        r"beep, precision 90%: of [1-9] verdicts on detections [1-9] count, .*; 90% can be told from 10 or more",
+        error["message"],
     ), "those that were taught count"
     assert client.get("")["stale_detections"] == 0
     client.post("/teach", {})

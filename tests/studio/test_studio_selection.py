@@ -181,11 +181,13 @@ def test_why_there_is_no_threshold():
     assert threshold_for(candidates([]), 0.9) == "nothing was detected"
     few = threshold_for(candidates([0.6, 0.7], [YES, UNSEEN]), 0.9)
     assert few == (
-        "1 verdicts on detections, and 90% can be told from 10 or more that were drawn at random; judge more of the "
-        "list `stratified`"
+        "of 1 verdicts on detections 0 count, those before the first gap in the mixed order; 90% can be told from 10 "
+        "or more: judge on in that order (`stratified`)"
     )
     bad = threshold_for(candidates(np.linspace(0.5, 0.9, 20), [YES, NO] * 10), 0.9)
-    assert bad == "at most 50.0% are right (of 20 verdicts); teach on the false alarms, then detect again"
+    assert bad == (
+        "at most 50.0% are right (50% to 50%, by 20 verdicts); teach on the false alarms, then detect again"
+    ), "all are judged: it is known"
     assert least_verdicts(0.95) == 20
 
 

@@ -47,7 +47,7 @@ def test_every_name_that_is_imported_is_exported_there(entry):
 
 
 def test_every_element_that_a_module_asks_for_is_in_the_markup():
-    pages = "".join(read_asset(name) for name in ("page.html", "studio.html"))
+    pages = "".join(read_asset(name) for name in ("page.html", "studio.html", "parts.html"))
     ids = set(re.findall(r'id="([\w-]+)"', pages))
     texts = [
         path.read_text(encoding="utf-8")
@@ -68,6 +68,16 @@ def test_text_does_not_become_markup():
     Tags().feed(page_html(title="<script>{head}", head="<style></style>", footer="<b>{tail}</b>"))
     assert found["script"] == found["b"] == 0
     assert found["style"] == 1
+
+
+@pytest.mark.parametrize("markup", ["page.html", "studio.html"])
+def test_both_pages_have_the_same_figure_and_each_element_once(markup):
+    page = page_html(title="a", head="", footer="b", markup=markup)
+    assert "{part" not in page
+    assert "<!-- part" not in page
+    ids = re.findall(r'id="([\w-]+)"', page)
+    assert len(set(ids)) == len(ids)
+    assert set(re.findall(r'id="([\w-]+)"', read_asset("parts.html"))) <= set(ids)
 
 
 def test_the_studio_asks_for_files_that_are_there():

@@ -338,6 +338,13 @@ def add_page(app: FastAPI, markup: str, assets: Mapping[str, str]) -> None:
         )
 
 
+def _said(problem: Mapping[str, Any]) -> str:
+    """Return what is wrong with a field of a body, in the same words whichever way the body is declared."""
+    if problem["type"] == "unexpected_keyword_argument":
+        return "extra inputs are not permitted"
+    return str(problem["msg"]).lower()
+
+
 def add_handlers(app: FastAPI) -> None:
     """Turn every error into a coded refusal."""
 
@@ -358,7 +365,7 @@ def add_handlers(app: FastAPI) -> None:
 
     async def invalid(_request: Request, error: Exception) -> Response:
         found = error.errors() if isinstance(error, RequestValidationError) else []
-        problems = [f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg'].lower()}" for item in found]
+        problems = [f"{'.'.join(map(str, item['loc'][1:]))}: {_said(item)}" for item in found]
         return refused(Refusal("bad_request", "; ".join(problems) if problems else "the request is malformed"))
 
     handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from auricle.server.metrics import Meters
 from auricle.server.schemas import refusals
 from auricle.server.settings import Settings
 from auricle.studio.exports import DOWNLOADS, FORMATS
-from auricle.studio.labels import LabelSource, Verdict
+from auricle.studio.labels import LabelRequest, Verdict
 from auricle.studio.project import Studio
 from auricle.webpage.assets import studio_assets, studio_html
 
@@ -50,18 +51,10 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class NewLabel(_Body):
-    """A verdict on a part of a recording."""
+@dataclass(frozen=True)
+class NewLabel(LabelRequest):
+    """A verdict on a part of a recording, with a key of the request if it may come twice."""
 
-    recording: int
-    onset: Number
-    offset: Number
-    label: str
-    verdict: Verdict = "yes"
-    source: LabelSource = "drawn"
-    score: Number | None = None
-    low_hz: Number | None = None
-    high_hz: Number | None = None
     key: Key | None = None
 
 
@@ -254,7 +247,7 @@ def _label_routes(app: FastAPI, studio: Studio) -> None:
     @app.post("/v1/studio/labels", **options)
     def add(body: NewLabel) -> Response:
         """Store a label; when this answers it is on the disk."""
-        return json_reply(studio.label(**body.model_dump()).to_dict())
+        return json_reply(studio.label(**asdict(body)).to_dict())
 
     @app.patch("/v1/studio/labels/{number}", **options)
     def change(number: int, body: LabelChanges) -> Response:

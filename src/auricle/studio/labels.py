@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from auricle.errors import UsageError
 from auricle.studio.database import Database
@@ -24,8 +24,8 @@ _SELECT = "SELECT labels.*, recordings.path FROM labels JOIN recordings ON recor
 
 
 @dataclass(frozen=True)
-class Label:
-    """A verdict on a part of a recording.
+class LabelRequest:
+    """What is said of a part of a recording; also the body of a request, in which nothing else may stand.
 
     Attributes:
         recording: number of the recording.
@@ -37,21 +37,32 @@ class Label:
         score: of the model or the search at the time, if there was one.
         low_hz: lower edge of a box, if one was drawn.
         high_hz: upper edge.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
+
+    recording: int
+    onset: float
+    offset: float
+    label: str
+    verdict: Verdict = "yes"
+    source: LabelSource = "drawn"
+    score: float | None = None
+    low_hz: float | None = None
+    high_hz: float | None = None
+
+
+@dataclass(frozen=True)
+class Label(LabelRequest):
+    """A verdict on a part of a recording.
+
+    Attributes:
         by: who.
         at: when, ISO 8601.
         id: number of the label; 0 for one that is not stored.
         path: of the recording, below the folder.
     """
 
-    recording: int
-    onset: float
-    offset: float
-    label: str
-    verdict: str = "yes"
-    source: str = "drawn"
-    score: float | None = None
-    low_hz: float | None = None
-    high_hz: float | None = None
     by: str = ""
     at: str = ""
     id: int = 0

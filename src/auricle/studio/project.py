@@ -38,7 +38,7 @@ from auricle.studio.exports import cut_out_labels, export_labels, write_training
 from auricle.studio.held_out import HeldOut
 from auricle.studio.index import Index
 from auricle.studio.jobs import Job
-from auricle.studio.labels import Label, LabelStore
+from auricle.studio.labels import Label, LabelSource, LabelStore, Verdict
 from auricle.studio.model import TaughtModel
 from auricle.studio.questions import Questions
 from auricle.studio.recordings import Recording, RecordingStore
@@ -107,6 +107,7 @@ class Studio:
             self._index = Index(self.own_folder, self._database, self._recordings, self._backbone)
             self._sounds = SoundCache(self.own_folder / "sounds")
             self._teacher = Teacher(self._backbone, self._sounds)
+            stack.callback(self._teacher.close)
             self._detections = DetectionStore(self._database, self._recordings)
             self._tiles = TileCache(self.own_folder / "tiles")
             self._model = TaughtModel(
@@ -194,9 +195,9 @@ class Studio:
         onset: float,
         offset: float,
         label: str,
-        verdict: str = "yes",
+        verdict: Verdict = "yes",
         *,
-        source: str = "drawn",
+        source: LabelSource = "drawn",
         score: float | None = None,
         low_hz: float | None = None,
         high_hz: float | None = None,
@@ -216,8 +217,11 @@ class Studio:
             high_hz: upper edge of a box.
             key: of a request that may come twice; the second one changes nothing.
         """
-        number = self.recording(recording).id
-        return self._labels.add(Label(number, onset, offset, label, verdict, source, score, low_hz, high_hz), key)
+        found = self.recording(recording)
+        stored = self._labels.add(Label(found.id, onset, offset, label, verdict, source, score, low_hz, high_hz), key)
+        if stored.verdict != "unsure":
+            self._teacher.prepare(found, stored.onset, stored.offset)
+        return stored
 
     def change(self, number: int, **changes: Any) -> Label:
         """Change ``label``, ``onset``, ``offset`` or ``verdict`` of a label."""
@@ -243,7 +247,7 @@ class Studio:
         """Compute the vectors that are missing, in the background."""
         with self._begin_lock:
             if self._indexing is None or not self._indexing.running:
-                self._indexing = Job("index", 0, lambda job: self._index.extend(job.stopped))
+                self._indexing = Job("index", 0, lambda job: self._index.extend(job.stopped), yielding=True)
             return self._indexing
 
     def index(self) -> None:

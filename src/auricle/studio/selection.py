@@ -285,8 +285,10 @@ def threshold_for(candidates: Candidates, wanted: float, lowest: float = 0.0) ->
         return "nothing was detected"
     tried = scores[np.unique(np.linspace(0, len(scores) - 1, min(len(scores), 200)).astype(int))]
     best: Interval | None = None
+    counted = 0
     for score in tried:
         found = precision_of(candidates, float(score))
+        counted = max(counted, 0 if found is None else found.n)
         if found is None or found.n < least_verdicts(wanted):
             continue
         if best is None or found.value > best.value:
@@ -297,10 +299,13 @@ def threshold_for(candidates: Candidates, wanted: float, lowest: float = 0.0) ->
     if best is None:
         judged = int(np.isin(candidates.verdict, (NO, YES)).sum())
         return (
-            f"{judged} verdicts on detections, and {wanted:.0%} can be told from {least_verdicts(wanted)} or more that "
-            "were drawn at random; judge more of the list `stratified`"
+            f"of {judged} verdicts on detections {counted} count, those before the first gap in the mixed order; "
+            f"{wanted:.0%} can be told from {least_verdicts(wanted)} or more: judge on in that order (`stratified`)"
         )
-    return f"at most {best.value:.1%} are right (of {best.n} verdicts); teach on the false alarms, then detect again"
+    return (
+        f"at most {best.value:.1%} are right ({best.low:.0%} to {best.high:.0%}, by {best.n} verdicts); "
+        "teach on the false alarms, then detect again"
+    )
 
 
 def least_verdicts(wanted: float) -> int:

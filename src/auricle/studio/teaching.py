@@ -7,11 +7,13 @@ not see that verdict, so that scores of judged windows and detections are as hon
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from auricle.results import Failure
 from auricle.runtime.npz import NpzError, read_npz
 from auricle.runtime.spec import ONNX_FILES
 from auricle.studio.index import Index, Windows
+from auricle.studio.jobs import yield_to_others
 from auricle.studio.labels import Label
 from auricle.studio.recordings import Recording
 from auricle.studio.sounds import SoundCache
@@ -178,6 +181,20 @@ class Teacher:
         self._backbone = backbone
         self._sounds = sounds
         self._kept: dict[tuple[int, str, float, float], EnrolledClip] = {}
+        self._ahead = ThreadPoolExecutor(1, "auricle-examples", initializer=yield_to_others)
+
+    def close(self) -> None:
+        """Stop what ``prepare`` began."""
+        self._ahead.shutdown(cancel_futures=True)
+
+    def prepare(self, recording: Recording, onset: float, offset: float) -> None:
+        """Compute the vectors of a part of a recording in the background: teaching will ask for them."""
+
+        def work() -> None:
+            with contextlib.suppress(InputError):  # teaching says what cannot be used
+                self.example(recording, onset, offset)
+
+        self._ahead.submit(work)
 
     def example(self, recording: Recording, onset: float, offset: float) -> EnrolledClip:
         """Return the vectors of a part of a recording.

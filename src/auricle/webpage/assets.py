@@ -9,6 +9,7 @@ from importlib import resources
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:const|let|function|class)\b)", re.MULTILINE)
+_PART = re.compile(r"^<!-- part ([\w-]+) -->\n", re.MULTILINE)
 _LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
 
 
@@ -43,8 +44,10 @@ def joined_script(entry: str) -> str:
 
 def page_html(*, title: str, head: str, footer: str, tail: str = "", markup: str = "page.html") -> str:
     """Return the markup of the page; ``title`` and ``footer`` are text, ``head`` and ``tail`` markup."""
-    parts = {"title": html.escape(title), "head": head, "footer": html.escape(footer), "tail": tail}
-    return re.sub(r"\{(title|head|footer|tail)\}", lambda found: parts[found[1]], read_asset(markup))
+    _, *sections = _PART.split(read_asset("parts.html"))
+    parts = {f"part:{name}": text.rstrip("\n") for name, text in zip(sections[::2], sections[1::2], strict=True)}
+    parts |= {"title": html.escape(title), "head": head, "footer": html.escape(footer), "tail": tail}
+    return re.sub(r"\{(title|head|footer|tail|part:[\w-]+)\}", lambda found: parts[found[1]], read_asset(markup))
 
 
 _STUDIO_HEAD = (

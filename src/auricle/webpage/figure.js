@@ -2,7 +2,7 @@
 // One recording of the studio: its picture from the server, marks, detections, and the player over it.
 
 import { spell } from "./clock.js";
-import { $ } from "./elements.js";
+import { $, element } from "./elements.js";
 import { Regions } from "./regions.js";
 import { ReviewTimeline } from "./review_timeline.js";
 import { ServerPicture } from "./server_picture.js";
@@ -31,7 +31,9 @@ export class Figure {
     });
     this.looks = looks;
     this.timeline.looks = looks;
-    this.regions = new Regions({ regions: $("regions"), track: $("track") }, this.timeline, {
+    const regions = element("div", { className: "regions", id: "regions", role: "group", "aria-label": "Marked sounds" });
+    $("track").after(regions);
+    this.regions = new Regions({ regions, track: $("track") }, this.timeline, {
       name: nameRegion,
       removed: removeRegion,
       moved,
@@ -90,7 +92,7 @@ export class Figure {
     timeline.begin(labels, labels.map((label) => thresholds.get(label)));
     Object.assign(timeline, { looks: this.looks, chosen, duration: recording.duration, events: recording.detections });
     timeline.setPicture(
-      new ServerPicture(recording.duration, (from, to, width) => this.client.tile(recording.id, from, to, width), () => timeline.soon(() => timeline.drawSound()), this.complain),
+      new ServerPicture(recording.duration, (from, to, width) => this.client.tile(recording.id, from, to, width), () => timeline.soon("sound"), this.complain),
       recording.sample_rate,
     );
     $("recording-title").textContent = recording.path;

@@ -164,7 +164,7 @@ async function open(file) {
     working("Drawing …");
     await drawSound(file);
   } catch (error) {
-    complain(error.message);
+    complain([400, 415].includes(error.status) ? `${file.name} cannot be used: ${error.message}` : error.message);
   } finally {
     working("");
   }

@@ -128,16 +128,17 @@ export class Tiles {
   }
 
   // Draw the picture and the waveform of a span; tiles that are not there yet are asked for.
-  draw(picture, wave, from, to, inkOfWave) {
+  // Colours: of the waveform, and of what is not known yet or will never be, which is no silence.
+  draw(picture, wave, from, to, colours) {
     if (from !== this.from || to !== this.to) Object.assign(this, { from, to, movedAt: performance.now() });
     const level = this.levelOf((to - from) / Math.max(1, picture.width)), tileS = TILE * FINEST_S * 2 ** level;
     const first = Math.max(0, Math.floor(from / tileS));
     const last = Math.min(Math.floor(to / tileS), Math.floor((this.seconds - 1e-9) / tileS));
     const pen = picture.getContext("2d"), line = wave.getContext("2d");
-    pen.fillStyle = `rgb(${LOUDNESS[0]})`;
+    pen.fillStyle = colours.unknown;
     pen.fillRect(0, 0, picture.width, picture.height);
     // The waveform is written as pixels, which takes a fraction of the time of a thousand rectangles.
-    const image = line.createImageData(wave.width, wave.height), words = new Uint32Array(image.data.buffer), ink = wordOf(inkOfWave);
+    const image = this.imageFor(wave), words = new Uint32Array(image.data.buffer), ink = wordOf(colours.wave);
     this.wanted = [];
     const parts = [];
     for (let index = first; index <= last; index++) {
@@ -150,6 +151,13 @@ export class Tiles {
     for (const part of parts) this.drawPart(pen, picture, words, wave, ink, part, from, to, highest);
     line.putImageData(image, 0, 0);
     if (this.wanted.length) this.work();
+  }
+
+  // Pixels of a canvas without colour, the same for as long as it has its size.
+  imageFor({ width, height }) {
+    if (this.image?.width !== width || this.image.height !== height) this.image = new ImageData(width, height);
+    else this.image.data.fill(0);
+    return this.image;
   }
 
   // What a coarser tile, or else finer ones, know of a place behind a share of it.

@@ -29,6 +29,7 @@ let current = null; // the class that everything is about
 let lists = {}; // step -> {title, items, at, more, none}
 let sinceTeaching = 0;
 let teaching = false;
+let refusal = { label: null, text: "" }; // of the threshold that was asked for last
 let detecting = false; // until the server has begun
 let undoing = false;
 const history = []; // of changes on this page: {posts, item and before where it was a verdict}
@@ -168,7 +169,7 @@ function showStep() {
   $("tune").disabled = !current || !state.model;
   $("tune-name").textContent = current ?? "a class";
   if (found && document.activeElement !== $("wanted")) $("wanted").value = Math.round(100 * (found.wanted_precision ?? 0.9));
-  $("tuned").textContent = describeThreshold(found);
+  $("tuned").textContent = refusal.label === current ? refusal.text : describeThreshold(found);
   if (step === "use") showUse();
 }
 
@@ -516,20 +517,23 @@ function afterDetection() {
 async function tune(event) {
   event.preventDefault();
   const precision = Number($("wanted").value) / 100, label = current;
+  refusal = { label: null, text: "" };
   try {
     await outbox.settled();
     const found = await studio.tune(label, precision);
     await refresh();
     $("tuned").textContent = `Threshold ${found.threshold.toFixed(2)} keeps ${plural(found.kept, "detection")}: ${spellPrecision(found.precision)}`;
   } catch (error) {
-    if (error.status === 409) $("tuned").textContent = error.plain;
-    else complain(error);
+    if (error.status !== 409) return complain(error);
+    refusal = { label, text: error.plain };
+    showStep();
   }
 }
 
 let thresholdTimer = null;
 function onThreshold(label, threshold) {
   clearTimeout(thresholdTimer);
+  refusal = { label: null, text: "" };
   $("tuned").textContent = `Threshold ${threshold.toFixed(2)}`;
   thresholdTimer = setTimeout(async () => {
     try {

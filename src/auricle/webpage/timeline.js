@@ -14,12 +14,19 @@ const NARROW_PX = 5; // events as wide as this have no round corners
 const SHORTEST_VIEW_S = 0.2;
 const LANE_TOP = 5; // of the canvas in its lane, as in page.css
 const EVENT_HEIGHT = 15;
+const NARROWEST_PX = 20;
 const PITCH_PX = 12.4; // from one label of the axis of pitch to the next
 const MOVED_PX = 4; // a pointer that moved less has clicked
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const make = (name, className, text = "") => Object.assign(document.createElement(name), { className, textContent: text });
-export const cssValue = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+// Asking for a style between two changes of the page would lay it out each time.
+const styles = new Map();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => styles.clear());
+export function cssValue(name) {
+  if (!styles.has(name)) styles.set(name, getComputedStyle(document.documentElement).getPropertyValue(name));
+  return styles.get(name);
+}
 export const overlap = (a, b) => a.label === b.label && a.onset < b.offset && b.onset < a.offset;
 
 // The first place in sorted times that is not before a time.
@@ -71,7 +78,7 @@ export class Timeline {
   }
 
   setSound(sound) {
-    this.setPicture(sound && new Picture(sound, () => this.soon(() => this.drawSound())), sound?.rate);
+    this.setPicture(sound && new Picture(sound, () => this.soon("sound")), sound?.rate);
   }
 
   // The tiles to draw, of a sound with a sample rate.
@@ -222,23 +229,33 @@ export class Timeline {
   // --- the view
 
   show(from, to) {
-    const span = clamp(to - from, SHORTEST_VIEW_S, Math.max(SHORTEST_VIEW_S, this.duration));
-    this.from = clamp(from, 0, Math.max(0, this.duration - span));
-    this.to = this.from + span;
+    this.aim(from, to);
     this.draw();
   }
 
+  aim(from, to) {
+    const span = clamp(to - from, SHORTEST_VIEW_S, Math.max(SHORTEST_VIEW_S, this.duration));
+    this.from = clamp(from, 0, Math.max(0, this.duration - span));
+    this.to = this.from + span;
+  }
+
+  // The same for what moves with a hand: several moves before a picture of the screen are drawn once.
+  follow(from, to) {
+    this.aim(from, to);
+    this.soon("all");
+  }
+
   // Around a time; without one around the playhead where it is in view, else around the middle.
-  zoom(factor, time = null) {
+  zoom(factor, time = null, show = this.show) {
     const around = time ?? (this.parts.playhead.hidden ? (this.from + this.to) / 2 : this.playhead);
     const span = clamp((this.to - this.from) * factor, SHORTEST_VIEW_S, this.duration);
     const share = (around - this.from) / (this.to - this.from);
-    this.show(around - share * span, around + (1 - share) * span);
+    show.call(this, around - share * span, around + (1 - share) * span);
   }
 
-  pan(share) {
+  pan(share, show = this.show) {
     const by = share * (this.to - this.from);
-    this.show(this.from + by, this.to + by);
+    show.call(this, this.from + by, this.to + by);
   }
 
   // Bring a span into view; near what is asked for, the view stays as it is.
@@ -264,8 +281,8 @@ export class Timeline {
     let moved = 0, pinch = null;
     stage.addEventListener("wheel", (wheel) => {
       if (!this.movableView) return;
-      if (wheel.ctrlKey || wheel.metaKey) this.zoom(1.002 ** clamp(wheel.deltaY, -300, 300), this.secondsAt(wheel.clientX));
-      else if (this.zoomed && (wheel.shiftKey || Math.abs(wheel.deltaX) > Math.abs(wheel.deltaY))) this.pan((wheel.deltaX || wheel.deltaY) / stage.clientWidth);
+      if (wheel.ctrlKey || wheel.metaKey) this.zoom(1.002 ** clamp(wheel.deltaY, -300, 300), this.secondsAt(wheel.clientX), this.follow);
+      else if (this.zoomed && (wheel.shiftKey || Math.abs(wheel.deltaX) > Math.abs(wheel.deltaY))) this.pan((wheel.deltaX || wheel.deltaY) / stage.clientWidth, this.follow);
       else return;
       wheel.preventDefault();
     }, { passive: false });
@@ -282,10 +299,10 @@ export class Timeline {
       if (pointers.size === 2) {
         const [a, b] = [...pointers.values()].map((pointer) => pointer.clientX);
         const width = Math.max(20, Math.abs(a - b));
-        if (pinch) this.zoom(pinch / width, this.secondsAt((a + b) / 2));
+        if (pinch) this.zoom(pinch / width, this.secondsAt((a + b) / 2), this.follow);
         pinch = width;
       } else if (this.zoomed && moved >= MOVED_PX) {
-        this.pan((before.clientX - move.clientX) / stage.clientWidth);
+        this.pan((before.clientX - move.clientX) / stage.clientWidth, this.follow);
       }
     });
     for (const kind of ["pointerup", "pointercancel", "pointerleave"]) stage.addEventListener(kind, (up) => pointers.delete(up.pointerId));
@@ -293,7 +310,7 @@ export class Timeline {
     const jump = (pointer) => {
       const box = overview.getBoundingClientRect(), half = (this.to - this.from) / 2;
       const middle = (this.duration * (pointer.clientX - box.left)) / box.width;
-      this.show(middle - half, middle + half);
+      this.follow(middle - half, middle + half);
     };
     overview.addEventListener("pointerdown", (down) => {
       overview.setPointerCapture(down.pointerId);
@@ -309,7 +326,7 @@ export class Timeline {
   clickLane(label, click) {
     if (this.wasDragged()) return;
     const time = this.secondsAt(click.clientX), slack = (4 * (this.to - this.from)) / this.parts.stage.clientWidth;
-    const hit = this.events.find((event) => event.label === label && event.onset - slack <= time && time <= (event.offset ?? this.to) + slack);
+    const hit = this.events.find((event) => event.label === label && event.onset - slack <= time && time <= (event.offset ?? this.now) + slack);
     const box = this.rows.get(label).canvas.getBoundingClientRect();
     if (hit && click.clientY > box.bottom - EVENT_HEIGHT - 4) this.on.event(hit);
     else this.on.seek(time);
@@ -317,20 +334,24 @@ export class Timeline {
 
   // --- drawing
 
-  // Once before the next picture of the screen, however often it is asked for.
-  soon(action) {
-    if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      action();
-    });
+  // Draw before the next picture of the screen, once however often it is asked for: "all", or the "sound" alone.
+  soon(what) {
+    if (!this.waiting) {
+      requestAnimationFrame(() => {
+        const drawn = this.waiting;
+        this.waiting = null;
+        if (drawn === "all") this.draw();
+        else this.drawSound();
+      });
+    }
+    if (this.waiting !== "all") this.waiting = what;
   }
 
   // Sizes are asked for before anything is written, or each lane would be laid out anew.
   draw() {
-    this.makeRows();
     const { overview, stage, picture, wave } = this.parts;
+    if (stage.clientWidth < NARROWEST_PX) return; // nothing is seen of it: whatever shows it draws it
+    this.makeRows();
     overview.hidden = !this.zoomed || !this.movableView;
     const sizes = [...this.rows.values()].map((row) => this.fit(row.canvas)), width = stage.clientWidth;
     for (const canvas of [picture, wave]) this.fit(canvas);
@@ -341,6 +362,11 @@ export class Timeline {
     this.drawAxis(width);
     this.movePlayhead(this.playhead);
     this.on.view();
+  }
+
+  // Where what has begun and not ended ends so far: sounds of the future are not known.
+  get now() {
+    return Math.min(this.to, this.picture?.seconds ?? this.to);
   }
 
   place(seconds) {
@@ -357,8 +383,9 @@ export class Timeline {
 
   drawSound({ fitted = false } = {}) {
     const { picture, wave } = this.parts;
+    if (!fitted && this.parts.stage.clientWidth < NARROWEST_PX) return;
     if (!fitted) for (const canvas of [picture, wave]) this.fit(canvas);
-    this.picture?.draw(picture, wave, this.from, this.to, cssValue("--wave"));
+    this.picture?.draw(picture, wave, this.from, this.to, { wave: cssValue("--wave"), unknown: cssValue("--wash") });
   }
 
   drawLane(label, row, { pen, scale, width, height } = this.fit(row.canvas)) {
@@ -370,7 +397,7 @@ export class Timeline {
     let drawn = -Infinity; // to the right of it nothing is drawn yet
     for (const event of this.events) {
       if (event.label !== label || event.onset > this.to) continue;
-      const right = Math.max(x(event.offset ?? this.to), x(event.onset) + 3 * scale);
+      const right = Math.max(x(event.offset ?? this.now), x(event.onset) + 3 * scale);
       if (right < 0 || right < drawn + 1) continue;
       this.drawEvent(pen, event, x, height, scale);
       drawn = Math.max(drawn, right);
@@ -462,7 +489,7 @@ export class Timeline {
 
   // A found event is filled; one where the truth says there is none is an outline.
   drawEvent(pen, event, x, height, scale) {
-    const end = event.offset ?? this.to;
+    const end = event.offset ?? this.now;
     if (end < this.from || event.onset > this.to) return;
     const look = this.looks.of(event.label), left = Math.max(-9, x(event.onset)), width = Math.max(3 * scale, Math.min(x(end), x(this.to) + 9) - left);
     const wrong = this.truth !== null && !this.truth.some((true_) => overlap(true_, event));
@@ -499,11 +526,15 @@ export class Timeline {
 
   drawAxis(width) {
     const most = clamp(Math.floor(width / (this.to < 3600 ? 80 : 100)), 3, 12);
-    this.parts.axis.replaceChildren(...ticksOf(this.from, this.to, most).map(({ time, text }) => {
-      const label = make("span", this.place(time) < 3 ? "first" : this.place(time) > 96 ? "last" : "", text);
-      label.style.left = `${this.place(time)}%`;
-      return label;
-    }));
+    const ticks = ticksOf(this.from, this.to, most), { axis } = this.parts;
+    while (axis.childElementCount > ticks.length) axis.lastChild.remove();
+    while (axis.childElementCount < ticks.length) axis.append(make("span", ""));
+    ticks.forEach(({ time, text }, i) => {
+      const label = axis.children[i], place = this.place(time), side = place < 3 ? "first" : place > 96 ? "last" : "";
+      if (label.textContent !== text) label.textContent = text;
+      if (label.className !== side) label.className = side;
+      label.style.left = `${place}%`;
+    });
   }
 
   // The whole recording in a strip, with what is in view; only where the view is a part.
