@@ -3,7 +3,7 @@
 
 ``auricle detect`` runs in a process of its own for 5 minutes and for 1 hour, as WAV at 16 kHz, and as WAV and FLAC at
 44.1 kHz, which have to be resampled and decoded too. The kernel tells the largest memory of each process. Beside it,
-the processor time of decoding and resampling alone, and of ``Detector.detect``, in one process.
+the processor time of decoding and resampling alone, and of ``Detector.detect``, in one process and in turns.
 
     python -m benchmarks.long_file [--model MODEL] [--quick]
 """
@@ -26,6 +26,7 @@ from auricle.synth.demo_scene import assemble
 from auricle.synth.toy import MAKERS, make_clip
 from benchmarks.machine import describe
 from benchmarks.models import arguments, chosen_model
+from benchmarks.timing import Candidate, take_turns
 
 COMMAND = Path(sys.executable).with_name("auricle")
 MINUTE_S = 60
@@ -54,26 +55,29 @@ def detect(path: Path, model: str) -> dict[str, float]:
     return json.loads(subprocess.run(watched, stdout=subprocess.PIPE, check=True).stdout)
 
 
-def shares(path: Path, detector: Detector) -> dict[str, float]:
-    """Return processor seconds of decoding and resampling alone, of all until events, and their ratios."""
-    start = time.process_time()
-    with open_audio(path, sample_rate=detector.spec.sample_rate) as reader:
-        for _ in reader:
-            pass
-    between = time.process_time()
-    detector.detect(path)
-    decode_s, detect_s = between - start, time.process_time() - between
+def shares(path: Path, detector: Detector, rounds: int) -> dict[str, float]:
+    """Return processor seconds of decoding and resampling alone, of all until events, and their ratios: medians."""
+
+    def decode() -> None:
+        with open_audio(path, sample_rate=detector.spec.sample_rate) as reader:
+            for _ in reader:
+                pass
+
+    calls = {"decode": Candidate(decode), "detect": Candidate(lambda: detector.detect(path))}
+    found = take_turns(calls, rounds=rounds, warm_up=0, clock=time.process_time)
+    decode_s, detect_s = found["decode"].median_s, found["detect"].median_s
     return {
         "decode_s": round(decode_s, 2),
         "detect_s": round(detect_s, 2),
         "detect_to_decode": round(detect_s / decode_s, 2),
         "model_to_decode": round(detect_s / decode_s - 1, 2),
+        "rounds": rounds,
     }
 
 
 def main() -> None:
     options = arguments(__doc__)
-    lengths = (1, 2) if options.quick else (5, 60)
+    lengths, rounds = ((1, 2), 1) if options.quick else ((5, 60), 7)
     rows = []
     with TemporaryDirectory() as folder, chosen_model(options.model) as model:
         detector = load(model)
@@ -81,9 +85,8 @@ def main() -> None:
             for minutes in lengths:
                 path = Path(folder) / f"recording.{suffix}"
                 write_recording(path, rate, minutes)
-                rows.append(
-                    {"form": form, "audio_s": minutes * MINUTE_S, **detect(path, model), **shares(path, detector)}
-                )
+                own = detect(path, model)
+                rows.append({"form": form, "audio_s": minutes * MINUTE_S, **own, **shares(path, detector, rounds)})
                 path.unlink()
     print(json.dumps({"rows": rows, "machine": describe()}))
 

@@ -25,7 +25,7 @@ from auricle.runtime.thresholds import Thresholds, check_labels, parse_threshold
 from auricle.server.engine import Engine
 from auricle.server.gate import STREAM_PATH, Gate
 from auricle.server.metrics import CONTENT_TYPE, Meters
-from auricle.server.responses import CODE_OF_STATUS, Refusal, dump, refusal_of
+from auricle.server.responses import CODE_OF_STATUS, Refusal, dump, refusal_of, rounded_rows
 from auricle.server.schemas import DetectReply, HealthReply, ModelsReply, TagReply, refusals
 from auricle.server.settings import Settings
 from auricle.server.streams import Streams
@@ -185,7 +185,7 @@ def _scores(scores: Scores) -> dict[str, Any]:
         "labels": list(scores.labels),
         "step_s": rounded(scores.step_s),
         "times": [rounded(t) for t in scores.times.tolist()],
-        "values": [[rounded(v) for v in row] for row in scores.values.tolist()],
+        "values": rounded_rows(scores.values),
     }
 
 

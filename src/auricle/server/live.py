@@ -31,6 +31,7 @@ from auricle.runtime.recording import Recording
 from auricle.runtime.spec import BundleSpec
 from auricle.runtime.stream import Item
 from auricle.runtime.tracker import on_thresholds
+from auricle.server.responses import rounded_rows
 
 NORMAL, AWAY, WRONG_KIND, NOT_READABLE, REFUSED, TOO_BIG, FAILED, LATER = 1000, 1001, 1003, 1007, 1008, 1009, 1011, 1013
 #: Samples are ready for work at the latest when this much has come.
@@ -272,5 +273,5 @@ def scores_message(scores: Scores) -> Message:
     """Return new frame scores as a message."""
     return {
         "times": [rounded(t) for t in scores.times.tolist()],
-        "scores": [[rounded(v) for v in row] for row in scores.values.tolist()],
+        "scores": rounded_rows(scores.values),
     }

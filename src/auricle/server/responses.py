@@ -10,7 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from auricle.errors import FAILURE_CODES, REQUEST_CODES, AuricleError, InputError, UsageError
+from auricle.results import SIGNIFICANT_DIGITS, FloatArray, rounded
 
 #: The status of each refusal.
 STATUS = {
@@ -37,6 +40,10 @@ INPUT_STATUS = {"too_long": 413, "not_audio": 415, "unsupported_codec": 415, "in
 #: What to read from a status that a library gives.
 CODE_OF_STATUS = {404: "unknown_path", 405: "wrong_method", 413: "too_large"}
 RETRY_AFTER_S = 1
+#: Powers of ten that are floats without rounding: a whole number over one of them is the float nearest to that decimal.
+_POWERS = np.array([float(f"1e{n}") for n in range(23)])
+#: Where a score of so many leading zeros begins, from one to many.
+_STEPS = np.array([float(f"1e-{n}") for n in range(23 - SIGNIFICANT_DIGITS, 0, -1)])
 
 
 class Refusal(Exception):
@@ -89,3 +96,15 @@ def refusal_of(error: Exception) -> Refusal:
 def dump(value: Any) -> bytes:
     """Return the JSON of a reply, as the command line prints it."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+
+
+def rounded_rows(scores: FloatArray) -> list[Any]:
+    """Return scores in [0, 1] of any shape as lists, each as ``results.rounded`` gives it, many times faster."""
+    values = scores.astype(np.float64)
+    decimals = SIGNIFICANT_DIGITS + len(_STEPS) - np.searchsorted(_STEPS, values, side="right")
+    scale = _POWERS[np.minimum(decimals, len(_POWERS) - 1)]
+    found = np.rint(values * scale) / scale
+    for place in np.argwhere((values != 0) & (values < _STEPS[0]) | (values > 1)):  # hardly ever
+        found[tuple(place)] = rounded(values[tuple(place)])
+    rows: list[Any] = found.tolist()
+    return rows
