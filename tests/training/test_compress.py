@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import auricle
 from auricle.distill import crop_store
 from auricle.distill.loop import LoopPlan
 from auricle.errors import DataError, Interrupted, RunError, UsageError
+from auricle.files import FolderLock
 from auricle.progress import Progress
 from auricle.training import compress as module
 from auricle.training.compress import average
@@ -121,6 +124,56 @@ def test_seeds_share_the_crops_of_one_run(model, teacher, audio, tmp_path, monke
     assert before == {path: path.read_bytes() for path in (model / "run").rglob("*") if path.is_file()}
     with pytest.raises(RunError, match="it was started with another crops_seed"):
         auricle.compress(teacher, audio, out=other, seed=1, resume=True, **SMALL)
+
+
+def test_crops_are_taken_of_the_run_that_made_them(model, teacher, audio, tmp_path):
+    """A run that took them has none; its folder stays as it is, and the text says which to name."""
+    taker = tmp_path / "taker"
+    auricle.compress(teacher, audio, out=taker, crops_of=model, seed=1, **SMALL)
+    message = f"--crops-of {taker} has no crops of its own, it took those of {model.resolve()}; name that folder"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        auricle.compress(teacher, audio, out=tmp_path / "out", crops_of=taker, seed=2, **SMALL)
+    assert sorted(path.name for path in (taker / "run").iterdir()) == ["checkpoint.safetensors", "plan.json"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_goes_on_after_the_crops_that_it_took_were_moved(model, teacher, audio, tmp_path):
+    out, moved = tmp_path / "out", tmp_path / "moved"
+    auricle.compress(teacher, audio, out=out, crops_of=model, seed=1, **SMALL)
+    before = (out / "model.onnx").read_bytes()
+    shutil.copytree(model, moved)
+    auricle.compress(teacher, audio, out=out, crops_of=moved, seed=1, resume=True, **SMALL)
+    assert (out / "model.onnx").read_bytes() == before
+
+
+def test_crops_are_free_for_other_runs_once_they_are_made(teacher, audio, tmp_path):
+    """While they are made they are not, nor may they be replaced by a run that begins anew."""
+    maker, taker = tmp_path / "maker", tmp_path / "taker"
+
+    class Other(Progress):
+        def notice(self, text: str) -> None:
+            if text.startswith("crops:"):
+                with pytest.raises(RunError, match=r"run is in use by process \d+ on .*; wait for it"):
+                    auricle.compress(teacher, audio, out=taker, crops_of=maker, seed=1, **SMALL)
+
+        def step_done(self, step: int, loss: float) -> None:
+            if step == 1:
+                auricle.compress(teacher, audio, out=taker, crops_of=maker, seed=1, resume=True, **SMALL)
+                with pytest.raises(RunError, match=r"maker is in use by process"):
+                    auricle.compress(teacher, audio, out=maker, overwrite=True, **SMALL)
+
+    auricle.compress(teacher, audio, out=maker, progress=Other(), **SMALL)
+    assert auricle.load(taker).labels == auricle.load(maker).labels
+
+
+def test_crops_that_are_being_made_are_not_thrown_away(model, teacher, audio, tmp_path):
+    """A run whose output is not in use, but whose crops another is just mending."""
+    out = tmp_path / "copy"
+    shutil.copytree(model, out)
+    with FolderLock(out / "run"), pytest.raises(RunError, match="run is in use by process"):
+        auricle.compress(teacher, audio, out=out, overwrite=True, **SMALL)
+    assert (out / "run/plan.json").is_file()
+    assert (out / "model.onnx").is_file()
 
 
 @pytest.mark.slow

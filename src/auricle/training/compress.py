@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +40,8 @@ from auricle.runtime.spec import BundleSpec, FramesPart, FrontendPart, ModelPart
 from auricle.training.bundling import export_checked, golden, library_versions
 
 PLAN, RUN, CHECKPOINT = "plan.json", "run", "checkpoint.safetensors"
+#: In a plan: the folder whose crops a run took. A run may continue after that was moved.
+CROPS_OF = "crops_of"
 #: One in so many recordings is kept from training; thresholds are fitted on crops of these.
 DEV_ONE_IN = 16
 #: Crops of those, for each shard of training crops.
@@ -110,28 +111,27 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
     plan = _plan(request, recipe, (teacher, source, *others), clips)
     maker = folder if request.crops_of is None else Path(request.crops_of)
     if request.crops_of is not None:
-        plan["crops_seed"] = _seed_of_crops(maker, plan)
+        plan |= {"crops_seed": _seed_of_crops(maker, plan), CROPS_OF: str(maker.resolve())}
     folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as locks:
-        for taken in dict.fromkeys((folder, maker)):
-            locks.enter_context(FolderLock(taken))
+    with FolderLock(folder):
         _acquire_output(request, plan)
         run = maker / RUN
         if absent:
             progress.notice(f"{len(absent)} of {len(clips) + len(absent)} listed recordings are not there")
-        progress.preparing(len(clips))
-        pack = pack_recordings(run / "recordings", clips, teacher.sample_rate, progress.file_prepared)
-        train, dev = split_recordings(pack)
         shards = max(1, round(request.crops / SHARD_CROPS))
-        rules = CropRules(seed=plan.get("crops_seed", request.seed))
-        _make(run / "crops", CropMaker(teacher, student, rules, pack, train), shards, progress)
         dev_shards = max(1, round(shards * DEV_SHARE))
-        _make(run / "dev", CropMaker(teacher, student, rules, pack, dev), dev_shards, progress)
-        store = CropStore(run / "crops", shards)
+        rules = CropRules(seed=plan.get("crops_seed", request.seed))
+        with FolderLock(run):  # a lock of its own: once the crops are made, other runs may take them
+            progress.preparing(len(clips))
+            pack = pack_recordings(run / "recordings", clips, teacher.sample_rate, progress.file_prepared)
+            train, dev = split_recordings(pack)
+            _make(run / "crops", CropMaker(teacher, student, rules, pack, train), shards, progress)
+            _make(run / "dev", CropMaker(teacher, student, rules, pack, dev), dev_shards, progress)
+            store, dev_store = CropStore(run / "crops", shards), CropStore(run / "dev", dev_shards)
         student = _distil(request, student, teacher, source, store, progress)
         average(student, [other.network for other in others])
         student.eval()
-        thresholds = tune_thresholds(student, CropStore(run / "dev", dev_shards), teacher.labels)
+        thresholds = tune_thresholds(student, dev_store, teacher.labels)
         used = [pack.recordings[number] for number in (*train, *dev)]
         provenance = ProvenancePart(
             data_hash=sha256_bytes("\n".join(sorted(r.sha256 for r in used)).encode()),
@@ -368,6 +368,11 @@ def _seed_of_crops(folder: Path, plan: dict[str, Any]) -> int:
     if not path.is_file():
         raise UsageError(f"--crops-of {folder} holds no run of compress; name the folder of --out of one")
     stored = read_json(path)
+    if "crops_seed" in stored:
+        raise UsageError(
+            f"--crops-of {folder} has no crops of its own, it took those of {stored.get(CROPS_OF, 'another run')}; "
+            "name that folder"
+        )
     changed = [key for key in ("teacher", "crops", "audio") if stored[key] != plan[key]]
     if stored["recipe"]["frontend"] != plan["recipe"]["frontend"]:
         changed.append("frontend")
@@ -375,7 +380,7 @@ def _seed_of_crops(folder: Path, plan: dict[str, Any]) -> int:
         raise UsageError(
             f"--crops-of {folder} was run with another {', '.join(changed)}; its crops are not for this run"
         )
-    return int(stored.get("crops_seed", stored["seed"]))
+    return int(stored["seed"])
 
 
 def _acquire_output(request: CompressRequest, plan: dict[str, Any]) -> None:
@@ -388,13 +393,14 @@ def _acquire_output(request: CompressRequest, plan: dict[str, Any]) -> None:
     if others and not path.is_file():
         raise RunError(f"{folder} is not empty and holds no run of compress; choose another folder")
     if others and request.overwrite:
-        for found in others:
-            shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
+        with FolderLock(folder / RUN):  # not while another run makes its crops there
+            for found in others:
+                shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
     elif others and not request.resume:
         raise RunError(f"{folder} is not empty; --resume resumes it, --overwrite replaces it")
     if path.is_file():
         stored = read_json(path)
-        changed = sorted(key for key in {*plan, *stored} if plan.get(key) != stored.get(key))
+        changed = sorted(key for key in {*plan, *stored} - {CROPS_OF} if plan.get(key) != stored.get(key))
         if changed:
             raise RunError(
                 f"{folder} cannot continue: it was started with another {', '.join(changed)}; give the same command, "
