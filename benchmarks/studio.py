@@ -10,7 +10,8 @@ zoomed and played (studio_day).
 
     AURICLE_SHARED=... python -m benchmarks.studio [--skip-day] [--day FOLDER] [--pictures DIR] [--quick]
 
---day measures the day alone again, in a folder with a ``day.wav`` of 24 h, and keeps the other figures.
+--day measures the day alone again, in a folder with a ``day.wav`` of 24 h, and keeps the other figures; --skip-day
+keeps those of the day.
 
 Figures go to docs/results/studio.json and docs/results/studio.md; with --quick nothing is written.
 """
@@ -239,6 +240,10 @@ def main() -> None:
     else:
         with TemporaryDirectory() as folder:
             found = measure(options, Path(folder))
+        if options.skip_day:
+            old = read_json(RESULTS / "studio.json")
+            found["day"] = old.get("day")
+            found["times_s"].update({name: s for name, s in old["times_s"].items() if name.startswith("24 h")})
     print(json.dumps(found))
     if not options.quick:
         write_json(RESULTS / "studio.json", found)

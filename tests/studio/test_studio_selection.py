@@ -173,8 +173,14 @@ def test_the_lowest_threshold_with_the_wanted_precision():
     threshold, interval = threshold_for(candidates(score, verdict), 0.9)
     # 29 of the upper ones are right; with three wrong ones below, 29 of 32 are.
     assert interval.value == pytest.approx(29 / 32)
-    assert threshold == pytest.approx((score[18] + score[17]) / 2)
+    assert score[17] < threshold <= score[18]
     assert (score >= threshold).sum() == 32
+
+
+def test_a_threshold_keeps_what_it_was_measured_on_however_near_scores_lie():
+    score = np.append(np.linspace(0.973201, 0.973219, 39), [0.97320099] * 2)
+    threshold, interval = threshold_for(candidates(score, [YES] * 39 + [NO] * 2), 0.97)
+    assert (interval.value, (score >= threshold).sum()) == (1.0, 39)
 
 
 def test_why_there_is_no_threshold():

@@ -93,7 +93,7 @@ class ClassStore:
         chosen = threshold_for(candidates, precision)
         if isinstance(chosen, str):
             raise TooFewError(f"{label}, precision {precision:.0%}: {chosen}")
-        threshold = round(chosen[0], 4)
+        threshold = chosen[0]
         self.describe(label, {"threshold": threshold, "wanted_precision": precision})
         kept = int((candidates.score >= threshold).sum())
         return {"threshold": threshold, "precision": chosen[1].to_dict(), "kept": kept}

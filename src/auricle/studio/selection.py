@@ -295,7 +295,7 @@ def threshold_for(candidates: Candidates, wanted: float, lowest: float = 0.0) ->
             best = found
         if found.value >= wanted:
             below = scores[scores < score]
-            return (float(score) + float(below[-1] if len(below) else score)) / 2, found
+            return _between(float(below[-1]) if len(below) else 0.0, float(score)), found
     if best is None:
         judged = int(np.isin(candidates.verdict, (NO, YES)).sum())
         return (
@@ -306,6 +306,19 @@ def threshold_for(candidates: Candidates, wanted: float, lowest: float = 0.0) ->
         f"at most {best.value:.1%} are right ({best.low:.0%} to {best.high:.0%}, by {best.n} verdicts); "
         "teach on the false alarms, then detect again"
     )
+
+
+def _between(low: float, high: float) -> float:
+    """Return the shortest number above ``low`` and not above ``high`` that is about in their middle.
+
+    >>> _between(0.5, 0.7), _between(0.97318, 0.97321)
+    (0.6, 0.9732)
+    """
+    for digits in range(2, 7):
+        number = round((low + high) / 2, digits)
+        if low < number <= high:
+            return number
+    return high
 
 
 def least_verdicts(wanted: float) -> int:
