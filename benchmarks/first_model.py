@@ -6,7 +6,8 @@
     python -m benchmarks.first_model detect SHARED OUT START [SEED]      trains on folds 1 to 4, finds events in fold 5
     python -m benchmarks.first_model table OUT                           prints the rows of docs/results/first-model.md
 
-START is general, or a network that begins from nothing; for ``detect`` also enrol. It learns from labels of clips
+START is general, or a network that begins from nothing; for ``detect`` also enrol, and others: general, and beside the
+clips 300 recordings of other sounds, drawn from what ``general`` was made of. It learns from labels of clips
 alone, chooses everything on folds 1 to 4, and scores the 80 scenes of SHARED/data/strong and the newcomer's scene once.
 That scene holds 50 clips of fold 5, five of each class, and 20 sounds of a game that are none of them, over recordings
 of a forest by day and night; ``general`` was made of none of these (docs/results/general-sources.csv). Edges fade.
@@ -48,13 +49,17 @@ ONE_EVENT_S = 0.5
 OTHER_SOURCES, BACKGROUND_SOURCE = ("redeclipse/sounds",), "scikit-maad/scikit-maad"
 TEXTURES = ("rain", "sea_waves", "crackling_fire")
 COLLARS_S = (0.2, 0.5)
-ENROL = "enrol"
+ENROL, WITH_OTHERS = "enrol", "others"
+#: What ``general`` was made of.
+SOURCES = Path(__file__).parents[1] / "docs/results/general-sources.csv"
+#: Recordings of other sounds in the row with such: of the sources that ``general`` was made of, as they come.
+NEGATIVES, NEGATIVE = 300, "other"
 ONE_THREAD = ("run.threads=1", "data.workers=0", "run.device=cpu")
 
 
 def start_of(name: str) -> dict[str, str]:
     """Return what ``train`` is told about where to begin."""
-    return {} if name == "general" else {"model": name}
+    return {} if name in ("general", WITH_OTHERS) else {"model": name}
 
 
 def five_folds(shared: Path, out: Path, start: str, seeds: Sequence[int]) -> None:
@@ -131,12 +136,13 @@ def detect(shared: Path, out: Path, start: str, seed: int) -> None:
     if start == ENROL:
         api.enrol(clips_to_enrol(shared, out), out=folder, overwrite=folder.exists())
     else:
+        others = start == WITH_OTHERS
         api.train(
-            shared / "data/esc10",
+            clips_and_others(shared, out) if others else shared / "data/esc10",
             out=folder,
             overrides=ONE_THREAD,
             seed=seed,
-            test_fold="5",
+            test_fold=None if others else "5",
             resume=folder.exists(),
             **start_of(start),
         )
@@ -158,6 +164,19 @@ def clips_to_enrol(shared: Path, out: Path) -> Path:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(clip.path, copy)
     return out / "enrolled-clips"
+
+
+def clips_and_others(shared: Path, out: Path) -> Path:
+    """Return the folder of ``clips_to_enrol`` copied beside one with recordings of both pools, drawn by SEED."""
+    clips, folder = clips_to_enrol(shared, out), out / "clips-and-others"
+    if not folder.exists():
+        shutil.copytree(clips, folder)
+        (folder / NEGATIVE).mkdir()
+        with SOURCES.open(encoding="utf-8") as file:
+            names = [row["filename"] for row in csv.DictReader(file) if row["filename"].startswith("pool")]
+        for number in np.random.default_rng(SEED).permutation(len(names))[:NEGATIVES]:
+            shutil.copyfile(shared / "data" / names[number], folder / NEGATIVE / names[number].replace("/", "-"))
+    return folder
 
 
 def _on_strong(detector: Detector, clips: Sequence[Clip]) -> dict[str, float]:
