@@ -107,7 +107,7 @@ def _loudest_hertz(samples):
 
 
 def test_one_half_of_a_place_is_told_and_the_other_lies_behind_the_scene(tiny, folds, tmp_path):
-    """A place of two tones, one after the other: negatives and what is enrolled have the first, the scene the second."""
+    """A place of two tones: negatives and what is enrolled have the first, the scene the second."""
     soundfile.write(tmp_path / "place.wav", np.concatenate([_tone(300), _tone(700)]), 16_000)
     place, behind = demo.read_place(tmp_path / "place.wav")
     assert [_loudest_hertz(half) for half in (place, behind)] == [300, 700]
