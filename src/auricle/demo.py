@@ -47,7 +47,7 @@ CLIPS_A_CLASS = {"train": 24, "test": 8}
 #: What tells a folder of the demo's from one that must not be touched.
 MARK = "made-by-auricle-demo.txt"
 MODEL, DATA, SCENE, TRUTH, EVENTS, PAGE = "model", "data", "scene.wav", "scene.csv", "events.csv", "report.html"
-FEW_CLIPS, ENROLLED = "few-clips", "enrolled"
+FEW_CLIPS, ENROLLED, PLACE = "few-clips", "enrolled", "place"
 
 #: Changes to the default recipe, so that training takes about a minute on two cores: half the passes, loading in the
 #: training process, as a worker would only take its core away.
@@ -106,7 +106,7 @@ def acquire_folder(out: Path, data: Path | None) -> None:
         raise UsageError(f"the data {data} lies in the folder of the demo, {out}, which is emptied first; move it out")
     OutputFolder(out, "a demo").require_own((out / MARK).is_file(), overwrite=True)
     out.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL, DATA, SCENE, TRUTH, EVENTS, PAGE, FEW_CLIPS, ENROLLED):
+    for name in (MODEL, DATA, SCENE, TRUTH, EVENTS, PAGE, FEW_CLIPS, ENROLLED, PLACE):
         path = out / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -115,21 +115,33 @@ def acquire_folder(out: Path, data: Path | None) -> None:
     atomic_write(out / MARK, b"`auricle demo` made this folder, and replaces what it made when it runs again.\n")
 
 
-def open_data(out: Path, data: Path | None) -> Source:
+def read_place(background: Path) -> tuple[FloatArray, FloatArray]:
+    """Return both halves of a recording of a place: one tells training what sounds there, the other is for the scene.
+
+    So a user would do it: a detector is told of its place by a recording in which nothing happens.
+    """
+    samples = read_audio(background, sample_rate=SAMPLE_RATE).samples
+    return samples[: len(samples) // 2], samples[len(samples) // 2 :]
+
+
+def open_data(out: Path, data: Path | None, place: FloatArray | None = None) -> Source:
     """Read the data, or synthesise some; decide what is held out.
 
-    Where the data has no negatives, quiet ones are added to the training part. Without them a model that was
-    only ever asked "which class?" answers with one in silence, too.
+    Where the data has no negatives, quiet ones are added to the training part, half of them of the place if there is
+    one. Without them a model that was only ever asked "which class?" answers with one in silence, too.
 
     Raises:
         DataError: the data cannot be used.
         UsageError: the data holds nothing out, or holds arrays.
     """
     folder = out / DATA
+    if place is not None:
+        (out / PLACE).mkdir(parents=True, exist_ok=True)
+        soundfile.write(out / PLACE / "place.wav", place, SAMPLE_RATE, subtype="PCM_16")
     if data is None:
         for seed, (part, count) in enumerate(CLIPS_A_CLASS.items()):
             synthesise(folder / part, clips_per_class=count, sample_rate=SAMPLE_RATE, seed=seed)
-        add_quiet(folder / "train" / NEGATIVE_FOLDER, CLIPS_A_CLASS["train"] // 2, 2.0)
+        add_quiet(folder / "train" / NEGATIVE_FOLDER, CLIPS_A_CLASS["train"] // 2, 2.0, place)
         return Source(read_manifest(folder), None, SYNTHETIC_RECIPE, "synthesised sounds")
     manifest = read_manifest(data)
     has_test = any(clip.split == "test" for clip in manifest.clips)
@@ -142,23 +154,31 @@ def open_data(out: Path, data: Path | None) -> Source:
         raise UsageError(f"{data} holds arrays; the demo wants recordings, `auricle train` takes both")
     test_fold = None if has_test else manifest.folds[0]
     if manifest.negatives == 0:
-        manifest = _with_quiet(folder, manifest, test_fold)
+        manifest = _with_quiet(folder, manifest, test_fold, place)
     return Source(manifest, test_fold, REAL_RECIPE, str(data))
 
 
-def add_quiet(folder: Path, count: int, clip_s: float) -> list[Path]:
-    """Write negatives in which nothing happens but faint noise of some level; returns their paths."""
+def add_quiet(folder: Path, count: int, clip_s: float, place: FloatArray | None = None) -> list[Path]:
+    """Write negatives in which nothing happens but faint noise of some level; returns their paths.
+
+    Args:
+        folder: for the files; made if absent.
+        count: how many.
+        clip_s: their length in seconds.
+        place: in every second one, in place of the noise: a recording, from another moment on in each.
+    """
     generator = np.random.default_rng([SEED, count])
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"quiet-{number:03d}.wav" for number in range(count)]
-    for path in paths:
+    for number, path in enumerate(paths):
         level_db, seed = generator.uniform(-80, -40), int(generator.integers(2**31))
-        quiet, _ = assemble([], clip_s, sample_rate=SAMPLE_RATE, background_db=level_db, seed=seed)
+        behind = np.roll(place, -seed % len(place)) if place is not None and len(place) and number % 2 else None
+        quiet, _ = assemble([], clip_s, sample_rate=SAMPLE_RATE, background_db=level_db, background=behind, seed=seed)
         soundfile.write(path, quiet, SAMPLE_RATE, subtype="PCM_16")
     return paths
 
 
-def _with_quiet(folder: Path, manifest: Manifest, test_fold: str | None) -> Manifest:
+def _with_quiet(folder: Path, manifest: Manifest, test_fold: str | None, place: FloatArray | None) -> Manifest:
     """Make a table of the data and of quiet clips, a tenth as many, in ``folder``; recordings are linked or copied."""
     places: dict[str, str] = {}
     for number, path in enumerate(dict.fromkeys(clip.path for clip in manifest.clips)):
@@ -172,7 +192,7 @@ def _with_quiet(folder: Path, manifest: Manifest, test_fold: str | None) -> Mani
         for c in manifest.clips
     ]
     folds = itertools.cycle([fold for fold in manifest.folds if fold != test_fold] if test_fold else [None])
-    for quiet in add_quiet(folder / "quiet", max(4, len(manifest) // 10), 5.0):
+    for quiet in add_quiet(folder / "quiet", max(4, len(manifest) // 10), 5.0, place):
         split = None if test_fold else "train"
         rows.append((f"quiet/{quiet.name}", NEGATIVE_FOLDER, next(folds), split, quiet.stem, None, None))
     names = ("path", "label", "fold", "split", "group", "onset", "offset")
@@ -193,7 +213,7 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def make_scene(source: Source, background: Path | None = None) -> Scene:
+def make_scene(source: Source, background: FloatArray | None = None) -> Scene:
     """Assemble held-out clips, class after class, into a scene; negatives are in it and not in the truth.
 
     Behind them lies a recording, or without one, wind: brown noise that comes and goes.
@@ -210,7 +230,6 @@ def make_scene(source: Source, background: Path | None = None) -> Scene:
         if room < 0:
             break
         chosen.append((clip.label[0], samples))
-    behind = _wind() if background is None else read_audio(background, sample_rate=SAMPLE_RATE).samples
     samples, events = assemble(
         chosen,
         SCENE_S,
@@ -218,7 +237,7 @@ def make_scene(source: Source, background: Path | None = None) -> Scene:
         snr_db=SNR_DB,
         background_db=BACKGROUND_DB,
         fade_s=FADE_S,
-        background=behind,
+        background=_wind() if background is None else background,
         seed=SEED,
     )
     return Scene(samples, tuple(event for event in events if event.label != NEGATIVE_FOLDER))
@@ -230,7 +249,7 @@ def _wind() -> FloatArray:
 
 
 def enrol_few(out: Path, source: Source) -> EnrolResult:
-    """Make a model of the first clips of each class that are not held out, without training."""
+    """Make a model of the first clips of each class that are not held out, and of the place, without training."""
     held_out = {id(clip) for clip in source.held_out}
     for label in source.manifest.labels:
         own = [clip for clip in source.manifest.clips if clip.label == (label,) and id(clip) not in held_out]
@@ -239,7 +258,8 @@ def enrol_few(out: Path, source: Source) -> EnrolResult:
             target.parent.mkdir(parents=True, exist_ok=True)
             audio = read_clip(clip, sample_rate=SAMPLE_RATE)
             soundfile.write(target, audio.samples, SAMPLE_RATE, subtype="PCM_16")
-    return api.enrol(out / FEW_CLIPS, out=out / ENROLLED)
+    negatives = [out / PLACE] if (out / PLACE).is_dir() else []
+    return api.enrol(out / FEW_CLIPS, out=out / ENROLLED, negatives=negatives)
 
 
 def _round_robin(turns: Sequence[Sequence[Clip]]) -> list[Clip]:

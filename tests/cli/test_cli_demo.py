@@ -89,15 +89,37 @@ def test_the_scene_is_made_of_held_out_clips_only(tiny, folds, tmp_path):
 
 def test_a_recording_lies_behind_the_scene(tiny, folds, tmp_path):
     """A tone as the background: the scene has it where no clip is, at the level that is asked for."""
-    tone = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000).astype(np.float32)
-    soundfile.write(tmp_path / "tone.wav", tone, 16_000)
-    scene = demo.make_scene(demo.open_data(tmp_path / "out", folds), tmp_path / "tone.wav")
+    scene = demo.make_scene(demo.open_data(tmp_path / "out", folds), _tone(440))
     first = scene.samples[: round(min(event.onset for event in scene.truth) * 16_000)]
     spectrum = np.abs(np.fft.rfft(first))
     assert np.argmax(spectrum) / len(first) * 16_000 == pytest.approx(440, abs=2)
     loud, peak = 20 * np.log10(np.sqrt(np.mean(first**2))), np.abs(scene.samples).max()
     assert peak == pytest.approx(0.99), "all of it was turned down, as a click is loud for its mean power"
     assert demo.BACKGROUND_DB - 10 < loud < demo.BACKGROUND_DB
+
+
+def _tone(hertz):
+    return np.sin(2 * np.pi * hertz * np.arange(16_000) / 16_000).astype(np.float32)
+
+
+def _loudest_hertz(samples):
+    return np.argmax(np.abs(np.fft.rfft(samples))) / len(samples) * 16_000
+
+
+def test_one_half_of_a_place_is_told_and_the_other_lies_behind_the_scene(tiny, folds, tmp_path):
+    """A place of two tones: negatives and what is enrolled have the first, the scene the second."""
+    soundfile.write(tmp_path / "place.wav", np.concatenate([_tone(300), _tone(700)]), 16_000)
+    place, behind = demo.read_place(tmp_path / "place.wav")
+    assert [_loudest_hertz(half) for half in (place, behind)] == [300, 700]
+    source = demo.open_data(tmp_path / "out", folds, place)
+    negatives = [soundfile.read(clip.path)[0] for clip in source.manifest.clips if clip.negative]
+    assert [round(_loudest_hertz(clip)) == 300 for clip in negatives] == [False, True, False, True]
+    assert _loudest_hertz(soundfile.read(tmp_path / "out" / "place" / "place.wav")[0]) == 300
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo.api, "enrol", lambda clips, **options: asked.append(options["negatives"]))
+        demo.enrol_few(tmp_path / "out", source)
+    assert asked == [[tmp_path / "out" / "place"]]
 
 
 def test_the_first_clips_of_each_class_that_are_not_held_out_are_enrolled(tiny, folds, tmp_path):

@@ -45,7 +45,8 @@ def demo(
         typer.Option(
             "--background",
             metavar="FILE",
-            help="A recording to lie behind the scene, of none of the classes.",
+            help="A recording of a place, of none of the classes: its first half tells the model what sounds there, "
+            "the second lies behind the scene.",
             show_default="wind made on the spot",
         ),
     ] = None,
@@ -67,9 +68,10 @@ def demo(
     steps.acquire_folder(out, data)
 
     timer = _Timer()
-    source = steps.open_data(out, data)
+    place, behind = (None, None) if background is None else steps.read_place(background)
+    source = steps.open_data(out, data, place)
     timer.announce("data", _describe(source))
-    scene = steps.make_scene(source, background)
+    scene = steps.make_scene(source, behind)
     path = steps.write_scene(out, scene)
     timer.announce("scene", f"{steps.SCENE_S:g} s with {len(scene.truth)} events of held-out clips in {path}")
     named = steps.listen_with(DEFAULT_MODEL, path)
