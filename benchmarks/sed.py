@@ -57,7 +57,7 @@ ROWS = (
     Row("crnn", "CRNN", {"model": "crnn"}, (), (0, 1, 2)),
     Row("causal", "CRNN, `causal: true`", {"model": "crnn"}, ("model.causal=true",), (0, 1, 2)),
     Row("yardstick", "CRNN of the DESED baseline's shape", {"model": yardstick.NAME}, (), (0,)),
-    Row("general", "`general`, last layers and branch fitted", {"init": "general"}, FITTED, (0,)),
+    Row("general", "`general`, last layers and branch fitted", {"init": "general"}, FITTED, (0, 1, 2)),
 )
 
 
