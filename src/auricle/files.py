@@ -215,6 +215,19 @@ def sha256_file(path: PathLike) -> str:
     return digest.hexdigest()
 
 
+def allow_open_files(wanted: int) -> None:
+    """Let this process hold ``wanted`` files open, as far as the system lets it: the usual 1,024 are few."""
+    try:
+        import resource  # noqa: PLC0415
+    except ImportError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+
+
 class FolderLock:
     """Hold a folder for one process: ``with FolderLock("models/yard"): ...``.
 

@@ -250,6 +250,20 @@ def test_what_cannot_be_is_refused(teacher, audio, tmp_path, changes, kind, text
     assert text in str(caught.value)
 
 
+def test_crops_may_be_more_files_than_the_usual_limit(model, teacher, audio, tmp_path):
+    """A map of a file holds it open; two shards and one of dev hold 15, and 512 are left for the rest."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        auricle.compress(teacher, audio, out=tmp_path / "out", crops_of=model, **SMALL)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == (
+            527 if hard == resource.RLIM_INFINITY else min(527, hard)
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_folders_are_not_overwritten(teacher, audio, model, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(RunError, match="is not empty and holds no run of compress; choose another folder"):

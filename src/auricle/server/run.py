@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections.abc import Callable
 from typing import Protocol
@@ -12,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from auricle.errors import UsageError
+from auricle.files import allow_open_files
 from auricle.server.protocol import MAX_HEAD_BYTES, protocols
 from auricle.server.settings import Settings
 
@@ -117,13 +117,4 @@ def serve(service: Served, listener: socket.socket, on_ready: Callable[[], None]
 
 def raise_file_limit(settings: Settings) -> None:
     """Allow this process as many open files as its streams need, where the system lets it: the usual 1,024 are few."""
-    try:
-        import resource  # noqa: PLC0415
-    except ImportError:  # Windows, which has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * (settings.max_sessions + settings.max_requests) + 512
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+    allow_open_files(2 * (settings.max_sessions + settings.max_requests) + 512)

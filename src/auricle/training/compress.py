@@ -21,7 +21,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from auricle.data.manifest import Clip
-from auricle.distill.crop_store import SHARD_CROPS, CropMaker, CropStore, make_store
+from auricle.distill.crop_store import PARTS, SHARD_CROPS, CropMaker, CropStore, make_store
 from auricle.distill.crops import CropRules
 from auricle.distill.loop import LoopPlan, distil
 from auricle.distill.networks import StagedTeacher, open_staged_teacher, student_of
@@ -30,7 +30,7 @@ from auricle.distill.sources import read_pool
 from auricle.errors import RunError, UsageError
 from auricle.evaluation.tuning.thresholds import fit_thresholds
 from auricle.exporting.half import store_as_half
-from auricle.files import FolderLock, read_json, sha256_bytes, write_json
+from auricle.files import FolderLock, allow_open_files, read_json, sha256_bytes, write_json
 from auricle.nn.modules.mobilenet import MobileNet
 from auricle.progress import Progress
 from auricle.recipe.requests import CompressRequest
@@ -127,6 +127,7 @@ def run_compression(request: CompressRequest, progress: Progress) -> CompressRes
             train, dev = split_recordings(pack)
             _make(run / "crops", CropMaker(teacher, student, rules, pack, train), shards, progress)
             _make(run / "dev", CropMaker(teacher, student, rules, pack, dev), dev_shards, progress)
+            allow_open_files((shards + dev_shards) * len(PARTS) + 512)  # a map holds its file open
             store, dev_store = CropStore(run / "crops", shards), CropStore(run / "dev", dev_shards)
         student = _distil(request, student, teacher, source, store, progress)
         average(student, [other.network for other in others])
