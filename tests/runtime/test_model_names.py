@@ -34,6 +34,14 @@ def test_a_built_in_name_is_found(builtins):
     assert model_names.resolve_model("esc10") == builtins / "esc10"
 
 
+def test_a_folder_of_recordings_hides_no_built_in_model(builtins):
+    """Data lies in ``esc10/`` as often as not; a model that somebody put there is theirs."""
+    Path("esc10").mkdir()
+    assert model_names.resolve_model("esc10") == builtins / "esc10"
+    Path("esc10", "auricle.json").write_text("{}", encoding="utf-8")
+    assert model_names.resolve_model("esc10") == Path("esc10")
+
+
 def test_a_typo_is_no_download(builtins, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(

@@ -11,7 +11,8 @@ import numpy as np
 
 from auricle.enrolment.onnx_head import LastInputs, last_inputs, with_outputs
 from auricle.results import FloatArray
-from auricle.runtime.bundle import Bundle, load_bundle, resolve_model
+from auricle.runtime.bundle import Bundle, load_bundle
+from auricle.runtime.model_names import BUNDLES
 from auricle.runtime.onnx_session import INPUT, open_session
 from auricle.runtime.scoring import FrameOverlap, window_cutter
 from auricle.runtime.spec import ONNX_FILES, BundleSpec
@@ -79,7 +80,7 @@ class Backbone:
 @lru_cache(maxsize=2)
 def open_backbone(name: str = BACKBONE) -> Backbone:
     """Open the built-in model without its last layers."""
-    bundle = load_bundle(resolve_model(name))
+    bundle = load_bundle(BUNDLES / name)  # a folder of this name where somebody works is not meant
     content = bundle.read(ONNX_FILES["float32"])
     inputs = last_inputs(content)
     cut = with_outputs(content, [inputs.clip, inputs.frames])

@@ -25,9 +25,9 @@ def resolve_model(name: str | os.PathLike[str]) -> Path:
     """Return the folder of a model.
 
     Args:
-        name: a folder (anything with a ``/``, or an existing path), the name of a built-in model, or
-            ``hf:org/name`` or ``hf:org/name@revision`` for one on the Hugging Face hub, the only form that uses the
-            network.
+        name: a folder (anything with a ``/``, or an existing path), the name of a built-in model, which goes before a
+            folder that holds no model, such as one of recordings, or ``hf:org/name`` or ``hf:org/name@revision`` for
+            one on the Hugging Face hub, the only form that uses the network.
 
     Raises:
         UsageError: no model has that name; says which is near.
@@ -42,11 +42,11 @@ def resolve_model(name: str | os.PathLike[str]) -> Path:
         from auricle.runtime.hub_download import cache_folder, download_model  # noqa: PLC0415 (help needs none of it)
 
         return download_model(name, cache_folder())
+    known = builtin_models()
+    if name in known and not (Path(name) / "auricle.json").is_file():
+        return BUNDLES / name
     if "/" in name or os.sep in name or (name and Path(name).exists()):
         return Path(name)
-    known = builtin_models()
-    if name in known:
-        return BUNDLES / name
     listed = ", ".join(known) if known else "none"
     raise UsageError(
         f"unknown model {name!r}{nearest(name, known)}; built in: {listed}; "
