@@ -84,7 +84,12 @@ def upgrade(server) -> socket.socket:
         b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
-    assert b"101" in raw.recv(4096)
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):  # byte by byte: a refusal may come in the same packet, and is not part of it
+        part = raw.recv(1)
+        assert part, head
+        head += part
+    assert b" 101 " in head
     return raw
 
 
