@@ -78,8 +78,7 @@ def studio(visitor: Visitor, camera: Camera, folder: Path, clips: dict[str, str]
     page.click("#tab-find")
     dogs = [name for name, label in clips.items() if label == CLASS]
     visitor.open(dogs[0])
-    draw(visitor, 0.02, 0.35)
-    page.wait_for_selector("#naming[open]")
+    visitor.drag(0.02, 0.35)
     page.fill("#naming-name", CLASS)
     camera.take("naming")
     page.keyboard.press("Enter")
@@ -139,15 +138,6 @@ def studio(visitor: Visitor, camera: Camera, folder: Path, clips: dict[str, str]
     page.click("#search")
     until("!document.getElementById('problem').hidden")
     camera.take("no-server")
-
-
-def draw(visitor: Visitor, first: float, last: float) -> None:
-    """Drag over shares of the width."""
-    mouse, box = visitor.page.mouse, visitor.page.locator("#track").bounding_box()
-    mouse.move(box["x"] + first * box["width"], box["y"] + 120)
-    mouse.down()
-    mouse.move(box["x"] + last * box["width"], box["y"] + 120, steps=5)
-    mouse.up()
 
 
 def scene_of(clips: dict[str, str], folder: Path, path: Path) -> list[Event]:

@@ -116,22 +116,32 @@ class Visitor:
         self.until(f"document.getElementById('recording-title').textContent.endsWith({json.dumps(name)})")
         self.page.fill("#recordings-find", "")
 
+    def drag(self, first: float, last: float) -> None:
+        """Drag over shares of the width; returns when a name is asked for."""
+        mouse, box = self.page.mouse, self.page.locator("#track").bounding_box()
+        mouse.move(box["x"] + first * box["width"], box["y"] + 120)
+        mouse.down()
+        mouse.move(box["x"] + last * box["width"], box["y"] + 120, steps=5)
+        mouse.up()
+        self.page.wait_for_selector("#naming[open]")
+
     def mark(self, first: float, last: float, name: str) -> None:
         """Drag over shares of the width, and name it."""
-        page, box = self.page, self.page.locator("#track").bounding_box()
-        page.mouse.move(box["x"] + first * box["width"], box["y"] + 120)
-        page.mouse.down()
-        page.mouse.move(box["x"] + last * box["width"], box["y"] + 120, steps=5)
-        page.mouse.up()
-        page.wait_for_selector("#naming[open]")
+        page = self.page
+        self.drag(first, last)
         page.fill("#naming-name", name)
         page.keyboard.press("Enter")
         page.wait_for_selector("#naming:not([open])", state="attached")
 
+    def focused(self) -> dict[str, str]:
+        """Return what the page keeps of the window that has the focus."""
+        found: dict[str, str] = self.page.evaluate("(({ dataset }) => ({ ...dataset }))(document.activeElement)")
+        return found
+
     def judge(self, count: int, truth: Callable[[str, float, float, str], bool]) -> int:
         """Judge windows by keys; returns how many there were."""
         for done in range(count):
-            item = self.page.evaluate("(({ dataset }) => ({ ...dataset }))(document.activeElement)")
+            item = self.focused()
             if item.get("verdict") != "":
                 return done
             right = truth(item["path"], float(item["onset"]), float(item["offset"]), item["label"])

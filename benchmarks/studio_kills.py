@@ -46,12 +46,11 @@ class Presser:
 
     def press(self) -> bool:
         """Judge the window that has the focus; False where there is none without a verdict."""
-        page = self._visitor.page
-        item = page.evaluate("(({ dataset }) => ({ ...dataset }))(document.activeElement)")
+        item = self._visitor.focused()
         if item.get("verdict") != "":
             return False
         key = self._rng.choice(list(KEYS))
-        page.keyboard.press(key)
+        self._visitor.page.keyboard.press(key)
         place = item["path"], round(float(item["onset"]), 6), round(float(item["offset"]), 6), item["label"]
         self.pressed[(*place, KEYS[key])] += 1
         return True

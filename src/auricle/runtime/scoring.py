@@ -105,9 +105,7 @@ class FrameOverlap:
         if at == 0 and not len(self._alone) and not len(self._counts):
             self._alone = np.asarray(frames, np.float32)
             return
-        if len(self._alone):
-            alone, self._alone = self._alone, self._alone[:0]
-            self._sum(0, alone)
+        self._sum_alone()
         self._sum(at, frames)
 
     def take(self, stop: int) -> FloatArray:
@@ -118,9 +116,8 @@ class FrameOverlap:
             self._last = frames[-1].copy()
             self.given += size
             return frames
-        if size and len(self._alone):
-            alone, self._alone = self._alone, self._alone[:0]
-            self._sum(0, alone)
+        if size:
+            self._sum_alone()
         self._reserve(size)
         counts = self._counts[:size]
         frames = (self._sums[:size] / np.maximum(counts, 1)[:, None]).astype(np.float32)
@@ -131,6 +128,12 @@ class FrameOverlap:
         self._sums, self._counts = self._sums[size:], self._counts[size:]
         self.given += size
         return frames
+
+    def _sum_alone(self) -> None:
+        """Let frames that were alone so far count as all others do."""
+        if len(self._alone):
+            alone, self._alone = self._alone, self._alone[:0]
+            self._sum(0, alone)
 
     def _sum(self, at: int, frames: FloatArray) -> None:
         self._reserve(at + len(frames))
